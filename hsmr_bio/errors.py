@@ -1,0 +1,96 @@
+"""All errors of the package; catching :class:`HsmrBioError` catches every one of them.
+
+HsmrBioError
+├── InputError (also ValueError)      what the caller handed over is wrong
+│   ├── FormatError                   a file breaks the grammar of its format
+│   └── ShapeError                    an array has the wrong shape, dtype or a NaN
+├── ModelError                        an OpenSim model cannot be used as it is
+│   └── UnknownCoordinateError        a coordinate that the model does not have
+├── EstimationError                   nobody is seen, or the picture cannot be explained
+├── MissingAssetError (also FileNotFoundError)   a licensed file that the user must provide
+└── MissingDependencyError (also ImportError)    an optional package is not installed
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from difflib import get_close_matches
+from os import PathLike, fspath
+from types import ModuleType
+
+
+class HsmrBioError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InputError(HsmrBioError, ValueError):
+    """An argument, option or file content that cannot be used."""
+
+
+class FormatError(InputError):
+    """A file that breaks the grammar of its format.
+
+    Args:
+        path: the file.
+        where: line number (int, one based), key or other place inside the file; None if it is the whole file.
+        problem: what is wrong, what was expected, what to do.
+    """
+
+    def __init__(self, path: str | PathLike[str], where: int | str | None, problem: str) -> None:
+        place = f", line {where}" if isinstance(where, int) else f", {where}" if where else ""
+        super().__init__(f"{fspath(path)}{place}: {problem}")
+        self.path = fspath(path)
+        self.where = where
+
+
+class ShapeError(InputError):
+    """An array with the wrong shape, or with values that are not finite."""
+
+
+class ModelError(HsmrBioError):
+    """An OpenSim model that cannot be used for what was asked."""
+
+
+class UnknownCoordinateError(ModelError):
+    """A coordinate that the model does not have."""
+
+    def __init__(self, name: str, names: Sequence[str], model: str = "model") -> None:
+        near = get_close_matches(name, names, n=3) or list(names[:3])
+        super().__init__(
+            f"{model!r} has no coordinate {name!r} (it has {len(names)}; closest: {', '.join(near)}). "
+            "List them with: hsmr-bio info MODEL.osim"
+        )
+
+
+class EstimationError(HsmrBioError):
+    """The images do not show what the estimator or the fit needs."""
+
+
+class MissingAssetError(HsmrBioError, FileNotFoundError):
+    """A licensed file that only the user can provide was not found."""
+
+
+class MissingDependencyError(HsmrBioError, ImportError):
+    """A package that this feature needs is not installed."""
+
+
+def require(name: str, *, feature: str, extra: str | None = None) -> ModuleType:
+    """Import a heavy or optional package where it is used, with one clear error if it is missing.
+
+    Args:
+        name: module to import, e.g. ``"opensim"``.
+        feature: what needs it, for the message.
+        extra: the extra of this project that installs it; None if it is a normal dependency.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingDependencyError: the package is not installed or does not load.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        hint = f"pip install 'hsmr_bio[{extra}]'" if extra else f"pip install {name.split('.')[0]}"
+        raise MissingDependencyError(f"{feature} needs the package {name!r}: {hint} ({error})") from error

@@ -1,0 +1,1 @@
+"""Batched joint trees with analytic Jacobians, rotations, and the least squares that every fit uses."""

@@ -1,0 +1,139 @@
+"""SKEL's names as tables: 24 joints, 46 pose parameters, limits, left/right pairs.
+
+Source of all of it: Keller et al. 2023 (SKEL 1.1.1), as facts; hip and shoulder limits: Xia et al. 2025 (HSMR).
+"""
+
+from __future__ import annotations
+
+from math import pi
+
+import numpy as np
+
+from .types import FloatArray
+
+JOINT_NAMES: tuple[str, ...] = (
+    "pelvis",
+    *("femur_r", "tibia_r", "talus_r", "calcn_r", "toes_r"),
+    *("femur_l", "tibia_l", "talus_l", "calcn_l", "toes_l"),
+    *("lumbar_body", "thorax", "head"),
+    *("scapula_r", "humerus_r", "ulna_r", "radius_r", "hand_r"),
+    *("scapula_l", "humerus_l", "ulna_l", "radius_l", "hand_l"),
+)
+"""The 24 bones; each is named after the OpenSim body and has its joint at its origin."""
+
+PARENTS: tuple[int, ...] = (-1, 0, 1, 2, 3, 4, 0, 6, 7, 8, 9, 0, 11, 12, 12, 14, 15, 16, 17, 12, 19, 20, 21, 22)
+
+_LEG = ("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle", "subtalar_angle", "mtp_angle")
+_SPINE = ("bending", "extension", "twist")
+
+
+def _arm(side: str) -> tuple[str, ...]:
+    girdle = tuple(f"scapula_{name}_{side}" for name in ("abduction", "elevation", "upward_rot"))
+    shoulder = tuple(f"shoulder_{side}_{axis}" for axis in "xyz")
+    rest = ("elbow_flexion", "pro_sup", "wrist_flexion", "wrist_deviation")
+    return (*girdle, *shoulder, *(f"{name}_{side}" for name in rest))
+
+
+DOF_NAMES: tuple[str, ...] = (
+    *("pelvis_tilt", "pelvis_list", "pelvis_rotation"),
+    *(f"{name}_r" for name in _LEG),
+    *(f"{name}_l" for name in _LEG),
+    *(f"{segment}_{name}" for segment in ("lumbar", "thorax", "head") for name in _SPINE),
+    *_arm("r"),
+    *_arm("l"),
+)
+"""The 46 pose parameters in SKEL's order."""
+
+JOINT_DOFS: tuple[tuple[int, ...], ...] = (
+    *((0, 1, 2), (3, 4, 5), (6,), (7,), (8,), (9,)),
+    *((10, 11, 12), (13,), (14,), (15,), (16,)),
+    *((17, 18, 19), (20, 21, 22), (23, 24, 25)),
+    *((26, 27, 28), (29, 30, 31), (32,), (33,), (34, 35)),
+    *((36, 37, 38), (39, 40, 41), (42,), (43,), (44, 45)),
+)
+"""Pose parameters of each joint, in SKEL's order: the first acts first (stands rightmost)."""
+
+_X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+_MX, _MY, _MZ = (-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)
+_ANKLE = (-0.10501402, -0.17402184, 0.97912637)
+
+JOINT_AXES: tuple[tuple[tuple[float, float, float], ...], ...] = (
+    (_Z, _X, _Y),
+    *((_Z, _X, _Y), (_MZ,), (_ANKLE,), ((0.78718000, 0.60474720, -0.12094825),), ((0.58095458, 0.00000216, -0.81393598),)),
+    *((_Z, _MX, _MY), (_MZ,), (_ANKLE,), ((-0.78718000, -0.60474720, -0.12094825),)),
+    ((-0.58095458, 0.00000216, -0.81393598),),
+    *((_X, _Z, _Y), (_X, _Z, _Y), (_X, _Z, _Y)),
+    *((_Y, _MZ, _MX), (_X, _Y, _Z), ((0.0494, 0.0366, 0.99810825),), ((-0.01716099, 0.99266564, -0.11966796),), (_X, _MZ)),
+    *((_Y, _Z, _X), (_X, _Y, _Z), ((-0.0494, -0.0366, 0.99810825),), ((0.01716099, -0.99266564, -0.11966796),), (_MX, _MZ)),
+)
+"""Rotation axis of each pose parameter, signs applied. The left ankle has the right one's axis, as in SKEL."""
+
+
+def _limits() -> FloatArray:
+    table = np.full((46, 2), np.nan)
+
+    def put(name: str, low: float, high: float) -> None:
+        table[DOF_NAMES.index(name)] = low, high
+
+    for side in "rl":
+        put(f"hip_flexion_{side}", -pi / 4, 3 * pi / 4)
+        put(f"hip_adduction_{side}", -pi / 4, pi / 6)
+        put(f"hip_rotation_{side}", -pi / 4, pi / 4)
+        put(f"knee_angle_{side}", 0, 3 * pi / 4)
+        for name in ("ankle_angle", "subtalar_angle", "mtp_angle", "wrist_deviation"):
+            put(f"{name}_{side}", -pi / 4, pi / 4)
+        put(f"elbow_flexion_{side}", 0, 3 * pi / 4)
+        put(f"wrist_flexion_{side}", -pi / 2, pi / 2)
+        put(f"scapula_abduction_{side}", -0.628, 0.628)
+        put(f"shoulder_{side}_y", -pi / 2, pi / 2)
+        put(f"shoulder_{side}_z", -pi / 2, pi / 2)
+    for segment in ("lumbar", "thorax", "head"):
+        for name in _SPINE:
+            put(f"{segment}_{name}", -pi / 4, pi / 4)
+    put("lumbar_bending", -pi / 6, pi / 6)
+    put("scapula_elevation_r", -0.4, -0.1)
+    put("scapula_elevation_l", 0.1, 0.4)
+    put("scapula_upward_rot_r", -0.190, 0.319)
+    put("scapula_upward_rot_l", -0.210, 0.219)
+    put("shoulder_r_x", -pi / 2, pi / 2 + 1.5)
+    put("shoulder_l_x", -pi / 2 - 1.5, pi / 2)
+    put("pro_sup_r", -3 * pi / 8, 3 * pi / 8)
+    put("pro_sup_l", -pi / 2, pi / 2)
+    table.flags.writeable = False
+    return table
+
+
+LIMITS_RAD: FloatArray = _limits()
+"""(46, 2) lower and upper limit; NaN for the free root. SKEL's table, with hip and shoulder limits from HSMR.
+
+SKEL writes scapula_elevation_l as (-0.1, -0.4): bounds swapped. Its mirror rule gives the left side the opposite
+sign, so (0.1, 0.4) raises both shoulders alike and is used here."""
+
+MIRROR_DOF: tuple[int, ...] = (
+    *(0, 1, 2),
+    *range(10, 17),
+    *range(3, 10),
+    *range(17, 26),
+    *range(36, 46),
+    *range(26, 36),
+)
+"""Pose parameter whose value, times ``MIRROR_SIGN``, a left-right mirrored pose takes over."""
+
+_ARM_SIGN = (-1, -1, 1, -1, -1, 1, 1, 1, 1, 1)
+MIRROR_SIGN: FloatArray = np.array([1, -1, -1] + [1] * 14 + [-1, 1, -1] * 3 + [*_ARM_SIGN, *_ARM_SIGN], dtype=np.float64)
+MIRROR_SIGN.flags.writeable = False
+
+
+def mirror_poses(poses_rad: FloatArray) -> FloatArray:
+    """Mirror poses left to right.
+
+    Args:
+        poses_rad: (..., 46).
+
+    Returns:
+        (..., 46) pose of the mirrored body.
+
+    Source:
+        Follows from the mirrored axes of ``JOINT_AXES``; exact but for the ankle axes, which SKEL does not mirror.
+    """
+    return np.asarray(poses_rad[..., list(MIRROR_DOF)] * MIRROR_SIGN)

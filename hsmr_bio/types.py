@@ -1,0 +1,306 @@
+"""The data that travel between the stations: frozen, checked once when built, SI units and radians.
+
+Shapes use fixed letters: T frames, N coordinates, M markers, K keypoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError, ShapeError
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Frame = Literal["camera", "skel", "world"]
+Sex = Literal["neutral", "female", "male"]
+FRAMES: tuple[Frame, ...] = ("camera", "skel", "world")
+
+
+class Progress(Protocol):
+    """Called by long functions; only the command line draws."""
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Report that ``done`` of ``total`` units (None: unknown) of ``stage`` are finished."""
+
+
+def quiet(stage: str, done: int, total: int | None) -> None:
+    """Report progress to nobody: the default."""
+
+
+def readonly(name: str, value: Any, shape: tuple[int | None, ...], *, allow_nan: bool = False) -> FloatArray:
+    """Copy ``value`` to a read-only float64 array of the wanted shape.
+
+    Args:
+        name: of the field, for the message.
+        value: anything array-like of real numbers.
+        shape: wanted sizes; None fits any size.
+        allow_nan: whether NaN is a legal value (it means "not seen"); infinities never are.
+
+    Raises:
+        ShapeError: wrong shape, not numbers, or not finite.
+    """
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{name} must be an array of numbers: {error}") from None
+    fits = array.ndim == len(shape) and all(w is None or w == n for w, n in zip(shape, array.shape, strict=True))
+    if not fits:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ShapeError(f"{name} must have shape ({wanted}), got {array.shape}")
+    bad = np.isinf(array) if allow_nan else ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ShapeError(f"{name} must be finite, but {int(bad.sum())} of {array.size} values are not (first at index {first})")
+    array.flags.writeable = False
+    return array
+
+
+def increasing_time(time_s: Any) -> FloatArray:
+    """Check a time column: (T,) seconds, at least one row, strictly increasing.
+
+    Raises:
+        ShapeError: not a finite column, or empty.
+        InputError: a frame is not later than the one before.
+    """
+    array = readonly("time_s", time_s, (None,))
+    if len(array) == 0:
+        raise ShapeError("time_s is empty: at least one frame is needed")
+    steps = np.diff(array)
+    if np.any(steps <= 0):
+        frame = int(np.argmax(steps <= 0)) + 1
+        raise InputError(
+            f"time_s must increase, but frame {frame} ({array[frame]:g} s) is not later than "
+            f"frame {frame - 1} ({array[frame - 1]:g} s). Sort the frames and drop repeated ones"
+        )
+    return array
+
+
+def _set(instance: object, name: str, value: object) -> None:
+    object.__setattr__(instance, name, value)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Camera:
+    """A pinhole camera without distortion; pixels are counted from the image's top left corner."""
+
+    image_size_px: tuple[int, int]
+    """(width, height)."""
+    focal_px: float
+    """Focal length, the same for both axes."""
+    center_px: tuple[float, float]
+    """Principal point (x, y)."""
+    source: str
+    """Where the numbers come from: ``"guess"``, ``"--fov-deg"``, ``"calibration file NAME"``, ``"hsmr"`` ..."""
+
+    def __post_init__(self) -> None:
+        width, height = self.image_size_px
+        if width <= 0 or height <= 0 or not np.isfinite(self.focal_px) or self.focal_px <= 0:
+            raise InputError(f"a camera needs a positive image size and focal length, got {self.image_size_px}, {self.focal_px}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Observation:
+    """What an estimator saw of one person, frame by frame; NaN where it saw nothing."""
+
+    time_s: FloatArray
+    """(T,) presentation time of each frame, strictly increasing."""
+    camera: Camera
+    keypoint_set: str
+    """Name of the keypoint definitions, e.g. ``"blazepose33"``."""
+    keypoints_px: FloatArray
+    """(T, K, 2) image positions; NaN in a frame without the person."""
+    confidence: FloatArray
+    """(T, K) in [0, 1]; 0 in a frame without the person."""
+    keypoints_m: FloatArray | None = None
+    """(T, K, 3) metric positions relative to the mid-hip, camera axes (x right, y down, z away), or None."""
+    skel_poses_rad: FloatArray | None = None
+    """(T, 46) SKEL pose per frame in the camera frame, if the estimator gives one."""
+    skel_betas: FloatArray | None = None
+    """(T, 10) betas per frame."""
+    skel_trans_m: FloatArray | None = None
+    """(T, 3) SKEL translation per frame in the camera frame."""
+    skel_body: str | None = None
+    """Name of the body that the SKEL values belong to, e.g. ``"skel_male@1.1.1"``."""
+    source: str = ""
+    """Estimator and file, for the report."""
+
+    def __post_init__(self) -> None:
+        _set(self, "time_s", increasing_time(self.time_s))
+        frames = len(self.time_s)
+        _set(self, "keypoints_px", readonly("keypoints_px", self.keypoints_px, (frames, None, 2), allow_nan=True))
+        points = self.keypoints_px.shape[1]
+        _set(self, "confidence", readonly("confidence", self.confidence, (frames, points)))
+        optional: dict[str, tuple[int | None, ...]] = {
+            "keypoints_m": (frames, points, 3),
+            "skel_poses_rad": (frames, 46),
+            "skel_betas": (frames, 10),
+            "skel_trans_m": (frames, 3),
+        }
+        for name, shape in optional.items():
+            value = getattr(self, name)
+            if value is not None:
+                _set(self, name, readonly(name, value, shape, allow_nan=True))
+
+    @property
+    def seen(self) -> BoolArray:
+        """(T,) whether the person was seen in the frame."""
+        return np.asarray(np.any(self.confidence > 0, axis=1) & np.any(np.isfinite(self.keypoints_px[..., 0]), axis=1))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SkelMotion:
+    """One person's motion as SKEL parameters (Keller et al. 2023), one shape for all frames."""
+
+    time_s: FloatArray
+    """(T,) seconds, strictly increasing."""
+    poses_rad: FloatArray
+    """(T, 46) SKEL pose vector, in the order of ``skeleton.DOF_NAMES``."""
+    trans_m: FloatArray
+    """(T, 3) SKEL translation: the posed pelvis joint is at ``J_0(betas) + trans``."""
+    betas: FloatArray
+    """(10,) shape of ``body``."""
+    body: str
+    """Name of the body that the betas belong to: ``open-neutral@<hash>``, ``skel_male@1.1.1`` ..."""
+    frame: Frame
+    """Axes in which the parameters place the body: camera (x right, y down, z forward), skel (y up, rest pose
+    faces +z) or world (OpenSim ground: x forward, y up, z right)."""
+    source: str = ""
+    poses_sd_rad: FloatArray | None = None
+    """(T, 46) standard deviation of each angle from the posterior of the fit, or None."""
+    camera: Camera | None = None
+    contacts: FloatArray | None = None
+    """(T, 4) probability that right heel, right toes, left heel, left toes stand still on the floor, or None."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What was assumed or measured on the way (JSON values): gravity, floor, stature, residuals."""
+
+    def __post_init__(self) -> None:
+        _set(self, "time_s", increasing_time(self.time_s))
+        frames = len(self.time_s)
+        _set(self, "poses_rad", readonly("poses_rad", self.poses_rad, (frames, 46)))
+        _set(self, "trans_m", readonly("trans_m", self.trans_m, (frames, 3)))
+        _set(self, "betas", readonly("betas", self.betas, (10,)))
+        if self.poses_sd_rad is not None:
+            _set(self, "poses_sd_rad", readonly("poses_sd_rad", self.poses_sd_rad, (frames, 46)))
+        if self.contacts is not None:
+            _set(self, "contacts", readonly("contacts", self.contacts, (frames, 4)))
+        if self.frame not in FRAMES:
+            raise InputError(f"frame must be one of {', '.join(FRAMES)}, got {self.frame!r}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OsimMotion:
+    """Coordinate values of an OpenSim model over time."""
+
+    time_s: FloatArray
+    """(T,) seconds, strictly increasing."""
+    coordinates: tuple[str, ...]
+    """N coordinate names."""
+    values_si: FloatArray
+    """(T, N) radians or metres."""
+    rotational: BoolArray
+    """(N,) True where the value is an angle."""
+    residual_m: FloatArray | None = None
+    """(T, J) distance that the map to this model left over per joint centre, or None."""
+    residual_rad: FloatArray | None = None
+    """(T, J) angle that the map left over per bone orientation, or None."""
+    bodies: tuple[str, ...] = ()
+    """J body names of the residuals."""
+    sd_si: FloatArray | None = None
+    """(T, N) standard deviation of each value, if the fit gave one."""
+
+    def __post_init__(self) -> None:
+        _set(self, "time_s", increasing_time(self.time_s))
+        _set(self, "coordinates", tuple(self.coordinates))
+        frames, count = len(self.time_s), len(self.coordinates)
+        if len(set(self.coordinates)) != count:
+            twice = sorted({name for name in self.coordinates if self.coordinates.count(name) > 1})
+            raise InputError(f"coordinate names must differ; twice: {', '.join(twice)}")
+        _set(self, "values_si", readonly("values_si", self.values_si, (frames, count)))
+        rotational = np.array(self.rotational, dtype=np.bool_)
+        if rotational.shape != (count,):
+            raise ShapeError(f"rotational must have shape ({count},), got {rotational.shape}")
+        rotational.flags.writeable = False
+        _set(self, "rotational", rotational)
+        for name in ("residual_m", "residual_rad"):
+            if getattr(self, name) is not None:
+                _set(self, name, readonly(name, getattr(self, name), (frames, len(self.bodies))))
+        if self.sd_si is not None:
+            _set(self, "sd_si", readonly("sd_si", self.sd_si, (frames, count)))
+
+    def column(self, name: str) -> FloatArray:
+        """(T,) values of one coordinate; UnknownCoordinateError if there is none of that name."""
+        from .errors import UnknownCoordinateError
+
+        if name not in self.coordinates:
+            raise UnknownCoordinateError(name, self.coordinates, "motion")
+        return np.asarray(self.values_si[:, self.coordinates.index(name)])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Markers:
+    """Marker positions over time; NaN means not seen."""
+
+    time_s: FloatArray
+    names: tuple[str, ...]
+    positions_m: FloatArray
+    """(T, M, 3) in ground axes."""
+
+    def __post_init__(self) -> None:
+        _set(self, "time_s", increasing_time(self.time_s))
+        _set(self, "names", tuple(self.names))
+        shape = (len(self.time_s), len(self.names), 3)
+        _set(self, "positions_m", readonly("positions_m", self.positions_m, shape, allow_nan=True))
+        if len(set(self.names)) != len(self.names):
+            twice = sorted({name for name in self.names if self.names.count(name) > 1})
+            raise InputError(f"marker names must differ; twice: {', '.join(twice)}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GeneralizedForces:
+    """Generalized forces over time: N m for rotational coordinates, N for translational ones."""
+
+    time_s: FloatArray
+    coordinates: tuple[str, ...]
+    values_si: FloatArray
+    """(T, N)."""
+    rotational: BoolArray
+    """(N,) True where the value is a moment."""
+
+    def __post_init__(self) -> None:
+        _set(self, "time_s", increasing_time(self.time_s))
+        _set(self, "coordinates", tuple(self.coordinates))
+        _set(self, "values_si", readonly("values_si", self.values_si, (len(self.time_s), len(self.coordinates))))
+        _set(self, "rotational", np.array(self.rotational, dtype=np.bool_))
+        if self.rotational.shape != (len(self.coordinates),):
+            raise ShapeError(f"rotational must have shape ({len(self.coordinates)},), got {self.rotational.shape}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subject:
+    """One person's OpenSim model and the figures it was scaled with."""
+
+    name: str
+    body: str
+    """Name of the body that the betas belong to."""
+    betas: FloatArray
+    """(10,)."""
+    sex: Sex
+    mass_kg: float
+    stature_m: float
+    mass_source: str
+    """``"--mass-kg"`` or ``"skin volume x density"``."""
+    scale_factors: Mapping[str, tuple[float, float, float]]
+    """OpenSim body -> scale factors along its x, y, z axes, relative to the generic model."""
+    osim_xml: bytes
+    """The whole ``.osim`` file."""
+    model: Literal["bsm", "twin"] = "bsm"
+
+    def __post_init__(self) -> None:
+        _set(self, "betas", readonly("betas", self.betas, (10,)))
+        if not (self.mass_kg > 0 and self.stature_m > 0):
+            raise InputError(f"mass and stature must be positive, got {self.mass_kg} kg, {self.stature_m} m")
