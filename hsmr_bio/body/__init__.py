@@ -1,0 +1,1 @@
+"""The body: shape and pose to joints, bones, skin and skeleton mesh."""
