@@ -126,6 +126,8 @@ class Observation:
     """(T, 3) SKEL translation per frame in the camera frame."""
     skel_body: str | None = None
     """Name of the body that the SKEL values belong to, e.g. ``"skel_male@1.1.1"``."""
+    camera_shift_px: FloatArray | None = None
+    """(T,) how far the picture's corners have moved (RMS) against the first frame because the camera moved, or None."""
     source: str = ""
     """Estimator and file, for the report."""
 
@@ -140,6 +142,7 @@ class Observation:
             "skel_poses_rad": (frames, 46),
             "skel_betas": (frames, 10),
             "skel_trans_m": (frames, 3),
+            "camera_shift_px": (frames,),
         }
         for name, shape in optional.items():
             value = getattr(self, name)
