@@ -5,7 +5,7 @@ Source of all of it: Keller et al. 2023 (SKEL 1.1.1), as facts; hip and shoulder
 
 from __future__ import annotations
 
-from math import pi
+from math import cos, pi, sin
 
 import numpy as np
 
@@ -55,18 +55,27 @@ JOINT_DOFS: tuple[tuple[int, ...], ...] = (
 
 _X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 _MX, _MY, _MZ = (-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)
-_ANKLE = (-0.10501402, -0.17402184, 0.97912637)
+
+
+def _hinge(a: float, b: float) -> tuple[float, float, float]:
+    """Third column of Rx(a) Ry(b): SKEL states its foot axes by such angles, and needs them to full precision."""
+    return (sin(b), -sin(a) * cos(b), cos(a) * cos(b))
+
+
+_ANKLE = _hinge(0.175895, -0.105208)
+_FOOT_R = ((_ANKLE,), (_hinge(-1.76818999, 0.906223),), (_hinge(-3.141589999, 0.619901),))
+_FOOT_L = ((_ANKLE,), (_hinge(1.768189999, -0.906223),), (_hinge(-3.141589999, -0.619901),))
 
 JOINT_AXES: tuple[tuple[tuple[float, float, float], ...], ...] = (
     (_Z, _X, _Y),
-    *((_Z, _X, _Y), (_MZ,), (_ANKLE,), ((0.78718000, 0.60474720, -0.12094825),), ((0.58095458, 0.00000216, -0.81393598),)),
-    *((_Z, _MX, _MY), (_MZ,), (_ANKLE,), ((-0.78718000, -0.60474720, -0.12094825),)),
-    ((-0.58095458, 0.00000216, -0.81393598),),
+    *((_Z, _X, _Y), (_MZ,), *_FOOT_R),
+    *((_Z, _MX, _MY), (_MZ,), *_FOOT_L),
     *((_X, _Z, _Y), (_X, _Z, _Y), (_X, _Z, _Y)),
     *((_Y, _MZ, _MX), (_X, _Y, _Z), ((0.0494, 0.0366, 0.99810825),), ((-0.01716099, 0.99266564, -0.11966796),), (_X, _MZ)),
     *((_Y, _Z, _X), (_X, _Y, _Z), ((-0.0494, -0.0366, 0.99810825),), ((0.01716099, -0.99266564, -0.11966796),), (_MX, _MZ)),
 )
-"""Rotation axis of each pose parameter, signs applied. The left ankle has the right one's axis, as in SKEL."""
+"""Rotation axis of each pose parameter, signs applied. The left ankle has the right one's axis, as in SKEL. SKEL does not
+normalise the elbow and forearm axes: their lengths, 1 to 4e-9, multiply the angle."""
 
 
 def _limits() -> FloatArray:
