@@ -1,0 +1,400 @@
+"""Frames of a video, an image or a folder of images: one pass, upright, with their presentation times.
+
+Memory does not depend on the length: a small queue of frames is decoded ahead in a thread while the caller works.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hsmr_bio.errors import FormatError, InputError, require
+
+RgbImage = npt.NDArray[np.uint8]
+Item = TypeVar("Item")
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_AHEAD_FRAMES = 4
+_SHORT_OF_PACKETS = 0.98
+_FEATURE = "reading video"
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """One picture, upright."""
+
+    index: int
+    """Counts the frames handed out, from 0."""
+    time_s: float
+    """Presentation time; the first frame handed out is 0 unless the source's clock was asked for."""
+    rgb: RgbImage
+    """(height, width, 3), possibly smaller than the original."""
+    scale: tuple[float, float]
+    """Original pixels per pixel of ``rgb`` along x and y: both 1 unless the frame was made smaller."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """What the header says; the frames themselves have the last word."""
+
+    path: Path
+    kind: Literal["video", "image", "folder"]
+    image_size_px: tuple[int, int]
+    """(width, height) of the upright picture."""
+    rate_hz: float | None
+    """Average frame rate, None for one image."""
+    frame_count: int | None
+    """Number of frames from ``start_s`` to ``end_s``, None if the header does not tell."""
+    codec: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """An opened source of frames; iterate over it as often as needed, each time is one pass from the start."""
+
+    info: VideoInfo
+    start_s: float = 0.0
+    end_s: float | None = None
+    source_clock: bool = False
+    max_side_px: int | None = None
+    images: tuple[Path, ...] = ()
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """Hand out the frames in order, decoded ahead in a thread.
+
+        Raises:
+            FormatError: the file is damaged, cut off, or holds no frame between start and end.
+        """
+        return _ahead(self._frames)
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        origin: float | None = None
+        index = 0
+        for time_s, rgb in _image_frames(self) if self.images else _video_frames(self):
+            origin = time_s if origin is None else origin
+            width, height = self.info.image_size_px
+            scale = width / rgb.shape[1], height / rgb.shape[0]
+            yield VideoFrame(index, time_s if self.source_clock else time_s - origin, rgb, scale)
+            index += 1
+        if index == 0:
+            span = f" between {self.start_s:g} s and {'its end' if self.end_s is None else f'{self.end_s:g} s'}"
+            where = span if self.start_s > 0 or self.end_s is not None else ""
+            raise FormatError(
+                self.info.path, None, f"not a single frame could be read{where}. Check the file in a video player"
+            )
+
+
+def open_video(
+    path: str | PathLike[str],
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    fps_hz: float | None = None,
+    source_clock: bool = False,
+    max_side_px: int | None = None,
+) -> Video:
+    """Open a video, an image, or a folder of images of one size.
+
+    Frames come out upright: the rotation that phones store beside the picture is applied, and so are non-square pixels.
+
+    Args:
+        path: any file that FFmpeg's libraries decode, or a folder of images (sorted by name, numbers by value).
+        start_s: seconds after the first frame of the file.
+        end_s: seconds after the first frame of the file; None reads to the end.
+        fps_hz: frame rate of a folder of images; needed there, refused elsewhere.
+        source_clock: keep the file's own time stamps instead of starting at 0.
+        max_side_px: frames whose longer side exceeds this are made smaller while they are converted.
+
+    Raises:
+        InputError: no such file, or options that contradict each other.
+        FormatError: not a video or image, no picture in it, or a rotation that is not a quarter turn.
+    """
+    source = Path(path)
+    if start_s < 0 or (end_s is not None and end_s <= start_s):
+        raise InputError(f"start and end must satisfy 0 <= start < end, got start {start_s:g} s and end {end_s} s")
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder")
+    if fps_hz is not None and (not source.is_dir() or not fps_hz > 0):
+        raise InputError(
+            f"a frame rate is needed for a folder of images only, and must be positive: got {fps_hz:g} for {source}"
+        )
+    images: tuple[Path, ...] = ()
+    if source.is_dir():
+        images = _images_of(source, fps_hz)
+        first = _probe(images[0])
+        info = VideoInfo(
+            path=source,
+            kind="folder",
+            image_size_px=first.image_size_px,
+            rate_hz=fps_hz,
+            frame_count=len(images),
+            codec=first.codec,
+        )
+    else:
+        info = _probe(source)
+    return Video(
+        info=_clipped(info, start_s, end_s),
+        start_s=start_s,
+        end_s=end_s,
+        source_clock=source_clock,
+        max_side_px=max_side_px,
+        images=images,
+    )
+
+
+def _clipped(info: VideoInfo, start_s: float, end_s: float | None) -> VideoInfo:
+    if info.frame_count is None or info.rate_hz is None:
+        return info
+    last = info.frame_count if end_s is None else min(info.frame_count, int(end_s * info.rate_hz) + 1)
+    return VideoInfo(**{**info.__dict__, "frame_count": max(last - int(start_s * info.rate_hz), 0)})
+
+
+def _images_of(folder: Path, fps_hz: float | None) -> tuple[Path, ...]:
+    def natural(path: Path) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name.lower()) if part]
+
+    found = sorted((p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=natural)
+    if not found:
+        raise InputError(f"{folder}: no image in this folder (looked for {', '.join(IMAGE_SUFFIXES)})")
+    if fps_hz is None and len(found) > 1:
+        raise InputError(f"{folder}: {len(found)} images, but no frame rate: say how fast they were taken, e.g. --fps 30")
+    return tuple(found)
+
+
+def _open(path: Path) -> Any:
+    av = require("av", feature=_FEATURE)
+    try:
+        container = av.open(str(path))
+    except av.error.PermissionError:
+        raise InputError(f"{path}: this file may not be read (permission denied)") from None
+    except (av.error.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FormatError(path, None, f"this is not a video or image, or it is cut off before its index ({reason})") from None
+    if not container.streams.video:
+        container.close()
+        raise FormatError(path, None, "there is no picture in this file (sound only?)")
+    return container
+
+
+def _probe(path: Path) -> VideoInfo:
+    av = require("av", feature=_FEATURE)
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        try:
+            frame = next(container.decode(stream), None)
+        except (av.error.FFmpegError, OSError) as error:
+            raise FormatError(path, None, f"its first frame cannot be decoded ({error.strerror})") from None
+        if frame is None:
+            raise FormatError(path, None, "there is not a single frame in this video. Check the file in a video player")
+        still = path.suffix.lower() in IMAGE_SUFFIXES or container.format.name.endswith("_pipe")
+        rate = float(stream.average_rate) if stream.average_rate else None
+        duration = float(stream.duration * stream.time_base) if stream.duration else _container_duration_s(container)
+        count = stream.frames or (round(duration * rate) if duration and rate else None)
+        return VideoInfo(
+            path=path,
+            kind="image" if still else "video",
+            image_size_px=_upright_size(frame, stream, path),
+            rate_hz=None if still else rate,
+            frame_count=1 if still else count,
+            codec=str(stream.codec_context.name),
+        )
+
+
+def _container_duration_s(container: Any) -> float | None:
+    alone = len(container.streams) == 1
+    return container.duration / 1e6 if alone and container.duration else None
+
+
+def _video_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
+    """Times and pictures between start and end; refuses a file that ends before its own index says."""
+    av = require("av", feature=_FEATURE)
+    path = video.info.path
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        zero_s, step_s = _first_time_s(stream), 1 / (video.info.rate_hz or 30.0)
+        if video.start_s > 0:
+            zero_s = zero_s if zero_s is not None else _decoded_first_time_s(path)
+            container.seek(int((zero_s + video.start_s) / stream.time_base), stream=stream, backward=True, any_frame=False)
+        orientation = _Orientation(path, stream, video.info.image_size_px, video.max_side_px)
+        packets = decoded = 0
+        last_s = -np.inf
+        reached_end = False
+        for packet in container.demux(stream):
+            packets += packet.size > 0
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                continue
+            for frame in frames:
+                decoded += 1
+                time_s = float(frame.time) if frame.time is not None else decoded * step_s
+                zero_s = time_s if zero_s is None else zero_s
+                if frame.is_corrupt or time_s <= last_s or time_s - zero_s < video.start_s - 1e-6:
+                    continue
+                if video.end_s is not None and time_s - zero_s > video.end_s + 1e-6:
+                    reached_end = True
+                    break
+                last_s = time_s
+                yield time_s, orientation.rgb(frame)
+            if reached_end:
+                return
+        if video.start_s == 0 and video.info.kind == "video":
+            _refuse_truncated(path, stream, packets, decoded, last_s - (zero_s or 0.0))
+
+
+def _first_time_s(stream: Any) -> float | None:
+    return float(stream.start_time * stream.time_base) if stream.start_time is not None else None
+
+
+def _decoded_first_time_s(path: Path) -> float:
+    with _open(path) as container:
+        frame = next(container.decode(video=0))
+        return float(frame.time or 0.0)
+
+
+def _refuse_truncated(path: Path, stream: Any, packets: int, decoded: int, last_s: float) -> None:
+    if decoded == 0 or not stream.duration:
+        return
+    promised_s = float(stream.duration * stream.time_base)
+    complete = min(packets, decoded) >= _SHORT_OF_PACKETS * stream.frames - 1 if stream.frames else False
+    step_s = last_s / max(decoded - 1, 1)
+    if not complete and last_s + 2 * step_s < _SHORT_OF_PACKETS * promised_s:
+        raise FormatError(
+            path,
+            None,
+            f"the video breaks off after {last_s:.2f} s of {promised_s:.2f} s: the file is cut off or damaged. "
+            f"Copy it again, or use what is there with --end {max(last_s - step_s, 0):.2f}",
+        )
+
+
+def _image_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
+    for number, path in enumerate(video.images):
+        time_s = number / (video.info.rate_hz or 1.0)
+        if time_s < video.start_s - 1e-6:
+            continue
+        if video.end_s is not None and time_s > video.end_s + 1e-6:
+            return
+        yield time_s, _read_image(path, video)
+
+
+def _read_image(path: Path, video: Video) -> RgbImage:
+    av = require("av", feature=_FEATURE)
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        try:
+            frame = next(container.decode(stream), None)
+        except (av.error.FFmpegError, OSError) as error:
+            raise FormatError(path, None, f"this image cannot be decoded ({error.strerror})") from None
+        if frame is None:
+            raise FormatError(path, None, "this image cannot be decoded")
+        size, wanted = _upright_size(frame, stream, path), video.info.image_size_px
+        if size != wanted:
+            raise FormatError(
+                path, None, f"this image is {size[0]} x {size[1]}, but the first one is {wanted[0]} x {wanted[1]}"
+            )
+        return _Orientation(path, stream, size, video.max_side_px).rgb(frame)
+
+
+def _pixel_aspect(stream: Any) -> float:
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return float(aspect) if aspect else 1.0
+
+
+def _upright_size(frame: Any, stream: Any, path: Path) -> tuple[int, int]:
+    width, height = round(frame.width * _pixel_aspect(stream)), frame.height
+    transpose, _, _ = _turn(frame, path)
+    return (height, width) if transpose else (width, height)
+
+
+def _turn(frame: Any, path: Path) -> tuple[bool, bool, bool]:
+    """(transpose, flip x, flip y) that makes the frame upright.
+
+    The display matrix has x' = a x + c y, y' = b x + d y in 16.16 fixed point (ISO/IEC 14496-12, track header).
+    """
+    for entry in frame.side_data:
+        if getattr(entry.type, "name", "") == "DISPLAYMATRIX":
+            values = np.frombuffer(bytes(entry), dtype=np.int32)[:9].astype(float)
+            a, b, c, d = values[0], values[1], values[3], values[4]
+            break
+    else:
+        return False, False, False
+    size = float(np.sqrt(abs(a * d - b * c)))
+    straight, crossed = max(abs(a), abs(d)), max(abs(b), abs(c))
+    if size == 0 or min(straight, crossed) > 0.02 * size:
+        degrees = np.degrees(np.arctan2(b, a))
+        raise FormatError(
+            path, None, f"the file asks to be shown turned by {degrees:.0f} degrees; only quarter turns are possible"
+        )
+    return (True, bool(c < 0), bool(b < 0)) if crossed > straight else (False, bool(a < 0), bool(d < 0))
+
+
+class _Orientation:
+    """Turns decoded frames into upright RGB arrays of one size."""
+
+    def __init__(self, path: Path, stream: Any, size_px: tuple[int, int], max_side_px: int | None) -> None:
+        self._path, self._stream = path, stream
+        shrink = min(1.0, max_side_px / max(size_px)) if max_side_px else 1.0
+        self._size = max(round(size_px[0] * shrink), 1), max(round(size_px[1] * shrink), 1)
+        self._turn: tuple[bool, bool, bool] | None = None
+
+    def rgb(self, frame: Any) -> RgbImage:
+        if self._turn is None:
+            self._turn = _turn(frame, self._path)
+        transpose, flip_x, flip_y = self._turn
+        width, height = self._size[::-1] if transpose else self._size
+        image = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        if not (transpose or flip_x or flip_y):
+            return np.ascontiguousarray(image)
+        cv2 = require("cv2", feature="turning a video upright")
+        image = cv2.transpose(image) if transpose else image
+        if flip_x or flip_y:
+            image = cv2.flip(image, -1 if flip_x and flip_y else 1 if flip_x else 0)
+        return np.ascontiguousarray(image)
+
+
+def _ahead(make: Callable[[], Iterator[Item]]) -> Iterator[Item]:
+    """Run an iterator in a thread, a few items ahead; its exceptions surface here, and it stops when nobody listens."""
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=_AHEAD_FRAMES)
+    stop = threading.Event()
+
+    def put(item: tuple[str, Any]) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            for item in make():
+                if not put(("item", item)):
+                    return
+            put(("end", None))
+        except BaseException as error:
+            put(("error", error))
+
+    thread = threading.Thread(target=work, name="decode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            what, value = ready.get()
+            if what == "end":
+                return
+            if what == "error":
+                raise value
+            yield value
+    finally:
+        stop.set()
+        thread.join()
