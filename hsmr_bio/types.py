@@ -100,7 +100,9 @@ class Camera:
     def __post_init__(self) -> None:
         width, height = self.image_size_px
         if width <= 0 or height <= 0 or not np.isfinite(self.focal_px) or self.focal_px <= 0:
-            raise InputError(f"a camera needs a positive image size and focal length, got {self.image_size_px}, {self.focal_px}")
+            raise InputError(
+                f"a camera needs a positive image size and focal length, got {self.image_size_px}, {self.focal_px}"
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
