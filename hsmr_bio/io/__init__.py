@@ -1,0 +1,1 @@
+"""Files and our types: OpenSim's text formats, our own ``.npz`` files, video, foreign pickles."""

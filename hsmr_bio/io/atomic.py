@@ -1,0 +1,94 @@
+"""Write beside the target and move into place, so that nobody ever meets half a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import InputError
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` and move the finished file into place.
+
+    Args:
+        path: the file to make; missing parent folders are created.
+        overwrite: whether an existing file may be replaced.
+
+    Yields:
+        The path to write to. If the block raises, it is removed and ``path`` stays as it was.
+
+    Raises:
+        InputError: ``path`` exists and may not be replaced, or is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{target} is a folder; give the name of a file")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} exists already; allow overwriting (--overwrite) or choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        part.chmod(0o666 & ~_umask())
+        yield part
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder beside ``folder`` and move everything in it into ``folder`` at the end.
+
+    Files that are in ``folder`` already and have no successor stay. A sub-folder (``Geometry``) is merged file by file.
+
+    Args:
+        folder: where the results belong; made if it is missing.
+        overwrite: whether files in ``folder`` may be replaced.
+
+    Yields:
+        The temporary folder. If the block raises, it is removed and ``folder`` stays as it was.
+
+    Raises:
+        InputError: a result exists already and may not be replaced (then nothing is moved), or ``folder`` is a file.
+    """
+    target = Path(folder)
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file; give the name of a folder for the results")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    try:
+        temporary.chmod(0o777 & ~_umask())
+        yield temporary
+        results = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
+        refuse_existing([target / path for path in results], overwrite=overwrite)
+        for path in results:
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary / path, target / path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
+    """Stop before hours of work if the results could not be written at the end.
+
+    Raises:
+        InputError: one of ``paths`` exists and ``overwrite`` is False.
+    """
+    present = [path for path in paths if path.exists()]
+    if present and not overwrite:
+        more = f" and {len(present) - 1} more" if len(present) > 1 else ""
+        raise InputError(f"{present[0]}{more} exists already; use --overwrite or another output folder")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,160 @@
+"""``.mot`` files: coordinate values of an OpenSim model over time."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import FormatError, InputError, UnknownCoordinateError
+from ..skeleton import DOF_NAMES
+from ..types import BoolArray, OsimMotion
+from .table import Table, read_table, write_table
+
+_TITLE = "Coordinates"
+_STATE = re.compile(r"^/(?:.*/)?(?P<name>[^/]+)/(?P<kind>value|speed)$")
+_OTHER_STATE = re.compile(r"/(activation|fiber_length|normalized_tendon_force)$")
+_TRANSLATION = re.compile(r"_t[xyz](_[rl])?$")
+_ANGLE_WORDS = frozenset(
+    (
+        "tilt",
+        "list",
+        "rotation",
+        "rot",
+        "flexion",
+        "extension",
+        "adduction",
+        "abduction",
+        "angle",
+        "bending",
+        "twist",
+        "deviation",
+        "sup",
+        "elevation",
+        "obliquity",
+    )
+)
+
+
+class _Coordinate(Protocol):
+    @property
+    def rotational(self) -> bool: ...
+
+
+class _Model(Protocol):
+    """What is needed of a model: ``osim.document.OsimDocument`` has it."""
+
+    @property
+    def coordinates(self) -> Mapping[str, _Coordinate]: ...
+
+
+def rotational_columns(names: Sequence[str], model: _Model | None = None) -> BoolArray:
+    """Say which coordinates are angles.
+
+    With a model the model says it. Without one: a name that ends in ``_tx``, ``_ty`` or ``_tz`` is a translation
+    (OpenSim's own naming), SKEL's and BSM's names are angles, and so is a name with one of the field's words for
+    angles between underscores (flexion, angle, tilt ...). Any other name is an error, never a guess.
+
+    Args:
+        names: N coordinate names.
+        model: the model that the coordinates belong to.
+
+    Returns:
+        (N,) True where the coordinate is an angle.
+
+    Raises:
+        UnknownCoordinateError: the model does not have the coordinate.
+        InputError: without a model, a name that tells nothing.
+    """
+    flags = []
+    for name in names:
+        if model is not None:
+            if name not in model.coordinates:
+                raise UnknownCoordinateError(name, list(model.coordinates))
+            flags.append(bool(model.coordinates[name].rotational))
+        elif _TRANSLATION.search(name):
+            flags.append(False)
+        elif name in DOF_NAMES or _ANGLE_WORDS & set(name.lower().split("_")):
+            flags.append(True)
+        else:
+            raise InputError(
+                f"cannot tell whether the coordinate {name!r} is an angle or a length: give the model (.osim) as well"
+            )
+    return np.array(flags, dtype=np.bool_)
+
+
+def read_mot(path: str | os.PathLike[str], model: _Model | None = None) -> OsimMotion:
+    """Read coordinates from a ``.mot`` file, or from an OpenSim states ``.sto`` file.
+
+    Columns may be bare coordinate names or OpenSim 4 state paths (``/jointset/knee_r/knee_angle_r/value``); of the
+    latter, speeds and muscle states are left out.
+
+    Args:
+        path: the file.
+        model: the model that the coordinates belong to (its ``.coordinates`` is used); None: the names decide, see
+            :func:`rotational_columns`.
+
+    Returns:
+        The motion in radians and metres.
+
+    Raises:
+        FormatError: the file breaks the format, does not say ``inDegrees``, or has a cell without a value.
+        InputError: a column that cannot be told to be an angle or a length.
+    """
+    table = read_table(path)
+    if table.in_degrees is None:
+        raise FormatError(path, None, "the header must say inDegrees=yes or inDegrees=no")
+    columns = _coordinate_columns(path, table.columns)
+    values = table.values[:, list(columns.values())]
+    if np.isnan(values).any():
+        row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
+        name = list(columns)[column]
+        raise FormatError(path, f"column {name!r}", f"no value at {table.time_s[row]:g} s (NaN); cut or fill the gap first")
+    rotational = rotational_columns(tuple(columns), model)
+    if table.in_degrees:
+        values = np.where(rotational, np.deg2rad(values), values)
+    return OsimMotion(time_s=table.time_s, coordinates=tuple(columns), values_si=values, rotational=rotational)
+
+
+def write_mot(
+    path: str | os.PathLike[str], motion: OsimMotion, *, title: str = _TITLE, decimals: int = 8, overwrite: bool = True
+) -> None:
+    """Write a ``.mot`` file in degrees and metres, with ``inDegrees=yes``.
+
+    Args:
+        path: the file; appears when it is complete.
+        motion: T frames of N coordinates.
+        title: first line of the file; OpenSim shows it as the name of the motion.
+        decimals: digits behind the point, as OpenSim's own.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: the file exists and may not be replaced.
+    """
+    values = np.where(motion.rotational, np.rad2deg(motion.values_si), motion.values_si)
+    table = Table(title=title, time_s=motion.time_s, columns=motion.coordinates, values=values, in_degrees=True)
+    write_table(path, table, decimals=decimals, overwrite=overwrite)
+
+
+def _coordinate_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[str, int]:
+    """Return coordinate name -> column."""
+    found: dict[str, int] = {}
+    for index, column in enumerate(columns):
+        state = _STATE.match(column)
+        if "/" not in column:
+            name = column
+        elif state and state["kind"] == "value":
+            name = state["name"]
+        elif state or _OTHER_STATE.search(column):
+            continue
+        else:
+            raise FormatError(path, f"column {column!r}", "this is neither a coordinate nor a state that OpenSim writes")
+        if name in found:
+            raise FormatError(path, f"column {column!r}", f"the coordinate {name!r} stands in two columns")
+        found[name] = index
+    if not found:
+        raise FormatError(path, None, "there is no coordinate in this file")
+    return found

@@ -1,0 +1,181 @@
+"""Our own files: SkelMotion and Observation as ``.npz``, with a kind and a version inside, never pickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import FormatError, InputError
+from ..types import Camera, Observation, SkelMotion
+from .atomic import new_file
+
+_VERSION = 1
+_KIND, _FORMAT_VERSION, _TEXT = "hsmr_bio_kind", "hsmr_bio_version", "text_json"
+_MOTION_ARRAYS = ("time_s", "poses_rad", "trans_m", "betas", "poses_sd_rad", "contacts")
+_MOTION_TEXT = ("body", "frame", "source")
+_SEEN_ARRAYS = (
+    *("time_s", "keypoints_px", "confidence", "keypoints_m"),
+    *("skel_poses_rad", "skel_betas", "skel_trans_m"),
+)
+_SEEN_TEXT = ("keypoint_set", "skel_body", "source")
+_T = TypeVar("_T")
+
+
+def save_motion(path: str | os.PathLike[str], motion: SkelMotion, *, overwrite: bool = True) -> None:
+    """Write a SkelMotion; :func:`load_motion` gives back the very same numbers.
+
+    Args:
+        path: a name that ends in ``.npz``; the file appears when it is complete.
+        motion: the motion; its ``notes`` must be JSON values.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: another ending, notes that are no JSON values, or the file exists.
+    """
+    text = {name: getattr(motion, name) for name in _MOTION_TEXT}
+    text |= {"notes": dict(motion.notes), "camera": _camera_to_json(motion.camera)}
+    _save(path, "SkelMotion", {name: getattr(motion, name) for name in _MOTION_ARRAYS}, text, overwrite=overwrite)
+
+
+def load_motion(path: str | os.PathLike[str]) -> SkelMotion:
+    """Read what :func:`save_motion` wrote.
+
+    Raises:
+        FormatError: no such file of ours, a newer version, truncated, or values that break the type's rules.
+    """
+    arrays, text = _load(path, "SkelMotion", _MOTION_ARRAYS, _MOTION_TEXT)
+    camera = _camera_from_json(path, text.get("camera"))
+    named = {name: text[name] for name in _MOTION_TEXT}
+    return _built(path, lambda: SkelMotion(**arrays, **named, camera=camera, notes=text.get("notes", {})))
+
+
+def save_observation(path: str | os.PathLike[str], observation: Observation, *, overwrite: bool = True) -> None:
+    """Write an Observation; :func:`load_observation` gives back the very same numbers.
+
+    Args:
+        path: a name that ends in ``.npz``; the file appears when it is complete.
+        observation: what an estimator saw.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: another ending, or the file exists.
+    """
+    text = {name: getattr(observation, name) for name in _SEEN_TEXT} | {"camera": _camera_to_json(observation.camera)}
+    _save(path, "Observation", {name: getattr(observation, name) for name in _SEEN_ARRAYS}, text, overwrite=overwrite)
+
+
+def load_observation(path: str | os.PathLike[str]) -> Observation:
+    """Read what :func:`save_observation` wrote.
+
+    Raises:
+        FormatError: no such file of ours, a newer version, truncated, or values that break the type's rules.
+    """
+    arrays, text = _load(path, "Observation", _SEEN_ARRAYS, _SEEN_TEXT)
+    camera = _camera_from_json(path, text.get("camera"))
+    if camera is None:
+        raise FormatError(path, "camera", "an observation needs a camera")
+    named = {name: text[name] for name in _SEEN_TEXT}
+    return _built(path, lambda: Observation(**arrays, **named, camera=camera))
+
+
+def kind_of(path: str | os.PathLike[str]) -> str | None:
+    """Say what a ``.npz`` file of ours holds, ``"SkelMotion"`` or ``"Observation"``; None if it is not ours.
+
+    Raises:
+        FormatError: not a readable ``.npz`` file.
+    """
+    with _Opened(path) as stored:
+        return str(stored[_KIND]) if _KIND in stored.files else None
+
+
+def _save(
+    path: str | os.PathLike[str], kind: str, arrays: Mapping[str, Any], text: Mapping[str, Any], *, overwrite: bool
+) -> None:
+    if not os.fspath(path).endswith(".npz"):
+        raise InputError(f"{os.fspath(path)}: the name of a stored {kind} must end in .npz")
+    try:
+        encoded = json.dumps(text, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{os.fspath(path)}: notes must be JSON values: {error}") from None
+    content: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
+    content |= {_KIND: np.array(kind), _FORMAT_VERSION: np.array(_VERSION), _TEXT: np.array(encoded)}
+    with new_file(path, overwrite=overwrite) as part, part.open("wb") as out:
+        np.savez_compressed(out, **content)
+
+
+def _load(
+    path: str | os.PathLike[str], kind: str, arrays: tuple[str, ...], text: tuple[str, ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    with _Opened(path) as stored:
+        if _KIND not in stored.files:
+            raise FormatError(path, None, f"this is not a {kind} of hsmr-bio (keys: {', '.join(stored.files[:8])})")
+        if str(stored[_KIND]) != kind:
+            raise FormatError(path, None, f"this file holds a {stored[_KIND]}, a {kind} was expected")
+        if int(stored[_FORMAT_VERSION]) > _VERSION:
+            newer = int(stored[_FORMAT_VERSION])
+            raise FormatError(path, None, f"written by a newer hsmr-bio (format {newer}, this one knows {_VERSION}): update it")
+        values = {name: stored[name] for name in arrays if name in stored.files}
+        described: dict[str, Any] = json.loads(str(stored[_TEXT]))
+    missing = [name for name in text if name not in described]
+    if missing or "time_s" not in values:
+        raise FormatError(path, None, f"the file lacks {', '.join(missing or ['time_s'])}")
+    return values, described
+
+
+class _Opened:
+    """Open a ``.npz`` and turn whatever a damaged one causes into one FormatError."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+
+    def __enter__(self) -> Any:
+        try:
+            self._stored = np.load(self._path, allow_pickle=False)
+        except FileNotFoundError:
+            raise InputError(f"{os.fspath(self._path)}: there is no such file") from None
+        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            raise FormatError(self._path, None, f"not a readable .npz file ({error})") from None
+        if not hasattr(self._stored, "files"):
+            raise FormatError(self._path, None, "a single array (.npy), a .npz file was expected")
+        return self._stored
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._stored.close()
+        damage = (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError)
+        if isinstance(error, damage) and not isinstance(error, InputError):
+            raise FormatError(self._path, None, f"the file is damaged ({error})") from None
+
+
+def _built(path: str | os.PathLike[str], build: Callable[[], _T]) -> _T:
+    try:
+        return build()
+    except (InputError, TypeError) as error:
+        raise FormatError(path, None, str(error)) from None
+
+
+def _camera_to_json(camera: Camera | None) -> dict[str, Any] | None:
+    if camera is None:
+        return None
+    return {
+        "image_size_px": [int(n) for n in camera.image_size_px],
+        "focal_px": float(camera.focal_px),
+        "center_px": [float(x) for x in camera.center_px],
+        "source": camera.source,
+    }
+
+
+def _camera_from_json(path: str | os.PathLike[str], stored: Any) -> Camera | None:
+    if stored is None:
+        return None
+    try:
+        width, height = stored["image_size_px"]
+        x, y = stored["center_px"]
+        focal = float(stored["focal_px"])
+        return Camera(image_size_px=(int(width), int(height)), focal_px=focal, center_px=(x, y), source=stored["source"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(path, "camera", f"cannot be read ({error})") from None

@@ -1,0 +1,276 @@
+"""The header-and-table grammar that ``.mot`` and ``.sto`` files share.
+
+A title line, ``key=value`` lines and free text up to ``endheader``, one line of column names that starts with
+``time``, then one line of numbers per frame; cells are separated by tabs or blanks.
+
+Source:
+    OpenSim documentation, "Storage (.sto) Files" and "Motion (.mot) Files"; checked against OpenSim 4.6's
+    ``Storage`` and ``TimeSeriesTable``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import FormatError, InputError
+from ..types import FloatArray, increasing_time, readonly
+from .atomic import new_file
+
+_MAX_HEADER_LINES = 500
+_ROWS_AT_ONCE = 256
+_MICROSOFT_NAN = re.compile(rb"-?1\.#(?:QNAN|IND|SNAN)0*|-?nan\(\w+\)", re.IGNORECASE)
+_HEADER = re.compile(r"\s*([A-Za-z_][\w ]*?)\s*=\s*(.*?)\s*$")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Table:
+    """Columns over time as the file has them: no unit is changed."""
+
+    title: str
+    time_s: FloatArray
+    """(T,) strictly increasing."""
+    columns: tuple[str, ...]
+    """N names, without ``time``."""
+    values: FloatArray
+    """(T, N); NaN where the file says so."""
+    in_degrees: bool | None
+    """What the header says; None if it does not say."""
+    header: Mapping[str, str] = field(default_factory=dict)
+    """The other ``key=value`` lines."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time_s", increasing_time(self.time_s))
+        object.__setattr__(self, "columns", tuple(self.columns))
+        shape = (len(self.time_s), len(self.columns))
+        object.__setattr__(self, "values", readonly("values", self.values, shape, allow_nan=True))
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """Read any ``.mot`` or ``.sto`` file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The table, values as they stand in the file.
+
+    Raises:
+        FormatError: not such a file, truncated, empty, a cell that is no number, time that does not increase; names the line.
+    """
+    data = read_bytes(path)
+    title, header, names, start, line = _read_header(path, data)
+    values = parse_rows(path, data[start:], len(names), line)
+    _check_header(path, header, len(values), len(names))
+    check_time(path, values[:, 0], data[start:], line)
+    degrees = header.pop("inDegrees", None)
+    if degrees is not None and degrees.lower() not in ("yes", "no"):
+        raise FormatError(path, None, f"the header must say inDegrees=yes or inDegrees=no, it says {degrees!r}")
+    return Table(
+        title=title,
+        time_s=values[:, 0],
+        columns=tuple(names[1:]),
+        values=values[:, 1:],
+        in_degrees=None if degrees is None else degrees.lower() == "yes",
+        header=header,
+    )
+
+
+def write_table(path: str | os.PathLike[str], table: Table, *, decimals: int = 8, overwrite: bool = True) -> None:
+    """Write a ``.mot`` or ``.sto`` file that OpenSim reads.
+
+    Args:
+        path: the file; appears when it is complete.
+        table: values in the units that its ``in_degrees`` states.
+        decimals: digits behind the point; OpenSim writes 8.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: a column name has a tab or a line break in it, or the file exists.
+    """
+    for name in table.columns:
+        if not name or re.search(r"[\t\n\r]", name) or name == "time":
+            raise InputError(f"{name!r} cannot be the name of a column in {os.fspath(path)}")
+    header = [table.title.splitlines()[0] if table.title.strip() else "hsmr_bio", "version=1"]
+    header += [f"nRows={len(table.time_s)}", f"nColumns={len(table.columns) + 1}"]
+    if table.in_degrees is not None:
+        header.append(f"inDegrees={'yes' if table.in_degrees else 'no'}")
+    header += [f"{key}={value}" for key, value in table.header.items() if key not in ("version", "nRows", "nColumns")]
+    header += ["endheader", "\t".join(("time", *table.columns))]
+    with new_file(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="\n") as out:
+        out.write("\n".join(header) + "\n")
+        row = "\t".join(["%s"] + [f"%.{decimals}f"] * len(table.columns)) + "\n"
+        times = iter(time_cells(path, table.time_s))
+        for block in blocks(table.values):
+            out.writelines(row % (next(times), *cells) for cells in block)
+
+
+def blocks(values: FloatArray) -> Iterator[list[list[float]]]:
+    """Cut (T, N) values into lists of rows, so that memory stays small."""
+    for first in range(0, len(values), _ROWS_AT_ONCE):
+        yield values[first : first + _ROWS_AT_ONCE].tolist()
+
+
+def time_cells(path: str | os.PathLike[str], time_s: FloatArray) -> list[str]:
+    """Write seconds to the nanosecond, so that all files of a motion have the very same times.
+
+    Raises:
+        InputError: two frames are closer than that.
+    """
+    if np.any(np.diff(np.round(time_s, 9)) <= 0):
+        raise InputError(f"{os.fspath(path)}: two frames are less than a nanosecond apart; is time in seconds?")
+    cells = (f"{time:.9f}".rstrip("0") for time in time_s.tolist())
+    return [f"{cell}0" if cell.endswith(".") else cell for cell in cells]
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a text file whole, line ends made uniform.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+        FormatError: it is empty or not text.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None
+    if not data.strip():
+        raise FormatError(path, None, "the file is empty")
+    if b"\0" in data[:4096]:
+        raise FormatError(path, None, "this is not a text file")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+
+
+def parse_rows(path: str | os.PathLike[str], data: bytes, width: int, line: int) -> FloatArray:
+    """Parse lines of numbers separated by white space.
+
+    Args:
+        path: for messages.
+        data: the lines.
+        width: numbers per line.
+        line: one-based number of the first of these lines in the file.
+
+    Returns:
+        (T, width); empty lines at the end are ignored.
+
+    Raises:
+        FormatError: no row, another number of cells in a row, or a cell that is no number.
+    """
+    body = data.rstrip()
+    if not body:
+        raise FormatError(path, line, "the file ends after the column names: there is no frame")
+    rows = body.count(b"\n") + 1
+    values = _numbers(body)
+    if values is None or values.size != rows * width or not _regular(body, rows, width):
+        _name_bad_row(path, body, width, line)
+    return np.asarray(values, dtype=np.float64).reshape(rows, width)
+
+
+def check_time(path: str | os.PathLike[str], time_s: FloatArray, data: bytes, line: int) -> None:
+    """Name the first line whose time is not a number, or not later than the one before.
+
+    Raises:
+        FormatError: there is one.
+    """
+    bad = ~np.isfinite(time_s)
+    bad[1:] |= ~(np.diff(time_s) > 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        number = line + [i for i, text in enumerate(data.split(b"\n")) if text.strip()][row]
+        before = f" after {time_s[row - 1]:g} s" if row else ""
+        raise FormatError(
+            path, number, f"time is {time_s[row]:g} s{before}: it must increase. Sort the frames, drop repeated ones"
+        )
+
+
+def _numbers(body: bytes) -> FloatArray | None:
+    """Parse all numbers; None if something is not one. Microsoft's ways to write NaN are understood."""
+    if b"#" in body or b"(" in body:
+        body = _MICROSOFT_NAN.sub(b"nan", body)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # numpy only warns when it stops early
+        try:
+            return np.fromstring(body.decode("ascii"), dtype=np.float64, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+
+
+def _regular(body: bytes, rows: int, width: int) -> bool:
+    """Say whether each line has ``width`` cells, without splitting it."""
+    codes = np.frombuffer(body, dtype=np.uint8)
+    blank = codes <= ord(" ")
+    starts = ~blank & np.concatenate(([True], blank[:-1]))
+    ends = np.concatenate((np.flatnonzero(codes == ord("\n")), [len(codes) - 1]))
+    counts = np.diff(np.cumsum(starts)[ends], prepend=0)
+    return len(counts) == rows and bool(np.all(counts == width))
+
+
+def _name_bad_row(path: str | os.PathLike[str], body: bytes, width: int, line: int) -> None:
+    for number, text in enumerate(body.split(b"\n"), start=line):
+        cells = text.split()
+        if len(cells) != width:
+            hint = " (is the file cut off?)" if number == line + body.count(b"\n") else ""
+            raise FormatError(path, number, f"{len(cells)} values in the row, {width} column names above it{hint}")
+        for column, cell in enumerate(cells, start=1):
+            if _numbers(cell) is None:
+                shown = cell.decode("utf-8", "replace")[:40]
+                raise FormatError(path, number, f"{shown!r} in column {column} is not a number") from None
+    raise FormatError(path, line, "the numbers below this line cannot be read")
+
+
+def _read_header(path: str | os.PathLike[str], data: bytes) -> tuple[str, dict[str, str], list[str], int, int]:
+    """Return the title, the keys, the column names, the byte and the line number at which the rows start."""
+    header: dict[str, str] = {}
+    title, offset = "", 0
+    for number in range(1, _MAX_HEADER_LINES + 1):
+        text, offset = _next_line(data, offset)
+        if text is None:
+            break
+        if text.strip().lower() == "endheader":
+            names, line, offset = _read_names(path, data, offset, number + 1)
+            return title, header, names, offset, line
+        match = _HEADER.match(text)
+        if match:
+            key = {"indegrees": "inDegrees", "nrows": "nRows", "ncolumns": "nColumns"}.get(match[1].lower(), match[1])
+            header[key] = match[2].split("\t")[0].strip()
+        elif number == 1:
+            title = text.split("\t")[0].strip()
+    raise FormatError(path, None, "no line 'endheader': this is not a .mot or .sto file, or it is cut off")
+
+
+def _read_names(path: str | os.PathLike[str], data: bytes, offset: int, number: int) -> tuple[list[str], int, int]:
+    text: str | None = ""
+    while text is not None and not text.strip():
+        text, offset = _next_line(data, offset)
+        number += 1
+    if text is None:
+        raise FormatError(path, number - 1, "the file ends before the column names")
+    names = [name.strip() for name in text.strip().split("\t")] if "\t" in text.strip() else text.split()
+    if names[0].lower() != "time":
+        raise FormatError(path, number - 1, f"the first column must be 'time', it is {names[0]!r}")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FormatError(path, number - 1, f"two columns are called {twice[0]!r}")
+    return names, number, offset
+
+
+def _next_line(data: bytes, offset: int) -> tuple[str | None, int]:
+    if offset >= len(data):
+        return None, offset
+    end = data.find(b"\n", offset)
+    end = len(data) if end < 0 else end
+    return data[offset:end].decode("utf-8", "replace"), end + 1
+
+
+def _check_header(path: str | os.PathLike[str], header: dict[str, str], rows: int, width: int) -> None:
+    for key, found in (("nRows", rows), ("nColumns", width)):
+        stated = header.get(key)
+        if stated is not None and stated.isdigit() and int(stated) != found:
+            raise FormatError(path, None, f"the header says {key}={stated}, but there are {found} (is the file cut off?)")

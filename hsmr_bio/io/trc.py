@@ -1,0 +1,168 @@
+"""``.trc`` files: marker positions over time.
+
+Five header lines (type, keys, values of the keys, marker names, X1 Y1 Z1 ...), then tab-separated frames: number,
+time, three cells per marker; empty cells mean that the marker was not seen.
+
+Source:
+    OpenSim documentation, "Marker (.trc) Files"; checked against OpenSim 4.6's ``MarkerData`` and ``TRCFileAdapter``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+
+from ..errors import FormatError, InputError
+from ..types import FloatArray, Markers
+from .atomic import new_file
+from .table import blocks, check_time, parse_rows, read_bytes, time_cells
+
+_UNIT_M = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3}
+_NEEDED = ("NumMarkers", "Units")
+_COMPONENTS = 3
+
+
+def read_trc(path: str | os.PathLike[str]) -> Markers:
+    """Read markers; the unit is what the header states.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Positions in metres; NaN where one of a marker's three cells is empty or NaN. Zeros stay zeros.
+
+    Raises:
+        FormatError: the file breaks the format, states no known unit, is truncated, or its time does not increase.
+    """
+    data = read_bytes(path)
+    head = data.split(b"\n", 5)
+    lines = [line.decode("utf-8", "replace") for line in head[:5]]
+    if not lines[0].lstrip().startswith("PathFileType"):
+        raise FormatError(path, 1, "the file must start with PathFileType: this is not a .trc file")
+    if len(lines) < 5:
+        raise FormatError(path, len(lines), "the header is cut off")
+    header = _header(path, lines)
+    names = _names(path, lines[3], int(header["NumMarkers"]))
+    body = head[5] if len(head) > 5 else b""
+    skipped = len(body) - len(body.lstrip(b"\n \t"))
+    line = 6 + body[:skipped].count(b"\n")
+    body = body[body.rfind(b"\n", 0, skipped) + 1 :]
+    width = 2 + _COMPONENTS * len(names)
+    values = parse_rows(path, _fill_empty(path, body, width, line), width, line)
+    _check_count(path, header, len(values))
+    check_time(path, values[:, 1], body, line)
+    positions = values[:, 2:].reshape(len(values), len(names), _COMPONENTS) * _UNIT_M[header["Units"].lower()]
+    positions[np.isnan(positions).any(axis=2)] = np.nan
+    return Markers(time_s=values[:, 1], names=names, positions_m=positions)
+
+
+def write_trc(
+    path: str | os.PathLike[str],
+    markers: Markers,
+    *,
+    unit: str = "m",
+    rate_hz: float | None = None,
+    decimals: int | None = None,
+    overwrite: bool = True,
+) -> None:
+    """Write markers so that OpenSim, Mokka and others read them.
+
+    Args:
+        path: the file; appears when it is complete.
+        markers: T frames of M markers; a marker that was not seen becomes empty cells.
+        unit: ``"m"`` or ``"mm"``.
+        rate_hz: for the header; None: frames per second over the whole file (with one frame, which has no rate: 1).
+        decimals: digits behind the point; None: a micrometre.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: an unknown unit, a name with a tab in it, or the file exists.
+    """
+    if unit not in ("m", "mm"):
+        raise InputError(f"the unit of a .trc file must be m or mm, got {unit!r}")
+    if not markers.names:
+        raise InputError("there is no marker to write")
+    for name in markers.names:
+        if not name.strip() or re.search(r"[\t\n\r]", name):
+            raise InputError(f"{name!r} cannot be the name of a marker in {os.fspath(path)}")
+    places = decimals if decimals is not None else {"m": 6, "mm": 3}[unit]
+    values = (markers.positions_m / _UNIT_M[unit]).reshape(len(markers.time_s), -1)
+    times = time_cells(path, markers.time_s)
+    with new_file(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="\n") as out:
+        out.write(_header_text(os.path.basename(path), markers, unit, rate_hz or mean_rate_hz(markers.time_s)))
+        row = "%d\t%s" + f"\t%.{places}f" * values.shape[1] + "\n"
+        number = 0
+        for block in blocks(values):
+            text = "".join(row % (i + 1, times[i], *cells) for i, cells in enumerate(block, start=number))
+            out.write(text.replace("\tnan", "\t") if "nan" in text else text)
+            number += len(block)
+
+
+def mean_rate_hz(time_s: FloatArray) -> float:
+    """Frames per second over the whole record; 1 if there is only one frame."""
+    return float((len(time_s) - 1) / (time_s[-1] - time_s[0])) if len(time_s) > 1 else 1.0
+
+
+def _header_text(name: str, markers: Markers, unit: str, rate_hz: float) -> str:
+    rate = f"{rate_hz:.6f}".rstrip("0").rstrip(".")
+    frames, count = len(markers.time_s), len(markers.names)
+    keys = ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames")
+    values = (rate, rate, frames, count, unit, rate, 1, frames)
+    axes = "".join(f"\tX{i}\tY{i}\tZ{i}" for i in range(1, count + 1))
+    return (
+        f"PathFileType\t4\t(X/Y/Z)\t{name}\n"
+        + "\t".join(keys)
+        + "\n"
+        + "\t".join(str(value) for value in values)
+        + "\nFrame#\tTime\t"
+        + "\t\t\t".join(markers.names)
+        + f"\t\t\n\t{axes}\n\n"
+    )
+
+
+def _header(path: str | os.PathLike[str], lines: list[str]) -> dict[str, str]:
+    header = dict(zip(lines[1].split(), lines[2].split(), strict=False))
+    for key in _NEEDED:
+        if key not in header:
+            raise FormatError(path, 2, f"the header has no {key}")
+    if not header["NumMarkers"].isdigit():
+        raise FormatError(path, 3, f"NumMarkers must be a whole number, it is {header['NumMarkers']!r}")
+    if header["Units"].lower() not in _UNIT_M:
+        raise FormatError(path, 3, f"unknown Units {header['Units']!r}; known: {', '.join(_UNIT_M)}")
+    return header
+
+
+def _names(path: str | os.PathLike[str], line: str, count: int) -> tuple[str, ...]:
+    names = [cell.strip() for cell in line.split("\t")[2:] if cell.strip()]
+    if len(names) != count:
+        raise FormatError(path, 4, f"NumMarkers is {count}, but there are {len(names)} marker names")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FormatError(path, 4, f"two markers are called {twice[0]!r}")
+    return tuple(names)
+
+
+def _fill_empty(path: str | os.PathLike[str], body: bytes, width: int, line: int) -> bytes:
+    """Put ``nan`` into empty cells, so that white space separates them."""
+    if not re.search(rb"\t *(?=[\t\n]|\Z)", body):
+        return body
+    rows = body.split(b"\n")
+    while not rows[-1].strip():
+        rows.pop()
+    filled = []
+    for number, row in enumerate(rows, start=line):
+        cells = row.split(b"\t")
+        if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
+            del cells[width:]
+        if len(cells) != width:
+            raise FormatError(path, number, f"{len(cells)} cells in the row, {width} expected (frame, time, X Y Z per marker)")
+        filled.append(b"\t".join(cell if cell.strip() else b"nan" for cell in cells))
+    return b"\n".join(filled)
+
+
+def _check_count(path: str | os.PathLike[str], header: dict[str, str], rows: int) -> None:
+    stated = header.get("NumFrames", "")
+    if stated.isdigit() and int(stated) != rows:
+        raise FormatError(path, 3, f"the header says NumFrames {stated}, but there are {rows} (is the file cut off?)")
