@@ -76,7 +76,8 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
 def angle_between(first: Tensor, second: Tensor) -> Tensor:
     """Geodesic angle between rotations, rad in [0, pi]; (..., 3, 3) twice -> (...)."""
     between: Tensor = log(first.transpose(-1, -2) @ second)
-    return torch.linalg.vector_norm(between, dim=-1)
+    angle: Tensor = torch.linalg.vector_norm(between, dim=-1)
+    return angle
 
 
 def about_axis(axis: Sequence[float] | Tensor, angle_rad: Tensor) -> Tensor:
