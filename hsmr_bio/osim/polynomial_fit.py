@@ -1,0 +1,80 @@
+"""Polynomials of two variables for OpenSim's MultivariatePolynomialFunction, the same bytes on every machine.
+
+A function is expanded in products of Chebyshev polynomials on Chebyshev nodes (sums by :func:`math.fsum`, no linear
+algebra library), cut at the total degree, and rewritten in powers of the plain variables.
+
+Source:
+    Trefethen 2013, Approximation Theory and Approximation Practice, chapters 3 and 4: the cut expansion is close to
+    the best polynomial. Order of OpenSim's coefficients: power of the first variable outermost, total degree at most n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from math import comb, cos, fsum, pi
+
+Interval = tuple[float, float]
+_NODES = 24
+_DIGITS = 11
+
+
+@cache
+def _chebyshev(degree: int) -> tuple[int, ...]:
+    """Coefficients of T_degree, constant first."""
+    if degree == 0:
+        return (1,)
+    previous, current = [1], [0, 1]
+    for _ in range(degree - 1):
+        following = [0, *(2 * c for c in current)]
+        for i, c in enumerate(previous):
+            following[i] -= c
+        previous, current = current, following
+    return tuple(current)
+
+
+def _powers(degree: int, interval: Interval) -> list[float]:
+    """Coefficients (constant first) of T_degree((x - middle) / half) in powers of x."""
+    half = (interval[1] - interval[0]) / 2
+    shift = -(interval[0] + interval[1]) / 2
+    out: list[list[float]] = [[] for _ in range(degree + 1)]
+    for k, c in enumerate(_chebyshev(degree)):
+        for i in range(k + 1):
+            out[i].append(c * comb(k, i) * shift ** (k - i) / half**k)
+    return [fsum(terms) for terms in out]
+
+
+def fit_polynomial(
+    function: Callable[[float, float], float], first: Interval, second: Interval, order: int, *, digits: int = _DIGITS
+) -> tuple[float, ...]:
+    """Approximate a smooth function of two variables by a polynomial of total degree ``order``.
+
+    Args:
+        function: of the two variables.
+        first: range of the first variable over which the polynomial must hold.
+        second: range of the second.
+        order: highest total degree.
+        digits: decimals to which the coefficients are rounded, so that the last bits of a machine do not show.
+
+    Returns:
+        (order + 1)(order + 2) / 2 coefficients in the order of OpenSim's MultivariatePolynomialFunction:
+        (0,0), (0,1) .. (0,n), (1,0) .. (1,n-1) .. (n,0).
+    """
+    count = max(_NODES, order + 1)
+    angles = [pi * (i + 0.5) / count for i in range(count)]
+
+    def place(interval: Interval, angle: float) -> float:
+        return (interval[0] + interval[1]) / 2 + (interval[1] - interval[0]) / 2 * cos(angle)
+
+    values = [[function(place(first, a), place(second, b)) for b in angles] for a in angles]
+    waves = [[cos(k * a) for a in angles] for k in range(order + 1)]
+    rows = [[fsum(v * w for v, w in zip(row, waves[k], strict=True)) for k in range(order + 1)] for row in values]
+    terms: dict[tuple[int, int], list[float]] = {(p, q): [] for p in range(order + 1) for q in range(order + 1 - p)}
+    for j in range(order + 1):
+        for k in range(order + 1 - j):
+            weight = (1 if j == 0 else 2) * (1 if k == 0 else 2) / count**2
+            amount = weight * fsum(row[k] * w for row, w in zip(rows, waves[j], strict=True))
+            for p, a in enumerate(_powers(j, first)):
+                for q, b in enumerate(_powers(k, second)):
+                    terms[p, q].append(amount * a * b)
+    return tuple(round(fsum(terms[key]), digits) + 0.0 for key in terms)

@@ -1,0 +1,189 @@
+"""Writes ``bsm.osim`` from ``bsm_facts.yaml``: ``python -m hsmr_bio.osim_models.generate [FILE]``.
+
+The result depends on the table alone; running it again gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from math import cos, pi, radians, sin
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hsmr_bio.osim.arcs import arc_axes, ellipsoid_axes
+from hsmr_bio.osim.build import (
+    AxisSpec,
+    BodySpec,
+    CoordinateSpec,
+    JointSpec,
+    MarkerSpec,
+    linear,
+    model_element,
+    polynomial,
+    to_bytes,
+)
+
+FOLDER = Path(__file__).resolve().parent
+_MIDLINE = ("pelvis", "lumbar_body", "thorax", "head")
+_BODY_ORDER = (
+    "pelvis",
+    *(f"{b}_{s}" for s in "rl" for b in ("femur", "tibia", "talus", "calcn", "toes")),
+    *("lumbar_body", "thorax", "head"),
+    *(f"{b}_{s}" for s in "rl" for b in ("scapula", "humerus", "ulna", "radius", "hand")),
+)
+_JOINT_ORDER = (
+    "ground_pelvis",
+    *(f"{j}_{s}" for s in "rl" for j in ("hip", "walker_knee", "ankle", "subtalar", "mtp")),
+    *("lumbar", "thoracic_spine", "neck"),
+    *(f"{j}_{s}" for s in "rl" for j in ("scapulothoracic", "GlenoHumeral", "elbow", "radioulnar", "wrist")),
+)
+_TITLE = "Biomechanical skeleton model for hsmr_bio, generated from bsm_facts.yaml (MIT licence)"
+_CITE = (
+    "Legs and masses: Rajagopal et al. 2016. Shoulder: Seth et al. 2016, 2019. Spine, names: Keller et al. 2023 (BSM). "
+    "Knee: Lai et al. 2017. Trunk masses: Dumas and Wojtusch 2018."
+)
+Table = Mapping[str, Any]
+Offset = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _sided(name: str, side: str) -> str:
+    """Name of one side: femur -> femur_l, shoulder_#_x -> shoulder_l_x; midline names stay."""
+    if not side or name in (*_MIDLINE, "ground"):
+        return name
+    return name.replace("#", side) if "#" in name else f"{name}_{side}"
+
+
+def _mirrored(offset: Table, side: str) -> Offset:
+    """Offset frame of a side; the left one is the right one's mirror image in the plane z = 0."""
+    at = tuple(offset.get("at", (0.0, 0.0, 0.0)))
+    turned = tuple(offset.get("turned", (0.0, 0.0, 0.0)))
+    if side != "l":
+        return at, turned
+    return (at[0], at[1], -at[2]), (-turned[0], -turned[1], turned[2])
+
+
+def _half_turned(offset: Offset) -> Offset:
+    """Turn an offset frame by 180 degrees about its own z axis (its body-fixed XYZ angles end with z)."""
+    at, (x, y, z) = offset
+    return at, (x, y, z + pi)
+
+
+def _moved_up(offset: Offset, distance: float) -> Offset:
+    """Move an offset frame along its own y axis; only frames that are turned about z occur."""
+    (x, y, z), turned = offset
+    return (x - distance * sin(turned[2]), y + distance * cos(turned[2]), z), turned
+
+
+def _range(fact: Table) -> tuple[float, float]:
+    low, high = fact["range_rad"] if "range_rad" in fact else (radians(v) for v in fact["range"])
+    return low, high
+
+
+def _coordinate(table: Table, name: str, side: str) -> CoordinateSpec:
+    fact = table["coordinates"][name]
+    low, high = fact["range"] if name.startswith("pelvis_t") and name != "pelvis_tilt" else _range(fact)
+    if side == "l" and fact.get("mirrored"):
+        low, high = -high, -low
+    limits = (round(low, 8), round(high, 8))
+    return CoordinateSpec(_sided(name, side), limits, fact.get("default", 0.0), fact.get("clamped", False))
+
+
+def _fit_range(table: Table, name: str) -> tuple[float, float]:
+    """Range over which a polynomial must hold: ours and the published BSM's together."""
+    fact = table["coordinates"][name]
+    low, high = _range(fact)
+    return min(low, fact["bsm_rad"][0]), max(high, fact["bsm_rad"][1])
+
+
+def _axis(component: str, fact: Table, side: str, mirror: bool) -> AxisSpec:
+    """One axis; mirrored, a rotation axis changes sign but for z, and a shift along z changes its sign."""
+    axis = tuple(float(v) for v in fact["axis"])
+    left = side == "l" and mirror
+    sign = 1.0
+    if left and component.startswith("rotation"):
+        axis = (-axis[0], -axis[1], axis[2])
+    elif left and axis[2]:
+        sign = -1.0
+    function = linear(sign * fact["slope"]) if "slope" in fact else polynomial([sign * c for c in fact["poly"]])
+    return AxisSpec(component, axis, (_sided(fact["of"], side),), function)
+
+
+def _joint(table: Table, name: str, fact: Table, side: str) -> JointSpec:
+    parent, child = _mirrored(fact.get("parent", {}), side), _mirrored(fact.get("child", {}), side)
+    names = [_sided(c, side) for c in fact["coordinates"]]
+    axes: tuple[AxisSpec, ...] = ()
+    if fact["kind"] == "custom":
+        mirror = fact.get("same_sign") != "axes"
+        axes = tuple(_axis(component, line, side, mirror) for component, line in fact["axes"].items())
+    elif fact["kind"] == "arc":
+        fits = [_fit_range(table, c) for c in fact["coordinates"][:2]]
+        axes = arc_axes(names, fact["length"], fact["neutral"], *fits)
+        parent, child = _moved_up(parent, fact["length"] / 2), _moved_up(child, -fact["length"] / 2)
+    elif fact["kind"] == "ellipsoid":
+        fits = [_fit_range(table, c) for c in fact["coordinates"][:2]]
+        sign = -1.0 if side == "l" else 1.0
+        axes = ellipsoid_axes(names, [sign * r for r in fact["radii"]], *fits)
+        if side == "l":
+            parent, child = _half_turned(parent), _half_turned(child)
+    return JointSpec(
+        name=_sided(name, side),
+        parent=_sided(fact["bodies"][0], side),
+        child=_sided(fact["bodies"][1], side),
+        coordinates=tuple(_coordinate(table, c, side) for c in fact["coordinates"]),
+        axes=axes,
+        kind="PinJoint" if fact["kind"] == "pin" else "CustomJoint",
+        parent_offset=parent,
+        child_offset=child,
+    )
+
+
+def _body(name: str, fact: Table, side: str) -> BodySpec:
+    com, inertia = list(fact["com"]), list(fact["inertia"])
+    if side == "l":
+        com[2], inertia[4], inertia[5] = -com[2], -inertia[4], -inertia[5]
+    return BodySpec(_sided(name, side), fact["mass"], com, inertia)
+
+
+def generate(table: Table) -> bytes:
+    """Make the model file from the table of facts.
+
+    Args:
+        table: content of ``bsm_facts.yaml``.
+
+    Returns:
+        The bytes of ``bsm.osim``.
+    """
+    bodies = {}
+    for name, fact in table["bodies"].items():
+        for side in ("",) if name in _MIDLINE else ("r", "l"):
+            bodies[_sided(name, side)] = _body(name, fact, side)
+    joints = {}
+    for name, fact in table["joints"].items():
+        for side in ("",) if fact["bodies"][1] in _MIDLINE else ("r", "l"):
+            joint = _joint(table, name, fact, side)
+            joints[joint.name] = joint
+    markers = [MarkerSpec(name, body, place) for name, (body, *place, _) in table["markers"].items()]
+    return to_bytes(
+        model_element(
+            "bsm",
+            [bodies[name] for name in _BODY_ORDER],
+            [joints[name] for name in _JOINT_ORDER],
+            markers,
+            credits_text=_TITLE,
+            publications=_CITE,
+        )
+    )
+
+
+def main() -> int:
+    """Write the model beside the table, or to the file named on the command line."""
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER / "bsm.osim"
+    target.write_bytes(generate(yaml.safe_load((FOLDER / "bsm_facts.yaml").read_text(encoding="utf-8"))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
