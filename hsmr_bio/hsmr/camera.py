@@ -1,0 +1,102 @@
+"""The cameras of HSMR: of the patch (what the network predicts) and of the whole image.
+
+Axes: x right, y down, z away from the camera. "Normalised patch units" run from -0.5 to 0.5 over the square patch.
+Source: Xia et al. 2025 (HSMR) and its release; Kolotouros et al. 2019 (SPIN) for the least-squares translation.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .config import FOCAL_PATCH, FOCAL_PX, PATCH_PX
+
+EXTRA = slice(25, 44)
+"""The 19 keypoints beyond OpenPose's 25."""
+MIN_EXTRA_CONFIDENCE = 4.0
+"""Below this sum of the extra keypoints' confidences, the translation uses all 44."""
+
+
+def camera_to_translation(camera: Tensor) -> Tensor:
+    """Weak-perspective (s, tx, ty) of the network to a translation in metres.
+
+    Args:
+        camera: (..., 3).
+
+    Returns:
+        (..., 3): ``(tx, ty, 2 f / (256 s + 1e-9))`` with f = 5000 px.
+    """
+    scale, x, y = camera.unbind(-1)
+    return torch.stack([x, y, 2 * FOCAL_PX / (PATCH_PX * scale + 1e-9)], dim=-1)
+
+
+def project(points_m: Tensor, translation_m: Tensor, *, focal: float = FOCAL_PATCH) -> Tensor:
+    """Perspective projection with the principal point at the origin.
+
+    Args:
+        points_m: (..., K, 3) model points in camera axes.
+        translation_m: (..., 3).
+        focal: focal length in the unit wanted: 19.53 for normalised patch units, 5000 for pixels.
+
+    Returns:
+        (..., K, 2).
+    """
+    moved = points_m + translation_m[..., None, :]
+    return focal * moved[..., :2] / moved[..., 2:]
+
+
+def full_image_translation(translation_m: Tensor, box_cxcys_px: Tensor, image_size_px: Tensor) -> Tensor:
+    """The patch translation seen by a camera of the whole image (principal point at its centre, focal length 5000 px).
+
+    Args:
+        translation_m: (..., 3) patch translation.
+        box_cxcys_px: (..., 3) centre and side of the square box.
+        image_size_px: (..., 2) width and height.
+
+    Returns:
+        (..., 3). Exact for points at Z = 0 of the body; deeper points are scaled a little differently.
+    """
+    x, y, z = translation_m.unbind(-1)
+    centre, side = box_cxcys_px[..., :2], box_cxcys_px[..., 2]
+    depth = z * PATCH_PX / side
+    offset = (centre - image_size_px / 2) * (depth / FOCAL_PX)[..., None]
+    return torch.stack([x + offset[..., 0], y + offset[..., 1], depth], dim=-1)
+
+
+def least_squares_translation(
+    points_m: Tensor, keypoints: Tensor, *, focal: float = FOCAL_PX, size: float = PATCH_PX
+) -> Tensor:
+    """Translation that best explains 2D keypoints, by linear least squares.
+
+    Minimises, over t, the confidence-weighted square of ``(f t_xy - u t_z) - (u Z - f X_xy)`` with u = keypoint - size/2,
+    over the 19 extra keypoints; over all 44 where the extra ones are not seen.
+
+    Args:
+        points_m: (B, 44, 3).
+        keypoints: (B, 44, 3) position and confidence in pixels of the patch.
+        focal: in the unit of the keypoints.
+        size: side of the patch in the unit of the keypoints.
+
+    Returns:
+        (B, 3) metres.
+    """
+    confidence = keypoints[..., 2]
+    few = confidence[:, EXTRA].sum(-1) < MIN_EXTRA_CONFIDENCE
+    only_extra = torch.zeros_like(confidence)
+    only_extra[:, EXTRA] = 1
+    weight = confidence * torch.where(few[:, None], torch.ones_like(only_extra), only_extra)
+    u = keypoints[..., :2] - size / 2
+    rows = keypoints.new_zeros(*u.shape, 3)
+    rows[..., 0, 0] = rows[..., 1, 1] = focal
+    rows[..., 2] = -u
+    target = u * points_m[..., 2:] - focal * points_m[..., :2]
+    weighted = (rows * weight[..., None, None]).flatten(1, 2)
+    normal = weighted.transpose(1, 2) @ rows.flatten(1, 2)
+    right = weighted.transpose(1, 2) @ target.flatten(1, 2)[..., None]
+    solution: Tensor = torch.linalg.solve(normal, right)[..., 0]
+    return solution
+
+
+def to_patch_px(keypoints: Tensor) -> Tensor:
+    """(..., 2 or more) normalised patch units to patch pixels; further columns stay."""
+    return torch.cat([(keypoints[..., :2] + 0.5) * PATCH_PX, keypoints[..., 2:]], dim=-1)

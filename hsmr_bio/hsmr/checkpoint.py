@@ -1,0 +1,299 @@
+"""Reads HSMR's weights: the official Lightning file, plain state dicts and safetensors, without running code from them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections import OrderedDict, defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import FormatError, InputError, MissingAssetError, require
+from .config import BackboneConfig, HeadConfig, HsmrConfig
+from .network import Hsmr
+
+PREFIXES = ("backbone.", "head.")
+CHECKPOINT_NAME = "hsmr.ckpt"
+_HEADS_OF_WIDTH = {768: 12, 1024: 16, 1280: 16}
+_TENSOR_PARTS: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "defaultdict"): defaultdict,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+    ("torch._utils", "_rebuild_sparse_tensor"): torch._utils._rebuild_sparse_tensor,
+    ("torch.serialization", "_get_layout"): torch.serialization._get_layout,
+    ("torch", "Size"): torch.Size,
+    ("torch", "device"): torch.device,
+    ("builtins", "dict"): dict,
+    ("builtins", "list"): list,
+    ("builtins", "set"): set,
+    ("builtins", "int"): int,
+    ("builtins", "float"): float,
+}
+_INERT_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "omegaconf", "hydra", "numpy")
+_INERT_NAMES = {("typing", "Any"), ("argparse", "Namespace"), ("pathlib", "PosixPath"), ("pathlib", "Path")}
+
+
+class _Inert:
+    """Stands in for training state that loading does not need; takes anything and does nothing."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> _Inert:
+        return object.__new__(cls)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+    def __setitem__(self, key: object, value: object) -> None:
+        pass
+
+    def append(self, item: object) -> None:
+        pass
+
+    def add(self, item: object) -> None:
+        pass
+
+    def extend(self, items: object) -> None:
+        pass
+
+
+class _Refused(pickle.UnpicklingError):
+    """A name in the pickle that loading weights does not need."""
+
+
+class _WeightsUnpickler(pickle.Unpickler):
+    """Finds tensors and plain containers; training state becomes inert; any other name is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _TENSOR_PARTS:
+            return _TENSOR_PARTS[module, name]
+        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        if module in ("torch", "torch.storage") and name.endswith("Storage"):
+            return getattr(torch, name) if hasattr(torch, name) else getattr(torch.storage, name)
+        if module.split(".")[0] in _INERT_PACKAGES or (module, name) in _INERT_NAMES:
+            return _Inert
+        raise _Refused(f"{module}.{name}")
+
+
+def _load(file: Any, **options: Any) -> Any:
+    return _WeightsUnpickler(file, **options).load()
+
+
+_PICKLE = SimpleNamespace(Unpickler=_WeightsUnpickler, load=_load, __name__="weights only")
+
+
+def load_hsmr(
+    checkpoint: str | Path | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | str = torch.float32,
+    config: HsmrConfig | None = None,
+) -> Hsmr:
+    """Load the network for inference.
+
+    Weights of ``backbone.`` and ``head.`` must all be there, of the right shape, and no others with these prefixes;
+    body-model data in the file (``skel_model.``) is ignored.
+
+    Args:
+        checkpoint: ``hsmr.ckpt`` of the package HSMR-ViTH-r1d1, a plain state dict (``.pt``, ``.pth``) or a
+            ``.safetensors`` file; None looks in ``HSMR_BIO_ASSETS`` and the user's data folder.
+        device: such as ``"cpu"`` or ``"cuda"``.
+        dtype: precision of the backbone, float32 or bfloat16 (the head stays float32).
+        config: sizes; None reads them from the shapes in the file.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        MissingAssetError: there is no such file; says what to get.
+        FormatError: the file is damaged, holds something else than weights, or belongs to another network.
+        InputError: unknown ``dtype`` or ``device``.
+    """
+    path = find_checkpoint(checkpoint)
+    precision = _precision(dtype)
+    weights = read_weights(path)
+    config = config or infer_config(weights, path)
+    with torch.device("meta"):
+        network = Hsmr(config)
+    _check_names(network, weights, path)
+    network.load_state_dict(weights, assign=True)
+    network.set_precision(precision)
+    try:
+        network.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"cannot move the network to device {device!r}: {error}") from error
+    return network.eval().requires_grad_(False)
+
+
+def find_checkpoint(checkpoint: str | Path | None) -> Path:
+    """The file asked for, or the first ``hsmr.ckpt`` in ``HSMR_BIO_ASSETS`` and the user's data folder.
+
+    Raises:
+        MissingAssetError: nothing there; the message says what to get, where it goes and how to check it.
+    """
+    if checkpoint is not None:
+        candidates = [Path(checkpoint).expanduser()]
+    else:
+        folders = [Path(f).expanduser() for f in os.environ.get("HSMR_BIO_ASSETS", "").split(os.pathsep) if f]
+        folders.append(Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "hsmr_bio")
+        candidates = [folder / CHECKPOINT_NAME for folder in folders]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked = ", ".join(str(candidate) for candidate in candidates)
+    raise MissingAssetError(
+        f"HSMR's weights were not found (looked for: {looked}). Get the package HSMR-ViTH-r1d1 from the HSMR project "
+        "(https://github.com/IsshikiHugh/HSMR; its licence allows research only), pass its checkpoints/hsmr.ckpt with "
+        f"--checkpoint FILE or put it into the folder named by HSMR_BIO_ASSETS as {CHECKPOINT_NAME}, "
+        "and check it with: hsmr-bio info FILE"
+    )
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of ``backbone.`` and ``head.`` in a checkpoint, memory-mapped where the format allows.
+
+    Raises:
+        FormatError: damaged, hostile, or without such tensors.
+    """
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    content = _read_torch(path)
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise FormatError(path, None, f"expected a state dict or a Lightning checkpoint, found {type(content).__name__}")
+    found = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor) and k.startswith(PREFIXES)}
+    if not found:
+        names = ", ".join(str(k) for k in list(state)[:5]) or "nothing"
+        raise FormatError(path, None, f"no weights named backbone.* or head.*, so this is not an HSMR checkpoint (it holds {names})")
+    return {name: value.detach() for name, value in found.items()}
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            with zipfile.ZipFile(path) as archive:
+                if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                    raise FormatError(path, None, "this is a TorchScript program, not a file of weights; it is not run")
+        return torch.load(path, map_location="cpu", mmap=zipped, pickle_module=_PICKLE, weights_only=False)  # noqa: S614
+    except _Refused as error:
+        raise FormatError(
+            path, None, f"the pickle asks for {error}, which weights do not need; nothing was run. Do not trust this file"
+        ) from error
+    except FormatError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        first = (str(error).splitlines() or [""])[0]
+        raise FormatError(
+            path, None, f"cannot be read as a PyTorch checkpoint, probably truncated: get it again ({type(error).__name__}: {first})"
+        ) from error
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    safetensors = require("safetensors", feature="reading .safetensors")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys() if name.startswith(PREFIXES)}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise FormatError(path, None, f"cannot be read as safetensors: {error}") from error
+
+
+def infer_config(weights: dict[str, Tensor], path: Path) -> HsmrConfig:
+    """Sizes of the network from the shapes of its weights.
+
+    Raises:
+        FormatError: a key tensor is missing, or the width is of no known variant (then pass ``config``).
+    """
+    layer = "head.transformer.transformer.layers."
+    try:
+        width = weights["backbone.pos_embed"].shape[2]
+        poses = weights["head.poses_decoder.weight"]
+        inner = weights[f"{layer}0.1.fn.to_q.weight"].shape[0]
+        mlp = weights[f"{layer}0.2.fn.net.0.weight"].shape[0]
+    except (KeyError, IndexError) as error:
+        raise FormatError(path, None, f"not HSMR's layout: {error} is missing") from None
+    if width not in _HEADS_OF_WIDTH:
+        raise FormatError(path, "backbone.pos_embed", f"width {width} is neither ViT-B (768) nor ViT-H (1280): pass config=")
+    release = HsmrConfig.vit_h() if width == 1280 else HsmrConfig.vit_b()
+    blocks = _count(weights, "backbone.blocks.")
+    heads = release.head.heads
+    return HsmrConfig(
+        backbone=BackboneConfig(
+            width=width, blocks=blocks, heads=_HEADS_OF_WIDTH[width], drop_path=release.backbone.drop_path
+        ),
+        head=HeadConfig(
+            context_width=width,
+            width=poses.shape[1],
+            layers=_count(weights, layer),
+            heads=heads,
+            head_width=inner // heads,
+            mlp_width=mlp,
+            pose_mode="euler" if poses.shape[0] == 46 else "rotation",
+        ),
+    )
+
+
+def _count(weights: dict[str, Tensor], prefix: str) -> int:
+    indices = [int(name[len(prefix) :].split(".")[0]) for name in weights if name.startswith(prefix)]
+    return max(indices, default=-1) + 1
+
+
+def _check_names(network: Hsmr, weights: dict[str, Tensor], path: Path) -> None:
+    wanted = network.state_dict()
+    problems = [f"{name} is missing" for name in wanted if name not in weights]
+    problems += [f"{name} is not part of the network" for name in weights if name not in wanted]
+    for name, value in weights.items():
+        if name in wanted and value.shape != wanted[name].shape:
+            problems.append(f"{name} has shape {tuple(value.shape)}, expected {tuple(wanted[name].shape)}")
+        elif not value.is_floating_point():
+            problems.append(f"{name} has dtype {value.dtype}, expected a floating-point one")
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise FormatError(path, None, f"the weights do not fit the network: {'; '.join(problems[:5])}{more}")
+    for name, value in weights.items():
+        if value.dtype != torch.float32:
+            weights[name] = value.float()
+
+
+def _precision(dtype: torch.dtype | str) -> torch.dtype:
+    names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    value = names.get(dtype) if isinstance(dtype, str) else dtype
+    if value not in names.values():
+        raise InputError(f"dtype must be float32 or bfloat16, got {dtype!r}")
+    return value
+
+
+def load_vitpose(network: Hsmr, path: str | Path) -> None:
+    """Start the backbone from ViTPose weights, for training from scratch.
+
+    Takes a dict with ``state_dict``, whose names may start with ``backbone.``; class token and keypoint head are dropped.
+
+    Args:
+        network: changed in place.
+        path: ``vitpose_backbone.pth`` or an original ViTPose file.
+
+    Raises:
+        FormatError: damaged, hostile, or of another size than the backbone.
+    """
+    path = Path(path)
+    content = _read_torch(path)
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    prefixed = any(str(name).startswith("backbone.") for name in state)
+    bare = {
+        str(name).removeprefix("backbone."): value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and (not prefixed or str(name).startswith("backbone."))
+    }
+    bare = {name: value for name, value in bare.items() if name != "cls_token" and not name.startswith("keypoint_head.")}
+    try:
+        network.backbone.load_state_dict(bare, strict=True)
+    except RuntimeError as error:
+        raise FormatError(path, None, f"does not fit the backbone: {error}") from error

@@ -1,0 +1,220 @@
+"""Pose representations: 46 Euler angles, 24 rotation matrices, and the 24x6 numbers that the network regresses.
+
+The network's own form ("rep") holds, per joint: the first two *rows* of the rotation (3 angles), ``cos q, -sin q``
+(1 angle), or the angles themselves (2 angles: the wrists, a quirk of the release kept for its weights).
+Source: Xia et al. 2025 (HSMR) and its release; Zhou et al. 2019 (6D rotations).
+"""
+
+from __future__ import annotations
+
+from math import pi
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..skeleton import JOINT_AXES, JOINT_DOFS
+
+MEAN_POSE_RAD: tuple[float, ...] = (
+    *(3.1415927, 0.0, 0.0),
+    *(0.25820184, -0.0070540169, -0.087581702, 0.47313252, 0.17969553, -0.088876769, 0.1685874),
+    *(0.21810555, -0.042616524, -0.025765277, 0.40046576, 0.22350328, -0.12816691, 0.097408049),
+    *(0.0079731578, -0.17570567, 0.01277646, -0.0050133974, -0.013977036, -0.025100665),
+    *(0.033428278, -0.070454843, 0.011786817),
+    *(0.11710781, 0.22040418, -0.15290412, 0.81089187, -0.15045549, 0.32635507),
+    *(0.87692541, 0.0028917873, 0.0093058459, -0.13572657),
+    *(-0.072227731, -0.20905407, -0.2010324, -0.79168558, 0.084718391, 0.39035177),
+    *(0.90358895, -0.023677995, -0.029802602, -0.18856768),
+)
+"""Mean pose that the head's output is added to; the pelvis tilt of pi puts the body upright in a y-down camera."""
+MEAN_BETAS = (
+    *(0.07217558, 0.49867696, 0.4030121, -0.009203382, 0.25984487),
+    *(-0.6515638, 0.30399042, -0.5180162, 0.4775672, 0.21772282),
+)
+MEAN_CAMERA = (0.9, 0.0, 0.0)
+
+_ONE = tuple(j for j, dofs in enumerate(JOINT_DOFS) if len(dofs) == 1)
+_TWO = tuple(j for j, dofs in enumerate(JOINT_DOFS) if len(dofs) == 2)
+_THREE = tuple(j for j, dofs in enumerate(JOINT_DOFS) if len(dofs) == 3)
+_ONE_Q = [JOINT_DOFS[j][0] for j in _ONE]
+
+# Joints by Euler order; the signs that turn the angles of R into q0, q1, q2.
+_EULER: tuple[tuple[str, tuple[int, ...], tuple[tuple[int, int, int], ...]], ...] = (
+    ("YXZ", (0, 1, 6), ((1, 1, 1), (1, 1, 1), (1, -1, -1))),
+    ("YZX", (11, 12, 13), ((1, 1, 1),) * 3),
+    ("XZY", (14, 19), ((1, -1, -1), (1, 1, 1))),
+    ("ZYX", (15, 20), ((1, 1, 1),) * 2),
+)
+
+
+def _safe_asin(x: Tensor) -> Tensor:
+    """Return asin with the argument clamped to [-1, 1] and a zero gradient there, where asin's own is infinite."""
+    inside = x.abs() < 1
+    return torch.where(inside, torch.asin(torch.where(inside, x, torch.zeros_like(x))), torch.sign(x) * (pi / 2))
+
+
+def euler_from_matrix(rotation: Tensor, order: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Angles (alpha, beta, gamma) of ``R = R_A(alpha) R_B(beta) R_C(gamma)`` for three different axes ABC.
+
+    Args:
+        rotation: (..., 3, 3).
+        order: such as ``"YXZ"``, read left to right.
+
+    Returns:
+        Three tensors (...), radians; beta in [-pi/2, pi/2], the others in (-pi, pi].
+    """
+    a, b, c = ("XYZ".index(axis) for axis in order)
+    even = 1.0 if (b - a) % 3 == 1 else -1.0
+    beta = _safe_asin(even * rotation[..., a, c])
+    alpha = torch.atan2(-even * rotation[..., b, c], rotation[..., c, c])
+    gamma = torch.atan2(-even * rotation[..., a, b], rotation[..., a, a])
+    return alpha, beta, gamma
+
+
+def axis_rotation(axis: str | int, angle_rad: Tensor) -> Tensor:
+    """(..., 3, 3) right-handed rotation about the x, y or z axis."""
+    index = "XYZ".index(axis) if isinstance(axis, str) else axis
+    unit = torch.zeros(3, dtype=angle_rad.dtype, device=angle_rad.device)
+    unit[index] = 1
+    return rodrigues(unit, angle_rad)
+
+
+def rodrigues(axis: Tensor, angle_rad: Tensor) -> Tensor:
+    """Rotation about a unit axis (Rodrigues' formula).
+
+    Args:
+        axis: (..., 3).
+        angle_rad: (...).
+
+    Returns:
+        (..., 3, 3).
+    """
+    x, y, z = axis.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    sine, cosine = torch.sin(angle_rad)[..., None, None], torch.cos(angle_rad)[..., None, None]
+    identity = torch.eye(3, dtype=axis.dtype, device=axis.device)
+    return identity + sine * cross + (1 - cosine) * (cross @ cross)
+
+
+def poses_to_matrices(poses_rad: Tensor) -> Tensor:
+    """Local rotation of each joint, in the OpenSim bone frames; the first angle of a joint acts first.
+
+    Args:
+        poses_rad: (..., 46).
+
+    Returns:
+        (..., 24, 3, 3).
+    """
+    axes = torch.tensor([a for joint in JOINT_AXES for a in joint], dtype=poses_rad.dtype, device=poses_rad.device)
+    single = rodrigues(axes, poses_rad)
+    joints = []
+    for dofs in JOINT_DOFS:
+        product = single[..., dofs[0], :, :]
+        for dof in dofs[1:]:
+            product = single[..., dof, :, :] @ product
+        joints.append(product)
+    return torch.stack(joints, dim=-3)
+
+
+def poses_to_rep(poses_rad: Tensor) -> Tensor:
+    """The network's 24x6 numbers of a pose.
+
+    Args:
+        poses_rad: (..., 46).
+
+    Returns:
+        (..., 24, 6).
+    """
+    rep = poses_rad.new_zeros(*poses_rad.shape[:-1], 24, 6)
+    rep[..., _THREE, :] = poses_to_matrices(poses_rad)[..., _THREE, :2, :].flatten(-2)
+    rep[..., _ONE, 0] = torch.cos(poses_rad[..., _ONE_Q])
+    rep[..., _ONE, 1] = -torch.sin(poses_rad[..., _ONE_Q])
+    for joint in _TWO:
+        rep[..., joint, :2] = poses_rad[..., list(JOINT_DOFS[joint])]
+    return rep
+
+
+def rep_to_poses(rep: Tensor) -> Tensor:
+    """The pose of the network's 24x6 numbers; scale and skew of the six numbers do not matter (Gram-Schmidt on rows).
+
+    Args:
+        rep: (..., 24, 6).
+
+    Returns:
+        (..., 46) radians. A middle angle beyond +-pi/2 comes back as the other Euler triple of the same rotation.
+    """
+    out: list[Tensor] = [rep.new_zeros(0)] * 46
+    for joint, dof in zip(_ONE, _ONE_Q, strict=True):
+        out[dof] = torch.atan2(-rep[..., joint, 1], rep[..., joint, 0])
+    for joint in _TWO:
+        for k, dof in enumerate(JOINT_DOFS[joint]):
+            out[dof] = rep[..., joint, k]
+    for order, joints, signs in _EULER:
+        rotation = rows_to_matrix(rep[..., list(joints), :])
+        alpha, beta, gamma = euler_from_matrix(rotation, order)
+        for i, (joint, sign) in enumerate(zip(joints, signs, strict=True)):
+            for dof, angle, s in zip(JOINT_DOFS[joint], (gamma, beta, alpha), sign, strict=True):
+                out[dof] = angle[..., i] * s
+    return torch.stack(out, dim=-1)
+
+
+def rows_to_matrix(six: Tensor) -> Tensor:
+    """(..., 6) two rows, not orthonormal, to a rotation (..., 3, 3) by Gram-Schmidt."""
+    first = functional.normalize(six[..., :3], dim=-1)
+    rest = six[..., 3:]
+    second = functional.normalize(rest - (first * rest).sum(-1, keepdim=True) * first, dim=-1)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], dim=-2)
+
+
+def orientation_to_matrix(pelvis_rad: Tensor) -> Tensor:
+    """Rotation of the whole body in the axes of the SMPL/SKEL template (y up, facing +z).
+
+    The pelvis angles act in the OpenSim pelvis frame, whose x, y, z axes are the template's +z, +y, -x.
+
+    Args:
+        pelvis_rad: (..., 3) tilt, list, rotation.
+
+    Returns:
+        (..., 3, 3).
+    """
+    tilt, side, turn = pelvis_rad.unbind(-1)
+    return axis_rotation("Y", turn) @ axis_rotation("Z", side) @ axis_rotation("X", -tilt)
+
+
+def matrix_to_orientation(rotation: Tensor) -> Tensor:
+    """Inverse of :func:`orientation_to_matrix`: (..., 3, 3) to (..., 3) radians."""
+    alpha, beta, gamma = euler_from_matrix(rotation, "YZX")
+    return torch.stack([-gamma, beta, alpha], dim=-1)
+
+
+def rotate_body(poses_rad: Tensor, rotation: Tensor, root_offset_m: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn posed bodies in the template's axes about a point other than the model's root.
+
+    Args:
+        poses_rad: (..., 46).
+        rotation: (..., 3, 3) world rotation M.
+        root_offset_m: (..., 3) SKEL's root minus the wanted centre of rotation, at rest.
+
+    Returns:
+        The turned poses (..., 46) and what must be added to the translation (..., 3), in metres.
+    """
+    turned = matrix_to_orientation(rotation @ orientation_to_matrix(poses_rad[..., :3]))
+    shift = (rotation @ root_offset_m[..., None])[..., 0] - root_offset_m
+    return torch.cat([turned, poses_rad[..., 3:]], dim=-1), shift
+
+
+def rotate_in_image(poses_rad: Tensor, angle_rad: Tensor) -> Tensor:
+    """Turn poses by the augmentation's image rotation (the content turns by minus the angle of the box).
+
+    Args:
+        poses_rad: (..., 46).
+        angle_rad: (...) rotation of the source box.
+
+    Returns:
+        (..., 46).
+    """
+    tilt, side, turn = poses_rad[..., :3].unbind(-1)
+    rotation = axis_rotation("Y", turn) @ axis_rotation("X", side) @ axis_rotation("Z", tilt)
+    alpha, beta, gamma = euler_from_matrix(axis_rotation("X", -angle_rad) @ rotation, "YXZ")
+    return torch.cat([torch.stack([gamma, beta, alpha], dim=-1), poses_rad[..., 3:]], dim=-1)
