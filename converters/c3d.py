@@ -1,0 +1,261 @@
+"""C3D, the exchange file of optical motion capture, to and from :class:`Markers`, through ezc3d.
+
+Source:
+    The C3D File Format, Motion Lab Systems 2008: header, parameters POINT, ANALOG, FORCE_PLATFORM, the screen axes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hsmr_bio.errors import FormatError, InputError, require
+from hsmr_bio.io.atomic import new_file
+from hsmr_bio.types import FloatArray, Markers, increasing_time
+
+Up = Literal["x", "y", "z"]
+
+_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+_JITTER_FRAMES = 0.1
+"""Times may stray this much from an even grid: a file at 120 Hz with three decimals strays by 0.06 frames."""
+_TALLER = 1.3
+"""How much larger than both others a spread must be to name the vertical axis: a standing person's marker set is about
+1.5 m tall and 0.6 m wide, a person on all fours is neither (own choice)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class C3dFile:
+    """What a C3D file holds, markers turned to y up."""
+
+    markers: Markers
+    rate_hz: float
+    up: str
+    """Vertical axis of the file: ``"+y"``, ``"+z"`` ... and where that is known from."""
+    analog_channels: tuple[str, ...]
+    force_plates: int
+    events: int
+
+    @property
+    def not_in_markers(self) -> tuple[str, ...]:
+        """What :attr:`markers` does not carry, for the report of a conversion."""
+        counts = {"analog channels": len(self.analog_channels), "force plates": self.force_plates, "events": self.events}
+        return tuple(f"{count} {name}" for name, count in counts.items() if count)
+
+
+def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
+    """Read the points of a C3D file as markers.
+
+    The file's own clock is kept: its first frame has the number that the header gives. Points with a negative residual or
+    a NaN are not seen. The vertical axis is ``up``, else what the file states (POINT:Y_SCREEN), else the axis along
+    which the markers of a frame spread most, if that is clear.
+
+    Args:
+        path: the file.
+        up: the axis that points up, if the file states none or the wrong one.
+
+    Raises:
+        FormatError: no C3D file, truncated, without points or rate, or in an unknown unit.
+        InputError: the vertical axis is neither given nor recognisable.
+        MissingDependencyError: ezc3d is not installed.
+    """
+    path = Path(path)
+    _check_size(path)
+    content = _open(path)
+    parameters = content["parameters"]
+    points = np.asarray(content["data"]["points"], dtype=np.float64)
+    if points.ndim != 3 or points.shape[1] == 0 or points.shape[2] == 0:
+        raise FormatError(path, "POINT", "the file holds no points: nothing can be read as markers")
+    rate_hz = float(_value(parameters, "POINT", "RATE", [0.0])[0])
+    if not np.isfinite(rate_hz) or rate_hz <= 0:
+        raise FormatError(path, "POINT:RATE", f"the frame rate must be positive, it is {rate_hz:g}")
+    positions = points[:3].transpose(2, 1, 0) * _unit(path, parameters)
+    residuals = np.asarray(content["data"]["meta_points"]["residuals"], dtype=np.float64)[0].T
+    positions[(residuals < 0) | ~np.isfinite(positions).all(axis=-1)] = np.nan
+    turn, up_note = _turn_to_y_up(path, parameters, positions, up)
+    first = int(content["header"]["points"]["first_frame"])
+    markers = Markers(
+        time_s=(first + np.arange(len(positions))) / rate_hz,
+        names=_labels(path, parameters, positions.shape[1]),
+        positions_m=positions @ turn.T,
+    )
+    return C3dFile(
+        markers=markers,
+        rate_hz=rate_hz,
+        up=up_note,
+        analog_channels=tuple(str(name) for name in _value(parameters, "ANALOG", "LABELS", [])),
+        force_plates=int(np.ravel(_value(parameters, "FORCE_PLATFORM", "USED", [0]))[0]),
+        events=int(np.ravel(_value(parameters, "EVENT", "USED", [0]))[0]),
+    )
+
+
+def write_c3d(path: str | os.PathLike[str], markers: Markers) -> None:
+    """Write markers as a C3D file in millimetres, y up, with the time of the first frame in the header.
+
+    Values are stored as float32. A marker that is not seen gets residual -1, as the format asks.
+
+    Args:
+        path: the file; replaced if it exists.
+        markers: at least one marker, evenly sampled.
+
+    Raises:
+        InputError: uneven sampling, more than 255 markers or 65535 frames, or a first time between two frames.
+        MissingDependencyError: ezc3d is not installed.
+    """
+    ezc3d = require("ezc3d", feature="reading and writing .c3d", extra="c3d")
+    rate_hz = even_rate_hz(markers.time_s, "a .c3d file")
+    frames, count = markers.positions_m.shape[:2]
+    if not 0 < count <= 255 or frames > 65535:
+        raise InputError(
+            f"a .c3d file holds 1 to 255 markers and at most 65535 frames, got {count} and {frames}: split the trial"
+        )
+    first = markers.time_s[0] * rate_hz
+    if abs(first - round(first)) > 0.01 or round(first) < 0 or round(first) + frames > 65535:
+        raise InputError(
+            f"a .c3d file counts frames from 0 s to 65535, but the first frame is at {markers.time_s[0]:g} s "
+            f"({first:.3f} frames of {rate_hz:g} Hz): shift the time so that it starts at 0"
+        )
+    content = ezc3d.c3d()
+    points = np.ones((4, count, frames))
+    points[:3] = markers.positions_m.transpose(2, 1, 0) * 1000
+    point = content["parameters"]["POINT"]
+    point["RATE"]["value"] = [rate_hz]
+    point["LABELS"]["value"] = list(markers.names)
+    point["UNITS"]["value"] = ["mm"]
+    content.add_parameter("POINT", "X_SCREEN", ["+X"])
+    content.add_parameter("POINT", "Y_SCREEN", ["+Y"])
+    content["header"]["points"]["first_frame"] = round(first)
+    content["data"]["points"] = points
+    with new_file(path) as part, tempfile.TemporaryDirectory() as folder:
+        content.write(f"{folder}/a.c3d")  # ezc3d insists on this ending
+        shutil.copyfile(f"{folder}/a.c3d", part)
+
+
+def even_rate_hz(time_s: FloatArray, target: str) -> float:
+    """Sampling rate of an even time column.
+
+    Args:
+        time_s: (T,) s.
+        target: what needs it, for the message.
+
+    Returns:
+        Hz; rounded to a whole number if it is one within a ten-thousandth. A single frame counts as 1 Hz.
+
+    Raises:
+        InputError: a time strays by more than a tenth of a frame from an even grid.
+    """
+    time_s = increasing_time(time_s)
+    if len(time_s) == 1:
+        return 1.0
+    rate_hz = (len(time_s) - 1) / (time_s[-1] - time_s[0])
+    drift = np.abs(time_s - time_s[0] - np.arange(len(time_s)) / rate_hz).max() * rate_hz
+    if drift > _JITTER_FRAMES:
+        raise InputError(
+            f"{target} needs evenly sampled data, but the time column strays by {drift:.2f} frames from {rate_hz:g} Hz: "
+            "resample first (hsmr_bio.filtering.resample)"
+        )
+    return float(round(rate_hz)) if abs(rate_hz / round(rate_hz) - 1) < 1e-4 else float(rate_hz)
+
+
+def _open(path: Path) -> Any:
+    ezc3d = require("ezc3d", feature="reading and writing .c3d", extra="c3d")
+    try:
+        return ezc3d.c3d(str(path))
+    except (OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
+        raise FormatError(path, None, f"cannot be read as C3D: {str(error).removesuffix(': iostream error')}") from error
+
+
+def _value(parameters: Any, group: str, name: str, default: list[Any]) -> list[Any]:
+    if group not in parameters or name not in parameters[group]:
+        return default
+    value = parameters[group][name]["value"]
+    return list(value) if len(value) else default
+
+
+def _check_size(path: Path) -> None:
+    """Refuse what is no C3D file or has lost its end; ezc3d would fill the missing frames with numbers.
+
+    The first 24 bytes are the header: parameter block, the byte 80, counts, first and last frame, scale, data block.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(24)
+            parameters_at = (head[0] - 1) * 512 if head else 0
+            file.seek(max(parameters_at, 0))
+            processor = file.read(4)
+    except OSError as error:
+        raise FormatError(path, None, f"cannot be opened: {error.strerror or error}") from error
+    if len(head) < 24 or head[1] != 0x50 or len(processor) < 4:
+        raise FormatError(path, None, "no C3D file: the second byte of one is 0x50 and parameters follow")
+    big = processor[3] == 86
+    if processor[3] == 85:  # VAX floats: leave the counting to ezc3d
+        return
+    points, analog, first, last = struct.unpack(">4H" if big else "<4H", head[2:10])
+    scale, block = struct.unpack(">fH" if big else "<fH", head[12:18])
+    if last == 65535:  # the true number of frames is in a parameter
+        return
+    bytes_each = 4 if scale < 0 else 2
+    needed = (block - 1) * 512 + (last - first + 1) * (points * 4 + analog) * bytes_each
+    if size < needed:
+        raise FormatError(path, None, f"truncated: the header announces {needed} bytes, the file has {size}. Export it again")
+
+
+def _unit(path: Path, parameters: Any) -> float:
+    name = str(_value(parameters, "POINT", "UNITS", [""])[0]).strip()
+    if name.lower() not in _METRES:
+        raise FormatError(path, "POINT:UNITS", f"the unit of the points must be one of m, cm, mm, it is {name!r}")
+    return _METRES[name.lower()]
+
+
+def _labels(path: Path, parameters: Any, count: int) -> tuple[str, ...]:
+    labels = [str(name).strip() for key in ("LABELS", "LABELS2", "LABELS3") for name in _value(parameters, "POINT", key, [])]
+    names = [name or f"point_{index + 1}" for index, name in enumerate(labels[:count])]
+    names += [f"point_{index + 1}" for index in range(len(names), count)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FormatError(path, "POINT:LABELS", f"marker names must differ; twice: {', '.join(twice)}. Rename one of each")
+    return tuple(names)
+
+
+def _turn_to_y_up(path: Path, parameters: Any, positions_m: FloatArray, up: Up | None) -> tuple[FloatArray, str]:
+    stated = str(_value(parameters, "POINT", "Y_SCREEN", [""])[0]).strip().lower()
+    if up is not None:
+        axis, sign, note = "xyz".index(up), 1.0, f"+{up} (as asked for)"
+    elif len(stated) == 2 and stated[0] in "+-" and stated[1] in "xyz":
+        axis, sign, note = "xyz".index(stated[1]), -1.0 if stated[0] == "-" else 1.0, f"{stated} (the file's POINT:Y_SCREEN)"
+    else:
+        axis = _tallest_axis(path, positions_m)
+        sign, note = 1.0, f"+{'xyz'[axis]} (the file states none; the markers spread most along it)"
+    return _rotation_to_y(axis, sign), note
+
+
+def _tallest_axis(path: Path, positions_m: FloatArray) -> int:
+    seen = np.isfinite(positions_m).all(axis=-1)
+    frames = positions_m[seen.sum(axis=1) >= 3]
+    spread = np.zeros(3)
+    if len(frames):
+        spread = np.median(np.nanmax(frames, axis=1) - np.nanmin(frames, axis=1), axis=0)
+    axis = int(np.argmax(spread))
+    if spread[axis] < _TALLER * np.delete(spread, axis).max() or spread[axis] == 0:
+        sizes = ", ".join(f"{size:.2f}" for size in spread)
+        raise InputError(
+            f"{path}: the file does not state its vertical axis (POINT:Y_SCREEN) and the markers do not show it "
+            f"(they spread over {sizes} m along x, y, z): say which axis points up (--up x, y or z)"
+        )
+    return axis
+
+
+def _rotation_to_y(axis: int, sign: float) -> FloatArray:
+    """(3, 3) proper rotation that brings ``sign`` times the axis to +y, moving the others as little as needed."""
+    if axis == 0:
+        return np.array([[0.0, -sign, 0.0], [sign, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    if axis == 1:
+        return np.diag([1.0, sign, sign])
+    return np.array([[1.0, 0.0, 0.0], [0.0, 0.0, sign], [0.0, -sign, 0.0]])
