@@ -11,6 +11,7 @@ from .errors import InputError
 from .types import FloatArray, increasing_time, readonly
 
 _FILTER_ORDER = 2
+_SETTLING_PERIODS = 4  # after four periods of the cutoff the filter's start has died down to 1e-7
 
 
 def lowpass(values: FloatArray, *, rate_hz: float, cutoff_hz: float) -> FloatArray:
@@ -48,8 +49,9 @@ def lowpass(values: FloatArray, *, rate_hz: float, cutoff_hz: float) -> FloatArr
     shortest = 3 * _FILTER_ORDER + 2
     if len(signal) < shortest:
         raise InputError(f"{len(signal)} frames are too few to filter; at least {shortest} are needed")
-    reach = min(len(signal) - 1, max(shortest, math.ceil(2 * rate_hz / cutoff_hz)))
-    return np.asarray(sosfiltfilt(sections, signal, axis=0, padtype="odd", padlen=reach))
+    reach = math.ceil(_SETTLING_PERIODS * rate_hz / cutoff_hz)
+    padded = np.pad(signal, [(reach, reach)] + [(0, 0)] * (signal.ndim - 1), mode="reflect", reflect_type="odd")
+    return np.asarray(sosfiltfilt(sections, padded, axis=0, padlen=0)[reach:-reach])
 
 
 def resample(

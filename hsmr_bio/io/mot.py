@@ -20,21 +20,8 @@ _OTHER_STATE = re.compile(r"/(activation|fiber_length|normalized_tendon_force)$"
 _TRANSLATION = re.compile(r"_t[xyz](_[rl])?$")
 _ANGLE_WORDS = frozenset(
     (
-        "tilt",
-        "list",
-        "rotation",
-        "rot",
-        "flexion",
-        "extension",
-        "adduction",
-        "abduction",
-        "angle",
-        "bending",
-        "twist",
-        "deviation",
-        "sup",
-        "elevation",
-        "obliquity",
+        *("tilt", "list", "rotation", "rot", "obliquity", "twist", "angle", "elevation"),
+        *("flexion", "flex", "extension", "ext", "adduction", "add", "abduction", "bending", "deviation", "dev", "sup"),
     )
 )
 

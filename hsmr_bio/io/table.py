@@ -251,7 +251,7 @@ def _read_names(path: str | os.PathLike[str], data: bytes, offset: int, number: 
         text, offset = _next_line(data, offset)
         number += 1
     if text is None:
-        raise FormatError(path, number - 1, "the file ends before the column names")
+        raise FormatError(path, number - 2, "the file ends before the column names")
     names = [name.strip() for name in text.strip().split("\t")] if "\t" in text.strip() else text.split()
     if names[0].lower() != "time":
         raise FormatError(path, number - 1, f"the first column must be 'time', it is {names[0]!r}")

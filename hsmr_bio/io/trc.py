@@ -96,7 +96,9 @@ def write_trc(
         number = 0
         for block in blocks(values):
             text = "".join(row % (i + 1, times[i], *cells) for i, cells in enumerate(block, start=number))
-            out.write(text.replace("\tnan", "\t") if "nan" in text else text)
+            if "nan" in text:  # OpenSim's reader miscounts a row that ends in an empty cell without a tab behind it
+                text = text.replace("\tnan", "\t").replace("\t\n", "\t\t\n")
+            out.write(text)
             number += len(block)
 
 

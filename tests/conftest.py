@@ -1,0 +1,71 @@
+"""What many tests need: the development data (when they are there), the open body, small motions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+
+from hsmr_bio.skeleton import DOF_NAMES
+from hsmr_bio.types import OsimMotion, SkelMotion
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the development data beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("the development data (../shared) are not here")
+    return SHARED
+
+
+@pytest.fixture
+def golden() -> Path:
+    """Whole files made by other programs; each has its origin beside it."""
+    return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def open_body():
+    """The open neutral body."""
+    from hsmr_bio.body import load_body
+
+    return load_body("open", sex="neutral")
+
+
+@pytest.fixture
+def walk() -> OsimMotion:
+    """Two seconds of four coordinates at 100 Hz."""
+    time = np.arange(200) / 100
+    values = np.stack(
+        [0.5 + 0.5 * np.sin(7 * time), 0.3 * np.sin(7 * time), 1.2 * time, 0.95 + 0.02 * np.cos(14 * time)], axis=1
+    )
+    return OsimMotion(
+        time_s=time,
+        coordinates=("knee_angle_r", "hip_flexion_r", "pelvis_tx", "pelvis_ty"),
+        values_si=values,
+        rotational=np.array([True, True, False, False]),
+    )
+
+
+@pytest.fixture
+def still() -> SkelMotion:
+    """Half a second of SKEL's rest pose with knees and elbows a little bent."""
+    poses = np.zeros((30, 46))
+    for name in ("knee_angle_r", "knee_angle_l", "elbow_flexion_r", "elbow_flexion_l"):
+        poses[:, DOF_NAMES.index(name)] = 0.2
+    return SkelMotion(
+        time_s=np.arange(30) / 60,
+        poses_rad=poses,
+        trans_m=np.zeros((30, 3)),
+        betas=np.zeros(10),
+        body="open-neutral@test",
+        frame="world",
+    )
