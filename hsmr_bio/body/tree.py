@@ -1,0 +1,98 @@
+"""The body as a tree of OpenSim joints whose coordinates are SKEL's own angles.
+
+SKEL turns joint c by ``Rk Ra^T Rp(q) Ra Rk^T`` in rest axes and moves it by ``o_c + delta_c(q)`` in rest axes of its parent.
+Between bone frames this is a CustomJoint: fixed frame ``Rk_p^-1 Rk_c Ra_c^T``, moving frame ``Ra_c^T``, SKEL's axes in reverse
+order (OpenSim's first axis stands next to the parent, SKEL's first angle acts first), and delta along the rest axes.
+The inverses are true ones, so that matrices that are orthonormal to 1e-8 only still give SKEL's result to rounding.
+"""
+
+from __future__ import annotations
+
+from math import pi
+
+import torch
+from torch import Tensor
+
+from hsmr_bio.kinematics.functions import ArcSide, ArcUp, Function, Linear, ScapulaSide, ScapulaSine
+from hsmr_bio.kinematics.tree import Channel, Joint, Tree
+from hsmr_bio.skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES
+
+from .forward import LUMBAR, SCAPULA_L, SCAPULA_R, SPINE, THORAX, Constants, Rest
+
+TRANS_NAMES: tuple[str, ...] = ("trans_x", "trans_y", "trans_z")
+COORDINATES: tuple[str, ...] = DOF_NAMES + TRANS_NAMES
+"""Coordinates of a body's tree: SKEL's 46 angles, then its translation along the ground axes."""
+
+_QUARTER = pi / 4
+
+
+def body_tree(parents: tuple[int, ...], c: Constants, rest: Rest) -> Tree:
+    """Build the tree of one shape, or of one shape per frame (Bs > 1).
+
+    Returns:
+        Bodies are SKEL's bones, in its order; the ground has SKEL's rest axes.
+    """
+    single = len(rest.joints) == 1
+    rotations, offsets = rest.rotations, rest.offsets
+    inverse = torch.linalg.inv(rotations)
+    joints = []
+    for j, parent in enumerate(parents):
+        to_parent = inverse[:, parent] if parent >= 0 else torch.eye(3).to(inverse).expand_as(inverse[:, 0])
+        fixed = to_parent @ rotations[:, j] @ c.apose_rot[j].T
+        moving = (c.apose_rot[j] @ rotations[:, j].transpose(-1, -2) @ rotations[:, j]).transpose(-1, -2)
+        along = torch.linalg.inv(fixed) @ to_parent
+        translation = (to_parent @ offsets[:, j, :, None])[..., 0]
+        channels = _translations(j, parent, rest)
+        joints.append(
+            Joint(
+                name=JOINT_NAMES[j],
+                body=JOINT_NAMES[j],
+                parent=parent,
+                parent_rotation=_squeeze(fixed, single),
+                parent_translation_m=_squeeze(translation, single),
+                child_rotation=_squeeze(moving, single),
+                child_translation_m=torch.zeros(3).to(offsets),
+                rotations=_rotations(j),
+                translations=tuple((_squeeze(along[..., axis], single), function) for axis, function in channels),
+            )
+        )
+    return Tree(joints, COORDINATES, dtype=offsets.dtype, device=offsets.device)
+
+
+def _squeeze(value: Tensor, single: bool) -> Tensor:
+    return value[0] if single else value
+
+
+def _rotations(joint: int) -> tuple[Channel, ...]:
+    channels: list[Channel] = []
+    for dof, axis in zip(reversed(JOINT_DOFS[joint]), reversed(JOINT_AXES[joint]), strict=True):
+        length = float(sum(value * value for value in axis) ** 0.5)
+        channels.append((tuple(value / length for value in axis), Linear(dof, slope=length)))
+    return tuple(channels)
+
+
+def _translations(joint: int, parent: int, rest: Rest) -> list[tuple[int, Function]]:
+    """Rest axis and function of each translation of a joint."""
+    if parent < 0:
+        return [(axis, Linear(len(DOF_NAMES) + axis)) for axis in range(3)]
+    for spine, bending, extension in SPINE:
+        if joint == spine:
+            length = _length(rest.offsets[:, joint, 1].abs())
+            up = ArcUp((bending, extension), length)
+            return [(0, ArcSide(bending, length)), (1, up), (2, ArcSide(extension, length))]
+    if joint in (SCAPULA_R, SCAPULA_L):
+        sign = 1.0 if joint == SCAPULA_R else -1.0
+        width = sign * (rest.joints[:, SCAPULA_L] - rest.joints[:, SCAPULA_R]).norm(dim=-1) / 4
+        height = sign * (rest.joints[:, THORAX] - rest.joints[:, LUMBAR]).norm(dim=-1) / 2
+        a, phase = JOINT_DOFS[joint][0], -sign * _QUARTER
+        return [
+            (0, ScapulaSide((a, a + 1), _length(-width), phase)),
+            (1, ScapulaSine(a + 1, _length(-height), phase)),
+            (2, ScapulaSine(a, _length(width))),
+        ]
+    return []
+
+
+def _length(value: Tensor) -> float | Tensor:
+    """One length as a number; per-frame lengths, and those that carry a gradient, as a tensor."""
+    return float(value[0]) if len(value) == 1 and not value.requires_grad else value
