@@ -1,0 +1,1 @@
+"""OpenSim models: read, edited, evaluated, generated."""

@@ -1,0 +1,166 @@
+"""OpenSim's joints as joints of the kinematic tree.
+
+Source:
+    Joint classes and the order of their coordinates: OpenSim 4.6, ``Simulation/SimbodyEngine``. A Ball, Gimbal or Free
+    joint turns by body-fixed x-y-z angles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ..kinematics.functions import Constant, Function, Linear
+from ..kinematics.tree import Channel, Joint
+from .functions import find_function, floats, read_function
+from .parts import MotionType, OffsetFrame, OsimJoint
+
+_X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+_SIMPLE: dict[str, tuple[tuple[str, tuple[float, float, float]], ...]] = {
+    "WeldJoint": (),
+    "PinJoint": (("r", _Z),),
+    "SliderJoint": (("t", _X),),
+    "UniversalJoint": (("r", _X), ("r", _Y)),
+    "BallJoint": (("r", _X), ("r", _Y), ("r", _Z)),
+    "GimbalJoint": (("r", _X), ("r", _Y), ("r", _Z)),
+    "FreeJoint": (("r", _X), ("r", _Y), ("r", _Z), ("t", _X), ("t", _Y), ("t", _Z)),
+    "PlanarJoint": (("r", _Z), ("t", _X), ("t", _Y)),
+}
+"""Joints whose coordinates are plain angles and distances: (rotation or translation, axis) of each coordinate."""
+JOINT_KINDS = ("CustomJoint", *_SIMPLE)
+"""Joint classes that can be evaluated."""
+
+
+@dataclass(frozen=True)
+class TransformAxis:
+    """One line of a CustomJoint's SpatialTransform."""
+
+    name: str
+    rotation: bool
+    axis: tuple[float, ...]
+    coordinates: tuple[str, ...]
+    function: Any
+    """XML element, or None."""
+
+
+def transform_axes(joint: Any, where: str) -> tuple[TransformAxis, ...]:
+    """Read the six lines of a CustomJoint, rotations first.
+
+    Raises:
+        ModelError: a line is missing or not what it should be.
+    """
+    lines = joint.findall("SpatialTransform/TransformAxis")
+    if len(lines) != 6:
+        raise ModelError(f"{where}: a CustomJoint needs a SpatialTransform of 6 TransformAxis, it has {len(lines)}")
+    read = []
+    for i, line in enumerate(lines):
+        name = line.get("name") or f"axis {i + 1}"
+        axis = floats(line, "axis", f"{where}, {name}")
+        length = float(np.linalg.norm(axis))
+        if len(axis) != 3 or length == 0:
+            raise ModelError(f"{where}, {name}: an axis has 3 numbers that are not all zero, got {axis}")
+        unit = tuple(v / length for v in axis)
+        names = tuple((line.findtext("coordinates") or "").split())
+        read.append(TransformAxis(name, i < 3, unit, names, find_function(line)))
+    return tuple(read)
+
+
+def coordinate_order(kind: str, joint: Any, declared: Sequence[str], where: str) -> tuple[str, ...]:
+    """Coordinates in OpenSim's order: a CustomJoint's in the order in which its axes use them."""
+    if kind != "CustomJoint":
+        return tuple(declared)
+    used = dict.fromkeys(name for line in transform_axes(joint, where) for name in line.coordinates)
+    unknown = [name for name in used if name not in declared]
+    if unknown:
+        raise ModelError(f"{where}: its axes use {', '.join(unknown)}, but its coordinates are {', '.join(declared) or 'none'}")
+    return (*used, *(name for name in declared if name not in used))
+
+
+def motion_type(kind: str, joint: Any, name: str, declared: Sequence[str], where: str) -> MotionType:
+    """Motion type of a coordinate as OpenSim determines it: an angle only where it turns an axis by itself, plus or minus."""
+    if kind != "CustomJoint":
+        simple = _SIMPLE.get(kind)
+        if simple is None or len(simple) != len(declared):
+            return "coupled"
+        return "rotational" if simple[list(declared).index(name)][0] == "r" else "translational"
+    for line in transform_axes(joint, where):
+        if name in line.coordinates and line.function is not None and line.function.tag == "LinearFunction":
+            slope = floats(line.function, "coefficients", where)[0]
+            if abs(slope) == 1.0:
+                return "rotational" if line.rotation else "translational"
+    return "coupled"
+
+
+def read_joint(spec: OsimJoint, element: Any, parent: int, index: dict[str, int]) -> Joint:
+    """Turn a joint into one of the tree.
+
+    Args:
+        spec: the joint as a value.
+        element: its XML.
+        parent: index of the parent body in the tree, -1 for ground.
+        index: column of each coordinate.
+
+    Raises:
+        ModelError: a joint class or function that cannot be evaluated.
+    """
+    where = f"joint {spec.name!r}"
+    if spec.kind == "CustomJoint":
+        rotations, translations = _custom(element, index, where)
+    elif spec.kind in _SIMPLE:
+        axes = _SIMPLE[spec.kind]
+        if len(axes) != len(spec.coordinates):
+            raise ModelError(f"{where}: a {spec.kind} has {len(axes)} coordinates, got {len(spec.coordinates)}")
+        pairs = [(kind, axis, Linear(index[n])) for (kind, axis), n in zip(axes, spec.coordinates, strict=True)]
+        rotations = tuple((axis, f) for kind, axis, f in pairs if kind == "r")
+        translations = tuple((axis, f) for kind, axis, f in pairs if kind == "t")
+    else:
+        raise ModelError(f"{where} is a {spec.kind}, which cannot be evaluated; expected one of {', '.join(JOINT_KINDS)}")
+    return Joint(
+        name=spec.name,
+        body=spec.child.body,
+        parent=parent,
+        parent_rotation=rotation_of(spec.parent),
+        parent_translation_m=np.array(spec.parent.translation_m),
+        child_rotation=rotation_of(spec.child),
+        child_translation_m=np.array(spec.child.translation_m),
+        rotations=rotations,
+        translations=translations,
+    )
+
+
+def _custom(element: Any, index: dict[str, int], where: str) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:
+    rotations: list[Channel] = []
+    translations: list[Channel] = []
+    for line in transform_axes(element, where):
+        here = f"{where}, {line.name}"
+        if line.function is None:
+            if line.coordinates:
+                raise ModelError(f"{here}: it has a coordinate but no function that can be read")
+            continue
+        function: Function = read_function(line.function, [index[n] for n in line.coordinates], here)
+        if isinstance(function, Constant) and function.value == 0.0:
+            continue
+        (rotations if line.rotation else translations).append((line.axis, function))
+    return tuple(rotations), tuple(translations)
+
+
+def rotation_of(frame: OffsetFrame) -> np.ndarray:
+    """Orientation (3, 3) of an offset frame in its body: R = Rx Ry Rz."""
+    (a, b, c) = frame.orientation_rad
+    rx = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    ry = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    rz = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    return np.asarray(rx @ ry @ rz)
+
+
+def orientation_of(rotation: np.ndarray) -> tuple[float, float, float]:
+    """Body-fixed x-y-z angles of a rotation matrix: inverse of :func:`rotation_of`, middle angle in [-pi/2, pi/2]."""
+    b = float(np.arcsin(np.clip(rotation[0, 2], -1, 1)))
+    if abs(rotation[0, 2]) > 1 - 1e-14:  # only the sum of the outer angles is known
+        return float(np.arctan2(rotation[2, 1], rotation[1, 1])), b, 0.0
+    a = float(np.arctan2(-rotation[1, 2], rotation[2, 2]))
+    return a, b, float(np.arctan2(-rotation[0, 1], rotation[0, 0]))
