@@ -262,4 +262,5 @@ def model_element(
 def to_bytes(root: Any) -> bytes:
     """Write an XML tree as UTF-8, indented by tabs."""
     etree.indent(root, space="\t")
-    return etree.tostring(root, xml_declaration=True, encoding="UTF-8") + b"\n"
+    text: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+    return text + b"\n"
