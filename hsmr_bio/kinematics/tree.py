@@ -108,6 +108,10 @@ class Tree:
         self._parent_translation = self._stack([joint.parent_translation_m for joint in self.joints], 1)
         child_rotation = self._stack([joint.child_rotation for joint in self.joints], 2)
         child_translation = self._stack([joint.child_translation_m for joint in self.joints], 1)
+        self.parent_rotation = self._parent_rotation
+        """(J, 3, 3), or (B, J, 3, 3): orientations of the joints' fixed frames."""
+        self.child_rotation = child_rotation
+        """(J, 3, 3): orientations of the joints' moving frames on their bodies."""
         self._child_rotation_inverse = child_rotation.transpose(-1, -2)
         self._child_translation_inverse = -(self._child_rotation_inverse @ child_translation[..., None])[..., 0]
         self._rotation = self._channels([(j, axis, f) for j, joint in enumerate(self.joints) for axis, f in joint.rotations])

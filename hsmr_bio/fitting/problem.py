@@ -1,0 +1,225 @@
+"""The least-squares problem of one person in a clip: unknowns, terms, and one damped Gauss-Newton step for all frames.
+
+Unknowns per frame are SKEL's 46 angles and its translation (N = 49) in *level* axes: y up, x to the image's right and
+z towards the camera, so that a person who faces the camera upright has the rest orientation. Shared by all frames
+are the ten betas, the camera's tilt against gravity (pitch, roll), the height of the floor and the logarithm of the
+focal length (K = 14). Each term adds its squared residuals, divided by their standard deviations, to one
+band-and-border system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..body.body import Body
+from ..kinematics.rotations import exp
+from ..kinematics.tree import Tree, TreePose
+from ..types import FloatArray
+from .banded import ArrowSystem
+
+UNKNOWNS = 49
+BETAS = slice(0, 10)
+TILT = slice(10, 12)
+FLOOR = 12
+FOCAL = 13
+SHARED = 14
+FLIP = torch.tensor(np.diag([1.0, -1.0, -1.0]))
+"""Level axes of an untilted camera -> camera axes (x right, y down, z away)."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """One guess of all unknowns."""
+
+    q: Tensor
+    """(T, 49)."""
+    betas: FloatArray
+    camera_rotation: Tensor
+    """(3, 3) level axes -> camera axes."""
+    floor_m: float
+    focal_px: float
+
+    def moved(self, step: FloatArray, shared: FloatArray) -> State:
+        """The guess after a step of the frames (T, 49) and of the shared unknowns (14,)."""
+        tilt = torch.tensor([shared[10], 0.0, shared[11]], dtype=torch.float64)
+        return replace(
+            self,
+            q=self.q + torch.as_tensor(step),
+            betas=self.betas + shared[BETAS],
+            camera_rotation=self.camera_rotation @ exp(tilt),
+            floor_m=self.floor_m + float(shared[FLOOR]),
+            focal_px=self.focal_px * float(np.exp(np.clip(shared[FOCAL], -0.3, 0.3))),
+        )
+
+    @property
+    def tilt_rad(self) -> FloatArray:
+        """(2,) pitch and roll: the rotation vector from the untilted to the actual camera, about x and z."""
+        from ..kinematics.rotations import log
+
+        vector = log(FLIP.T @ self.camera_rotation)
+        return np.asarray(vector[[0, 2]].numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class PointSet:
+    """Points fixed to bones; their places on the bones may change with betas."""
+
+    bodies: Tensor
+    """(P,) long."""
+    local_m: Tensor
+    """(P, 3) in bone axes."""
+    local_by_betas: Tensor
+    """(P, 3, 10)."""
+
+
+class PointMaker(Protocol):
+    """Gives the points of a body for some betas."""
+
+    def __call__(self, betas: FloatArray) -> PointSet: ...
+
+
+@dataclass(eq=False)
+class Shape:
+    """Everything that depends on betas alone."""
+
+    tree: Tree
+    joints_by_betas: Tensor
+    """(24, 3, 10) derivative of each parent-offset translation, in bone axes of the parent."""
+    turns_by_betas: Tensor
+    """(24, 3, 10) turn of each parent-offset frame, in bone axes of the parent."""
+    points: dict[str, PointSet]
+
+
+def make_shape(body: Body, betas: FloatArray, makers: dict[str, PointMaker]) -> Shape:
+    """Tree, points and their derivatives for one shape."""
+    rest = body.rest_pose(betas)
+    rotations = rest.rotations[0].numpy()
+    by_betas, turns = body.rest_jacobian(betas)
+    joints = rest.joints[0].numpy()
+    translation, turn = np.zeros((24, 3, 10)), np.zeros((24, 3, 10))
+    for j, parent in enumerate(body.parents):
+        if parent < 0:
+            translation[j], turn[j] = by_betas[j], turns[j]
+            continue
+        into = rotations[parent].T
+        offset = joints[j] - joints[parent]
+        change = by_betas[j] - by_betas[parent] - np.cross(turns[parent], offset[:, None], axis=0)
+        translation[j], turn[j] = into @ change, into @ (turns[j] - turns[parent])
+    return Shape(
+        tree=body.tree(betas),
+        joints_by_betas=torch.as_tensor(translation),
+        turns_by_betas=torch.as_tensor(turn),
+        points={name: maker(betas) for name, maker in makers.items()},
+    )
+
+
+@dataclass(eq=False)
+class View:
+    """A guess, placed: all that the terms read, computed once per guess."""
+
+    state: State
+    shape: Shape
+    pose: TreePose
+    _points: dict[str, Tensor] = field(default_factory=dict)
+    _jacobians: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def points(self, name: str) -> Tensor:
+        """(T, P, 3) positions of a point set in level axes."""
+        if name not in self._points:
+            points = self.shape.points[name]
+            self._points[name] = self.pose.points(points.bodies, points.local_m)
+        return self._points[name]
+
+    def jacobians(self, name: str) -> tuple[Tensor, Tensor]:
+        """Derivatives of ``points``: (T, P, 3, 49) by the frame's unknowns, (T, P, 3, 10) by betas."""
+        if name not in self._jacobians:
+            points, at = self.shape.points[name], self.points(name)
+            by_q = self.pose.point_jacobian(at, points.bodies)
+            moved = self.pose.offset_jacobian(at, points.bodies, self.shape.joints_by_betas, self.shape.turns_by_betas)
+            by_betas = moved + self.pose.rotations[:, points.bodies] @ points.local_by_betas
+            self._jacobians[name] = by_q, by_betas
+        return self._jacobians[name]
+
+
+class Term(Protocol):
+    """A sum of squared residuals."""
+
+    def cost(self, view: View) -> float:
+        """Half the sum of squares at a guess (robust where the term is)."""
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        """Add gradient and Gauss-Newton matrix at a guess."""
+
+
+@dataclass
+class FitReport:
+    """How an optimisation went."""
+
+    cost: float
+    iterations: int
+
+
+class Problem:
+    """Terms over a guess, and the damped Gauss-Newton iteration that lowers them."""
+
+    def __init__(self, body: Body, makers: dict[str, PointMaker], terms: Sequence[Term], free: Sequence[int] = ()) -> None:
+        self.body, self.makers, self.terms = body, makers, list(terms)
+        self.free = np.array(sorted(free), dtype=int)
+        """Columns of the shared unknowns that may move."""
+        self._shape: tuple[bytes, Shape] | None = None
+
+    def view(self, state: State) -> View:
+        """Place a guess."""
+        key = state.betas.tobytes()
+        if self._shape is None or self._shape[0] != key:
+            self._shape = key, make_shape(self.body, state.betas, self.makers)
+        shape = self._shape[1]
+        return View(state, shape, shape.tree.forward(state.q))
+
+    def cost(self, view: View) -> float:
+        """Sum of all terms."""
+        return float(sum(term.cost(view) for term in self.terms))
+
+    def system(self, view: View) -> ArrowSystem:
+        """Normal equations of all terms, with the fixed shared unknowns taken out."""
+        system = ArrowSystem.empty(len(view.state.q), UNKNOWNS, SHARED)
+        for term in self.terms:
+            term.add(view, system)
+        system.border = system.border[:, :, self.free]
+        system.shared = system.shared[np.ix_(self.free, self.free)]
+        system.shared_gradient = system.shared_gradient[self.free]
+        return system
+
+    def minimise(self, state: State, *, iterations: int, tolerance: float = 1e-4) -> tuple[State, FitReport]:
+        """Lower the cost by at most ``iterations`` damped steps; stop when it falls by less than ``tolerance`` of itself."""
+        view = self.view(state)
+        cost, damping, done = self.cost(view), 1e-3, 0
+        for _ in range(iterations):
+            done += 1
+            system = self.system(view)
+            for _attempt in range(6):
+                try:
+                    step, shared = system.solve(damping)
+                except np.linalg.LinAlgError:
+                    damping *= 10
+                    continue
+                full = np.zeros(SHARED)
+                full[self.free] = shared
+                trial = self.view(view.state.moved(np.clip(step, -1.0, 1.0), np.clip(full, -1.5, 1.5)))
+                reached = self.cost(trial)
+                if reached < cost:
+                    break
+                damping *= 10
+            else:
+                break
+            damping = max(damping / 5, 1e-7)
+            gain, view, cost = cost - reached, trial, reached
+            if gain < tolerance * cost:
+                break
+        return view.state, FitReport(cost, done)

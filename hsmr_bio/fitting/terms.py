@@ -1,0 +1,380 @@
+"""The terms of a fit: each a sum of squared residuals over their standard deviations.
+
+Image evidence is robust (Geman-McClure): a landmark that is many standard deviations off loses its pull instead of
+dragging the body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..types import FloatArray
+from .banded import ArrowSystem
+from .problem import BETAS, FLOOR, FOCAL, TILT, View
+
+ROBUST = 3.0
+"""Residual, in standard deviations, at which an observation has lost three quarters of its weight."""
+
+
+def _robust(square: Tensor) -> tuple[Tensor, Tensor]:
+    """Geman-McClure cost (half squares for small residuals) and weight of squared residuals."""
+    share = 1 / (1 + square / ROBUST**2)
+    return 0.5 * square * share, share * share
+
+
+def _accumulate(system: ArrowSystem, by_q: Tensor, by_shared: Tensor | None, residual: Tensor, columns: list[int]) -> None:
+    """Add residuals (T, M) with Jacobians (T, M, 49) and (T, M, len(columns)), all divided by their deviations."""
+    transposed = by_q.transpose(1, 2)
+    system.diagonal += (transposed @ by_q).numpy()
+    system.gradient += (transposed @ residual[..., None])[..., 0].numpy()
+    if by_shared is None or not columns:
+        return
+    system.border[:, :, columns] += (transposed @ by_shared).numpy()
+    flat, rest = by_shared.reshape(-1, len(columns)), residual.reshape(-1)
+    system.shared[np.ix_(columns, columns)] += (flat.T @ flat).numpy()
+    system.shared_gradient[columns] += (flat.T @ rest).numpy()
+
+
+_BETA_COLUMNS = list(range(BETAS.start, BETAS.stop))
+_TILT_COLUMNS = list(range(TILT.start, TILT.stop))
+
+
+@dataclass
+class Reprojection:
+    """Landmarks where the detector saw them in the image."""
+
+    points: str
+    target_px: Tensor
+    """(T, L, 2); NaN where not seen."""
+    sigma_m: Tensor
+    """(T, L) standard deviation at the depth of the landmark, infinite where not seen."""
+    center_px: tuple[float, float]
+    floor_px: float = 1.0
+    """Standard deviation below which no landmark is believed, in pixels."""
+
+    def _residual(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
+        camera = view.points(self.points) @ view.state.camera_rotation.T
+        depth = camera[..., 2].clamp_min(0.1)
+        image = view.state.focal_px * camera[..., :2] / depth[..., None] + torch.tensor(self.center_px, dtype=torch.float64)
+        sigma = (self.sigma_m * view.state.focal_px / depth).clamp_min(self.floor_px)
+        miss = torch.nan_to_num(image - self.target_px)
+        return miss / sigma[..., None], camera, sigma
+
+    def cost(self, view: View) -> float:
+        scaled, _, _ = self._residual(view)
+        return float(_robust(scaled.square().sum(-1))[0].sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        scaled, camera, sigma = self._residual(view)
+        root = _robust(scaled.square().sum(-1))[1].sqrt()
+        by_q, by_betas = view.jacobians(self.points)
+        depth = camera[..., 2].clamp_min(0.1)
+        gain = root * view.state.focal_px / depth / sigma
+        rows = self._projection(view, camera, depth) * gain[..., None, None]  # (T, L, 2, 3)
+        frames = len(camera)
+        turn = torch.linalg.cross(torch.eye(3, dtype=torch.float64)[[0, 2]], view.points(self.points)[..., None, :], dim=-1)
+        by_tilt = rows @ turn.transpose(-1, -2)  # R [d] x = R (d x point)
+        by_focal = (camera[..., :2] / depth[..., None] * (root * view.state.focal_px / sigma)[..., None])[..., None]
+        shared = torch.cat([rows @ by_betas, by_tilt, by_focal], dim=-1).reshape(frames, -1, 13)
+        columns = [*_BETA_COLUMNS, *_TILT_COLUMNS, FOCAL]
+        residual = (scaled * root[..., None]).reshape(frames, -1)
+        _accumulate(system, (rows @ by_q).reshape(frames, -1, by_q.shape[-1]), shared, residual, columns)
+
+    @staticmethod
+    def _projection(view: View, camera: Tensor, depth: Tensor) -> Tensor:
+        """(T, L, 2, 3) derivative of the image point by the level point, times depth over focal length."""
+        rotation = view.state.camera_rotation
+        slope = camera[..., :2] / depth[..., None]
+        return rotation[:2] - slope[..., None] * rotation[2]
+
+
+@dataclass
+class Depth:
+    """Distance of landmarks along the viewing ray, relative to a reference (the mid-hip)."""
+
+    points: str
+    root: tuple[int, int]
+    """The two landmarks whose middle is the reference."""
+    ray: Tensor
+    """(T, 3) unit viewing ray of the person, camera axes."""
+    target_m: Tensor
+    """(T, L) depth behind the reference; NaN where unknown."""
+    sigma_m: Tensor
+    """(T, L)."""
+
+    def _residual(self, view: View) -> tuple[Tensor, Tensor]:
+        along = self.ray @ view.state.camera_rotation  # level axes
+        points = view.points(self.points)
+        depth = (points * along[:, None]).sum(-1)
+        depth = depth - depth[:, list(self.root)].mean(dim=1, keepdim=True)
+        return torch.nan_to_num((depth - self.target_m) / self.sigma_m), along
+
+    def cost(self, view: View) -> float:
+        return float(_robust(self._residual(view)[0].square())[0].sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        residual, along = self._residual(view)
+        root = _robust(residual.square())[1].sqrt()
+        by_q, by_betas = view.jacobians(self.points)
+        gain = (root / self.sigma_m)[..., None]
+        columns = [torch.einsum("ti,tlin->tln", along, jacobian) for jacobian in (by_q, by_betas)]
+        relative = [(c - c[:, list(self.root)].mean(dim=1, keepdim=True)) * gain for c in columns]
+        _accumulate(system, relative[0], relative[1], residual * root, _BETA_COLUMNS)
+
+
+@dataclass
+class Positions:
+    """Points in space, relative to the middle of two of them or absolute, the same deviation along every axis."""
+
+    points: str
+    target_m: Tensor
+    """(T, P, 3) level axes; NaN where unknown."""
+    sigma_m: Tensor
+    """(T, P)."""
+    root: tuple[int, int] | None
+
+    def _relative(self, values: Tensor) -> Tensor:
+        return values if self.root is None else values - values[:, list(self.root)].mean(dim=1, keepdim=True)
+
+    def _residual(self, view: View) -> Tensor:
+        miss = self._relative(view.points(self.points)) - self.target_m
+        return torch.nan_to_num(miss / self.sigma_m[..., None])
+
+    def cost(self, view: View) -> float:
+        return float(_robust(self._residual(view).square().sum(-1))[0].sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        residual = self._residual(view)
+        root = _robust(residual.square().sum(-1))[1].sqrt()
+        known = torch.isfinite(self.target_m).all(dim=-1)
+        gain = torch.where(known, root / self.sigma_m, torch.zeros_like(root))[..., None, None]
+        by_q, by_betas = (self._relative(jacobian) * gain for jacobian in view.jacobians(self.points))
+        frames = len(residual)
+        _accumulate(
+            system,
+            by_q.reshape(frames, -1, by_q.shape[-1]),
+            by_betas.reshape(frames, -1, 10),
+            (residual * root[..., None]).reshape(frames, -1),
+            _BETA_COLUMNS,
+        )
+
+
+@dataclass
+class PosePrior:
+    """Each unknown near a value: of the population, of a start, or of another estimate."""
+
+    mean: Tensor
+    """(49,) or (T, 49)."""
+    sigma: Tensor
+    """(49,) or (T, 49); infinite where nothing is known."""
+
+    def cost(self, view: View) -> float:
+        return float(0.5 * ((view.state.q - self.mean) / self.sigma).square().sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        precision = (self.sigma**-2).expand_as(view.state.q)
+        system.gradient += ((view.state.q - self.mean) * precision).numpy()
+        _add_diagonal(system.diagonal, precision.numpy())
+
+
+def _add_diagonal(blocks: FloatArray, values: FloatArray) -> None:
+    n = blocks.shape[-1]
+    blocks.reshape(len(blocks), -1)[:, :: n + 1] += values
+
+
+@dataclass
+class Limits:
+    """Exponential barrier at the joint limits.
+
+    Source:
+        Xia et al. 2025, Eq. 3: sum of exp(2 (low - q)) + exp(2 (q - high)); here the angle is measured in units of
+        ``scale_rad``, which makes the wall steep enough to hold against image evidence.
+    """
+
+    low: Tensor
+    """(49,) radians, -inf where there is no limit."""
+    high: Tensor
+    scale_rad: float = 0.06
+    weight: float = 0.6
+
+    def _residuals(self, view: View) -> tuple[Tensor, Tensor]:
+        """Residuals of both walls; beyond three units the exponential goes on as a straight line."""
+        below = ((self.low - view.state.q) / self.scale_rad).clamp_max(60.0)
+        above = ((view.state.q - self.high) / self.scale_rad).clamp_max(60.0)
+        return below, above
+
+    def _wall(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        steep = x.clamp_max(3.0).exp()
+        return self.weight * (steep + (x - 3).clamp_min(0) * steep), self.weight * steep
+
+    def cost(self, view: View) -> float:
+        return float(sum(0.5 * self._wall(x)[0].square().sum() for x in self._residuals(view)))
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        gradient, curvature = torch.zeros_like(view.state.q), torch.zeros_like(view.state.q)
+        for x, sign in zip(self._residuals(view), (-1.0, 1.0), strict=True):
+            value, slope = self._wall(x)
+            slope = sign * slope / self.scale_rad
+            gradient += slope * value
+            curvature += slope * slope
+        system.gradient += gradient.numpy()
+        _add_diagonal(system.diagonal, curvature.numpy())
+
+
+@dataclass
+class Smoothness:
+    """Small accelerations of every unknown; frames may be unevenly spaced, gaps longer than ``gap_s`` are not bridged."""
+
+    time_s: FloatArray
+    sigma: FloatArray
+    """(49,) standard deviation of the acceleration at 30 frames a second, per s^2."""
+    gap_s: float = 1.0
+
+    def _stencil(self) -> tuple[FloatArray, FloatArray]:
+        """(T-2, 3) weights of the three frames for the acceleration, and (T-2,) share of its evidence."""
+        before, after = np.diff(self.time_s)[:-1], np.diff(self.time_s)[1:]
+        span = (before + after) / 2
+        weights = np.stack([1 / before, -1 / before - 1 / after, 1 / after], axis=1) / span[:, None]
+        evidence = np.sqrt(span * 30.0) * ((before < self.gap_s) & (after < self.gap_s))
+        return weights, np.asarray(evidence)
+
+    def _residual(self, view: View) -> tuple[FloatArray, FloatArray]:
+        weights, evidence = self._stencil()
+        q = view.state.q.numpy()
+        scaled = weights * evidence[:, None]
+        acceleration = scaled[:, :1] * q[:-2] + scaled[:, 1:2] * q[1:-1] + scaled[:, 2:] * q[2:]
+        return acceleration / self.sigma, scaled
+
+    def cost(self, view: View) -> float:
+        if len(self.time_s) < 3:
+            return 0.0
+        return float(0.5 * np.square(self._residual(view)[0]).sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        if len(self.time_s) < 3:
+            return
+        residual, weights = self._residual(view)
+        rows = weights[:, :, None] / self.sigma  # (T-2, 3, 49)
+        last = len(self.time_s) - 2
+        for i in range(3):
+            system.gradient[i : i + last] += rows[:, i] * residual
+            _add_diagonal(system.diagonal[i : i + last], rows[:, i] ** 2)
+        for i in range(2):
+            _add_diagonal(system.below[i : i + last], rows[:, i] * rows[:, i + 1])
+        system.second += rows[:, 0] * rows[:, 2]
+
+
+@dataclass
+class SharedPrior:
+    """Betas near the population, camera tilt and focal length near what is known of them."""
+
+    sigma_beta: float
+    tilt_mean_rad: FloatArray
+    tilt_sigma_rad: FloatArray
+    focal_px: float
+    focal_sigma: float
+    """Standard deviation of the logarithm of the focal length."""
+
+    def _residuals(self, view: View) -> tuple[list[int], FloatArray, FloatArray]:
+        columns = [*_BETA_COLUMNS, *_TILT_COLUMNS, FOCAL]
+        values = np.concatenate(
+            [view.state.betas, view.state.tilt_rad - self.tilt_mean_rad, [np.log(view.state.focal_px / self.focal_px)]]
+        )
+        return columns, values, np.array([self.sigma_beta] * 10 + [*self.tilt_sigma_rad, self.focal_sigma])
+
+    def cost(self, view: View) -> float:
+        _, values, sigma = self._residuals(view)
+        return float(0.5 * np.square(values / sigma).sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        columns, values, sigma = self._residuals(view)
+        system.shared_gradient[columns] += values / sigma**2
+        system.shared[columns, columns] += 1 / sigma**2
+
+
+@dataclass
+class Stature:
+    """A known body height: betas must give it."""
+
+    height_m: float
+    at_zero_m: float
+    by_betas_m: FloatArray
+    """(10,) change of stature per unit of each beta; stature is taken as linear in betas."""
+    sigma_m: float = 0.01
+
+    def _residual(self, view: View) -> float:
+        return float(self.at_zero_m + self.by_betas_m @ view.state.betas - self.height_m) / self.sigma_m
+
+    def cost(self, view: View) -> float:
+        return 0.5 * self._residual(view) ** 2
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        row = self.by_betas_m / self.sigma_m
+        system.shared[BETAS, BETAS] += np.outer(row, row)
+        system.shared_gradient[BETAS] += row * self._residual(view)
+
+
+@dataclass
+class Contacts:
+    """Sole points that stand do not move from one frame to the next."""
+
+    points: str
+    time_s: FloatArray
+    probability: Tensor
+    """(T, P) that the point stands."""
+    sigma_m_s: float
+
+    def _residual(self, view: View) -> tuple[Tensor, Tensor]:
+        points = view.points(self.points)
+        step = torch.as_tensor(np.diff(self.time_s))
+        standing = torch.minimum(self.probability[1:], self.probability[:-1])
+        # one residual a frame, whatever the rate: the evidence of a second of standing is the same at 30 and 60 Hz
+        gain = standing.sqrt() / (self.sigma_m_s * step[:, None]) * (step[:, None] * 30.0).sqrt().clamp_max(1.0)
+        return (points[1:] - points[:-1]) * gain[..., None], gain
+
+    def cost(self, view: View) -> float:
+        return float(0.5 * self._residual(view)[0].square().sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        residual, gain = self._residual(view)
+        by_q, _ = view.jacobians(self.points)
+        frames = len(by_q)
+        before = (by_q[:-1] * gain[..., None, None]).reshape(frames - 1, -1, by_q.shape[-1])
+        after = (by_q[1:] * gain[..., None, None]).reshape(frames - 1, -1, by_q.shape[-1])
+        rest = residual.reshape(frames - 1, -1, 1)
+        system.diagonal[1:] += (after.transpose(1, 2) @ after).numpy()
+        system.diagonal[:-1] += (before.transpose(1, 2) @ before).numpy()
+        system.below -= (after.transpose(1, 2) @ before).numpy()
+        system.gradient[1:] += (after.transpose(1, 2) @ rest)[..., 0].numpy()
+        system.gradient[:-1] -= (before.transpose(1, 2) @ rest)[..., 0].numpy()
+
+
+@dataclass
+class Floor:
+    """Standing sole points lie on the floor, and none lies under it."""
+
+    points: str
+    probability: Tensor
+    """(T, P)."""
+    sigma_m: float
+    under_sigma_m: float
+
+    def _residual(self, view: View) -> tuple[Tensor, Tensor]:
+        height = view.points(self.points)[..., 1] - view.state.floor_m
+        gain = self.probability.sqrt() / self.sigma_m
+        under = (height < 0) & (gain < 1 / self.under_sigma_m)
+        gain = torch.where(under, torch.full_like(gain, 1 / self.under_sigma_m), gain)
+        return height * gain, gain
+
+    def cost(self, view: View) -> float:
+        return float(0.5 * self._residual(view)[0].square().sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        residual, gain = self._residual(view)
+        by_q, by_betas = view.jacobians(self.points)
+        shared = torch.cat([by_betas[:, :, 1] * gain[..., None], -gain[..., None]], dim=-1)
+        _accumulate(system, by_q[:, :, 1] * gain[..., None], shared, residual, [*_BETA_COLUMNS, FLOOR])

@@ -1,0 +1,264 @@
+"""SKEL motion to OpenSim coordinates and back.
+
+SKEL's angles and BSM's share their names and not their zeros, axis order or joint shapes, so values are never copied.
+What the two bodies share are bones: the map places every bone of the OpenSim model where SKEL's bone is. It asks for
+bone orientations and joint centres at once (weighted least squares), with coordinate limits as soft bounds.
+
+The start is exact per joint (Euler angles of the relative orientation, the branch that lies in the ranges and follows
+the frame before); then a few Gauss-Newton steps on all frames together. The trunk is solved from its own bones and
+each limb given the trunk, so the normal equations fall into five small blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import InputError
+from .kinematics.functions import Linear
+from .kinematics.rotations import euler_about, log
+from .kinematics.tree import Tree
+from .types import FloatArray
+
+CENTRE_SD_M = 0.003
+"""How far a joint centre may give way, in the balance against ``ORIENTATION_SD_RAD``."""
+ORIENTATION_SD_RAD = 0.02
+"""How far a bone's orientation may give way: 1.1 degrees; at a lever of 0.15 m both cost the same."""
+LIMIT_SD_RAD = 0.005
+"""Stiffness of the soft bounds: an excess of 0.3 degrees costs as much as one standard deviation of a joint centre."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Soft limits of the coordinates; infinite where there is none."""
+
+    low: FloatArray
+    high: FloatArray
+
+
+class MapResult(NamedTuple):
+    """Coordinates and what they leave over."""
+
+    q: FloatArray
+    """(T, N)."""
+    residual_m: FloatArray
+    """(T, J) distance between joint centres."""
+    residual_rad: FloatArray
+    """(T, J) angle between bone orientations."""
+
+
+class Weights(NamedTuple):
+    """Inverse standard deviations per body, zero where a body is not asked for."""
+
+    centre: Tensor
+    """(J,) 1/m."""
+    orientation: Tensor
+    """(J,) 1/rad."""
+
+
+def fit_tree(
+    tree: Tree,
+    centres_m: Tensor,
+    orientations: Tensor,
+    bounds: Bounds,
+    *,
+    weights: Weights | None = None,
+    iterations: int = 4,
+    chunk: int = 2000,
+) -> MapResult:
+    """Place the bodies of a tree at given joint centres and orientations, frame by frame.
+
+    Args:
+        tree: the model; J bodies.
+        centres_m: (T, J, 3) wanted body origins in ground.
+        orientations: (T, J, 3, 3) wanted body orientations in ground.
+        bounds: soft limits per coordinate.
+        weights: per body; by default ``1/CENTRE_SD_M`` and ``1/ORIENTATION_SD_RAD``.
+        iterations: Gauss-Newton steps after the exact start.
+        chunk: frames that are solved together; bounds the memory.
+
+    Returns:
+        Coordinates, continuous in time, and the residuals per body.
+    """
+    if weights is None:
+        ones = torch.ones(len(tree.bodies), dtype=tree.dtype)
+        weights = Weights(ones / CENTRE_SD_M, ones / ORIENTATION_SD_RAD)
+    start = _start(tree, centres_m, orientations, bounds)
+    low, high = (torch.as_tensor(b, dtype=tree.dtype) for b in (bounds.low, bounds.high))
+    blocks = _blocks(tree)
+    parts, far, turned = [], [], []
+    for first in range(0, len(start), chunk):
+        here = slice(first, first + chunk)
+        q = start[here].clone()
+        for _ in range(iterations):
+            q = q + _step(tree, q, centres_m[here], orientations[here], low, high, weights, blocks)
+        pose = tree.forward(q)
+        parts.append(q)
+        far.append((pose.positions_m - centres_m[here]).norm(dim=-1))
+        turned.append(log(orientations[here].transpose(-1, -2) @ pose.rotations).norm(dim=-1))
+    return MapResult(torch.cat(parts).numpy(), torch.cat(far).numpy(), torch.cat(turned).numpy())
+
+
+class _Block(NamedTuple):
+    columns: Tensor
+    bodies: Tensor
+
+
+def _blocks(tree: Tree) -> list[_Block]:
+    """Trunk (all that has a side-less name) and one block per limb: each side of each chain that leaves the trunk."""
+    side = [name.rsplit("_", 1)[-1] if name.endswith(("_r", "_l")) else "" for name in tree.bodies]
+    root: list[int] = []
+    for j, parent in enumerate(tree.parents):
+        root.append(-1 if not side[j] else j if parent < 0 or not side[parent] else root[parent])
+    owner = {}
+    for j, joint in enumerate(tree.joints):
+        for _, function in (*joint.rotations, *joint.translations):
+            for n in function.inputs:
+                owner[n] = root[j]
+    blocks = []
+    for chain in sorted(set(root)):
+        columns = [n for n in range(len(tree.coordinates)) if owner.get(n) == chain]
+        bodies = [j for j in range(len(tree.bodies)) if root[j] == chain]
+        if columns:
+            blocks.append(_Block(torch.tensor(columns), torch.tensor(bodies)))
+    return blocks
+
+
+def _step(
+    tree: Tree,
+    q: Tensor,
+    centres: Tensor,
+    orientations: Tensor,
+    low: Tensor,
+    high: Tensor,
+    weights: Weights,
+    blocks: list[_Block],
+) -> Tensor:
+    """One Gauss-Newton step of every block (B, N)."""
+    pose = tree.forward(q)
+    omega, v = pose.twists()
+    positions, rotations = pose.positions_m, pose.rotations
+    miss = (positions - centres) * weights.centre[:, None]
+    turn = _small_angle(rotations @ orientations.transpose(-1, -2)) * weights.orientation[:, None]
+    step = torch.zeros_like(q)
+    excess = (q - high).clamp_min(0) - (low - q).clamp_min(0)
+    for columns, bodies in blocks:
+        moved = tree.ancestors[bodies][:, columns].to(q.dtype)
+        spin = omega[:, None, columns]  # (B, 1, n, 3)
+        speed = v[:, None, columns] + torch.linalg.cross(spin, positions[:, bodies, None])
+        jacobian = torch.cat(
+            [
+                (speed * (moved * weights.centre[bodies, None])[..., None]).transpose(1, 2).flatten(2),
+                (spin * (moved * weights.orientation[bodies, None])[..., None]).transpose(1, 2).flatten(2),
+            ],
+            dim=2,
+        )  # (B, n, M)
+        residual = torch.cat([miss[:, bodies].flatten(1), turn[:, bodies].flatten(1)], dim=1)
+        hessian = jacobian @ jacobian.transpose(1, 2)
+        gradient = (jacobian @ residual[..., None])[..., 0]
+        outside = (excess[:, columns] != 0).to(q.dtype) / LIMIT_SD_RAD**2
+        gradient = gradient + excess[:, columns] * outside
+        hessian = hessian + torch.diag_embed(outside + 1e-6 * hessian.diagonal(dim1=1, dim2=2) + 1e-9)
+        factor, _ = torch.linalg.cholesky_ex(hessian)
+        step[:, columns] = -torch.cholesky_solve(gradient[..., None], factor)[..., 0].clamp(-0.5, 0.5)
+    return step
+
+
+def _small_angle(matrix: Tensor) -> Tensor:
+    """Rotation vector of a rotation that is not near a half turn; cheaper than the general one."""
+    m = matrix
+    sine = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], dim=-1) / 2
+    trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
+    size = sine.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    vector: Tensor = sine / size * torch.atan2(size, (trace[..., None] - 1) / 2)
+    return vector
+
+
+def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds) -> Tensor:
+    """Coordinates from the relative orientation of each bone and its parent, branch by branch."""
+    frames = len(centres)
+    q = torch.zeros(frames, len(tree.coordinates), dtype=tree.dtype)
+    eye = torch.eye(3, dtype=tree.dtype)
+    for j, joint in enumerate(tree.joints):
+        fixed, moving = tree.parent_rotation[j], tree.child_rotation[j]
+        above = orientations[:, joint.parent] if joint.parent >= 0 else eye
+        local = (above @ fixed).transpose(-1, -2) @ orientations[:, j] @ moving
+        linear = [(axis, f) for axis, f in joint.rotations if isinstance(f, Linear)]
+        axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64).reshape(-1, 3), dtype=tree.dtype)
+        if len(linear) == 1:
+            _put(q, linear[0][1], _about(axes[0], local))
+        elif linear:
+            if len(linear) == 2:
+                axes = torch.cat([axes, torch.linalg.cross(axes[0], axes[1])[None]])
+            first = euler_about(axes, local)
+            second = first * torch.tensor([1.0, -1.0, 1.0], dtype=tree.dtype) + np.pi
+            _put_branches(q, [f for _, f in linear], first, second, bounds)
+    _root_translation(tree, q, centres)
+    return q
+
+
+def _about(axis: Tensor, matrix: Tensor) -> Tensor:
+    """Angle about one axis that comes nearest to a rotation."""
+    m = matrix
+    sine = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], dim=-1) @ axis
+    along = torch.einsum("i,...ij,j->...", axis, m, axis)
+    return torch.atan2(sine, m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2] - along)
+
+
+def _put(q: Tensor, function: Linear, angle: Tensor) -> None:
+    value = (angle - function.intercept) / function.slope
+    q[:, function.input] = torch.as_tensor(np.unwrap(value.numpy())) if len(value) > 1 else value
+
+
+def _put_branches(q: Tensor, functions: Sequence[Linear], first: Tensor, second: Tensor, bounds: Bounds) -> None:
+    """Choose, along time, between the two Euler solutions and their full turns: in range, and near the frame before."""
+    branches = []
+    for angles in (first, second):
+        columns = [(angles[:, i] - f.intercept) / f.slope for i, f in enumerate(functions)]
+        branches.append(torch.stack(columns, dim=1).numpy())
+    inputs = [f.input for f in functions]
+    low, high = bounds.low[inputs], bounds.high[inputs]
+    centre = np.where(np.isfinite(low) & np.isfinite(high), (low + high) / 2, 0.0)
+    options = np.stack([b - 2 * np.pi * np.round((b - centre) / (2 * np.pi)) for b in branches])  # (2, T, n)
+    outside = (np.maximum(options - high, 0) + np.maximum(low - options, 0)).sum(-1)  # (2, T)
+    q[:, inputs] = torch.as_tensor(_viterbi(options, outside))
+
+
+def _viterbi(options: FloatArray, outside: FloatArray) -> FloatArray:
+    """Cheapest path through (2, T, n) options: excess over the range, plus the angle travelled (full turns are free)."""
+    frames = options.shape[1]
+    travel = options[None, :, 1:] - options[:, None, :-1]  # [from, to, T-1, n]
+    travel = np.abs((travel + np.pi) % (2 * np.pi) - np.pi).sum(-1)
+    cost = outside[:, 0].copy()
+    back = np.zeros((2, frames), dtype=int)
+    for t in range(1, frames):
+        total = cost[:, None] + travel[:, :, t - 1]
+        back[:, t] = total.argmin(axis=0)
+        cost = total.min(axis=0) + outside[:, t] * 0.1
+    path = np.zeros(frames, dtype=int)
+    path[-1] = int(cost.argmin())
+    for t in range(frames - 1, 0, -1):
+        path[t - 1] = back[path[t], t]
+    chosen = options[path, np.arange(frames)]
+    unwrapped = np.unwrap(chosen, axis=0)
+    # the whole curve may sit a full turn off after unwrapping; bring it back to where most frames were
+    shift = np.round(np.median(unwrapped - chosen, axis=0) / (2 * np.pi)) * 2 * np.pi
+    return np.asarray(unwrapped - shift)
+
+
+def _root_translation(tree: Tree, q: Tensor, centres: Tensor) -> None:
+    """The root's translations are linear in its coordinates: one exact solve after the rotations are known."""
+    columns = sorted({n for _, f in tree.joints[0].translations for n in f.inputs})
+    if not columns:
+        return
+    pose = tree.forward(q)
+    jacobian = pose.point_jacobian(pose.positions_m[:, :1], [0])[:, 0][..., columns]
+    miss = centres[:, 0] - pose.positions_m[:, 0]
+    if jacobian.shape[-1] != 3:
+        raise InputError(f"the root joint {tree.joints[0].name!r} must have three translations, it has {len(columns)}")
+    q[:, columns] = torch.linalg.solve(jacobian, miss)
