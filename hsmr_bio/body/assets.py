@@ -1,0 +1,148 @@
+"""Finds the user's licensed body files; it never downloads anything.
+
+SKEL (https://skel.is.tue.mpg.de) and SMPL (https://smpl.is.tue.mpg.de) may not be passed on. They are looked for in the place
+that the caller names, then in the folders of the environment variable ``HSMR_BIO_ASSETS``, then in the user's data folder,
+where ``hsmr-bio setup`` puts copies.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from hsmr_bio.errors import FormatError, MissingAssetError
+from hsmr_bio.types import Sex
+
+from .skel_file import load_skel_file, sex_of_name
+from .smpl_model import load_smpl
+
+ENVIRONMENT = "HSMR_BIO_ASSETS"
+Kind = Literal["skel", "smpl"]
+_HOME_PAGE: dict[Kind, str] = {"skel": "https://skel.is.tue.mpg.de", "smpl": "https://smpl.is.tue.mpg.de"}
+_NAMES: dict[Kind, str] = {"skel": "skel_{sex}.pkl", "smpl": "SMPL_{SEX}.pkl"}
+_OTHER_SMPL_NAMES: dict[Sex, tuple[str, ...]] = {
+    "male": ("basicmodel_m_lbs_10_207_0_v1.1.0.pkl", "basicModel_m_lbs_10_207_0_v1.0.0.pkl"),
+    "female": ("basicmodel_f_lbs_10_207_0_v1.1.0.pkl", "basicModel_f_lbs_10_207_0_v1.0.0.pkl"),
+    "neutral": ("basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl", "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl"),
+}
+"""Names of the files as SMPL's makers pack them."""
+
+
+@dataclass(frozen=True)
+class RegisteredFile:
+    """One licensed file that was checked and copied."""
+
+    kind: Kind
+    sex: Sex
+    source: Path
+    target: Path
+
+
+def data_folder() -> Path:
+    """The user's data folder of this program (it need not exist)."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "hsmr_bio"
+
+
+def search_folders() -> list[Path]:
+    """Folders that are searched when the caller names no file, in this order."""
+    named = [Path(part).expanduser() for part in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if part]
+    return [*named, data_folder()]
+
+
+def find(kind: Kind, sex: Sex, folder: str | PathLike[str] | None = None) -> Path:
+    """Find a licensed file.
+
+    Args:
+        kind: ``"skel"`` or ``"smpl"``.
+        sex: SKEL has no neutral body.
+        folder: searched instead of the usual ones; its subfolders ``skel``, ``smpl``, ``models`` too.
+
+    Raises:
+        MissingAssetError: it is nowhere; the message says where it was looked for and how to provide it.
+    """
+    names = [_NAMES[kind].format(sex=sex, SEX=sex.upper()), *(_OTHER_SMPL_NAMES[sex] if kind == "smpl" else ())]
+    folders = [Path(folder).expanduser()] if folder is not None else search_folders()
+    for place in folders:
+        for sub in ("", kind, "models", f"models/{kind}"):
+            for name in names:
+                if (place / sub / name).is_file():
+                    return place / sub / name
+    looked = ", ".join(str(place) for place in folders)
+    hint = "It has no neutral body: choose female or male. " if kind == "skel" and sex == "neutral" else ""
+    raise MissingAssetError(
+        f"{names[0]} was not found (looked in {looked}). {hint}It is licensed: get it from {_HOME_PAGE[kind]}, then run "
+        f"'hsmr-bio setup FILE-OR-FOLDER' or set {ENVIRONMENT} to its folder. The open body needs no file: --body open"
+    )
+
+
+def register(path: str | PathLike[str]) -> list[RegisteredFile]:
+    """Check licensed files and copy them to the user's data folder.
+
+    Args:
+        path: a file, or a folder that is searched with its subfolders for ``.pkl`` files.
+
+    Returns:
+        What was found and copied, SKEL first; files of other kinds are passed over.
+
+    Raises:
+        MissingAssetError: no such path, or nothing of SKEL or SMPL in the folder.
+        FormatError: the file given is not one of SKEL or SMPL that can be used.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise MissingAssetError(f"{path} does not exist")
+    if path.is_file():
+        return [_copy(path, *_recognise(path))]
+    found = []
+    for file in sorted(path.rglob("*.pkl")):
+        try:
+            found.append((file, *_recognise(file)))
+        except FormatError:
+            continue
+    if not found:
+        raise MissingAssetError(f"no SKEL 1.1.1 or SMPL file in {path} (looked at every .pkl in it and its subfolders)")
+    return [_copy(*item) for item in sorted(found, key=lambda item: item[1])]
+
+
+def _recognise(path: Path) -> tuple[Kind, Sex]:
+    sex = sex_of_name(path.name) if "basicmodel" not in path.name.lower() else _sex_of_package_name(path.name)
+    problems = []
+    kinds: tuple[Kind, ...] = ("skel", "smpl")
+    for kind in kinds:
+        try:
+            load_skel_file(path) if kind == "skel" else load_smpl(path)
+        except FormatError as error:
+            problems.append(str(error))
+            continue
+        if kind == "skel" and sex == "neutral":
+            raise FormatError(
+                path, None, "a SKEL file whose name does not say female or male; rename it to skel_female.pkl ..."
+            )
+        return kind, sex
+    raise FormatError(path, None, f"neither SKEL nor SMPL. As SKEL: {problems[0]}. As SMPL: {problems[1]}")
+
+
+def _sex_of_package_name(name: str) -> Sex:
+    lower = name.lower()
+    return next((sex for sex, names in _OTHER_SMPL_NAMES.items() if lower in [n.lower() for n in names]), "neutral")
+
+
+def _copy(source: Path, kind: Kind, sex: Sex) -> RegisteredFile:
+    target = data_folder() / _NAMES[kind].format(sex=sex, SEX=sex.upper())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    if source.resolve() != target.resolve():
+        shutil.copyfile(source, part)
+        part.replace(target)
+    return RegisteredFile(kind, sex, source, target)

@@ -1,0 +1,153 @@
+"""SMPL's forward pass from the user's own file.
+
+Source:
+    Loper et al. 2015, "SMPL: A Skinned Multi-Person Linear Model". The file is licensed (https://smpl.is.tue.mpg.de).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from hsmr_bio.errors import FormatError, HsmrBioError
+from hsmr_bio.io.unpickle import load_pickle
+from hsmr_bio.kinematics.rotations import exp
+from hsmr_bio.types import FloatArray, Sex, readonly
+
+from .data_model import BETA_COUNT, JOINT_COUNT, POSE_FEATURES, IntArray, readonly_ints
+from .forward import chain
+from .skel_file import sex_of_name
+from .sparse_product import SparseProduct
+
+SMPL_PARENTS: tuple[int, ...] = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+SMPL_JOINT_NAMES: tuple[str, ...] = (
+    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"),
+    *("spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder"),
+    *("right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SmplPose:
+    """SMPL in B frames, as tensors."""
+
+    joints_m: Tensor
+    """(B, 24, 3)."""
+    vertices_m: Tensor
+    """(B, V, 3)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SmplModel:
+    """One SMPL file's arrays; rest axes as SKEL's: y up, facing +z, left +x."""
+
+    sex: Sex
+    template_m: FloatArray
+    """(V, 3)."""
+    faces: IntArray
+    """(F, 3)."""
+    shapedirs: FloatArray
+    """(V, 3, 10)."""
+    posedirs: FloatArray
+    """(V, 3, 207)."""
+    joint_regressor: sparse.csr_array
+    """(24, V)."""
+    weights: SparseProduct
+    """(V, 24)."""
+    weights_dense: FloatArray
+    """(V, 24)."""
+    joints_m: FloatArray
+    """(24, 3) of the mean body."""
+    joint_dirs: FloatArray
+    """(24, 3, 10)."""
+
+    def joints(self, betas: FloatArray) -> FloatArray:
+        """(24, 3) rest joints of betas (10,)."""
+        return np.asarray(self.joints_m + self.joint_dirs @ betas)
+
+    def forward(self, rotations: Any, betas: Any, trans: Any, *, dtype: torch.dtype = torch.float64) -> SmplPose:
+        """Pose SMPL.
+
+        Args:
+            rotations: (B, 24, 3) rotation vectors, or (B, 24, 3, 3) matrices; the root first.
+            betas: (10,), (1, 10) or (B, 10).
+            trans: (B, 3) metres.
+            dtype: of the computation.
+        """
+        turn = torch.as_tensor(rotations, dtype=dtype)
+        turn = exp(turn) if turn.ndim == 3 else turn
+        betas = torch.as_tensor(betas, dtype=dtype).reshape(-1, BETA_COUNT)
+        trans = torch.as_tensor(trans, dtype=dtype)
+
+        def constant(value: FloatArray) -> Tensor:
+            return torch.as_tensor(np.asarray(value), dtype=dtype)
+
+        shaped = constant(self.template_m) + torch.einsum("vak,bk->bva", constant(self.shapedirs), betas)
+        joints = constant(self.joints_m) + torch.einsum("jak,bk->bja", constant(self.joint_dirs), betas)
+        joints = joints.expand(len(turn), -1, -1)
+        parents = list(SMPL_PARENTS[1:])
+        offsets = torch.cat([joints[:, :1], joints[:, 1:] - joints[:, parents]], dim=1)
+        features = (turn[:, 1:] - torch.eye(3, dtype=dtype)).reshape(len(turn), -1)
+        posed = shaped + (features @ constant(self.posedirs).reshape(-1, POSE_FEATURES).T).reshape(len(turn), -1, 3)
+        world, position = chain(SMPL_PARENTS, turn, offsets)
+        moved = position - (world @ joints[..., None])[..., 0]
+        blend = self.weights(torch.cat([world, moved[..., None]], dim=-1).transpose(0, 1)).transpose(0, 1)
+        vertices = (blend[..., :3] @ posed[..., None])[..., 0] + blend[..., 3] + trans[:, None]
+        return SmplPose(position + trans[:, None], vertices)
+
+
+def load_smpl(path: str | PathLike[str], *, sex: Sex | None = None) -> SmplModel:
+    """Read an SMPL pickle (Python 2 or 3, chumpy or not) without running code from it.
+
+    Args:
+        path: ``SMPL_MALE.pkl`` or the like.
+        sex: of the body; None reads it from the file's name.
+
+    Raises:
+        FormatError: a key is missing or has the wrong shape, damaged, or refused.
+    """
+    path = Path(path)
+    content = load_pickle(path)
+    if not isinstance(content, dict):
+        raise FormatError(path, None, f"an SMPL file holds a dict, this one a {type(content).__name__}")
+    wanted = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights")
+    missing = [key for key in wanted if key not in content]
+    if missing:
+        raise FormatError(path, None, f"an SMPL file has the keys {', '.join(missing)} too; they are missing")
+    try:
+        return _model(content, sex or sex_of_name(path.name))
+    except FormatError:
+        raise
+    except (HsmrBioError, TypeError, ValueError, IndexError) as error:
+        raise FormatError(path, None, str(error)) from error
+
+
+def _model(content: dict[str, Any], sex: Sex) -> SmplModel:
+    template = readonly("v_template", content["v_template"], (None, 3))
+    count = len(template)
+    shapedirs = readonly("shapedirs", np.asarray(content["shapedirs"])[..., :BETA_COUNT], (count, 3, BETA_COUNT))
+    weights = content["weights"]
+    weights = readonly("weights", weights.toarray() if sparse.issparse(weights) else weights, (count, JOINT_COUNT))
+    regressor = sparse.csr_array(content["J_regressor"], dtype=np.float64)
+    if regressor.shape != (JOINT_COUNT, count):
+        raise ValueError(f"J_regressor must have shape ({JOINT_COUNT}, {count}), got {regressor.shape}")
+    joint_dirs = (regressor @ shapedirs.reshape(count, -1)).reshape(JOINT_COUNT, 3, BETA_COUNT)
+    return SmplModel(
+        sex=sex,
+        template_m=template,
+        faces=readonly_ints("f", content["f"], (None, 3), high=count),
+        shapedirs=shapedirs,
+        posedirs=readonly("posedirs", content["posedirs"], (count, 3, POSE_FEATURES)),
+        joint_regressor=regressor,
+        weights=SparseProduct(sparse.csr_array(weights)),
+        weights_dense=weights,
+        joints_m=np.asarray(regressor @ template),
+        joint_dirs=joint_dirs,
+    )
