@@ -42,7 +42,7 @@ def project(points_m: Tensor, translation_m: Tensor, *, focal: float = FOCAL_PAT
         (..., K, 2).
     """
     moved = points_m + translation_m[..., None, :]
-    return focal * moved[..., :2] / moved[..., 2:]
+    return focal * (moved[..., :2] / moved[..., 2:])
 
 
 def full_image_translation(translation_m: Tensor, box_cxcys_px: Tensor, image_size_px: Tensor) -> Tensor:

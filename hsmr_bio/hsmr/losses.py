@@ -64,8 +64,10 @@ class TrainingBatch:
     """(B, 44, 3) with confidence."""
     label_poses_rad: Tensor
     label_betas: Tensor
-    has_poses: Tensor
-    """(B,) 1 where the pose label is valid."""
+    has_orient: Tensor
+    """(B,) 1 where the global orientation's label is valid."""
+    has_body: Tensor
+    """(B,) 1 where the label of the other angles is valid."""
     has_betas: Tensor
     """(B,)."""
 
@@ -116,8 +118,8 @@ def training_losses(batch: TrainingBatch) -> dict[str, Tensor]:
     return {
         "kp3d": keypoints_3d_loss(batch.kp3d, batch.label_kp3d),
         "kp2d": keypoints_2d_loss(batch.kp2d, batch.label_kp2d),
-        "poses_orient": parameter_loss(ours[:, 0], theirs[:, 0], batch.has_poses),
-        "poses_body": parameter_loss(ours[:, 1:], theirs[:, 1:], batch.has_poses),
+        "poses_orient": parameter_loss(ours[:, 0], theirs[:, 0], batch.has_orient),
+        "poses_body": parameter_loss(ours[:, 1:], theirs[:, 1:], batch.has_body),
         "betas": parameter_loss(batch.betas, batch.label_betas, batch.has_betas),
         "prior": angle_prior(batch.poses_rad).mean(),
     }

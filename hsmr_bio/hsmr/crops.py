@@ -1,0 +1,246 @@
+"""From a person's box to the 256x256 patch that the network sees.
+
+Two croppers, as in the release: an integer window resized (demo, MOYO), and an affine warp (standard evaluation,
+training). Both calculate in the fixed-point arithmetic of OpenCV's kernels, so that patches agree to the grey level.
+Boxes: "lurb" = (x0, y0, x1, y1), "cwh" = (cx, cy, w, h), "cs" = (cx, cy, side of the square); pixels.
+
+Source: Xia et al. 2025 (HSMR) and its release; OpenCV 4.10 (INTER_LINEAR of resize and warpAffine on 8-bit images).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..errors import InputError, ShapeError
+from ..types import FloatArray
+from .config import IMAGE_MEAN, IMAGE_STD, PATCH_PX, STRIP_PX
+
+Image = npt.NDArray[np.uint8]
+ASPECT = PATCH_PX / (STRIP_PX[1] - STRIP_PX[0])
+"""Height over width (256:192) that a box is enlarged to before its square is taken."""
+DETECTION_SCORE = 0.5
+MAX_PEOPLE = 5
+_RESIZE_BITS, _WARP_BITS, _POSITION_BITS = 11, 5, 10
+
+
+def check_image(image: Any) -> Image:
+    """An (H, W, 3) 8-bit RGB image, or an error.
+
+    Raises:
+        ShapeError: something else.
+    """
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
+        raise ShapeError(f"an image must be (H, W, 3) of 8-bit RGB values, got shape {array.shape} of {array.dtype}")
+    return array
+
+
+def lurb_to_cwh(box_px: npt.ArrayLike) -> FloatArray:
+    """(..., 4) corners to centre, width and height."""
+    box = np.asarray(box_px, dtype=np.float64)
+    low, high = box[..., :2], box[..., 2:]
+    if np.any(high <= low):
+        raise InputError(f"a person box must be x0,y0,x1,y1 with x1 > x0 and y1 > y0, got {box.tolist()}")
+    return np.concatenate([(low + high) / 2, high - low], axis=-1)
+
+
+def fit_aspect(size_px: npt.ArrayLike) -> FloatArray:
+    """Enlarge (..., 2) widths and heights to the aspect 192:256; never shrinks."""
+    width, height = np.moveaxis(np.asarray(size_px, dtype=np.float64), -1, 0)
+    tall = height / width >= ASPECT
+    return np.stack([np.where(tall, np.maximum(height / ASPECT, width), width), np.where(tall, height, width * ASPECT)], axis=-1)
+
+
+def square_box(box_lurb_px: npt.ArrayLike) -> FloatArray:
+    """(..., 4) person boxes to the square (cx, cy, side) that the network looks at."""
+    box = lurb_to_cwh(box_lurb_px)
+    return np.concatenate([box[..., :2], fit_aspect(box[..., 2:]).max(axis=-1, keepdims=True)], axis=-1)
+
+
+def select_people(
+    boxes_lurb: npt.ArrayLike,
+    classes: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    reduced_by: float = 1.0,
+    most: int = MAX_PEOPLE,
+) -> FloatArray:
+    """People among a COCO detector's boxes: class 0, score above 0.5, the ``most`` best ones, in the detector's order.
+
+    Args:
+        boxes_lurb: (N, 4) in the image given to the detector.
+        classes: (N,).
+        scores: (N,).
+        reduced_by: size of that image over the size of the original one; boxes are divided by it.
+        most: how many people to keep.
+
+    Returns:
+        (P, 4) lurb boxes in the original image.
+    """
+    score = np.asarray(scores, dtype=np.float64)
+    keep = np.flatnonzero((np.asarray(classes) == 0) & (score > DETECTION_SCORE))
+    best = np.sort(keep[np.argsort(-score[keep], kind="stable")[:most]])
+    return np.asarray(np.asarray(boxes_lurb, dtype=np.float64)[best] / reduced_by)
+
+
+def crop_window(image: Image, box_cs_px: npt.ArrayLike, *, sub_pixel: bool = False) -> Image:
+    """Patch of a square box by cutting an integer window (zeros outside the image) and resizing it.
+
+    The corners are truncated toward zero, as in the release: the window may be a pixel off and not quite square.
+
+    Args:
+        image: (H, W, 3) 8-bit RGB.
+        box_cs_px: (3,) centre and side.
+        sub_pixel: warp from the exact corners instead (better, but other numbers than the release's).
+
+    Returns:
+        (256, 256, 3) 8-bit RGB.
+    """
+    image = check_image(image)
+    centre_x, centre_y, side = np.asarray(box_cs_px, dtype=np.float64)
+    if sub_pixel:
+        return warp(image, window_matrix(centre_x, centre_y, side))
+    x0, y0, x1, y1 = (int(c) for c in (centre_x - side / 2, centre_y - side / 2, centre_x + side / 2, centre_y + side / 2))
+    if x1 <= x0 or y1 <= y0:
+        raise InputError(f"the box at ({centre_x:g}, {centre_y:g}) of side {side:g} px holds no pixel")
+    height, width = image.shape[:2]
+    window = np.zeros((y1 - y0, x1 - x0, 3), dtype=np.uint8)
+    rows, columns = slice(max(y0, 0), min(y1, height)), slice(max(x0, 0), min(x1, width))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        inside = image[rows, columns]
+        window[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0] = inside
+    return resize(window, PATCH_PX)
+
+
+def window_matrix(centre_x: float, centre_y: float, side: float) -> FloatArray:
+    """(2, 3) map from image pixels to patch pixels for an exact square window, with half-pixel centres as in ``resize``."""
+    scale = PATCH_PX / side
+    centre = (PATCH_PX - 1) / 2
+    return np.array([[scale, 0, centre + (0.5 - centre_x) * scale], [0, scale, centre + (0.5 - centre_y) * scale]])
+
+
+def resize(image: Image, side: int) -> Image:
+    """Bilinear resize of an 8-bit image to a square, half-pixel centres, no antialiasing."""
+    rows, columns = _taps(image.shape[0], side), _taps(image.shape[1], side)
+    low, high, weight = columns
+    one = 1 << _RESIZE_BITS
+    across = image[:, low].astype(np.int32) * (one - weight)[:, None] + image[:, high].astype(np.int32) * weight[:, None]
+    low, high, weight = rows
+    top, bottom = across[low] >> 4, across[high] >> 4
+    first, second = (one - weight)[:, None, None], weight[:, None, None]
+    value = (((top * first) >> 16) + ((bottom * second) >> 16) + 2) >> 2
+    return np.clip(value, 0, 255).astype(np.uint8)
+
+
+def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Both neighbours of each target pixel and the fixed-point weight of the second one."""
+    position = ((np.arange(target) + 0.5) * (source / target) - 0.5).astype(np.float32)
+    low = np.floor(position).astype(np.int64)
+    fraction = (position - low).astype(np.float32)
+    fraction[(low < 0) | (low >= source - 1)] = 0
+    low = np.clip(low, 0, source - 1)
+    return low, np.minimum(low + 1, source - 1), np.rint(fraction * (1 << _RESIZE_BITS)).astype(np.int32)
+
+
+def warp_matrix(
+    centre_px: npt.ArrayLike, side_px: float, *, scale: float = 1.0, rotation_rad: float = 0.0, target_px: float = PATCH_PX
+) -> FloatArray:
+    """(2, 3) map from image pixels to patch pixels; integers are pixel centres, there is no half-pixel shift.
+
+    Args:
+        centre_px: (2,) of the box.
+        side_px: of the square box.
+        scale: augmentation of the box's size.
+        rotation_rad: of the box in image axes (y down); the content turns the other way.
+        target_px: side of the patch.
+    """
+    factor = target_px / (side_px * scale)
+    cosine, sine = np.cos(rotation_rad) * factor, np.sin(rotation_rad) * factor
+    linear = np.array([[cosine, sine], [-sine, cosine]])
+    shift = target_px / 2 - linear @ np.asarray(centre_px, dtype=np.float64)
+    return np.concatenate([linear, shift[:, None]], axis=1)
+
+
+def warp(image: Image, matrix: FloatArray, side: int = PATCH_PX) -> Image:
+    """Affine warp of an 8-bit image, bilinear at positions rounded to 1/32 px, zeros outside.
+
+    Args:
+        image: (H, W, 3).
+        matrix: (2, 3) from image to patch pixels.
+        side: of the patch.
+    """
+    image = check_image(image)
+    inverse = np.linalg.inv(matrix[:, :2])
+    offset = -inverse @ matrix[:, 2]
+    unit, half = 1 << _POSITION_BITS, 1 << (_POSITION_BITS - _WARP_BITS - 1)
+    step = np.arange(side)
+    fixed = []
+    for axis in range(2):
+        along = np.rint(inverse[axis, 0] * step * unit).astype(np.int64)
+        down = np.rint((inverse[axis, 1] * step + offset[axis]) * unit).astype(np.int64) + half
+        fixed.append((down[:, None] + along[None, :]) >> (_POSITION_BITS - _WARP_BITS))
+    mask = (1 << _WARP_BITS) - 1
+    (x, fx), (y, fy) = ((f >> _WARP_BITS, (f & mask).astype(np.int32)) for f in fixed)
+    height, width = image.shape[:2]
+    padded = np.zeros((height + 2, width + 2, 3), dtype=np.int32)
+    padded[1:-1, 1:-1] = image
+    total = np.zeros((side, side, 3), dtype=np.int32)
+    for dy, wy in ((0, 32 - fy), (1, fy)):
+        for dx, wx in ((0, 32 - fx), (1, fx)):
+            pixel = padded[np.clip(y + dy + 1, 0, height + 1), np.clip(x + dx + 1, 0, width + 1)]
+            total += pixel * (wy * wx)[..., None]
+    return ((total + 512) >> 10).astype(np.uint8)
+
+
+def crop_warp(
+    image: Image,
+    centre_px: npt.ArrayLike,
+    side_px: float,
+    *,
+    scale: float = 1.0,
+    rotation_rad: float = 0.0,
+    flip: bool = False,
+) -> tuple[Image, FloatArray]:
+    """Patch of a square box by an affine warp; a flip mirrors the image first.
+
+    Returns:
+        The patch (256, 256, 3), and the (2, 3) map from pixels of the (mirrored, if ``flip``) image to patch pixels.
+    """
+    image = check_image(image)
+    x, y = np.asarray(centre_px, dtype=np.float64)
+    if flip:
+        image, x = image[:, ::-1], image.shape[1] - x - 1
+    matrix = warp_matrix((x, y), side_px, scale=scale, rotation_rad=rotation_rad)
+    return warp(image, matrix), matrix
+
+
+def keypoints_to_patch(keypoints_px: npt.ArrayLike, matrix: FloatArray) -> FloatArray:
+    """(..., 3) image pixels and confidence to normalised patch units ([-0.5, 0.5] inside) and confidence."""
+    points = np.array(keypoints_px, dtype=np.float64)
+    points[..., :2] = (points[..., :2] @ matrix[:, :2].T + matrix[:, 2]) / PATCH_PX - 0.5
+    return points
+
+
+def normalise(patches: npt.NDArray[Any], *, colour_scale: npt.ArrayLike = (1.0, 1.0, 1.0)) -> Tensor:
+    """8-bit patches to the network's input.
+
+    Args:
+        patches: (..., 256, 256, 3) grey levels 0-255.
+        colour_scale: factor per channel, then clipped to [0, 255] (augmentation).
+
+    Returns:
+        (..., 3, 256, 256) float32.
+    """
+    values = np.asarray(patches, dtype=np.float32)
+    factors = np.asarray(colour_scale, dtype=np.float32)
+    if np.any(factors != 1):
+        values = np.clip(values * factors, 0, 255)
+    mean = 255 * np.array(IMAGE_MEAN)
+    std = 255 * np.array(IMAGE_STD)
+    scaled = ((values - mean) / std).astype(np.float32)
+    return torch.from_numpy(np.moveaxis(scaled, -1, -3).copy())
