@@ -1,0 +1,198 @@
+"""Each check sees the fault it is for, and expert laboratory motion passes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsmr_bio import measures
+from hsmr_bio.checks import THRESHOLDS, CheckReport, check_motion
+from hsmr_bio.errors import InputError
+from hsmr_bio.io.mot import read_mot
+from hsmr_bio.io.trc import read_trc
+from hsmr_bio.osim.document import OsimDocument
+from hsmr_bio.osim.library import bsm
+from hsmr_bio.types import Markers, OsimMotion, SkelMotion
+
+FRAMES = 60
+
+
+def standing(**columns: np.ndarray | float) -> OsimMotion:
+    """The BSM standing on the floor at 60 Hz; columns overwrite coordinates."""
+    document = bsm()
+    values = np.tile(document.default_si, (FRAMES, 1))
+    names = tuple(document.coordinates)
+    for name, value in columns.items():
+        values[:, names.index(name)] = value
+    motion = OsimMotion(time_s=np.arange(FRAMES) / 60, coordinates=names, values_si=values, rotational=document.rotational)
+    if "pelvis_ty" in columns:
+        return motion
+    low = measures.lowest_foot_m(measures.place_model(document, motion))
+    assert low is not None
+    values[:, names.index("pelvis_ty")] -= low[0]
+    return replace(motion, values_si=values)
+
+
+def status(report: CheckReport, name: str) -> str:
+    return report[name].status
+
+
+def test_standing_still_passes_everything() -> None:
+    report = check_motion(standing(), bsm())
+    assert report.status == "pass", report.text()
+    made = {check.name for check in report.checks if check.status == "pass"}
+    assert {"joint limits", "jumps", "left/right flips", "jitter", "foot sliding", "floor penetration", "vertical tilt"} <= made
+    assert {"bone lengths", "file consistency"} <= made
+
+
+def test_the_report_has_every_threshold_in_order_with_its_source() -> None:
+    report = check_motion(standing(), bsm())
+    assert [check.name for check in report.checks] == list(THRESHOLDS)
+    assert all(len(threshold.source) > 10 and threshold.warn_above <= threshold.fail_above for threshold in THRESHOLDS.values())
+    with pytest.raises(InputError, match="no check"):
+        report["beauty"]
+
+
+def test_what_is_missing_is_skipped_with_the_reason() -> None:
+    report = check_motion(standing())
+    assert status(report, "floor penetration") == "skipped"
+    assert ".osim" in report["floor penetration"].detail
+    assert status(report, "jumps") == "pass"
+    assert ".trc" in report["marker error"].detail
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ({"knee_angle_r": np.deg2rad(-20.0)}, "joint limits"),
+        ({"hip_flexion_l": np.where(np.arange(FRAMES) == 30, 0.5, 0.0)}, "jumps"),
+        ({"pelvis_rotation": np.where(np.arange(FRAMES) > 30, 2 * np.pi, 0.0)}, "jumps"),
+        ({"pelvis_tx": np.where(np.arange(FRAMES) > 30, 0.3, 0.0)}, "jumps of the root"),
+        ({"hip_flexion_l": 0.1 * (-1.0) ** np.arange(FRAMES)}, "jitter"),
+        ({"pelvis_tx": 0.5 * np.arange(FRAMES) / 60}, "foot sliding"),
+        ({"pelvis_ty": 0.8}, "floor penetration"),
+        ({"pelvis_list": np.deg2rad(12.0)}, "vertical tilt"),
+        ({"pelvis_tilt": np.deg2rad(-15.0)}, "vertical tilt"),
+    ],
+)
+def test_each_fault_fails_its_check(fault: dict[str, np.ndarray], name: str) -> None:
+    assert status(check_motion(standing(**fault), bsm()), name) == "fail"
+
+
+def test_swapped_legs_are_a_flip_and_fast_legs_are_not() -> None:
+    swing = 0.5 * np.sin(2 * np.pi * 2 * np.arange(FRAMES) / 60)
+    fast = {"hip_flexion_r": swing, "hip_flexion_l": -swing}
+    assert check_motion(standing(**fast), bsm())["left/right flips"].value == 0
+    swapped = {
+        name: np.where((np.arange(FRAMES) >= 35) & (np.arange(FRAMES) < 42), -values, values) for name, values in fast.items()
+    }
+    report = check_motion(standing(**swapped), bsm())
+    assert report["left/right flips"].value == 2
+    assert status(report, "left/right flips") == "fail"
+
+
+def test_fast_smooth_motion_is_no_jump() -> None:
+    kick = 1.0 - np.cos(2 * np.pi * 2.5 * np.arange(FRAMES) / 60)
+    assert np.abs(np.diff(kick)).max() > np.deg2rad(14)
+    assert status(check_motion(standing(knee_angle_r=kick), bsm()), "jumps") == "pass"
+
+
+def test_limits_of_the_free_root_are_no_anatomy() -> None:
+    report = check_motion(standing(pelvis_rotation=np.deg2rad(200.0)), bsm())
+    assert status(report, "joint limits") == "pass"
+
+
+def test_contacts_of_the_fit_decide_which_foot_stands(still: SkelMotion) -> None:
+    moving = standing(pelvis_tx=0.5 * np.arange(FRAMES) / 60)
+    skel = replace(
+        still,
+        time_s=moving.time_s,
+        poses_rad=np.zeros((FRAMES, 46)),
+        trans_m=np.zeros((FRAMES, 3)),
+        contacts=np.zeros((FRAMES, 4)),
+    )
+    assert status(check_motion(moving, bsm(), skel=skel), "foot sliding") == "skipped"
+    touching = replace(skel, contacts=np.ones((FRAMES, 4)))
+    found = check_motion(moving, bsm(), skel=touching)["foot sliding"]
+    assert found.value == pytest.approx(0.5, rel=1e-6)
+    assert "contacts from the fit" in found.detail
+
+
+def test_marker_error_is_the_distance_to_the_models_markers() -> None:
+    motion = standing()
+    placed = measures.place_model(bsm(), motion)
+    names = placed.marker_names[:10]
+    moved = placed.markers_m[:, :10] + np.array([0.03, 0.0, 0.04])
+    moved[5, 2] = np.nan
+    report = check_motion(motion, bsm(), markers=Markers(time_s=motion.time_s, names=names, positions_m=moved))
+    assert report["marker error"].value == pytest.approx(0.05)
+    assert status(report, "marker error") == "fail"
+
+
+def test_the_maps_residual_is_reported_per_body() -> None:
+    motion = standing()
+    residual = np.full((FRAMES, 2), 0.001)
+    residual[:, 1] = 0.02
+    mapped = replace(motion, residual_m=residual, residual_rad=np.zeros((FRAMES, 2)), bodies=("femur_r", "hand_l"))
+    report = check_motion(mapped, bsm())
+    assert report["map residual"].value == pytest.approx(1000 * np.sqrt((0.001**2 + 0.02**2) / 2))
+    assert "hand_l" in report["map residual"].detail
+    assert status(report, "map residual, angle") == "pass"
+
+
+def test_columns_that_do_not_fit_the_model_are_named() -> None:
+    motion = standing()
+    keep = np.array([name != "knee_angle_l" for name in motion.coordinates])
+    names = tuple(name for name in motion.coordinates if name != "knee_angle_l")
+    report = check_motion(
+        OsimMotion(
+            time_s=motion.time_s**1.5,
+            coordinates=names,
+            values_si=motion.values_si[:, keep],
+            rotational=motion.rotational[keep],
+        ),
+        bsm(),
+    )
+    detail = report["file consistency"].detail
+    assert "knee_angle_l" in detail
+    assert "uneven time" in detail
+    assert report["file consistency"].value == 2
+
+
+def test_a_skel_motion_alone_is_checked_for_what_it_can_be(still: SkelMotion) -> None:
+    report = check_motion(still)
+    assert status(report, "knee and elbow limits") == "pass"
+    assert status(report, "bone lengths") == "skipped"
+    assert len(report.limits.paper_table) == 20
+
+
+def test_text_and_json(still: SkelMotion) -> None:
+    report = check_motion(standing(knee_angle_r=np.deg2rad(-20.0)), bsm(), skel=still)
+    assert report.text().startswith("FAIL: ")
+    assert "knee_angle_r" in report.text()
+    data = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert data["status"] == "fail"
+    assert data["checks"][0]["value"] == pytest.approx(20)
+    assert data["checks"][0]["threshold"]["fail_above"] == 10
+
+
+@pytest.mark.parametrize("trial", ["e1_walk", "s4_walk_grf", "e1_squat"])
+def test_expert_laboratory_motion_passes(shared: Path, trial: str) -> None:
+    folder = shared / "data/motion" / trial
+    model = OsimDocument.read(folder / "ref.osim")
+    report = check_motion(read_mot(folder / "ref.mot", model), model, markers=read_trc(folder / "markers.trc"))
+    assert report.status != "fail", report.text()
+    assert sum(check.status == "warn" for check in report.checks) <= 2
+    assert report["marker error"].value < 0.022
+
+
+def test_a_gimbal_jump_in_a_published_result_is_found(shared: Path) -> None:
+    folder = shared / "data/video/opencap_squat"
+    model = OsimDocument.read(folder / "ref.osim")
+    report = check_motion(read_mot(folder / "ref.mot", model), model)
+    assert status(report, "jumps") == "fail"
+    assert "arm_rot_l" in report["jumps"].detail
