@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from collections import OrderedDict, defaultdict
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..body.assets import search_folders
 from ..errors import FormatError, InputError, MissingAssetError, require
 from .config import BackboneConfig, HeadConfig, HsmrConfig
 from .network import Hsmr
@@ -142,9 +142,7 @@ def find_checkpoint(checkpoint: str | Path | None) -> Path:
     if checkpoint is not None:
         candidates = [Path(checkpoint).expanduser()]
     else:
-        folders = [Path(f).expanduser() for f in os.environ.get("HSMR_BIO_ASSETS", "").split(os.pathsep) if f]
-        folders.append(Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "hsmr_bio")
-        candidates = [folder / CHECKPOINT_NAME for folder in folders]
+        candidates = [folder / CHECKPOINT_NAME for folder in search_folders()]
     for candidate in candidates:
         if candidate.is_file():
             return candidate

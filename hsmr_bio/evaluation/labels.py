@@ -1,0 +1,202 @@
+"""Readers of the official label files, and the items that a network is evaluated on.
+
+Source: Goel et al. 2023 (HMR2.0's evaluation bundle), Tripathi et al. 2023 (MOYO), Xia et al. 2025 (HSMR).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import FormatError, InputError, require
+from ..hsmr.crops import Image, crop_warp, crop_window, fit_aspect, keypoints_to_patch
+from ..io.unpickle import load_numpy
+from ..types import FloatArray
+
+_NO_DEPTH = slice(1, 15)
+"""OpenPose joints whose 3D labels are switched off on loading: the extra ones are evaluated."""
+POSETRACK_TO_44 = (0, 37, 38, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11)
+_POSETRACK_NEEDED = 12
+BOX_MARGIN = 1.2
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Labels:
+    """A label file in memory; N people."""
+
+    path: Path
+    names: tuple[str, ...]
+    """Image of each person, relative to the data set's folder."""
+    centres_px: FloatArray
+    """(N, 2) of the box."""
+    sizes_px: FloatArray
+    """(N, 2) width and height of the box, its margin included."""
+    keypoints_px: FloatArray | None = None
+    """(N, 44, 3) image pixels and confidence."""
+    keypoints_m: FloatArray | None = None
+    """(N, 44, 4)."""
+    smpl: dict[str, FloatArray] | None = None
+    """SMPL parameters, if labelled: global_orient (N, 1, 3), body_pose (N, 23, 3), betas (N, 10)."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def is_moyo(self) -> bool:
+        """Whether the labels are SMPL meshes without keypoints."""
+        return self.keypoints_px is None
+
+    @property
+    def box_size_px(self) -> FloatArray:
+        """(N,) side of the square box, enlarged to the aspect 192:256."""
+        return np.asarray(fit_aspect(self.sizes_px).max(axis=1))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EvaluationItem:
+    """One person of a label file, cropped."""
+
+    index: int
+    patch: Image
+    """(256, 256, 3)."""
+    keypoints_2d: FloatArray | None
+    """(44, 3) normalised patch units and confidence."""
+    image_size_px: tuple[int, int]
+    """(width, height)."""
+
+
+def read_labels(path: str | Path) -> Labels:
+    """Read a label file of either layout (standard ``imgname``/``center``/``scale``, or MOYO's).
+
+    Raises:
+        FormatError: a key is missing, or a shape does not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such label file")
+    content = load_numpy(path)
+    if not isinstance(content, dict):
+        raise FormatError(path, None, "expected a .npz file with named arrays, found a single array")
+    return _moyo(path, content) if "img_paths" in content else _standard(path, content)
+
+
+def _need(path: Path, content: dict[str, Any], key: str) -> npt.NDArray[Any]:
+    if key not in content:
+        raise FormatError(path, key, f"the key is missing (there are: {', '.join(sorted(content))})")
+    return np.asarray(content[key])
+
+
+def _standard(path: Path, content: dict[str, Any]) -> Labels:
+    names = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in _need(path, content, "imgname").tolist())
+    count = len(names)
+    centres = np.asarray(_need(path, content, "center"), dtype=np.float64)
+    scale = np.asarray(_need(path, content, "scale"), dtype=np.float64).reshape(count, -1)
+    sizes = np.repeat(scale, 2, axis=1) if scale.shape[1] == 1 else scale
+    if centres.shape != (count, 2) or sizes.shape != (count, 2):
+        raise FormatError(path, "center, scale", f"expected {count} rows of 2, got {centres.shape} and {scale.shape}")
+    parts: dict[str, FloatArray] = {}
+    for suffix, width in (("2d", 3), ("3d", 4)):
+        for kind, points in (("body", 25), ("extra", 19)):
+            key = f"{kind}_keypoints_{suffix}"
+            values = np.asarray(content.get(key, np.zeros((count, points, width))), dtype=np.float64)
+            if values.shape != (count, points, width):
+                raise FormatError(path, key, f"expected shape ({count}, {points}, {width}), got {values.shape}")
+            parts[key] = values
+    keypoints_3d = np.concatenate([parts["body_keypoints_3d"], parts["extra_keypoints_3d"]], axis=1)
+    keypoints_3d[:, _NO_DEPTH, 3] = 0
+    keypoints_2d = np.concatenate([parts["body_keypoints_2d"], parts["extra_keypoints_2d"]], axis=1)
+    return Labels(
+        path=path, names=names, centres_px=centres, sizes_px=sizes, keypoints_px=keypoints_2d, keypoints_m=keypoints_3d
+    )
+
+
+def _moyo(path: Path, content: dict[str, Any]) -> Labels:
+    names = tuple(str(n) for n in content["img_paths"].tolist())
+    count = len(names)
+    raw = _need(path, content, "smpl")
+    smpl = raw.item() if raw.ndim == 0 else raw
+    if not isinstance(smpl, dict):
+        raise FormatError(path, "smpl", f"expected a dict of arrays, found {type(smpl).__name__}")
+    values = {name: np.asarray(smpl[name], dtype=np.float64) for name in ("global_orient", "body_pose", "betas") if name in smpl}
+    if len(values) != 3:
+        raise FormatError(path, "smpl", f"expected global_orient, body_pose and betas, found {', '.join(map(str, smpl))}")
+    return Labels(
+        path=path,
+        names=names,
+        centres_px=np.asarray(_need(path, content, "centers"), dtype=np.float64).reshape(count, 2),
+        sizes_px=np.asarray(_need(path, content, "scales"), dtype=np.float64).reshape(count, 2),
+        smpl={
+            "global_orient": values["global_orient"].reshape(count, 1, 3),
+            "body_pose": values["body_pose"].reshape(count, 23, 3),
+            "betas": values["betas"].reshape(count, -1),
+        },
+    )
+
+
+def posetrack_person(keypoints: npt.ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """A PoseTrack 2018 annotation as label: 44 keypoints, centre and size of the box.
+
+    Args:
+        keypoints: (17, 3) image pixels and visibility.
+
+    Returns:
+        Keypoints (44, 3), centre (2,), size (2,); None unless shoulders to ankles are all labelled.
+    """
+    points = np.asarray(keypoints, dtype=np.float64)
+    if not (points[-_POSETRACK_NEEDED:, 2] > 0).all():
+        return None
+    out = np.zeros((44, 3))
+    out[list(POSETRACK_TO_44)] = np.concatenate([points[:, :2], points[:, 2:] > 0], axis=1)
+    return out, *tight_box(points)
+
+
+def tight_box(keypoints: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Centre (2,) and size (2,) of the box of the labelled keypoints (K, 3), times 1.2."""
+    seen = keypoints[keypoints[:, 2] > 0, :2]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    return (low + high) / 2, BOX_MARGIN * (high - low)
+
+
+def items(labels: Labels, image_folder: str | Path) -> Iterator[EvaluationItem]:
+    """Crop every person of a label file, one at a time: by warp for the standard sets, by window for MOYO.
+
+    Raises:
+        InputError, FormatError: an image is missing or damaged.
+    """
+    sides = labels.box_size_px
+    for index, name in enumerate(labels.names):
+        image = read_image(Path(image_folder) / name)
+        size = image.shape[1], image.shape[0]
+        if labels.keypoints_px is None:
+            patch = crop_window(image, [*labels.centres_px[index], sides[index]])
+            yield EvaluationItem(index=index, patch=patch, keypoints_2d=None, image_size_px=size)
+            continue
+        patch, matrix = crop_warp(image, labels.centres_px[index], sides[index])
+        points = keypoints_to_patch(labels.keypoints_px[index], matrix)
+        yield EvaluationItem(index=index, patch=patch, keypoints_2d=points, image_size_px=size)
+
+
+def read_image(path: str | Path) -> Image:
+    """One picture, 8-bit RGB, as it is stored: the release ignores a photograph's orientation tag.
+
+    Raises:
+        InputError: no such file.
+        FormatError: it cannot be decoded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such image; give the folder that the label file's names start from")
+    av = require("av", feature="reading images")
+    try:
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0), None)
+            if frame is not None:
+                return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+    except (av.error.FFmpegError, IndexError) as error:
+        raise FormatError(path, None, f"this image cannot be decoded ({error})") from None
+    raise FormatError(path, None, "this image cannot be decoded")
