@@ -1,0 +1,242 @@
+"""Ground reaction forces from motion alone: what the floor must have done so that the whole body moves as seen.
+
+The Newton-Euler equations of the whole body give one force and one moment per frame. They are handed to points of
+the soles that touch the floor by a non-negative least squares per frame:
+
+    minimize   |W - sum_i (f_i, (x_i - c) x f_i / 1 m)|^2          balance of the whole body
+             + e sum_ik (s_ik / w_i)^2                              share by how surely point i touches
+             + h sum_i |f_i,horizontal - f_i,y (c - x_i) / c_y|^2   each foot's force points at the centre of mass
+    subject to f_i = sum_k s_ik g_k,  s_ik >= 0                     unilateral, inside a friction pyramid
+
+with everything in body weights. The first term wins wherever the contacts can carry W; the other two decide what
+Newton's laws leave open, the split between two feet. Since forces act at points of the sole and never pull, the
+centre of pressure stays under the sole. Contact weights are smooth in time, hence so are the shares.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError, ShapeError
+from ..types import BoolArray, FloatArray, OsimMotion, Subject
+from .loads import ExternalForce, ExternalLoads
+from .opensim_backend import OpenSimBackend
+from .sole import HEEL_POINTS, TOE_POINTS, Soles, soles
+from .trajectory import Trajectory, trajectory
+
+_HEIGHT_M, _HEIGHT_WIDTH_M = 0.04, 0.008
+"""A point of the sole touches below 4 cm over its own lowest level: the error of marker-based feet is 1 to 3 cm."""
+_SPEED_M_S, _SPEED_WIDTH_M_S = 0.8, 0.2
+"""and while it is slower than 0.8 m/s: the heel lands with 0.3 to 0.9 m/s, a foot swings with 3 m/s and more."""
+_DEEPEST_SOLE_M = 0.06
+"""Largest distance of the foot bodies' origins from the ground under a shoe."""
+_NO_CONTACT = 0.02
+"""Contact weight below which a point carries nothing."""
+_FREE_FALL = 0.05
+"""Share of body weight below which the whole body is in flight; force plates' threshold of contact, too."""
+_SHARE_WEIGHT = 1e-3
+"""e: keeps the balance within 0.2 % of body weight on walking data."""
+_AIM_WEIGHT = 1e-2
+"""h: halves the error of fore-aft forces in double support (37 to 20 N on the trial in docs/validation.md)."""
+_CONTACT_SMOOTHING_S = 0.10
+"""Width of the window that smooths contact probabilities given from outside: about one loading phase of walking."""
+FRICTION = 0.8
+"""Coefficient of friction of shoes on laboratory and sports floors: 0.6 to 1.0 (Chang et al., Ergonomics 44, 2001)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GroundReaction:
+    """Estimated ground reaction and what it leaves unexplained."""
+
+    loads: ExternalLoads
+    """One force per foot, acting on calcn_r and calcn_l."""
+    time_s: FloatArray
+    """(T,)."""
+    force_n: FloatArray
+    """(T, 2, 3) force of the floor on the right and the left foot."""
+    center_of_pressure_m: FloatArray
+    """(T, 2, 3); under the middle of the foot while it carries nothing."""
+    free_moment_nm: FloatArray
+    """(T, 2) about the vertical axis."""
+    contact: FloatArray
+    """(T, 2) how surely each foot touches, 0 to 1."""
+    residual_force_n: FloatArray
+    """(T, 3) force that no floor contact explains; the hand of nobody."""
+    residual_moment_nm: FloatArray
+    """(T, 3) the same for the moment about the centre of mass."""
+    body_weight_n: float
+    com_height_m: float
+    """Mean height of the centre of mass over the floor."""
+
+    @property
+    def flight(self) -> BoolArray:
+        """(T,) frames in which no foot carries anything."""
+        return np.asarray(self.force_n[..., 1].sum(axis=1) == 0.0)
+
+    @property
+    def residual_force_share(self) -> float:
+        """RMS size of the residual force in body weights."""
+        return _rms(self.residual_force_n) / self.body_weight_n
+
+    @property
+    def residual_moment_share(self) -> float:
+        """RMS size of the residual moment in body weight times height of the centre of mass."""
+        return _rms(self.residual_moment_nm) / (self.body_weight_n * self.com_height_m)
+
+
+def ground_reaction(
+    model: Subject | OpenSimBackend | bytes | str | os.PathLike[str],
+    motion: OsimMotion,
+    *,
+    cutoff_hz: float | None = 6.0,
+    contacts: FloatArray | None = None,
+    floor_m: float = 0.0,
+    friction: float = FRICTION,
+) -> GroundReaction:
+    """Estimate the ground reaction of a motion whose forces nobody measured.
+
+    Args:
+        model: subject, ``.osim`` file or its bytes.
+        motion: in ground axes (y up), floor at ``floor_m``.
+        cutoff_hz: low-pass filter of the coordinates; None: they are smooth already.
+        contacts: (T, 4) probability that right heel, right toes, left heel, left toes stand on the floor, as the
+            ground step gives it; None: from height and speed of the soles.
+        floor_m: height of the floor.
+        friction: largest horizontal over vertical force.
+
+    Returns:
+        Forces per foot, centres of pressure, and residuals.
+
+    Raises:
+        ModelError: the model has no feet, or no single joint to ground.
+        InputError, ShapeError: arguments that do not fit the motion.
+    """
+    backend = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
+    if not friction > 0:
+        raise InputError(f"friction must be positive, got {friction:g}")
+    return estimate(backend, backend.select(trajectory(motion, cutoff_hz=cutoff_hz)), contacts, floor_m, friction)
+
+
+def estimate(
+    backend: OpenSimBackend, motion: Trajectory, contacts: FloatArray | None, floor_m: float, friction: float
+) -> GroundReaction:
+    """As :func:`ground_reaction`, for a trajectory in the model's order."""
+    feet, poses = soles(backend, motion)
+    weight_n = backend.mass_kg * float(np.linalg.norm(backend.gravity_m_s2))
+    force, moment = backend.base_wrench(motion, backend.inverse_dynamics(motion))
+    com = poses.com_m - np.array([0.0, floor_m, 0.0])
+    moment = moment - np.cross(poses.com_m, force)
+    touching = _touching(feet, motion.time_s, floor_m) if contacts is None else _given(contacts, motion.time_s)
+    touching[force[:, 1] < _FREE_FALL * weight_n] = 0.0
+    below = feet.points_m.reshape(len(touching), -1, 3) * np.array([1.0, 0.0, 1.0])
+    points_n = np.zeros_like(below)
+    for frame in range(len(motion.time_s)):
+        active = np.flatnonzero(touching[frame] > _NO_CONTACT)
+        if len(active):
+            wrench = np.concatenate((force[frame], moment[frame])) / weight_n
+            shares = _distribute(wrench, below[frame, active], com[frame], touching[frame, active], friction)
+            points_n[frame, active] = weight_n * shares
+    return _collect(motion, feet, below, points_n, force, moment, com, touching, weight_n, floor_m)
+
+
+def _touching(feet: Soles, time_s: FloatArray, floor_m: float) -> FloatArray:
+    """(T, 12) weight in 0..1 of each point of the soles, from its height and speed."""
+    points = feet.points_m.reshape(len(time_s), -1, 3)
+    speed = np.linalg.norm(np.gradient(points, time_s, axis=0), axis=2)
+    level = np.clip(np.quantile(points[..., 1], 0.05, axis=0), floor_m - _DEEPEST_SOLE_M, floor_m + _DEEPEST_SOLE_M)
+    low = 1 / (1 + np.exp(np.clip((points[..., 1] - level - _HEIGHT_M) / _HEIGHT_WIDTH_M, -50, 50)))
+    slow = 1 / (1 + np.exp(np.clip((speed - _SPEED_M_S) / _SPEED_WIDTH_M_S, -50, 50)))
+    return np.asarray(low * slow)
+
+
+def _given(contacts: FloatArray, time_s: FloatArray) -> FloatArray:
+    """(T, 12) weights from heel and toe probabilities, smoothed so that no share jumps."""
+    contacts = np.asarray(contacts, dtype=np.float64)
+    if contacts.shape != (len(time_s), 4):
+        raise ShapeError(f"contacts must have shape ({len(time_s)}, 4): heel and toes, right then left; got {contacts.shape}")
+    if not (np.all(contacts >= 0) and np.all(contacts <= 1)):
+        raise InputError("contacts must be probabilities between 0 and 1, without NaN")
+    half = max(1, round(0.5 * _CONTACT_SMOOTHING_S * (len(time_s) - 1) / (time_s[-1] - time_s[0])))
+    window = np.hanning(2 * half + 1)[1:-1]
+    padded = np.pad(contacts, ((half - 1, half - 1), (0, 0)), mode="edge")
+    smooth = np.stack([np.convolve(column, window / window.sum(), mode="valid") for column in padded.T], axis=1)
+    order = [part for foot in (0, 2) for part in [foot] * len(HEEL_POINTS) + [foot + 1] * len(TOE_POINTS)]
+    return np.asarray(smooth[:, order])
+
+
+def _distribute(wrench: FloatArray, points: FloatArray, com: FloatArray, touching: FloatArray, friction: float) -> FloatArray:
+    """Forces (P, 3) of the active points, all in body weights; the problem in the module's docstring."""
+    from scipy.optimize import nnls
+
+    edges = np.array([[friction, 1, 0], [-friction, 1, 0], [0, 1, friction], [0, 1, -friction]])
+    count = len(points)
+    arms = points - com
+    balance = np.zeros((6, count, 4))
+    balance[:3] = edges.T[:, None, :]
+    balance[3:] = np.cross(arms[:, None, :], edges[None, :, :]).transpose(2, 0, 1)
+    share = np.diag(np.repeat(np.sqrt(_SHARE_WEIGHT) / touching, 4))
+    lean = -arms[:, [0, 2]] / com[1]
+    sideways = edges[None, :, [0, 2]] - lean[:, None, :] * edges[None, :, 1:2]
+    aim = np.zeros((2, count, count, 4))
+    aim[:, np.arange(count), np.arange(count)] = np.sqrt(_AIM_WEIGHT) * sideways.transpose(2, 0, 1)
+    rows = np.concatenate((balance.reshape(6, -1), share, aim.reshape(2 * count, -1)))
+    target = np.zeros(len(rows))
+    target[:6] = wrench
+    solution, _ = nnls(rows, target)
+    return np.asarray(solution.reshape(count, 4) @ edges)
+
+
+def _collect(
+    motion: Trajectory,
+    feet: Soles,
+    below: FloatArray,
+    points_n: FloatArray,
+    force: FloatArray,
+    moment: FloatArray,
+    com: FloatArray,
+    touching: FloatArray,
+    weight_n: float,
+    floor_m: float,
+) -> GroundReaction:
+    """Sum the points of each foot to one force, its centre of pressure and its free moment."""
+    frames = len(motion.time_s)
+    below, points_n = below.reshape(frames, 2, -1, 3), points_n.reshape(frames, 2, -1, 3)
+    per_foot = points_n.sum(axis=2)
+    vertical = per_foot[..., 1]
+    on = vertical > 0
+    weights = points_n[..., 1] / np.where(on, vertical, 1.0)[..., None]
+    pressure = np.where(on[..., None], np.sum(weights[..., None] * below, axis=2), feet.middle_m * [1.0, 0.0, 1.0])
+    free = np.cross(below - pressure[:, :, None], points_n).sum(axis=2)[..., 1]
+    explained = np.cross(below - com[:, None, None], points_n).sum(axis=(1, 2))
+    on_floor = pressure + np.array([0.0, floor_m, 0.0])
+    zero = np.zeros(frames)
+    loads = tuple(
+        ExternalForce(
+            name=f"estimated_{body}",
+            body=body,
+            time_s=motion.time_s,
+            force_n=per_foot[:, k],
+            point_m=on_floor[:, k],
+            torque_nm=np.stack([zero, free[:, k], zero], axis=1),
+        )
+        for k, body in enumerate(feet.bodies)
+    )
+    return GroundReaction(
+        loads=ExternalLoads(forces=loads, source="estimated from motion"),
+        time_s=motion.time_s,
+        force_n=per_foot,
+        center_of_pressure_m=on_floor,
+        free_moment_nm=free,
+        contact=touching.reshape(frames, 2, -1).max(axis=2),
+        residual_force_n=force - per_foot.sum(axis=1),
+        residual_moment_nm=moment - explained,
+        body_weight_n=weight_n,
+        com_height_m=float(com[:, 1].mean()),
+    )
+
+
+def _rms(vectors: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.sum(vectors**2, axis=1))))

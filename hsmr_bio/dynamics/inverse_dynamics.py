@@ -1,0 +1,271 @@
+"""Joint moments of a motion: filter, differentiate, apply the external loads, solve. One call, five lines of script."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ..errors import InputError
+from ..io.mot import read_mot
+from ..types import FloatArray, GeneralizedForces, OsimMotion, Subject
+from .ground_reaction import FRICTION, GroundReaction, estimate
+from .load_files import read_loads
+from .loads import ExternalLoads, check_ground_forces
+from .opensim_backend import OpenSimBackend
+from .sole import assign_to_feet, soles
+from .trajectory import Trajectory, trajectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Engine = Literal["opensim", "nimble"]
+Model = Subject | bytes | str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Residuals:
+    """What the base of the model (the pelvis) would need from an invisible hand; zero if model, motion and loads agree."""
+
+    force_n: FloatArray
+    """(T, 3)."""
+    moment_nm: FloatArray
+    """(T, 3) about the centre of mass of the whole body."""
+    peak_load_n: float
+    """Largest net external force, at least body weight."""
+    body_weight_n: float
+    com_height_m: float
+    """Mean height of the centre of mass over the floor."""
+
+    @property
+    def force_share(self) -> float:
+        """Peak residual force over peak external force."""
+        return float(np.linalg.norm(self.force_n, axis=1).max() / self.peak_load_n)
+
+    @property
+    def moment_share(self) -> float:
+        """Peak residual moment over peak external force times height of the centre of mass."""
+        return float(np.linalg.norm(self.moment_nm, axis=1).max() / (self.peak_load_n * self.com_height_m))
+
+    @property
+    def force_rms_bw(self) -> float:
+        """RMS residual force in body weights."""
+        return float(np.sqrt(np.mean(np.sum(self.force_n**2, axis=1))) / self.body_weight_n)
+
+    @property
+    def moment_rms_bw_h(self) -> float:
+        """RMS residual moment in body weights times height of the centre of mass."""
+        return float(np.sqrt(np.mean(np.sum(self.moment_nm**2, axis=1))) / (self.body_weight_n * self.com_height_m))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class InverseDynamics(GeneralizedForces):
+    """Generalized forces with the motion they belong to."""
+
+    trajectory: Trajectory
+    """Filtered coordinates, speeds and accelerations, columns as in ``coordinates``."""
+    mass_kg: float
+    base_coordinates: tuple[str, ...]
+    """Coordinates between ground and the base body; their forces are the residuals."""
+    loads: ExternalLoads | None
+    """External forces that were applied, with their assignment to bodies; None: none."""
+    ground: GroundReaction | None
+    """The estimate, if nobody measured the ground reaction."""
+    residuals: Residuals | None
+    """None without external loads, where the base carries the whole body."""
+    engine: Engine
+
+    @property
+    def power_w(self) -> FloatArray:
+        """(T, N) power of each generalized force, W; positive: energy goes into the body."""
+        return np.asarray(self.values_si * self.trajectory.u_si)
+
+    def work_j(self) -> Mapping[str, tuple[float, float]]:
+        """Positive and negative work of each joint coordinate over the motion, J (trapezoidal rule)."""
+        power = self.power_w
+        parts = [np.trapezoid(np.clip(power, low, high), self.time_s, axis=0) for low, high in ((0, None), (None, 0))]
+        joints = [k for k, name in enumerate(self.coordinates) if name not in self.base_coordinates]
+        return {self.coordinates[k]: (float(parts[0][k]), float(parts[1][k])) for k in joints}
+
+    def per_kg(self) -> GeneralizedForces:
+        """Give all generalized forces divided by the body's mass: N m/kg and N/kg."""
+        return GeneralizedForces(
+            time_s=self.time_s,
+            coordinates=self.coordinates,
+            values_si=self.values_si / self.mass_kg,
+            rotational=self.rotational,
+        )
+
+    def column(self, name: str) -> FloatArray:
+        """(T,) force of one coordinate; UnknownCoordinateError if there is none of that name."""
+        return column(self, name)
+
+    def to_frame(self, *, per_kg: bool = False, powers: bool = False) -> pd.DataFrame:
+        """See :func:`to_frame`; ``powers=True`` adds a column ``<coordinate>_power`` for each."""
+        frame = to_frame(self.per_kg() if per_kg else self)
+        if powers:
+            scale = self.mass_kg if per_kg else 1.0
+            for k, name in enumerate(self.coordinates):
+                frame[f"{name}_power"] = self.power_w[:, k] / scale
+        return frame
+
+
+@dataclass(frozen=True)
+class _Kind:
+    rotational: bool
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    coordinates: Mapping[str, _Kind]
+
+
+def inverse_dynamics(
+    model: Model | OpenSimBackend,
+    motion: OsimMotion | str | os.PathLike[str],
+    loads: ExternalLoads | GroundReaction | Literal["estimate"] | str | os.PathLike[str] | None = None,
+    *,
+    cutoff_hz: float | None = 6.0,
+    backend: Engine = "opensim",
+    contacts: FloatArray | None = None,
+    floor_m: float = 0.0,
+    friction: float = FRICTION,
+) -> InverseDynamics:
+    """Net generalized forces of a motion.
+
+    Muscles and all other forces inside the model are left out, so the result is what they must produce together.
+
+    Args:
+        model: subject, ``.osim`` file or its bytes.
+        motion: coordinates, or a ``.mot`` file.
+        loads: external forces: values, a file (see :func:`read_loads`), ``"estimate"`` for the ground reaction that
+            the motion implies, or None for none (then the base carries the whole body). Forces without a body go to
+            the foot above their centre of pressure.
+        cutoff_hz: zero-lag low-pass filter of the coordinates, OpenSim's; None: the motion is smooth already. The
+            loads are not filtered.
+        backend: ``"opensim"``, or ``"nimble"`` (independent engine, BSM models only).
+        contacts: (T, 4) contact probabilities for ``loads="estimate"``.
+        floor_m: height of the floor.
+        friction: coefficient for ``loads="estimate"``.
+
+    Returns:
+        Forces at ``motion.time_s`` in the model's order of coordinates.
+
+    Raises:
+        ModelError: a model, coordinate or body that cannot be used.
+        InputError: motion and model, or motion and loads, do not belong together.
+    """
+    dynamics = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
+    given = motion if isinstance(motion, OsimMotion) else read_motion(dynamics, motion)
+    _same_kinds(dynamics, given)
+    states = dynamics.select(trajectory(given, cutoff_hz=cutoff_hz))
+    ground: GroundReaction | None = None
+    if isinstance(loads, str) and loads == "estimate":
+        ground = estimate(dynamics, states, contacts, floor_m, friction)
+        applied: ExternalLoads | None = ground.loads
+    elif isinstance(loads, GroundReaction):
+        ground, applied = loads, loads.loads
+    elif loads is None or isinstance(loads, ExternalLoads):
+        applied = loads
+    else:
+        applied = read_loads(loads)
+    if applied is not None and ground is None:
+        applied = _assigned(dynamics, states, applied, floor_m)
+    wrenches = applied.at(states.time_s) if applied is not None else ()
+    if backend == "nimble":
+        from .nimble_backend import NimbleBackend
+
+        values = NimbleBackend(dynamics.source_bytes).inverse_dynamics(states, wrenches)
+    elif backend == "opensim":
+        values = dynamics.inverse_dynamics(states, wrenches)
+    else:
+        raise InputError(f"backend must be 'opensim' or 'nimble', got {backend!r}")
+    return InverseDynamics(
+        time_s=states.time_s,
+        coordinates=dynamics.coordinates,
+        values_si=values,
+        rotational=dynamics.rotational,
+        trajectory=states,
+        mass_kg=dynamics.mass_kg,
+        base_coordinates=dynamics.base_coordinates,
+        loads=applied,
+        ground=ground,
+        residuals=None if applied is None else _residuals(dynamics, states, values, applied, floor_m),
+        engine=backend,
+    )
+
+
+def read_motion(backend: OpenSimBackend, path: str | os.PathLike[str]) -> OsimMotion:
+    """Read a ``.mot`` file with the model's own word on which coordinates are angles."""
+    kinds = dict(zip(backend.coordinates, backend.rotational.tolist(), strict=True))
+    return read_mot(path, _Kinds({name: _Kind(angle) for name, angle in kinds.items()}))
+
+
+def column(forces: GeneralizedForces, name: str) -> FloatArray:
+    """(T,) values of one coordinate.
+
+    Raises:
+        UnknownCoordinateError: there is none of that name.
+    """
+    from ..errors import UnknownCoordinateError
+
+    if name not in forces.coordinates:
+        raise UnknownCoordinateError(name, forces.coordinates, "generalized forces")
+    return np.asarray(forces.values_si[:, forces.coordinates.index(name)])
+
+
+def to_frame(forces: GeneralizedForces) -> pd.DataFrame:
+    """Give generalized forces as a table.
+
+    Args:
+        forces: any.
+
+    Returns:
+        Index ``time_s``; columns ``<coordinate>_moment`` (N m) and ``<coordinate>_force`` (N), as in OpenSim's files.
+    """
+    import pandas as pd
+
+    kinds = ["moment" if angle else "force" for angle in forces.rotational]
+    names = [f"{name}_{kind}" for name, kind in zip(forces.coordinates, kinds, strict=True)]
+    return pd.DataFrame(np.array(forces.values_si), columns=names, index=pd.Index(np.array(forces.time_s), name="time_s"))
+
+
+def _same_kinds(backend: OpenSimBackend, motion: OsimMotion) -> None:
+    for name, angle in zip(motion.coordinates, motion.rotational, strict=True):
+        if name in backend.coordinates and bool(backend.rotational[backend.coordinates.index(name)]) != bool(angle):
+            stated, known = ("an angle", "is not") if angle else ("a length", "is an angle")
+            raise InputError(
+                f"coordinate {name!r} is {stated} in the motion, but in the model it {known} (coupled coordinates are never "
+                "turned from degrees, as in OpenSim). Read the .mot with its model: read_mot(path, model)"
+            )
+
+
+def _assigned(backend: OpenSimBackend, motion: Trajectory, loads: ExternalLoads, floor_m: float) -> ExternalLoads:
+    weight_n = backend.mass_kg * float(np.linalg.norm(backend.gravity_m_s2))
+    names: tuple[str, ...] = tuple({force.body for force in loads.forces if force.body is not None})
+    poses = backend.poses(motion, names)
+    origins = {name: poses.origins_m[:, k] for k, name in enumerate(names)}
+    check_ground_forces(loads, weight_n=weight_n, time_s=motion.time_s, origins_m=origins, floor_m=floor_m)
+    if all(force.body is not None for force in loads.forces):
+        return loads
+    feet, _ = soles(backend, motion)
+    return assign_to_feet(loads, feet, motion.time_s, weight_n=weight_n)
+
+
+def _residuals(
+    backend: OpenSimBackend, motion: Trajectory, values: FloatArray, loads: ExternalLoads, floor_m: float
+) -> Residuals:
+    force, moment = backend.base_wrench(motion, values)
+    com = backend.poses(motion, ()).com_m
+    weight_n = backend.mass_kg * float(np.linalg.norm(backend.gravity_m_s2))
+    net = sum((load.force_n for load in loads.at(motion.time_s)), np.zeros((len(motion.time_s), 3)))
+    return Residuals(
+        force_n=force,
+        moment_nm=moment - np.cross(com, force),
+        peak_load_n=max(float(np.linalg.norm(net, axis=1).max()), weight_n),
+        body_weight_n=weight_n,
+        com_height_m=float(com[:, 1].mean() - floor_m),
+    )

@@ -1,0 +1,240 @@
+"""External loads from files: OpenSim's ExternalLoads XML, tables of forces, C3D force plates."""
+
+from __future__ import annotations
+
+import os
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import FormatError, InputError, require
+from ..io.table import Table, read_table
+from ..types import FloatArray
+from .loads import ExternalForce, ExternalLoads
+
+_AXES = ("x", "y", "z")
+_FORCE_COLUMN = re.compile(r"^(?P<stem>.*?)v?x$")
+_ZERO_N = 20.0
+"""Below this vertical force a plate has no centre of pressure: 20 N is the usual threshold of gait laboratories
+(e.g. Zeni et al., Gait & Posture 27, 2008, 710-714)."""
+
+
+def read_loads(path: str | os.PathLike[str]) -> ExternalLoads:
+    """Read external loads.
+
+    Args:
+        path: ``.xml`` (OpenSim's ExternalLoads; its data file is looked for beside it), ``.mot`` or ``.sto`` (columns
+            such as ``ground_force_1_vx, ..._px, ..._mx``), or ``.c3d`` (force plates).
+
+    Returns:
+        The loads in ground axes or in the frames that the XML names; bodies are None where the file names none.
+
+    Raises:
+        FormatError: the file breaks its format, lacks columns, or has cells without a value.
+        InputError: another kind of file.
+    """
+    kind = Path(path).suffix.lower()
+    if kind == ".xml":
+        return _read_xml(Path(path))
+    if kind in (".mot", ".sto"):
+        return _read_columns(Path(path))
+    if kind == ".c3d":
+        return read_c3d_plates(path)
+    raise InputError(f"{os.fspath(path)}: external loads come as .xml, .mot, .sto or .c3d, not as {kind!r}")
+
+
+def _read_xml(path: Path) -> ExternalLoads:
+    try:
+        root = ET.parse(path).getroot()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ET.ParseError as error:
+        raise FormatError(path, error.position[0], f"not well-formed XML: {error}") from None
+    node = root if root.tag == "ExternalLoads" else root.find("ExternalLoads")
+    if node is None:
+        raise FormatError(path, None, "there is no <ExternalLoads> in this file")
+    name = (node.findtext("datafile") or "").strip()
+    if not name:
+        raise FormatError(path, "<datafile>", "the data file with the forces is not named")
+    data = path.parent / name
+    if not data.is_file():
+        raise FormatError(path, "<datafile>", f"the data file {name!r} is not there ({data})")
+    table = read_table(data)
+    forces = [_xml_force(path, element, table, data, k) for k, element in enumerate(node.iter("ExternalForce"))]
+    active = [force for force in forces if force is not None]
+    if not active:
+        raise FormatError(path, None, "there is no active <ExternalForce> in this file")
+    return ExternalLoads(forces=tuple(active), source=path.name)
+
+
+def _xml_force(path: Path, element: ET.Element, table: Table, data: Path, index: int) -> ExternalForce | None:
+    def text(key: str) -> str:
+        value = (element.findtext(key) or "").strip()
+        return "" if value.lower() == "unassigned" else value
+
+    name = element.get("name") or f"force_{index + 1}"
+    if text("isDisabled") == "true" or text("appliesForce") == "false":
+        return None
+    body = text("applied_to_body")
+    if not body:
+        raise FormatError(path, f"ExternalForce {name!r}", "<applied_to_body> is empty")
+    if not text("force_identifier") and not text("torque_identifier"):
+        raise FormatError(path, f"ExternalForce {name!r}", "neither <force_identifier> nor <torque_identifier> is given")
+    columns = {key: _triple(table, data, text(f"{key}_identifier")) for key in ("force", "point", "torque")}
+    zero = np.zeros((len(table.time_s), 3))
+    return ExternalForce(
+        name=name,
+        body=_last(body),
+        time_s=table.time_s,
+        force_n=zero if columns["force"] is None else columns["force"],
+        point_m=columns["point"],
+        torque_nm=zero if columns["torque"] is None else columns["torque"],
+        force_frame=_last(text("force_expressed_in_body") or "ground"),
+        point_frame=_last(text("point_expressed_in_body") or "ground"),
+    )
+
+
+def _last(name: str) -> str:
+    """Body name of a path such as ``/bodyset/calcn_r``."""
+    return name.rsplit("/", 1)[-1]
+
+
+def _triple(table: Table, path: Path, stem: str) -> FloatArray | None:
+    if not stem:
+        return None
+    wanted = [stem + axis for axis in _AXES]
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        raise FormatError(path, None, f"column {missing[0]!r} is missing; the columns are {_some(table.columns)}")
+    values = table.values[:, [table.columns.index(name) for name in wanted]]
+    if np.isnan(values).any():
+        row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
+        raise FormatError(path, f"column {wanted[column]!r}", f"no value at {table.time_s[row]:g} s (NaN); write 0 if unloaded")
+    return values
+
+
+def _read_columns(path: Path) -> ExternalLoads:
+    table = read_table(path)
+    stems = [c[:-1] for c in table.columns if c.endswith("vx")]
+    if not stems:
+        raise FormatError(path, None, f"no column of forces (a name that ends in 'vx'); the columns are {_some(table.columns)}")
+    forces, used = [], set()
+    for stem in stems:
+        point, torque = stem[:-1] + "p", _torque_stem(table, path, stem[:-1])
+        forces.append(
+            ExternalForce(
+                name=stem[:-1].strip("_") or f"force_{len(forces) + 1}",
+                body=None,
+                time_s=table.time_s,
+                force_n=_triple(table, path, stem),
+                point_m=_triple(table, path, point),
+                torque_nm=_triple(table, path, torque),
+            )
+        )
+        used.update(part + axis for part in (stem, point, torque) for axis in _AXES)
+    rest = [name for name in table.columns if name not in used]
+    if rest:
+        raise FormatError(path, None, f"columns that belong to no force: {_some(rest)}. Describe them in an ExternalLoads .xml")
+    return ExternalLoads(forces=tuple(forces), source=path.name)
+
+
+def _torque_stem(table: Table, path: Path, base: str) -> str:
+    """Find the columns of the free moment: ``<base>m``, ``<base>t`` or the force's name with torque in its place."""
+    tried = [base + "m", base + "t", base.replace("force", "torque"), base.replace("force", "moment")]
+    tried += [base.replace("force", "torque") + "m", base.replace("force", "moment") + "m"]
+    for stem in tried:
+        if stem != base and stem + "x" in table.columns:
+            return stem
+    raise FormatError(path, None, f"the free moment of {base + 'vx'!r} is missing: none of {', '.join(s + 'x' for s in tried)}")
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(repr(n) for n in names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forward: str = "+x") -> ExternalLoads:
+    """Read the force plates of a C3D file.
+
+    The centre of pressure is where the plate's wrench has no horizontal moment, on the plate's surface. A plate that
+    reports the action of the foot (mostly downward) is turned into the reaction on the body.
+
+    Args:
+        path: the file.
+        up: vertical axis of the laboratory, ``"y"`` or ``"z"``; None: the normal of the plates.
+        forward: walking direction among the horizontal axes, e.g. ``"+x"`` or ``"-y"``; becomes OpenSim's +x.
+
+    Returns:
+        One force a plate, no bodies yet; zero while the plate carries less than 20 N.
+
+    Raises:
+        FormatError: no force plates, plates that are not level, unknown units.
+        MissingDependencyError: ezc3d is not installed.
+    """
+    ezc3d = require("ezc3d", extra="c3d", feature="reading force plates from C3D")
+    try:
+        content = ezc3d.c3d(os.fspath(path), extract_forceplat_data=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise FormatError(path, None, f"not a readable C3D file: {error}") from None
+    plates = content["data"]["platform"]
+    if not plates:
+        raise FormatError(path, None, "there is no force plate in this C3D file")
+    rate = float(content["header"]["analogs"]["frame_rate"] or content["header"]["points"]["frame_rate"])
+    start_s = content["header"]["points"]["first_frame"] / float(content["header"]["points"]["frame_rate"])
+    forces = []
+    for k, plate in enumerate(plates):
+        where = f"plate {k + 1}"
+        to_m = _factor(path, where, plate["unit_position"], {"mm": 1e-3, "m": 1.0, "cm": 1e-2})
+        to_n = _factor(path, where, plate["unit_force"], {"n": 1.0, "kn": 1e3})
+        to_nm = _factor(path, where, plate["unit_moment"], {"nmm": 1e-3, "nm": 1.0, "n.mm": 1e-3, "n.m": 1.0})
+        turn = _lab_to_ground(path, where, np.asarray(plate["corners"]), up, forward)
+        force, moment = (turn @ plate["force"]).T * to_n, (turn @ plate["moment"]).T * to_nm
+        centre = (turn @ np.asarray(plate["corners"])).mean(axis=1) * to_m
+        time_s = start_s + np.arange(len(force)) / rate
+        forces.append(_plate_force(f"plate_{k + 1}", time_s, force, moment, centre))
+    return ExternalLoads(forces=tuple(forces), source=Path(path).name)
+
+
+def _plate_force(name: str, time_s: FloatArray, force: FloatArray, moment: FloatArray, centre: FloatArray) -> ExternalForce:
+    """Reaction, centre of pressure and free moment from a wrench about the middle of a level plate's surface."""
+    force, moment = np.nan_to_num(force), np.nan_to_num(moment)
+    if force[:, 1].sum() < 0:
+        force, moment = -force, -moment
+    on = force[:, 1] > _ZERO_N
+    vertical = np.where(on, force[:, 1], 1.0)
+    point = np.tile(centre, (len(force), 1))
+    point[on, 0] += (moment[:, 2] / vertical)[on]
+    point[on, 2] -= (moment[:, 0] / vertical)[on]
+    free = moment - np.cross(point - centre, force)
+    free[:, [0, 2]] = 0.0
+    return ExternalForce(
+        name=name,
+        body=None,
+        time_s=time_s,
+        force_n=np.where(on[:, None], force, 0.0),
+        point_m=point,
+        torque_nm=np.where(on[:, None], free, 0.0),
+    )
+
+
+def _factor(path: str | os.PathLike[str], where: str, unit: str, known: dict[str, float]) -> float:
+    key = str(unit).strip().lower().replace(" ", "")
+    if key not in known:
+        raise FormatError(path, where, f"unit {unit!r} is not one of {', '.join(known)}")
+    return known[key]
+
+
+def _lab_to_ground(path: str | os.PathLike[str], where: str, corners: FloatArray, up: str | None, forward: str) -> FloatArray:
+    """Rotation from laboratory axes to ground (x forward, y up)."""
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 1])
+    normal = np.abs(normal) / np.linalg.norm(normal)
+    if normal.max() < 0.999:
+        raise FormatError(path, where, "the plate is not level; give its forces as an ExternalLoads .xml instead")
+    y = np.eye(3)[int(normal.argmax())] if up is None else np.eye(3)["xyz".index(up)]
+    x = (-1.0 if forward[0] == "-" else 1.0) * np.eye(3)["xyz".index(forward[-1])]
+    if abs(x @ y) > 0.5:
+        raise InputError(f"forward={forward!r} is the vertical axis of {os.fspath(path)}; choose a horizontal one")
+    return np.stack([x, y, np.cross(x, y)])

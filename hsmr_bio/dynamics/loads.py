@@ -1,0 +1,255 @@
+"""External loads as values: forces on bodies over time, checked against the motion and the body they act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..types import BoolArray, FloatArray, increasing_time, readonly
+from .opensim_backend import BodyWrench
+
+LOADED_SHARE = 0.05
+"""A plate counts as loaded above this share of body weight: well above the noise of force plates (a few N)."""
+_FARTHEST_M = 0.5
+"""Centre of pressure from the origin of its body: a foot is shorter than this, so more means wrong units or body."""
+_FEET = ("calcn", "toes", "talus", "foot", "hindfoot", "forefoot")
+_DEEPEST_M = 0.05
+"""Force plates lie at the floor; their points may be some mm under it (thickness of a cover)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ExternalForce:
+    """One measured or estimated force with its point and free moment; SI units."""
+
+    name: str
+    body: str | None
+    """Body it acts on; None: not known yet, see :func:`hsmr_bio.dynamics.assign_to_feet`."""
+    time_s: FloatArray
+    """(S,) strictly increasing."""
+    force_n: FloatArray
+    """(S, 3) force that acts on the body."""
+    point_m: FloatArray | None
+    """(S, 3) point of application; None: the origin of ``body``."""
+    torque_nm: FloatArray
+    """(S, 3) free moment at the point."""
+    force_frame: str = "ground"
+    """Body in whose axes force and moment are given."""
+    point_frame: str = "ground"
+    """Body in whose frame the point is given."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time_s", increasing_time(self.time_s))
+        shape = (len(self.time_s), 3)
+        for name in ("force_n", "point_m", "torque_nm"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, readonly(f"{name} of external force {self.name!r}", value, shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """Which foot a plate's force was given to, and why."""
+
+    force: str
+    body: str
+    start_s: float
+    end_s: float
+    distance_m: float
+    """Mean distance from the centre of pressure to the middle of this foot."""
+    other_distance_m: float
+    """The same to the other foot."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.force}: {self.body} from {self.start_s:.3f} to {self.end_s:.3f} s "
+            f"({100 * self.distance_m:.0f} cm away, the other foot {100 * self.other_distance_m:.0f} cm)"
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ExternalLoads:
+    """All external forces of a motion but gravity."""
+
+    forces: tuple[ExternalForce, ...]
+    source: str = ""
+    """File or method, for the report."""
+    assignments: tuple[Assignment, ...] = ()
+    """How unassigned forces found their feet; empty if the bodies were given."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "forces", tuple(self.forces))
+        names = [force.name for force in self.forces]
+        if len(set(names)) != len(names):
+            raise InputError(f"external forces must have different names, got {', '.join(names)}")
+
+    def at(self, time_s: FloatArray) -> tuple[BodyWrench, ...]:
+        """Sample all forces at the given times, linearly between samples as OpenSim does.
+
+        Raises:
+            InputError: a force has no body, or does not cover the times.
+        """
+        wrenches = []
+        for force in self.forces:
+            if force.body is None:
+                raise InputError(f"external force {force.name!r} has no body: assign it (assign_to_feet) or name one")
+            _covers(force, time_s)
+            columns = {key: _sample(time_s, force.time_s, getattr(force, key)) for key in ("force_n", "point_m", "torque_nm")}
+            zero = np.zeros((len(time_s), 3))
+            wrenches.append(
+                BodyWrench(
+                    body=force.body,
+                    force_n=zero if columns["force_n"] is None else columns["force_n"],
+                    point_m=columns["point_m"],
+                    torque_nm=zero if columns["torque_nm"] is None else columns["torque_nm"],
+                    force_body=force.force_frame,
+                    point_body=force.point_frame,
+                )
+            )
+        return tuple(wrenches)
+
+
+def loads_from_arrays(
+    time_s: Any, forces_n: Any, points_m: Any, torques_nm: Any = None, *, bodies: Sequence[str | None] | None = None
+) -> ExternalLoads:
+    """Make external loads from arrays in ground axes.
+
+    Args:
+        time_s: (S,).
+        forces_n: (S, 3) of one plate, or (P, S, 3) of P plates.
+        points_m: centres of pressure, same shape.
+        torques_nm: free moments, same shape; None: none.
+        bodies: P body names; None: find the feet by the centres of pressure.
+
+    Raises:
+        ShapeError: shapes that do not fit, NaN.
+        InputError: another number of bodies than of forces.
+    """
+    stacks = [np.asarray(a, dtype=np.float64) for a in (forces_n, points_m, torques_nm if torques_nm is not None else 0.0)]
+    force, point, torque = (a[None] if a.ndim == 2 else a for a in stacks)
+    torque = np.broadcast_to(torque, force.shape)
+    names = tuple(bodies) if bodies is not None else (None,) * len(force)
+    if len(names) != len(force) or len(point) != len(force):
+        raise InputError(f"{len(force)} forces need as many points and bodies, got {len(point)} and {len(names)}")
+    made = [
+        ExternalForce(name=f"force_{k + 1}", body=body, time_s=time_s, force_n=force[k], point_m=point[k], torque_nm=torque[k])
+        for k, body in enumerate(names)
+    ]
+    return ExternalLoads(forces=tuple(made), source="arrays")
+
+
+def check_ground_forces(
+    loads: ExternalLoads, *, weight_n: float, time_s: FloatArray, origins_m: dict[str, FloatArray], floor_m: float = 0.0
+) -> None:
+    """Refuse loads whose units, signs, frames or bodies cannot be right.
+
+    Looked at are forces in ground axes while they carry more than 5 % of body weight. Only forces on feet (bodies
+    calcn, toes, talus, foot) and forces without a body must push up from the floor: a dumbbell may pull.
+
+    Args:
+        loads: assigned to bodies.
+        weight_n: body weight.
+        time_s: (T,) frames of the motion.
+        origins_m: body name -> (T, 3) origin in ground.
+        floor_m: height of the floor.
+
+    Raises:
+        InputError: kN instead of N, mm instead of m, N mm instead of N m, a force that pulls at the body, a
+            point far below the floor, a point far from its body. The message names the force and the time.
+    """
+    for force in loads.forces:
+        if force.force_frame != "ground" or force.point_frame != "ground":
+            continue
+        from_floor = force.body is None or force.body.lower().startswith(_FEET)
+        _check_magnitude(force, weight_n, from_floor)
+        on = loaded(force, weight_n)
+        if not on.any():
+            continue
+        if from_floor:
+            _check_sign(force, on, weight_n)
+        if force.point_m is not None:
+            _check_point(force, on, time_s, origins_m, floor_m if from_floor else -np.inf)
+        lever_m = np.linalg.norm(force.torque_nm, axis=1) / max(weight_n, 1.0)
+        if lever_m.max() > 1.0:
+            at = force.time_s[int(lever_m.argmax())]
+            raise InputError(
+                f"external force {force.name!r}: free moment of {lever_m.max() * weight_n:.0f} N m at {at:g} s is more than "
+                "body weight times 1 m. Is it in N mm, or taken about the plate's corner instead of the centre of pressure?"
+            )
+
+
+def loaded(force: ExternalForce, weight_n: float) -> BoolArray:
+    """(S,) whether the force carries more than 5 % of body weight."""
+    return np.asarray(np.linalg.norm(force.force_n, axis=1) > LOADED_SHARE * weight_n)
+
+
+def with_forces(loads: ExternalLoads, forces: Sequence[ExternalForce], assignments: Sequence[Assignment]) -> ExternalLoads:
+    """Copy of ``loads`` with other forces and the story of their assignment."""
+    return replace(loads, forces=tuple(forces), assignments=tuple(assignments))
+
+
+def _covers(force: ExternalForce, time_s: FloatArray) -> None:
+    slack = 0.5 * np.diff(force.time_s).mean() if len(force.time_s) > 1 else 0.0
+    if time_s[0] < force.time_s[0] - slack or time_s[-1] > force.time_s[-1] + slack:
+        raise InputError(
+            f"external force {force.name!r} covers {force.time_s[0]:g} to {force.time_s[-1]:g} s, but the motion lasts from "
+            f"{time_s[0]:g} to {time_s[-1]:g} s. Cut the motion, or bring both to the same clock"
+        )
+
+
+def _sample(at_s: FloatArray, time_s: FloatArray, values: FloatArray | None) -> FloatArray | None:
+    if values is None:
+        return None
+    return np.stack([np.interp(at_s, time_s, values[:, axis]) for axis in range(3)], axis=1)
+
+
+def _check_magnitude(force: ExternalForce, weight_n: float, from_floor: bool) -> None:
+    size = np.linalg.norm(force.force_n, axis=1)
+    peak, at = float(size.max()), float(force.time_s[int(size.argmax())])
+    if peak > 20 * weight_n:
+        raise InputError(
+            f"external force {force.name!r} reaches {peak:.3g} N at {at:g} s, {peak / weight_n:.0f} times body weight "
+            f"({weight_n:.0f} N). Check its unit (N is expected) and the mass of the model"
+        )
+    if from_floor and 0.1 < 1000 * peak / weight_n < 20:
+        raise InputError(
+            f"external force {force.name!r} reaches only {peak:.3g} N, {peak / weight_n:.1g} of body weight "
+            f"({weight_n:.0f} N): it looks like kN. Multiply it by 1000, N is expected"
+        )
+
+
+def _check_sign(force: ExternalForce, on: BoolArray, weight_n: float) -> None:
+    vertical = np.where(on, force.force_n[:, 1], 0.0)
+    if vertical.min() < -LOADED_SHARE * weight_n:
+        at = force.time_s[int(vertical.argmin())]
+        raise InputError(
+            f"external force {force.name!r} pulls the body down with {-vertical.min():.0f} N at {at:g} s. The floor pushes up "
+            "(+y): give the force that acts on the body, in OpenSim's axes (x forward, y up, z right)"
+        )
+
+
+def _check_point(
+    force: ExternalForce, on: BoolArray, time_s: FloatArray, origins_m: dict[str, FloatArray], floor_m: float
+) -> None:
+    point = np.asarray(force.point_m)
+    during = on & (force.time_s >= time_s[0]) & (force.time_s <= time_s[-1])
+    if not during.any():
+        return
+    if force.body in origins_m:
+        body = _sample(force.time_s, time_s, origins_m[force.body])
+        distance = float(np.median(np.linalg.norm(point - body, axis=1)[during]))
+        if distance > _FARTHEST_M:
+            raise InputError(
+                f"external force {force.name!r} acts {distance:.3g} m away from {force.body!r}, the body it is given to "
+                "(median while loaded). Check the unit of the point (m is expected), its axes (y up) and the body"
+            )
+    height = np.where(during, point[:, 1] - floor_m, 0.0)
+    if height.min() < -_DEEPEST_M:
+        at = force.time_s[int(height.argmin())]
+        raise InputError(
+            f"external force {force.name!r} acts {-100 * height.min():.0f} cm below the floor (y = {floor_m:g} m) at {at:g} s. "
+            "Check the axes (y up) and the origin of the plate's frame"
+        )

@@ -1,0 +1,117 @@
+"""Inverse dynamics with nimblephysics: an engine that shares no code with OpenSim, on the same BSM model.
+
+nimblephysics 0.10.52.1 is compiled for numpy 1: with numpy 2 every call that takes an array kills the process. So
+only scalar setters are called here, and arrays only come back; a test guards it. Its gravity cannot be set without
+an array either, so gravity is taken out of its result and put back in through its Jacobian of the centre of mass.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError, require
+from ..osim.document import OsimDocument
+from ..osim.nimble_export import write_nimble_model
+from ..types import FloatArray
+from .opensim_backend import BodyWrench
+from .trajectory import Trajectory
+
+GRAVITY_M_S2 = np.array([0.0, -9.80665, 0.0])
+"""OpenSim's default, y up."""
+
+
+class NimbleBackend:
+    """A BSM model in nimblephysics.
+
+    Args:
+        osim_xml: bytes of a BSM ``.osim`` file, generic or scaled.
+
+    Raises:
+        ModelError: not a BSM model, or nimblephysics reads other coordinates from it.
+        MissingDependencyError: nimblephysics is not installed.
+    """
+
+    def __init__(self, osim_xml: bytes) -> None:
+        nimble: Any = require("nimblephysics", feature="the second inverse-dynamics engine")
+        document = OsimDocument.from_bytes(osim_xml)
+        with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder, _no_stdout():
+            path = write_nimble_model(Path(folder) / "nimble.osim", document)
+            self._skeleton = nimble.biomechanics.OpenSimParser.parseOsim(str(path)).skeleton
+        count = self._skeleton.getNumDofs()
+        self.coordinates: tuple[str, ...] = tuple(self._skeleton.getDofByIndex(i).getName() for i in range(count))
+        if set(self.coordinates) != set(document.coordinates):
+            odd = sorted(set(self.coordinates) ^ set(document.coordinates))
+            raise ModelError(f"nimblephysics reads other coordinates than the model has: {', '.join(odd[:6])}")
+        self.mass_kg = float(self._skeleton.getMass())
+
+    def inverse_dynamics(self, motion: Trajectory, loads: Sequence[BodyWrench] = ()) -> FloatArray:
+        """As :meth:`OpenSimBackend.inverse_dynamics`; columns in the order of ``motion.coordinates``.
+
+        Raises:
+            ModelError: a load acts on a body that the model has not, or is not given in ground axes.
+        """
+        skeleton = self._skeleton
+        order = [motion.coordinates.index(name) for name in self.coordinates]
+        result = np.empty((len(motion.time_s), len(order)))
+        bodies = [self._body(load) for load in loads]
+        for frame in range(len(result)):
+            states = (values[frame, order].tolist() for values in (motion.q_si, motion.u_si, motion.a_si))
+            for i, (q, u, a) in enumerate(zip(*states, strict=True)):
+                skeleton.setPosition(i, q)
+                skeleton.setVelocity(i, u)
+                skeleton.setAcceleration(i, a)
+            skeleton.computeInverseDynamics(False, False, False)
+            tau = skeleton.getControlForces() - skeleton.getGravityForces()
+            tau = tau - self.mass_kg * (skeleton.getCOMLinearJacobian().T @ GRAVITY_M_S2)
+            for body, load in zip(bodies, loads, strict=True):
+                origin = np.asarray(body.getWorldTransform().translation())
+                torque = load.torque_nm[frame]
+                if load.point_m is not None:
+                    torque = torque + np.cross(load.point_m[frame] - origin, load.force_n[frame])
+                wrench = np.concatenate((torque, load.force_n[frame]))
+                tau = tau - np.asarray(skeleton.getWorldJacobian(body)).T @ wrench
+            result[frame, order] = tau
+        return result
+
+    def body_origins_m(self, q_si: FloatArray, coordinates: Sequence[str], bodies: Sequence[str]) -> FloatArray:
+        """(T, B, 3) body origins in ground for coordinate values (T, N): the engine's own forward kinematics."""
+        order = [list(coordinates).index(name) for name in self.coordinates]
+        nodes = [self._skeleton.getBodyNode(name) for name in bodies]
+        result = np.empty((len(q_si), len(nodes), 3))
+        for frame, row in enumerate(q_si[:, order].tolist()):
+            for i, value in enumerate(row):
+                self._skeleton.setPosition(i, value)
+            for k, node in enumerate(nodes):
+                result[frame, k] = node.getWorldTransform().translation()
+        return result
+
+    def _body(self, load: BodyWrench) -> Any:
+        node = self._skeleton.getBodyNode(load.body)
+        if node is None:
+            raise ModelError(f"the model has no body {load.body!r}")
+        if load.force_body != "ground" or load.point_body != "ground":
+            raise ModelError(f"the load on {load.body!r} must be given in ground axes for nimblephysics; use backend='opensim'")
+        return node
+
+
+@contextmanager
+def _no_stdout() -> Iterator[None]:
+    """Send what nimblephysics prints while it parses to nowhere: a script may read our standard output."""
+    import sys
+
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

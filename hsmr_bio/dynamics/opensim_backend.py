@@ -1,0 +1,363 @@
+"""Inverse dynamics with OpenSim's own solver, in one process: one model, one state, one pass over the frames."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, ModelError, UnknownCoordinateError, require
+from ..types import BoolArray, FloatArray, Subject
+from .trajectory import Trajectory
+
+_BROKEN_JOINTS = {"ConstantCurvatureJoint": "OpenSim has its angular velocity wrong (moments off by up to 100 N m)"}
+"""Joint classes without a usable velocity; measured against differentiated forward kinematics in OpenSim 4.6."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BodyWrench:
+    """A force and a moment on one body over time, in ground axes."""
+
+    body: str
+    force_n: FloatArray
+    """(T, 3)."""
+    point_m: FloatArray | None
+    """(T, 3) where the force acts, in ground or in ``point_body``; None: the origin of ``body``."""
+    torque_nm: FloatArray
+    """(T, 3) free moment."""
+    force_body: str = "ground"
+    """Body in whose axes force and torque are given."""
+    point_body: str = "ground"
+    """Body in whose frame the point is given."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Poses:
+    """Where bodies are in ground."""
+
+    bodies: tuple[str, ...]
+    origins_m: FloatArray
+    """(T, B, 3)."""
+    rotations: FloatArray
+    """(T, B, 3, 3) columns are the body's axes."""
+    com_m: FloatArray
+    """(T, 3) centre of mass of the whole model."""
+
+
+class OpenSimBackend:
+    """An OpenSim model stripped to its rigid bodies and joints, ready for many inverse dynamics.
+
+    Muscles, actuators, springs, contacts, controllers and constraints are removed: the result is the net moment
+    that everything inside the body together must produce, and coupled coordinates (patellae) count as free ones,
+    as in OpenSim's Inverse Dynamics Tool.
+
+    Args:
+        model: a ``.osim`` file, its bytes, or a subject.
+
+    Raises:
+        ModelError: OpenSim cannot read the model, or has no sound velocities for one of its joints.
+        MissingDependencyError: opensim is not installed.
+    """
+
+    def __init__(self, model: Subject | bytes | str | os.PathLike[str]) -> None:
+        self._osim: Any = require("opensim", feature="inverse dynamics")
+        self.source_bytes = _bytes(model)
+        """The model file as it was given."""
+        with _quiet(self._osim):
+            self._model = _load(self._osim, self.source_bytes)
+            self._refuse_broken_joints()
+            for name in ("ForceSet", "ConstraintSet", "ControllerSet", "ProbeSet"):
+                getattr(self._model, f"upd{name}")().clearAndDestroy()
+            self._state = self._model.initSystem()
+        self._matter = self._model.getMatterSubsystem()
+        self._solver = self._osim.InverseDynamicsSolver(self._model)
+        coordinate_set = self._model.getCoordinateSet()
+        coordinates = [coordinate_set.get(i) for i in range(coordinate_set.getSize())]
+        self.coordinates: tuple[str, ...] = tuple(c.getName() for c in coordinates)
+        """N names in the order of the model."""
+        self.rotational: BoolArray = np.array([c.getMotionType() == 1 for c in coordinates])
+        """(N,) True for angles; coupled coordinates are not, as in OpenSim's files."""
+        self.mass_kg = float(self._model.getTotalMass(self._state))
+        gravity = self._model.get_gravity()
+        self.gravity_m_s2: FloatArray = np.array([gravity.get(i) for i in range(3)])
+        self.body_masses_kg: dict[str, float] = {b.getName(): float(b.getMass()) for b in self._model.getBodyList()}
+        self._slots = self._state_slots(coordinates)
+        self._plain = self._speeds_are_rates()
+        self.base_body, self.base_coordinates = self._base()
+
+    def locked_values(self) -> dict[str, float]:
+        """Value of every coordinate that the model locks, in rad or m."""
+        found = {}
+        for name in self.coordinates:
+            coordinate = self._model.getCoordinateSet().get(name)
+            if coordinate.get_locked():
+                found[name] = float(coordinate.getDefaultValue())
+        return found
+
+    def select(self, motion: Trajectory) -> Trajectory:
+        """Bring a trajectory into the model's order; locked coordinates that it does not have keep their default.
+
+        Raises:
+            UnknownCoordinateError: the trajectory has a coordinate that the model has not.
+            InputError: a coordinate of the model is missing in the trajectory.
+        """
+        for name in motion.coordinates:
+            if name not in self.coordinates:
+                raise UnknownCoordinateError(name, self.coordinates)
+        locked = self.locked_values()
+        missing = [name for name in self.coordinates if name not in motion.coordinates and name not in locked]
+        if missing:
+            raise InputError(
+                f"the motion lacks {len(missing)} of the model's {len(self.coordinates)} coordinates: "
+                f"{', '.join(missing[:6])}{' ...' if len(missing) > 6 else ''}. Add their columns (a constant is fine)"
+            )
+        shape = (len(motion.time_s), len(self.coordinates))
+        parts = {"q_si": np.zeros(shape), "u_si": np.zeros(shape), "a_si": np.zeros(shape)}
+        for column, name in enumerate(self.coordinates):
+            if name in motion.coordinates:
+                source = motion.coordinates.index(name)
+                for key, part in parts.items():
+                    part[:, column] = getattr(motion, key)[:, source]
+            else:
+                parts["q_si"][:, column] = locked[name]
+        return Trajectory(time_s=motion.time_s, coordinates=self.coordinates, **parts)
+
+    def inverse_dynamics(self, motion: Trajectory, loads: Sequence[BodyWrench] = ()) -> FloatArray:
+        """Solve M udot + C + G - J^T F = tau in every frame.
+
+        Args:
+            motion: in the model's order, see :meth:`select`.
+            loads: external forces on bodies, sampled at ``motion.time_s``.
+
+        Returns:
+            (T, N) generalized forces, N m or N.
+
+        Raises:
+            ModelError: a load acts on a body that the model has not, or OpenSim cannot evaluate a pose.
+        """
+        applied = [(self._body(load.body), load, self._frame(load.force_body), self._frame(load.point_body)) for load in loads]
+        osim, state, count = self._osim, self._state, len(self.coordinates)
+        zero = osim.SpatialVec(osim.Vec3(0), osim.Vec3(0))
+        forces = osim.VectorOfSpatialVec(self._model.getBodySet().getSize() + 1, zero)
+        mapped = osim.Vector(count, 0.0)
+        result = np.empty((len(motion.time_s), count))
+        with _quiet(osim):
+            for frame, (_, udot) in enumerate(self._frames(motion)):
+                tau = self._solver.solve(state, udot).to_numpy()
+                if applied:
+                    for index in {body.getMobilizedBodyIndex() for body, *_ in applied}:
+                        forces.set(index, zero)
+                    for body, load, force_frame, point_frame in applied:
+                        self._add_wrench(forces, frame, body, load, force_frame, point_frame)
+                    self._matter.multiplyBySystemJacobianTranspose(state, forces, mapped)
+                    tau = tau - mapped.to_numpy()
+                result[frame] = self._per_coordinate(tau)
+        return result[:, self._slots]
+
+    def poses(self, motion: Trajectory, bodies: Sequence[str]) -> Poses:
+        """Origins and orientations of bodies, and the centre of mass, in every frame.
+
+        Raises:
+            ModelError: a body that the model has not.
+        """
+        found = [self._body(name) for name in bodies]
+        frames = len(motion.time_s)
+        origins, rotations, com = np.empty((frames, len(found), 3)), np.empty((frames, len(found), 3, 3)), np.empty((frames, 3))
+        osim, state = self._osim, self._state
+        axes = [osim.Vec3(1, 0, 0), osim.Vec3(0, 1, 0), osim.Vec3(0, 0, 1)]
+        with _quiet(osim):
+            for frame, _ in enumerate(self._frames(motion, speeds=False)):
+                com[frame] = self._matter.calcSystemMassCenterLocationInGround(state).to_numpy()
+                for b, body in enumerate(found):
+                    origins[frame, b] = body.getPositionInGround(state).to_numpy()
+                    for axis in range(3):
+                        rotations[frame, b, :, axis] = body.expressVectorInGround(state, axes[axis]).to_numpy()
+        return Poses(bodies=tuple(bodies), origins_m=origins, rotations=rotations, com_m=com)
+
+    def base_wrench(self, motion: Trajectory, tau: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Force and moment on the base body that its generalized forces stand for.
+
+        Args:
+            motion: in the model's order.
+            tau: (T, N) generalized forces.
+
+        Returns:
+            Force (T, 3) in N and moment about the ground origin (T, 3) in N m. A planar base leaves the
+            components that it cannot carry at zero (about the base body's origin).
+
+        Source:
+            Principle of virtual work: tau = J^T W with the base body's frame Jacobian J.
+        """
+        columns = [self.coordinates.index(name) for name in self.base_coordinates]
+        slots = [self._slots[c] for c in columns]
+        body, osim = self._body(self.base_body), self._osim
+        index, origin, jacobian = body.getMobilizedBodyIndex(), osim.Vec3(0), osim.Matrix()
+        force, moment = np.empty((len(tau), 3)), np.empty((len(tau), 3))
+        with _quiet(osim):
+            for frame, _ in enumerate(self._frames(motion, speeds=False)):
+                self._matter.calcFrameJacobian(self._state, index, origin, jacobian)
+                own = self._columns_per_rate(jacobian.to_numpy())[:, slots]
+                wrench = np.linalg.lstsq(own.T, tau[frame, columns], rcond=1e-9)[0]
+                at = body.getPositionInGround(self._state).to_numpy()
+                force[frame] = wrench[3:]
+                moment[frame] = wrench[:3] + np.cross(at, wrench[3:])
+        return force, moment
+
+    def _frames(self, motion: Trajectory, *, speeds: bool = True) -> Iterator[tuple[Any, Any]]:
+        """Put one frame after the other into the state; yields speeds and accelerations in the state's order."""
+        order = np.argsort(self._slots)
+        q, u, a = (np.ascontiguousarray(values[:, order]) for values in (motion.q_si, motion.u_si, motion.a_si))
+        vector = self._osim.Vector.createFromMat
+        for frame in range(len(motion.time_s)):
+            self._state.setQ(vector(q[frame]))
+            if not speeds:
+                self._model.realizePosition(self._state)
+                yield None, None
+                continue
+            speed, acceleration = vector(u[frame]), vector(a[frame])
+            if not self._plain:
+                speed, acceleration = self._speeds_from_rates(speed, a[frame])
+            self._state.setU(speed)
+            yield speed, acceleration
+
+    def _speeds_from_rates(self, rates: Any, second: FloatArray) -> tuple[Any, Any]:
+        """Turn rates of coordinates into speeds: u = N^-1 qdot, udot = N^-1 (qdotdot - Ndot u); a BallJoint needs it."""
+        osim, count = self._osim, len(self.coordinates)
+        speed, bias, acceleration = osim.Vector(count, 0.0), osim.Vector(count, 0.0), osim.Vector(count, 0.0)
+        self._model.realizePosition(self._state)
+        self._matter.multiplyByNInv(self._state, False, rates, speed)
+        self._state.setU(speed)
+        self._model.realizeVelocity(self._state)
+        self._matter.multiplyByNDot(self._state, False, speed, bias)
+        rest = osim.Vector.createFromMat(second - bias.to_numpy())
+        self._matter.multiplyByNInv(self._state, False, rest, acceleration)
+        return speed, acceleration
+
+    def _per_coordinate(self, tau: FloatArray) -> FloatArray:
+        if self._plain:
+            return tau
+        out = self._osim.Vector(len(tau), 0.0)
+        self._matter.multiplyByNInv(self._state, True, self._osim.Vector.createFromMat(np.ascontiguousarray(tau)), out)
+        return np.asarray(out.to_numpy())
+
+    def _columns_per_rate(self, jacobian: FloatArray) -> FloatArray:
+        if self._plain:
+            return jacobian
+        return np.array([self._per_coordinate(np.ascontiguousarray(row)) for row in jacobian])
+
+    def _add_wrench(self, forces: Any, frame: int, body: Any, load: BodyWrench, force_frame: Any, point_frame: Any) -> None:
+        osim = self._osim
+        force, torque = load.force_n[frame], load.torque_nm[frame]
+        if force_frame is not None:
+            force = force_frame.expressVectorInGround(self._state, osim.Vec3(*force)).to_numpy()
+            torque = force_frame.expressVectorInGround(self._state, osim.Vec3(*torque)).to_numpy()
+        if load.point_m is not None:
+            point = load.point_m[frame]
+            if point_frame is not None:
+                point = point_frame.findStationLocationInGround(self._state, osim.Vec3(*point)).to_numpy()
+            x, y, z = point - body.getPositionInGround(self._state).to_numpy()
+            fx, fy, fz = force
+            torque = (torque[0] + y * fz - z * fy, torque[1] + z * fx - x * fz, torque[2] + x * fy - y * fx)
+        index = body.getMobilizedBodyIndex()
+        before = forces.get(index)
+        total = [before.get(i).to_numpy() + part for i, part in enumerate((torque, force))]
+        forces.set(index, osim.SpatialVec(osim.Vec3(*total[0]), osim.Vec3(*total[1])))
+
+    def _body(self, name: str) -> Any:
+        if name not in self.body_masses_kg:
+            raise ModelError(f"the model has no body {name!r}; its bodies are: {', '.join(self.body_masses_kg)}")
+        return self._model.getBodySet().get(name)
+
+    def _frame(self, name: str) -> Any:
+        return None if name in ("ground", "/ground") else self._body(name)
+
+    def _refuse_broken_joints(self) -> None:
+        joints = self._model.getJointSet()
+        for i in range(joints.getSize()):
+            kind = joints.get(i).getConcreteClassName()
+            if kind in _BROKEN_JOINTS:
+                raise ModelError(
+                    f"joint {joints.get(i).getName()!r} is a {kind}: {_BROKEN_JOINTS[kind]}. "
+                    "Use a model whose spine is made of CustomJoints, such as the BSM of this package"
+                )
+
+    def _state_slots(self, coordinates: Sequence[Any]) -> list[int]:
+        """Index of each coordinate in the state's q, found by moving one at a time."""
+        if self._state.getNQ() != len(coordinates) or self._state.getNU() != len(coordinates):
+            raise ModelError(
+                f"the model has {len(coordinates)} coordinates but {self._state.getNQ()} positions and "
+                f"{self._state.getNU()} speeds in its state; quaternion joints are not supported"
+            )
+        slots = []
+        for coordinate in coordinates:
+            value, before = coordinate.getValue(self._state), self._state.getQ().to_numpy()
+            coordinate.setValue(self._state, value + 0.01, False)
+            moved = np.flatnonzero(self._state.getQ().to_numpy() != before)
+            coordinate.setValue(self._state, value, False)
+            if len(moved) != 1:
+                raise ModelError(f"coordinate {coordinate.getName()!r} cannot be moved alone")
+            slots.append(int(moved[0]))
+        return slots
+
+    def _speeds_are_rates(self) -> bool:
+        """Whether dq/dt equals Simbody's speeds (True for CustomJoint, PinJoint and the like)."""
+        count = len(self.coordinates)
+        wave = self._osim.Vector.createFromMat(0.3 + 0.2 * np.sin(np.arange(count) + 1.0))
+        self._state.setQ(wave)
+        self._state.setU(wave)
+        self._model.realizeVelocity(self._state)
+        return bool(np.allclose(self._state.getQDot().to_numpy(), self._state.getU().to_numpy(), atol=1e-12))
+
+    def _base(self) -> tuple[str, tuple[str, ...]]:
+        """Body and coordinates of the one joint that connects the model to ground."""
+        joints = self._model.getJointSet()
+        found = []
+        for i in range(joints.getSize()):
+            joint = joints.get(i)
+            if joint.getParentFrame().findBaseFrame().getName() == "ground" and joint.numCoordinates():
+                names = tuple(joint.get_coordinates(k).getName() for k in range(joint.numCoordinates()))
+                found.append((joint.getChildFrame().findBaseFrame().getName(), names))
+        if len(found) != 1:
+            names = ", ".join(body for body, _ in found) or "none"
+            raise ModelError(f"one body must be connected to ground by a moving joint; here: {names}")
+        return found[0]
+
+
+@contextmanager
+def _quiet(osim: Any) -> Iterator[None]:
+    """Silence OpenSim's notes on missing meshes; turn its exceptions into ours.
+
+    The log level of the process goes from its default to "Error" and stays there (going back prints a line); a
+    level that the program has chosen itself is left as it is.
+    """
+    if osim.Logger.getLevelString().lower() == "info":
+        osim.Logger.setLevelString("Error")
+    try:
+        yield
+    except RuntimeError as error:
+        raise ModelError(f"OpenSim stopped: {error}") from error
+
+
+def _bytes(model: Subject | bytes | str | os.PathLike[str]) -> bytes:
+    if isinstance(model, Subject):
+        return model.osim_xml
+    if isinstance(model, bytes):
+        return model
+    try:
+        return Path(model).read_bytes()
+    except OSError as error:
+        raise InputError(f"{os.fspath(model)}: the model cannot be read: {error.strerror}") from None
+
+
+def _load(osim: Any, content: bytes) -> Any:
+    """OpenSim reads models from files only."""
+    with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder:
+        path = Path(folder) / "model.osim"
+        path.write_bytes(content)
+        return osim.Model(str(path))

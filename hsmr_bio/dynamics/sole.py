@@ -1,0 +1,178 @@
+"""Soles: where a foot of an OpenSim model can touch the floor, and which plate a foot stood on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import InputError, ModelError
+from ..types import FloatArray
+from .loads import Assignment, ExternalForce, ExternalLoads, loaded, with_forces
+from .opensim_backend import OpenSimBackend, Poses
+from .trajectory import Trajectory
+
+SIDES = ("r", "l")
+FOOT = ("calcn", "toes")
+_OUTLINE = (
+    # body, forward, outward: in lengths from heel (origin of calcn) to the ball of the foot (origin of toes)
+    ("calcn", -0.10, -0.15),
+    ("calcn", -0.10, 0.15),
+    ("calcn", 0.80, -0.18),
+    ("calcn", 0.72, 0.30),
+    ("toes", 0.37, -0.12),
+    ("toes", 0.30, 0.18),
+)
+"""Outline of the sole as a polygon. The foot is 1.47 of the heel-to-ball length long and 0.48 wide at the ball:
+0.28 m and 0.09 m at a length of 0.19 m, within the range of Gordon et al. 2014 (ANSUR II: foot length 0.25-0.27 m,
+breadth 0.09-0.10 m, plus the shoe)."""
+HEEL_POINTS, TOE_POINTS = (0, 1), (2, 3, 4, 5)
+_AMBIGUOUS_M = 0.05
+"""Two feet whose distances to a plate's pressure differ by less than this cannot be told apart: half a foot's width."""
+_TOO_FAR_M = 0.30
+"""A centre of pressure farther than a foot's length from the nearer foot belongs to neither."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Soles:
+    """Points of both soles over time."""
+
+    bodies: tuple[str, ...]
+    """Bodies that carry the load: calcn_r, calcn_l."""
+    points_m: FloatArray
+    """(T, 2, 6, 3) right and left foot; two heel points, four of ball and toes; in ground."""
+    middle_m: FloatArray
+    """(T, 2, 3) middle of each foot, between heel and ball."""
+
+
+def soles(backend: OpenSimBackend, motion: Trajectory) -> tuple[Soles, Poses]:
+    """Follow the soles of a model with OpenSim's usual feet (bodies calcn and toes, x forward, z right).
+
+    Args:
+        backend: the model.
+        motion: in the model's order.
+
+    Returns:
+        The soles, and the poses of the four bodies with the centre of mass.
+
+    Raises:
+        ModelError: the model has no calcn_r, toes_r, calcn_l or toes_l.
+    """
+    names = [f"{part}_{side}" for side in SIDES for part in FOOT]
+    missing = [name for name in names if name not in backend.body_masses_kg]
+    if missing:
+        raise ModelError(
+            f"the model has no body {missing[0]!r}; feet are expected as calcn_r, toes_r, calcn_l, toes_l. "
+            "Give the loads with their bodies instead (ExternalLoads .xml)"
+        )
+    poses = backend.poses(motion, names)
+    points, middles = [], []
+    for k, side in enumerate(SIDES):
+        calcn, toes = 2 * k, 2 * k + 1
+        length = float(np.median(np.linalg.norm(poses.origins_m[:, toes] - poses.origins_m[:, calcn], axis=1)))
+        outward = 1.0 if side == "r" else -1.0
+        outline = []
+        for part, forward, out in _OUTLINE:
+            b = calcn if part == "calcn" else toes
+            local = length * np.array([forward, 0.0, outward * out])
+            outline.append(poses.origins_m[:, b] + poses.rotations[:, b] @ local)
+        points.append(np.stack(outline, axis=1))
+        middles.append(0.5 * (poses.origins_m[:, calcn] + poses.origins_m[:, toes]))
+    found = Soles(bodies=("calcn_r", "calcn_l"), points_m=np.stack(points, axis=1), middle_m=np.stack(middles, axis=1))
+    return found, poses
+
+
+def assign_to_feet(loads: ExternalLoads, feet: Soles, time_s: FloatArray, *, weight_n: float) -> ExternalLoads:
+    """Give each force without a body to the foot under which its centre of pressure lies, contact by contact.
+
+    A plate that one foot leaves and the other one enters becomes two forces.
+
+    Args:
+        loads: some forces may have bodies already; they stay.
+        feet: soles at ``time_s``.
+        time_s: (T,) frames of the motion.
+        weight_n: body weight; 5 % of it is the threshold of a contact.
+
+    Returns:
+        Loads with a body for every force, and in ``assignments`` who got what and why.
+
+    Raises:
+        InputError: during a contact both feet are equally near, or neither is near.
+    """
+    made: list[ExternalForce] = []
+    story: list[Assignment] = []
+    for force in loads.forces:
+        if force.body is not None:
+            made.append(force)
+            continue
+        if force.point_m is None:
+            raise InputError(f"external force {force.name!r} has neither a body nor a point: name its body")
+        owner = np.full(len(force.time_s), -1)
+        for first, last in _contacts(force, time_s, weight_n):
+            near, entry = _nearest(force, first, last, feet, time_s)
+            owner[first : last + 1] = near
+            story.append(entry)
+        made.extend(_split(force, owner, feet.bodies))
+    return with_forces(loads, made, story)
+
+
+def _contacts(force: ExternalForce, time_s: FloatArray, weight_n: float) -> Sequence[tuple[int, int]]:
+    """First and last sample of each loaded stretch within the motion."""
+    inside = (force.time_s >= time_s[0]) & (force.time_s <= time_s[-1])
+    on = np.concatenate(([False], loaded(force, weight_n) & inside, [False]))
+    edges = np.flatnonzero(np.diff(on.astype(int)))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _nearest(force: ExternalForce, first: int, last: int, feet: Soles, time_s: FloatArray) -> tuple[int, Assignment]:
+    rows = slice(first, last + 1)
+    distances = []
+    for k in range(2):
+        middle = np.stack([np.interp(force.time_s[rows], time_s, feet.middle_m[:, k, axis]) for axis in (0, 2)], axis=1)
+        gap = np.asarray(force.point_m)[rows][:, [0, 2]] - middle
+        size = np.linalg.norm(force.force_n[rows], axis=1)
+        distances.append(float(np.average(np.linalg.norm(gap, axis=1), weights=size)))
+    near = int(np.argmin(distances))
+    entry = Assignment(
+        force=force.name,
+        body=feet.bodies[near],
+        start_s=float(force.time_s[first]),
+        end_s=float(force.time_s[last]),
+        distance_m=distances[near],
+        other_distance_m=distances[1 - near],
+    )
+    if distances[near] > _TOO_FAR_M:
+        raise InputError(
+            f"{entry}: no foot is near. Check that forces and motion share one frame (x forward, y up, z right), unit (m) and "
+            "clock, or name the body in an ExternalLoads .xml"
+        )
+    if distances[1 - near] - distances[near] < _AMBIGUOUS_M:
+        raise InputError(f"{entry}: both feet are equally near. Name the body in an ExternalLoads .xml")
+    return near, entry
+
+
+def _split(force: ExternalForce, owner: FloatArray, bodies: Sequence[str]) -> list[ExternalForce]:
+    """One force per foot; samples between contacts go with the contact that is nearest in time."""
+    known = np.flatnonzero(owner >= 0)
+    if len(known) == 0:
+        return []
+    index = np.arange(len(owner))
+    position = np.searchsorted(known, index).clip(0, len(known) - 1)
+    before, after = known[np.maximum(position - 1, 0)], known[position]
+    filled = owner[np.where(np.abs(index - before) <= np.abs(after - index), before, after)]
+    parts = []
+    used = [k for k in range(len(bodies)) if np.any(filled == k)]
+    for k in used:
+        mine = (filled == k)[:, None]
+        name = force.name if len(used) == 1 else f"{force.name}_{bodies[k].rsplit('_', 1)[-1]}"
+        parts.append(
+            replace(
+                force,
+                name=name,
+                body=bodies[k],
+                force_n=np.where(mine, force.force_n, 0.0),
+                torque_nm=np.where(mine, force.torque_nm, 0.0),
+            )
+        )
+    return parts
