@@ -1,0 +1,1 @@
+"""Fits on the kinematic tree: keypoints, ground, SKELify, SMPL, markers."""

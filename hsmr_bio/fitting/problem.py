@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..body.body import Body
-from ..kinematics.rotations import exp
+from ..kinematics.rotations import exp, right_jacobian
 from ..kinematics.tree import Tree, TreePose
 from ..types import FloatArray
 from .banded import ArrowSystem
@@ -40,30 +40,35 @@ class State:
     q: Tensor
     """(T, 49)."""
     betas: FloatArray
-    camera_rotation: Tensor
-    """(3, 3) level axes -> camera axes."""
+    tilt_rad: FloatArray
+    """(2,) pitch and roll of the camera: its rotation vector about x and z."""
     floor_m: float
     focal_px: float
 
     def moved(self, step: FloatArray, shared: FloatArray) -> State:
         """The guess after a step of the frames (T, 49) and of the shared unknowns (14,)."""
-        tilt = torch.tensor([shared[10], 0.0, shared[11]], dtype=torch.float64)
         return replace(
             self,
             q=self.q + torch.as_tensor(step),
             betas=self.betas + shared[BETAS],
-            camera_rotation=self.camera_rotation @ exp(tilt),
+            tilt_rad=self.tilt_rad + shared[TILT],
             floor_m=self.floor_m + float(shared[FLOOR]),
             focal_px=self.focal_px * float(np.exp(np.clip(shared[FOCAL], -0.3, 0.3))),
         )
 
     @property
-    def tilt_rad(self) -> FloatArray:
-        """(2,) pitch and roll: the rotation vector from the untilted to the actual camera, about x and z."""
-        from ..kinematics.rotations import log
+    def camera_rotation(self) -> Tensor:
+        """(3, 3) level axes -> camera axes."""
+        return FLIP @ exp(self._tilt)
 
-        vector = log(FLIP.T @ self.camera_rotation)
-        return np.asarray(vector[[0, 2]].numpy())
+    @property
+    def turn_by_tilt(self) -> Tensor:
+        """(2, 3) small rotation, in level axes before the camera's rotation, per unit of pitch and of roll."""
+        return right_jacobian(self._tilt).T[[0, 2]]
+
+    @property
+    def _tilt(self) -> Tensor:
+        return torch.tensor([self.tilt_rad[0], 0.0, self.tilt_rad[1]], dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,8 @@ class PointSet:
     """(P, 3) in bone axes."""
     local_by_betas: Tensor
     """(P, 3, 10)."""
+    mix: Tensor | None = None
+    """(L, P) each output point as a weighted mean of the points; None: the points themselves."""
 
 
 class PointMaker(Protocol):
@@ -133,16 +140,20 @@ class View:
         """(T, P, 3) positions of a point set in level axes."""
         if name not in self._points:
             points = self.shape.points[name]
-            self._points[name] = self.pose.points(points.bodies, points.local_m)
+            fixed = self.pose.points(points.bodies, points.local_m)
+            self._points[name] = fixed if points.mix is None else points.mix @ fixed
         return self._points[name]
 
     def jacobians(self, name: str) -> tuple[Tensor, Tensor]:
         """Derivatives of ``points``: (T, P, 3, 49) by the frame's unknowns, (T, P, 3, 10) by betas."""
         if name not in self._jacobians:
-            points, at = self.shape.points[name], self.points(name)
+            points = self.shape.points[name]
+            at = self.pose.points(points.bodies, points.local_m)
             by_q = self.pose.point_jacobian(at, points.bodies)
             moved = self.pose.offset_jacobian(at, points.bodies, self.shape.joints_by_betas, self.shape.turns_by_betas)
             by_betas = moved + self.pose.rotations[:, points.bodies] @ points.local_by_betas
+            if points.mix is not None:
+                by_q, by_betas = (torch.einsum("lp,tpin->tlin", points.mix, part) for part in (by_q, by_betas))
             self._jacobians[name] = by_q, by_betas
         return self._jacobians[name]
 

@@ -50,35 +50,33 @@ class Reprojection:
     points: str
     target_px: Tensor
     """(T, L, 2); NaN where not seen."""
-    sigma_m: Tensor
-    """(T, L) standard deviation at the depth of the landmark, infinite where not seen."""
+    sigma_px: Tensor
+    """(T, L) standard deviation, infinite where not seen. It is held while the body moves: a deviation that grew with
+    nearness would pull the body towards the camera."""
     center_px: tuple[float, float]
-    floor_px: float = 1.0
-    """Standard deviation below which no landmark is believed, in pixels."""
 
-    def _residual(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
+    def _residual(self, view: View) -> tuple[Tensor, Tensor]:
         camera = view.points(self.points) @ view.state.camera_rotation.T
         depth = camera[..., 2].clamp_min(0.1)
         image = view.state.focal_px * camera[..., :2] / depth[..., None] + torch.tensor(self.center_px, dtype=torch.float64)
-        sigma = (self.sigma_m * view.state.focal_px / depth).clamp_min(self.floor_px)
-        miss = torch.nan_to_num(image - self.target_px)
-        return miss / sigma[..., None], camera, sigma
+        return torch.nan_to_num(image - self.target_px) / self.sigma_px[..., None], camera
 
     def cost(self, view: View) -> float:
-        scaled, _, _ = self._residual(view)
+        scaled, _ = self._residual(view)
         return float(_robust(scaled.square().sum(-1))[0].sum())
 
     def add(self, view: View, system: ArrowSystem) -> None:
-        scaled, camera, sigma = self._residual(view)
+        scaled, camera = self._residual(view)
         root = _robust(scaled.square().sum(-1))[1].sqrt()
         by_q, by_betas = view.jacobians(self.points)
         depth = camera[..., 2].clamp_min(0.1)
-        gain = root * view.state.focal_px / depth / sigma
-        rows = self._projection(view, camera, depth) * gain[..., None, None]  # (T, L, 2, 3)
+        gain = root * view.state.focal_px / self.sigma_px
+        rows = self._projection(view, camera, depth) * (gain / depth)[..., None, None]  # (T, L, 2, 3)
         frames = len(camera)
-        turn = torch.linalg.cross(torch.eye(3, dtype=torch.float64)[[0, 2]], view.points(self.points)[..., None, :], dim=-1)
+        points = view.points(self.points)[..., None, :].expand(*camera.shape[:-1], 2, 3)
+        turn = torch.linalg.cross(view.state.turn_by_tilt.expand_as(points), points)
         by_tilt = rows @ turn.transpose(-1, -2)  # R [d] x = R (d x point)
-        by_focal = (camera[..., :2] / depth[..., None] * (root * view.state.focal_px / sigma)[..., None])[..., None]
+        by_focal = (camera[..., :2] / depth[..., None] * gain[..., None])[..., None]
         shared = torch.cat([rows @ by_betas, by_tilt, by_focal], dim=-1).reshape(frames, -1, 13)
         columns = [*_BETA_COLUMNS, *_TILT_COLUMNS, FOCAL]
         residual = (scaled * root[..., None]).reshape(frames, -1)
@@ -121,9 +119,12 @@ class Depth:
         root = _robust(residual.square())[1].sqrt()
         by_q, by_betas = view.jacobians(self.points)
         gain = (root / self.sigma_m)[..., None]
-        columns = [torch.einsum("ti,tlin->tln", along, jacobian) for jacobian in (by_q, by_betas)]
+        points = view.points(self.points)[..., None, :]
+        by_tilt = torch.linalg.cross(view.state.turn_by_tilt.expand(*points.shape[:2], 2, 3), points.expand(-1, -1, 2, -1))
+        columns = [torch.einsum("ti,tlin->tln", along, j) for j in (by_q, by_betas, by_tilt.transpose(-1, -2))]
         relative = [(c - c[:, list(self.root)].mean(dim=1, keepdim=True)) * gain for c in columns]
-        _accumulate(system, relative[0], relative[1], residual * root, _BETA_COLUMNS)
+        shared = torch.cat(relative[1:], dim=-1)
+        _accumulate(system, relative[0], shared, residual * root, [*_BETA_COLUMNS, *_TILT_COLUMNS])
 
 
 @dataclass
@@ -231,16 +232,17 @@ class Smoothness:
 
     time_s: FloatArray
     sigma: FloatArray
-    """(49,) standard deviation of the acceleration at 30 frames a second, per s^2."""
+    """(49,) standard deviation of the acceleration, per s^2, for each frame. The detector's errors are as correlated from
+    frame to frame as the motion, so one frame is one piece of evidence for both at any rate."""
     gap_s: float = 1.0
 
     def _stencil(self) -> tuple[FloatArray, FloatArray]:
-        """(T-2, 3) weights of the three frames for the acceleration, and (T-2,) share of its evidence."""
+        """(T-2, 3) weights of the three frames for the acceleration, and (T-2,) whether no gap lies between them."""
         before, after = np.diff(self.time_s)[:-1], np.diff(self.time_s)[1:]
         span = (before + after) / 2
         weights = np.stack([1 / before, -1 / before - 1 / after, 1 / after], axis=1) / span[:, None]
-        evidence = np.sqrt(span * 30.0) * ((before < self.gap_s) & (after < self.gap_s))
-        return weights, np.asarray(evidence)
+        bridged = (before < self.gap_s) & (after < self.gap_s)
+        return weights, np.asarray(bridged, dtype=np.float64)
 
     def _residual(self, view: View) -> tuple[FloatArray, FloatArray]:
         weights, evidence = self._stencil()
@@ -332,8 +334,7 @@ class Contacts:
         points = view.points(self.points)
         step = torch.as_tensor(np.diff(self.time_s))
         standing = torch.minimum(self.probability[1:], self.probability[:-1])
-        # one residual a frame, whatever the rate: the evidence of a second of standing is the same at 30 and 60 Hz
-        gain = standing.sqrt() / (self.sigma_m_s * step[:, None]) * (step[:, None] * 30.0).sqrt().clamp_max(1.0)
+        gain = standing.sqrt() / (self.sigma_m_s * step[:, None])
         return (points[1:] - points[:-1]) * gain[..., None], gain
 
     def cost(self, view: View) -> float:
@@ -378,3 +379,35 @@ class Floor:
         by_q, by_betas = view.jacobians(self.points)
         shared = torch.cat([by_betas[:, :, 1] * gain[..., None], -gain[..., None]], dim=-1)
         _accumulate(system, by_q[:, :, 1] * gain[..., None], shared, residual, [*_BETA_COLUMNS, FLOOR])
+
+
+@dataclass
+class Balance:
+    """A body that hardly moves has its centre of mass above what it stands on (quasi-static balance)."""
+
+    masses: str
+    """Point set of the segments' centres of mass."""
+    mass_share: Tensor
+    """(P,) shares of body mass; sum 1."""
+    soles: str
+    support: Tensor
+    """(T, S) weights of the sole points in the centre of support; rows sum to 1."""
+    gain: Tensor
+    """(T,) inverse standard deviation in 1/m, zero where the body moves or does not stand."""
+
+    def _residual(self, view: View) -> Tensor:
+        mass = torch.einsum("p,tpi->ti", self.mass_share, view.points(self.masses))
+        support = torch.einsum("ts,tsi->ti", self.support, view.points(self.soles))
+        return (mass - support)[:, [0, 2]] * self.gain[:, None]
+
+    def cost(self, view: View) -> float:
+        return float(0.5 * self._residual(view).square().sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        (mass_q, mass_b), (sole_q, sole_b) = view.jacobians(self.masses), view.jacobians(self.soles)
+        rows = [
+            torch.einsum("p,tpin->tin", self.mass_share, mass) - torch.einsum("ts,tsin->tin", self.support, sole)
+            for mass, sole in ((mass_q, sole_q), (mass_b, sole_b))
+        ]
+        by_q, by_betas = (row[:, [0, 2]] * self.gain[:, None, None] for row in rows)
+        _accumulate(system, by_q, by_betas, self._residual(view), _BETA_COLUMNS)

@@ -1,0 +1,253 @@
+"""Keypoints of a clip to one body and its motion in the camera frame.
+
+One shape for the whole clip, 46 angles and a place per frame, from: landmarks in the image (robust), their depth
+(weak: one camera resolves hardly more than front from back), joint limits, postures, and smoothness in time. All
+frames are solved together by damped Gauss-Newton on analytic Jacobians.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..body.body import Body
+from ..errors import EstimationError, InputError
+from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
+from .body_points import KeypointPoints, StatureLine
+from .priors import acceleration_sigma, limits, mean_pose, pose_prior
+from .problem import BETAS, FLIP, FOCAL, Problem, State
+from .start import TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
+from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
+
+DEPTH_SIGMA_M = 0.3
+"""Detector depth is biased by posture; at 0.3 m it tells front from back and no more (best of the values tried)."""
+WORLD_SIGMA_M = 0.08
+"""Error of the detector's metric landmarks after alignment (70 to 85 mm on real clips)."""
+MIN_SIGMA_PX = 1.0
+"""No landmark is believed to less than a pixel."""
+SHAPE_FRAMES = 240
+"""Frames, spread over the clip, that shape and focal length are taken from."""
+WINDOW = 480
+OVERLAP = 45
+MIN_SEEN_FRAMES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """What the user knows about the clip."""
+
+    height_m: float | None = None
+    """Body height, if known."""
+    focal_sigma: float | None = None
+    """Standard deviation of the logarithm of the focal length; None: 0.1 for a guessed camera, else fixed."""
+
+
+def fit_motion(
+    observation: Observation, body: Body, options: FitOptions | None = None, *, progress: Progress = quiet
+) -> SkelMotion:
+    """Find the shape and the motion of a body that explain what an estimator saw.
+
+    Args:
+        observation: one person's keypoints (and camera).
+        body: the body to fit, e.g. ``load_body("open")``.
+        options: known height, trust in the focal length.
+        progress: told about the frames that are done.
+
+    Returns:
+        The motion in the camera frame, with the standard deviation of each angle from the posterior of the fit.
+
+    Raises:
+        EstimationError: too little of the person is seen.
+        InputError: the body does not define the observation's keypoints.
+    """
+    clip = Clip.of(observation, body, options or FitOptions())
+    state = clip.start()
+    state = clip.fit_shape(state)
+    q, sd = [], []
+    windows = list(clip.windows())
+    for i, (window, keep) in enumerate(windows):
+        progress("fit", i, len(windows))
+        part = clip.part(window)
+        solved, deviation = part.fit_window(replace(state, q=state.q[window]))
+        q.append(solved.q[keep].numpy())
+        sd.append(deviation[keep])
+    progress("fit", len(windows), len(windows))
+    return clip.motion(replace(state, q=torch.as_tensor(np.concatenate(q))), np.concatenate(sd))
+
+
+@dataclass(eq=False)
+class Clip:
+    """An observation, made ready for the terms."""
+
+    observation: Observation
+    body: Body
+    options: FitOptions
+    landmarks: KeypointPoints
+    sigma_m: Tensor
+    """(T, L) image standard deviation, infinite where a landmark is not seen."""
+    rays: FloatArray
+    world: FloatArray | None
+    """(T, L, 3) metric landmarks relative to the mid-hip, level axes."""
+    hips: tuple[int, int]
+
+    @classmethod
+    def of(cls, observation: Observation, body: Body, options: FitOptions) -> Clip:
+        """Check the observation and turn it to level axes."""
+        landmarks = KeypointPoints.of(body, observation.keypoint_set)
+        names = landmarks.names
+        if len(names) != observation.keypoints_px.shape[1]:
+            raise InputError(
+                f"keypoint set {observation.keypoint_set!r} has {len(names)} points, "
+                f"the observation {observation.keypoints_px.shape[1]}"
+            )
+        if int(observation.seen.sum()) < MIN_SEEN_FRAMES:
+            raise EstimationError(
+                f"the person is seen in {int(observation.seen.sum())} of {len(observation.time_s)} frames; "
+                f"at least {MIN_SEEN_FRAMES} are needed. Is the whole body in the picture, and larger than about 100 pixels?"
+            )
+        hips = names.index("left_hip"), names.index("right_hip")
+        sigma = landmarks.sigma_2d_m * (1 + 4 * (1 - observation.confidence) ** 1.5)
+        seen = (observation.confidence > 0.05) & np.isfinite(observation.keypoints_px).all(axis=-1)
+        rays = viewing_rays(observation, hips, observation.camera.focal_px)
+        return cls(
+            observation,
+            body,
+            options,
+            landmarks,
+            torch.as_tensor(np.where(seen, sigma, np.inf)),
+            rays,
+            level_landmarks(observation, rays),
+            hips,
+        )
+
+    def part(self, frames: slice | FloatArray) -> Clip:
+        """Some of the frames."""
+        o = self.observation
+        pick: dict[str, Any] = {
+            name: None if getattr(o, name) is None else getattr(o, name)[frames]
+            for name in ("keypoints_px", "confidence", "keypoints_m", "skel_poses_rad", "skel_betas", "skel_trans_m")
+        }
+        return replace(
+            self,
+            observation=replace(o, time_s=o.time_s[frames], **pick),
+            sigma_m=self.sigma_m[frames],
+            rays=self.rays[frames],
+            world=None if self.world is None else self.world[frames],
+        )
+
+    # ------------------------------------------------------------------ terms
+    def image_terms(self, state: State) -> list[Reprojection | Depth]:
+        """Pixels and weak depth; the pixels' deviations are those at the distance of ``state``."""
+        o = self.observation
+        distance = (state.q[:, 46:] @ state.camera_rotation.T)[:, 2:].clamp_min(0.3)
+        sigma_px = (self.sigma_m * state.focal_px / distance).clamp_min(MIN_SIGMA_PX)
+        terms: list[Reprojection | Depth] = [
+            Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)
+        ]
+        if self.world is not None:
+            behind = np.einsum("tli,ti->tl", self.world, self.rays @ FLIP.numpy())
+            sigma = torch.where(torch.isfinite(self.sigma_m), DEPTH_SIGMA_M, torch.inf)
+            terms.append(Depth("landmarks", self.hips, torch.as_tensor(self.rays), torch.as_tensor(behind), sigma))
+        return terms
+
+    def shared_prior(self) -> SharedPrior:
+        """Betas of the population, a level camera, the focal length as given."""
+        camera = self.observation.camera
+        sigma = self.options.focal_sigma
+        if sigma is None:
+            sigma = 0.1 if camera.source == "guess" else 1e-3
+        return SharedPrior(1.0, np.zeros(2), np.full(2, 1e-3), camera.focal_px, max(sigma, 1e-3))
+
+    def stature_terms(self) -> list[Stature]:
+        """The known height, if it is known."""
+        if self.options.height_m is None:
+            return []
+        line = StatureLine.of(self.body)
+        return [Stature(self.options.height_m, line.at_zero_m, line.by_betas_m)]
+
+    def problem(self, terms: list[object], free: list[int]) -> Problem:
+        """A problem on this clip's landmarks."""
+        return Problem(self.body, {"landmarks": self.landmarks}, terms, free)  # type: ignore[arg-type]
+
+    # ------------------------------------------------------------------ stages
+    def start(self) -> State:
+        """Root from the torso, then the joints from the metric landmarks, then the place from the pixels."""
+        o, time_s = self.observation, self.observation.time_s
+        if self.world is None:
+            raise EstimationError(
+                f"keypoints of {o.source or 'this estimator'} come without metric positions; the first guess needs them"
+            )
+        torso = [self.landmarks.names.index(name) for name in TORSO]
+        angles = root_orientations(self.body, self.world, self.landmarks(np.zeros(10)), torso)
+        q = np.zeros((len(time_s), 49))
+        q[:, :46] = mean_pose()
+        q[:, :3] = unwrapped(time_s, angles)
+        state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, o.camera.focal_px)
+        target = torch.as_tensor(self.world)
+        sigma = torch.where(torch.isfinite(self.sigma_m), WORLD_SIGMA_M, torch.inf)
+        anchored = torch.cat([torch.full((46,), torch.inf), torch.full((3,), 0.1)]).double()
+        for window, _ in self.windows(overlap=0):
+            terms = [
+                Positions("landmarks", target[window], sigma[window], self.hips),
+                pose_prior(),
+                limits(),
+                PosePrior(torch.zeros(49, dtype=torch.float64), anchored),
+                Smoothness(time_s[window], acceleration_sigma()),
+            ]
+            solved, _ = self.problem(list(terms), []).minimise(replace(state, q=state.q[window]), iterations=8, tolerance=1e-3)
+            q[window] = solved.q.numpy()
+        q[:, 46:] = 0.0
+        view = self.problem([], []).view(replace(state, q=torch.as_tensor(q)))
+        weight = np.nan_to_num(1 / self.sigma_m.numpy())
+        q[:, 46:] = translations(o, view.points("landmarks"), state.camera_rotation, o.camera.focal_px, weight)
+        return replace(state, q=torch.as_tensor(q))
+
+    def fit_shape(self, state: State) -> State:
+        """Betas (and focal length) from well-seen frames that are spread over the clip."""
+        seen = np.flatnonzero(self.observation.seen)
+        chosen = seen[np.linspace(0, len(seen) - 1, min(SHAPE_FRAMES, len(seen))).round().astype(int)]
+        part = self.part(chosen)
+        start = replace(state, q=state.q[chosen])
+        terms = [*part.image_terms(start), pose_prior(), limits(), part.shared_prior(), *part.stature_terms()]
+        free = [*range(BETAS.start, BETAS.stop), FOCAL]
+        solved, _ = part.problem(list(terms), free).minimise(start, iterations=12, tolerance=1e-3)
+        return replace(state, betas=solved.betas, focal_px=solved.focal_px)
+
+    def fit_window(self, state: State) -> tuple[State, FloatArray]:
+        """Frames of one window with shape and camera held: the motion, and the standard deviation of each unknown."""
+        smooth = Smoothness(self.observation.time_s, acceleration_sigma())
+        problem = self.problem([*self.image_terms(state), pose_prior(), limits(), smooth], [])
+        solved, _ = problem.minimise(state, iterations=12, tolerance=5e-4)
+        return solved, problem.system(problem.view(solved)).standard_deviation()
+
+    def windows(self, overlap: int = OVERLAP) -> list[tuple[slice, slice]]:
+        """Windows of frames, and the part of each that is kept; neighbours overlap so that no seam shows."""
+        frames = len(self.observation.time_s)
+        windows = []
+        for first in range(0, frames, WINDOW):
+            low, high = max(0, first - overlap), min(frames, first + WINDOW + overlap)
+            windows.append((slice(low, high), slice(first - low, min(frames, first + WINDOW) - low)))
+        return windows
+
+    def motion(self, state: State, sd: FloatArray) -> SkelMotion:
+        """The result in the camera frame."""
+        from .placing import turned
+
+        o = self.observation
+        camera = replace(o.camera, focal_px=state.focal_px)
+        level = SkelMotion(
+            time_s=o.time_s,
+            poses_rad=state.q[:, :46].numpy(),
+            trans_m=state.q[:, 46:].numpy(),
+            betas=state.betas,
+            body=self.body.name,
+            frame="skel",
+            source=o.source,
+            poses_sd_rad=sd[:, :46],
+            camera=camera,
+        )
+        return turned(level, self.body, state.camera_rotation.numpy(), frame="camera")

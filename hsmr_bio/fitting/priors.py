@@ -1,0 +1,79 @@
+"""What is known about postures before looking: means and spreads of SKEL's angles and of their accelerations.
+
+Source:
+    Spreads: everyday postures, set on synthetic and real clips; limits: ``skeleton.LIMITS_RAD``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..skeleton import DOF_NAMES, LIMITS_RAD
+from ..types import FloatArray
+from .terms import Limits, PosePrior
+
+_SPREAD_DEG = {
+    "lumbar": 9.0,
+    "thorax": 8.0,
+    "head": 20.0,
+    "scapula": 8.0,
+    "subtalar": 8.0,
+    "mtp": 12.0,
+    "hip_adduction": 15.0,
+    "hip_rotation": 18.0,
+    "wrist": 18.0,
+    "ankle": 20.0,
+    "pro_sup": 30.0,
+}
+"""Standard deviation in degrees by the beginning of the name; all other angles have 70."""
+_MEAN_DEG = {
+    "knee_angle": 10.0,
+    "elbow_flexion": 20.0,
+    "shoulder_r_x": 60.0,
+    "shoulder_l_x": -60.0,
+}
+_FREE_DEG = 70.0
+
+ANGLE_ACCELERATION = np.radians(4200.0)
+"""rad/s^2: everyday movement; with 2.5 degrees of detector noise it smooths at about 6 Hz."""
+TRANSLATION_ACCELERATION = 8.0
+"""m/s^2."""
+
+
+def _table(values: dict[str, float], default: float) -> FloatArray:
+    return np.array([next((v for name, v in values.items() if dof.startswith(name)), default) for dof in DOF_NAMES])
+
+
+def mean_pose() -> FloatArray:
+    """(46,) relaxed standing: arms beside the body, joints slightly bent."""
+    return np.radians(_table(_MEAN_DEG, 0.0))
+
+
+def pose_prior() -> PosePrior:
+    """Angles near relaxed standing; the root is free."""
+    sigma = np.radians(_table(_SPREAD_DEG, _FREE_DEG))
+    sigma[:3] = np.inf
+    mean = np.concatenate([mean_pose(), np.zeros(3)])
+    return PosePrior(torch.as_tensor(mean), torch.as_tensor(np.concatenate([sigma, np.full(3, np.inf)])))
+
+
+def limits() -> Limits:
+    """SKEL's joint limits. Those of the scapula's elevation exclude the rest pose and are opened to it."""
+    low, high = _bounds()
+    return Limits(low, high)
+
+
+def _bounds() -> tuple[Tensor, Tensor]:
+    table = np.concatenate([LIMITS_RAD, np.full((3, 2), np.nan)])
+    low, high = np.where(np.isnan(table[:, 0]), -np.inf, table[:, 0]), np.where(np.isnan(table[:, 1]), np.inf, table[:, 1])
+    for side in "rl":
+        n = DOF_NAMES.index(f"scapula_elevation_{side}")
+        low[n], high[n] = min(low[n], -0.2), max(high[n], 0.2)
+    return torch.as_tensor(low), torch.as_tensor(high)
+
+
+def acceleration_sigma() -> FloatArray:
+    """(49,) standard deviation of the accelerations of all unknowns."""
+    return np.array([ANGLE_ACCELERATION] * 46 + [TRANSLATION_ACCELERATION] * 3)

@@ -1,0 +1,97 @@
+"""Every term of the fit: its gradient is that of its cost, by every unknown."""
+
+import numpy as np
+import pytest
+import torch
+
+from hsmr_bio.body import Body, load_body
+from hsmr_bio.fitting import terms as t
+from hsmr_bio.fitting.body_points import KeypointPoints, MassPoints, SolePoints, StatureLine
+from hsmr_bio.fitting.priors import acceleration_sigma, limits, mean_pose, pose_prior
+from hsmr_bio.fitting.problem import SHARED, Problem, State
+
+FRAMES = 4
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    return load_body("open")
+
+
+def make_problem(body: Body, term: object) -> Problem:
+    makers = {"landmarks": KeypointPoints.of(body, "blazepose33"), "soles": SolePoints(body), "masses": MassPoints(body)}
+    return Problem(body, makers, [term], list(range(SHARED)))
+
+
+def make_state(seed: int = 0) -> State:
+    rng = np.random.default_rng(seed)
+    q = np.concatenate([mean_pose(), [0.1, 0.2, -3.5]]) + rng.normal(size=(FRAMES, 49)) * 0.15
+    return State(torch.tensor(q), rng.normal(size=10) * 0.5, np.array([0.2, -0.1]), -0.9, 900.0)
+
+
+def term_cases(body: Body) -> dict[str, object]:
+    rng = np.random.default_rng(1)
+    time_s = np.array([0.0, 0.03, 0.07, 0.1])
+    count = 33
+    pixels = torch.tensor(rng.uniform(200, 500, size=(FRAMES, count, 2)))
+    sigma = torch.full((FRAMES, count), 0.3, dtype=torch.float64)
+    rays = rng.normal(size=(FRAMES, 3)) * 0.1 + [0, 0, 1]
+    rays = torch.tensor(rays / np.linalg.norm(rays, axis=1, keepdims=True))
+    near = torch.tensor(rng.normal(size=(FRAMES, count)) * 0.2)
+    stand = torch.tensor(rng.uniform(0.1, 1, size=(FRAMES, 8)))
+    line = StatureLine.of(body)
+    return {
+        "reprojection": t.Reprojection("landmarks", pixels, sigma * 300, (360.0, 640.0)),
+        "depth": t.Depth("landmarks", (23, 24), rays, near, sigma),
+        "positions": t.Positions("landmarks", torch.tensor(rng.normal(size=(FRAMES, count, 3)) * 0.5), sigma, (23, 24)),
+        "prior": pose_prior(),
+        "limits": limits(),
+        "smoothness": t.Smoothness(time_s, acceleration_sigma()),
+        "shared": t.SharedPrior(1.0, np.array([0.1, 0.0]), np.array([0.2, 0.1]), 800.0, 0.1),
+        "stature": t.Stature(1.8, line.at_zero_m, line.by_betas_m),
+        "contacts": t.Contacts("soles", time_s, stand, 0.5),
+        "floor": t.Floor("soles", stand, 0.02, 0.01),
+        "balance": t.Balance("masses", MassPoints(body).shares, "soles", stand / stand.sum(1, keepdim=True), stand[:, 0]),
+    }
+
+
+NAMES = [
+    *("reprojection", "depth", "positions", "prior", "limits", "smoothness"),
+    *("shared", "stature", "contacts", "floor", "balance"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_is_that_of_the_cost(body: Body, name: str) -> None:
+    problem = make_problem(body, term_cases(body)[name])
+    state = make_state()
+    system = problem.system(problem.view(state))
+    zero, none = np.zeros((FRAMES, 49)), np.zeros(SHARED)
+    rng = np.random.default_rng(2)
+    for trial in range(6):
+        step, shared = rng.normal(size=(FRAMES, 49)), rng.normal(size=SHARED)
+        if trial < 2:
+            shared = none
+        elif trial < 4:
+            step = zero
+        # betas change arc lengths and the scapula's ellipse too, which the normal equations leave out
+        tolerance = 2e-4 if trial < 2 else 0.03
+        if name == "contacts":  # shape is held wherever contacts are used
+            shared = none
+        slope = (system.gradient * step).sum() + system.shared_gradient @ shared
+        h = 1e-6
+        ahead, behind = (problem.cost(problem.view(state.moved(sign * h * step, sign * h * shared))) for sign in (1, -1))
+        size = np.linalg.norm(system.gradient) + np.linalg.norm(system.shared_gradient)
+        assert slope == pytest.approx((ahead - behind) / (2 * h), rel=tolerance, abs=tolerance * size + 1e-9 * ahead)
+
+
+def test_the_curvature_is_that_of_linear_residuals(body: Body) -> None:
+    """Smoothness is linear in the unknowns, so a single undamped step must reach its minimum."""
+    smooth = term_cases(body)["smoothness"]
+    problem = make_problem(body, smooth)
+    problem.terms.append(t.PosePrior(torch.zeros(49, dtype=torch.float64), torch.full((49,), 1.0, dtype=torch.float64)))
+    state = make_state()
+    problem.free = np.array([], dtype=int)
+    step, _ = problem.system(problem.view(state)).solve(0.0)
+    after = problem.system(problem.view(state.moved(step, np.zeros(SHARED))))
+    np.testing.assert_allclose(after.gradient, 0, atol=1e-8)
