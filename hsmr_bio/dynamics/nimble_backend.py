@@ -2,7 +2,7 @@
 
 nimblephysics 0.10.52.1 is compiled for numpy 1: with numpy 2 every call that takes an array kills the process. So
 only scalar setters are called here, and arrays only come back; a test guards it. Its gravity cannot be set without
-an array either, so gravity is taken out of its result and put back in through its Jacobian of the centre of mass.
+an array either (it points along -z), so the difference to ours enters through its Jacobian of the centre of mass.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class NimbleBackend:
         order = [motion.coordinates.index(name) for name in self.coordinates]
         result = np.empty((len(motion.time_s), len(order)))
         bodies = [self._body(load) for load in loads]
+        missing_n = self.mass_kg * (GRAVITY_M_S2 - np.asarray(skeleton.getGravity()))
         for frame in range(len(result)):
             states = (values[frame, order].tolist() for values in (motion.q_si, motion.u_si, motion.a_si))
             for i, (q, u, a) in enumerate(zip(*states, strict=True)):
@@ -68,8 +69,7 @@ class NimbleBackend:
                 skeleton.setVelocity(i, u)
                 skeleton.setAcceleration(i, a)
             skeleton.computeInverseDynamics(False, False, False)
-            tau = skeleton.getControlForces() - skeleton.getGravityForces()
-            tau = tau - self.mass_kg * (skeleton.getCOMLinearJacobian().T @ GRAVITY_M_S2)
+            tau = skeleton.getControlForces() - skeleton.getCOMLinearJacobian().T @ missing_n
             for body, load in zip(bodies, loads, strict=True):
                 origin = np.asarray(body.getWorldTransform().translation())
                 torque = load.torque_nm[frame]

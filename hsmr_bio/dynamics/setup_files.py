@@ -1,0 +1,194 @@
+"""Setup files with which OpenSim's own tools (GUI or command line) redo our inverse dynamics and inverse kinematics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from lxml import etree
+
+from ..errors import InputError
+from ..io.atomic import new_file
+from ..io.table import Table, write_table
+from ..types import FloatArray
+from .loads import ExternalLoads
+
+_VERSION = "40000"
+"""Every OpenSim since 4.0 reads it; higher numbers are unknown to the older ones."""
+NO_FILTER_HZ = -1.0
+"""OpenSim's word for "do not filter"."""
+
+
+def write_id_setup(
+    path: str | os.PathLike[str],
+    *,
+    model_file: str,
+    motion_file: str,
+    time_range_s: tuple[float, float],
+    cutoff_hz: float | None = 6.0,
+    loads_file: str | None = None,
+    result_file: str = "inverse_dynamics.sto",
+    overwrite: bool = True,
+) -> None:
+    """Write ``setup_id.xml`` for OpenSim's Inverse Dynamics Tool.
+
+    Our filter and derivatives are OpenSim's, and like ours the tool is told to leave out every force inside the
+    model, so it gives the numbers of :func:`inverse_dynamics` on the same files.
+
+    Args:
+        path: the setup file.
+        model_file: ``.osim``, relative to the setup file.
+        motion_file: ``.mot``, unfiltered, relative to the setup file.
+        time_range_s: first and last time.
+        cutoff_hz: of the low-pass filter; None: none.
+        loads_file: ExternalLoads ``.xml``, see :func:`write_loads`; None: no external loads.
+        result_file: name of the ``.sto`` file that the tool shall write.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: the file exists and may not be replaced, or the time range is empty.
+    """
+    _check_range(time_range_s)
+    tool = etree.Element("InverseDynamicsTool", name="inverse_dynamics")
+    _text(tool, "results_directory", ".")
+    _text(tool, "model_file", model_file)
+    _text(tool, "time_range", f"{time_range_s[0]:.9g} {time_range_s[1]:.9g}")
+    _text(tool, "forces_to_exclude", "ALL")
+    _text(tool, "external_loads_file", loads_file or "Unassigned")
+    _text(tool, "coordinates_file", motion_file)
+    _text(tool, "lowpass_cutoff_frequency_for_coordinates", f"{NO_FILTER_HZ if cutoff_hz is None else cutoff_hz:.9g}")
+    _text(tool, "output_gen_force_file", result_file)
+    _write(path, tool, overwrite)
+
+
+def write_ik_setup(
+    path: str | os.PathLike[str],
+    *,
+    model_file: str,
+    marker_file: str,
+    time_range_s: tuple[float, float],
+    markers: Sequence[str] | Mapping[str, float],
+    coordinate_file: str | None = None,
+    coordinates: Mapping[str, float] | None = None,
+    result_file: str = "inverse_kinematics.mot",
+    overwrite: bool = True,
+) -> None:
+    """Write ``setup_ik.xml`` for OpenSim's Inverse Kinematics Tool.
+
+    Args:
+        path: the setup file.
+        model_file: ``.osim``, relative to the setup file.
+        marker_file: ``.trc``, relative to the setup file.
+        time_range_s: first and last time.
+        markers: names (weight 1), or name -> weight.
+        coordinate_file: ``.mot`` with values that weakly observed coordinates are drawn to.
+        coordinates: coordinate -> weight of that pull, per rad^2 or m^2 against 1 per m^2 of a marker.
+        result_file: name of the ``.mot`` file that the tool shall write.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: no marker, coordinate weights without a file, an empty time range, or the file exists already.
+    """
+    _check_range(time_range_s)
+    weights = dict(markers) if isinstance(markers, Mapping) else dict.fromkeys(markers, 1.0)
+    if not weights:
+        raise InputError("inverse kinematics needs at least one marker")
+    if coordinates and coordinate_file is None:
+        raise InputError("coordinate weights need coordinate_file, the .mot with the values to be drawn to")
+    tool = etree.Element("InverseKinematicsTool", name="inverse_kinematics")
+    _text(tool, "results_directory", ".")
+    _text(tool, "model_file", model_file)
+    _text(tool, "constraint_weight", "Inf")
+    _text(tool, "accuracy", "1e-05")
+    _text(tool, "time_range", f"{time_range_s[0]:.9g} {time_range_s[1]:.9g}")
+    _text(tool, "output_motion_file", result_file)
+    _text(tool, "report_errors", "true")
+    tasks = etree.SubElement(etree.SubElement(tool, "IKTaskSet"), "objects")
+    for name, weight in weights.items():
+        task = etree.SubElement(tasks, "IKMarkerTask", name=name)
+        _text(task, "apply", "true")
+        _text(task, "weight", f"{weight:.9g}")
+    for name, weight in (coordinates or {}).items():
+        task = etree.SubElement(tasks, "IKCoordinateTask", name=name)
+        _text(task, "apply", "true")
+        _text(task, "weight", f"{weight:.9g}")
+        _text(task, "value_type", "from_file")
+    _text(tool, "marker_file", marker_file)
+    _text(tool, "coordinate_file", coordinate_file or "Unassigned")
+    _text(tool, "report_marker_locations", "false")
+    _write(path, tool, overwrite)
+
+
+def write_loads(path: str | os.PathLike[str], loads: ExternalLoads, *, overwrite: bool = True) -> Path:
+    """Write external loads as OpenSim reads them: ExternalLoads ``.xml`` and, beside it, its ``.mot`` of forces.
+
+    Args:
+        path: the ``.xml`` file; the forces go to the same name with ``.mot``.
+        loads: every force with its body.
+        overwrite: whether existing files may be replaced.
+
+    Returns:
+        The ``.mot`` file.
+
+    Raises:
+        InputError: a force without a body, or a file exists and may not be replaced.
+    """
+    target = Path(path)
+    data = target.with_suffix(".mot")
+    nobody = [force.name for force in loads.forces if force.body is None]
+    if nobody:
+        raise InputError(f"external force {nobody[0]!r} has no body: assign it before it is written")
+    times = np.unique(np.concatenate([force.time_s for force in loads.forces]))
+    columns: list[str] = []
+    values: list[FloatArray] = []
+    root = etree.Element("ExternalLoads", name="external_loads")
+    objects = etree.SubElement(root, "objects")
+    for force in loads.forces:
+        part = etree.SubElement(objects, "ExternalForce", name=force.name)
+        _text(part, "applied_to_body", str(force.body))
+        _text(part, "force_expressed_in_body", force.force_frame)
+        _text(part, "point_expressed_in_body", force.point_frame)
+        for key, letter, array in (
+            ("force", "v", force.force_n),
+            ("point", "p", force.point_m),
+            ("torque", "m", force.torque_nm),
+        ):
+            stem = f"{force.name}_{letter}"
+            _text(part, f"{key}_identifier", stem if array is not None else "")
+            if array is not None:
+                columns += [stem + axis for axis in "xyz"]
+                values += [_held(times, force.time_s, array[:, axis], key) for axis in range(3)]
+        _text(part, "data_source_name", "Unassigned")
+    _text(root, "datafile", data.name)
+    table = Table(
+        title="external loads, N m", time_s=times, columns=tuple(columns), values=np.stack(values, 1), in_degrees=False
+    )
+    write_table(data, table, overwrite=overwrite)
+    _write(target, root, overwrite)
+    return data
+
+
+def _held(times: FloatArray, time_s: FloatArray, column: FloatArray, key: str) -> FloatArray:
+    """Values at all times; outside of its own time a force is zero and its point stays."""
+    if key == "point":
+        return np.interp(times, time_s, column)
+    return np.interp(times, time_s, column, left=0.0, right=0.0)
+
+
+def _check_range(time_range_s: tuple[float, float]) -> None:
+    if not time_range_s[0] < time_range_s[1]:
+        raise InputError(f"the time range must end after it starts, got {time_range_s[0]:g} to {time_range_s[1]:g} s")
+
+
+def _text(parent: etree._Element, tag: str, text: str) -> None:
+    etree.SubElement(parent, tag).text = text
+
+
+def _write(path: str | os.PathLike[str], content: etree._Element, overwrite: bool) -> None:
+    root = etree.Element("OpenSimDocument", Version=_VERSION)
+    root.append(content)
+    etree.indent(root, space="\t")
+    with new_file(path, overwrite=overwrite) as part:
+        part.write_bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
