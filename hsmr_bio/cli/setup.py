@@ -1,0 +1,43 @@
+"""``hsmr-bio setup``: check and register the licensed files that the user has."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .common import add_json, print_json
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "setup",
+        help="check and register your licensed SKEL and SMPL files",
+        description="Check your licensed files (skel_female.pkl, skel_male.pkl, SMPL_*.pkl) and copy them to this program's "
+        "folder, where --body skel and smpl2mot find them. Nothing is downloaded, nothing in a file is run. "
+        "The main job needs none of them.",
+    )
+    parser.add_argument("path", type=Path, nargs="?", help="a file, or a folder to search; without it: say what is registered")
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Register the files and say what was found."""
+    from ..body.assets import register, search_folders
+
+    if args.path is None:
+        found = [str(file) for folder in search_folders() if folder.is_dir() for file in sorted(folder.glob("*.pkl"))]
+        if args.json:
+            print_json({"folders": [str(folder) for folder in search_folders()], "files": found})
+        else:
+            print("\n".join(found) if found else f"nothing is registered (looked in {', '.join(map(str, search_folders()))})")
+        return 0
+    registered = register(args.path)
+    rows = [{"kind": f.kind, "sex": f.sex, "source": str(f.source), "registered_as": str(f.target)} for f in registered]
+    if args.json:
+        print_json({"files": rows})
+    else:
+        print("\n".join(f"{row['kind']} {row['sex']}: {row['source']} -> {row['registered_as']}" for row in rows))
+    return 0
