@@ -1,0 +1,155 @@
+"""The bones that OpenSim shows: one mesh per body, written into the ``Geometry`` folder beside a model.
+
+Source:
+    Format: VTK XML PolyData in ASCII, as in OpenSim's own Geometry folder (vtk.org, "VTK File Formats").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..body.body import Body
+from ..errors import InputError, ShapeError
+from ..skeleton import JOINT_NAMES
+from ..types import FloatArray
+from .parts import Mesh
+
+
+def mesh_list(prefix: str) -> list[Mesh]:
+    """Meshes of the 24 bodies, as a model refers to them: ``<prefix>_<body>.vtp``."""
+    return [Mesh(name, mesh_file(prefix, name)) for name in JOINT_NAMES]
+
+
+def mesh_file(prefix: str, body: str) -> str:
+    """File name of the mesh of a body; the prefix keeps the people of one folder apart."""
+    return f"{prefix}_{body}.vtp" if prefix else f"{body}.vtp"
+
+
+def write_geometry(
+    folder: str | PathLike[str],
+    body: Body,
+    betas: Any,
+    *,
+    prefix: str = "subject",
+    length_factor: float = 1.0,
+) -> list[Path]:
+    """Write one person's bones, each in its bone frame, which is the frame of the body in BSM and in the twin.
+
+    Args:
+        folder: the ``Geometry`` folder; made if it is not there.
+        body: whose bones.
+        betas: (10,) shape.
+        prefix: the name that the model was made with.
+        length_factor: factor on all lengths, where the model was brought to a given height.
+
+    Returns:
+        The 24 paths.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    scale = body.rest(betas).bone_scale * length_factor
+    owner = body.data.bone_of_vertex
+    face_owner = owner[body.bone_faces[:, 0]]
+    paths = []
+    for j, name in enumerate(JOINT_NAMES):
+        mine = np.flatnonzero(owner == j)
+        row = np.full(len(owner), -1)
+        row[mine] = np.arange(len(mine))
+        points = body.data.bone_template_m[mine] * scale[j]
+        faces = row[body.bone_faces[face_owner == j]]
+        path = target / mesh_file(prefix, name)
+        path.write_text(vtp(points, faces[(faces >= 0).all(axis=1)]), encoding="ascii")
+        paths.append(path)
+    return paths
+
+
+def vtp(points_m: FloatArray, faces: Any) -> str:
+    """Write triangles as a ``.vtp`` file.
+
+    Args:
+        points_m: (P, 3); written to 0.01 mm.
+        faces: (F, 3) zero-based corners, counter-clockwise from outside.
+
+    Returns:
+        The text of the file.
+
+    Raises:
+        ShapeError: not triangles of these points.
+    """
+    faces = np.asarray(faces)
+    if points_m.ndim != 2 or points_m.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
+        raise ShapeError(f"a mesh needs points (P, 3) and triangles (F, 3), got {points_m.shape} and {faces.shape}")
+    if faces.size and (faces.min() < 0 or faces.max() >= len(points_m)):
+        raise ShapeError(f"triangles refer to points {faces.min()} to {faces.max()}, there are {len(points_m)}")
+    normals = vertex_normals(points_m, faces)
+    lines = [
+        '<?xml version="1.0"?>',
+        '<VTKFile type="PolyData" version="0.1" byte_order="LittleEndian">',
+        "<PolyData>",
+        f'<Piece NumberOfPoints="{len(points_m)}" NumberOfVerts="0" NumberOfLines="0" NumberOfStrips="0" '
+        f'NumberOfPolys="{len(faces)}">',
+        '<PointData Normals="Normals">',
+        *_array("Normals", "Float32", _rows(normals, _three), 3),
+        "</PointData>",
+        "<Points>",
+        *_array("Points", "Float32", _rows(points_m, _five), 3),
+        "</Points>",
+        "<Polys>",
+        *_array("connectivity", "Int32", (" ".join(map(str, face)) for face in faces.tolist())),
+        *_array("offsets", "Int32", (str(3 * (i + 1)) for i in range(len(faces)))),
+        "</Polys>",
+        "</Piece>",
+        "</PolyData>",
+        "</VTKFile>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def vertex_normals(points_m: FloatArray, faces: Any) -> FloatArray:
+    """(P, 3) unit normals: mean of the adjoining triangles' normals, weighted by their areas."""
+    corners = points_m[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.zeros_like(points_m)
+    for corner in range(3):
+        np.add.at(total, faces[:, corner], across)
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return np.asarray(np.divide(total, length, out=np.tile([0.0, 1.0, 0.0], (len(points_m), 1)), where=length > 0))
+
+
+def read_vtp(path: str | PathLike[str]) -> tuple[FloatArray, FloatArray]:
+    """Read back the points (P, 3) and triangles (F, 3) of a file that :func:`vtp` wrote.
+
+    Raises:
+        InputError: the file does not hold such a mesh.
+    """
+    from lxml import etree
+
+    try:
+        root = etree.parse(str(path), etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
+        points = np.array(root.find(".//Points/DataArray").text.split(), dtype=float).reshape(-1, 3)
+        faces = np.array(root.find(".//Polys/DataArray[@Name='connectivity']").text.split(), dtype=np.int64).reshape(-1, 3)
+    except (etree.XMLSyntaxError, AttributeError, ValueError) as error:
+        raise InputError(f"{path} is not a mesh of triangles in VTK's ASCII form: {error}") from None
+    return points, faces
+
+
+def _array(name: str, kind: str, rows: Iterable[str], components: int = 1) -> list[str]:
+    width = f' NumberOfComponents="{components}"' if components > 1 else ""
+    return [f'<DataArray type="{kind}" Name="{name}"{width} format="ascii">', *rows, "</DataArray>"]
+
+
+def _rows(values: FloatArray, form: Callable[[float], str]) -> Iterable[str]:
+    return (" ".join(form(v) for v in row) for row in values.tolist())
+
+
+def _five(value: float) -> str:
+    return f"{round(value, 5) + 0.0:g}"
+
+
+def _three(value: float) -> str:
+    return f"{round(value, 3) + 0.0:g}"

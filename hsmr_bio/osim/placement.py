@@ -1,0 +1,272 @@
+"""Where the joints of BSM lie on one person: the body's joint centres in the frames of the BSM bodies.
+
+Every body's frame is SKEL's bone frame of that name, origin and axes: SKEL's bone frames are those of BSM, and the open body
+is built with the same ones. In the T pose the model has exactly the body's joint centres, at the coordinates that give its
+bone orientations. What a joint does beyond that is BSM's own: its axes, its rolling knee, its
+arcs along the spine (whose length is fitted to SKEL's) and its ellipsoid under the scapula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from ..body.body import Body
+from ..kinematics.functions import Linear
+from ..kinematics.rotations import about_axis, euler_about, matrix_to_quaternion
+from ..kinematics.tree import Joint
+from ..skeleton import DOF_NAMES, JOINT_DOFS, JOINT_NAMES, LIMITS_RAD, PARENTS
+from ..types import FloatArray
+from .arcs import arc_translation
+from .document import OsimDocument
+from .joints import orientation_of
+from .nimble_export import arc_length_m
+from .parts import OffsetFrame, Triple
+
+ARC_BODIES = ("lumbar_body", "thorax", "head")
+SCAPULAE = ("scapula_r", "scapula_l")
+KNEES = ("tibia_r", "tibia_l")
+_BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
+_FIT_SHARE = 0.5
+"""The arcs are fitted over this share of SKEL's ranges; most movement is inside."""
+_FIT_POSES = 150
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """The scaled joints."""
+
+    frames: Mapping[str, tuple[OffsetFrame, OffsetFrame]]
+    """Joint -> parent and child offset frame."""
+    translation_scales: Mapping[str, Triple]
+    """Joint -> factors on its translation functions."""
+    t_pose_si: Mapping[str, float]
+    """Coordinates of the T pose, where they are not zero."""
+
+
+class Geometry:
+    """One person's T pose in the frames of the BSM bodies, next to the generic model's default pose."""
+
+    def __init__(self, generic: OsimDocument, body: Body, betas: FloatArray, length_factor: float = 1.0) -> None:
+        self.generic, self.body, self.betas, self.length_factor = generic, body, betas, length_factor
+        self.rest = body.rest(betas)
+        self.rotations = self.rest.bone_rotations
+        """(24, 3, 3) body axes -> rest axes."""
+        self.origins_m = self.rest.joints_m * length_factor
+        """(24, 3) in rest axes."""
+        tree = generic.tree()
+        pose = tree.forward(generic.default_si)
+        rows = [tree.bodies.index(name) for name in JOINT_NAMES]
+        self.generic_joints: dict[str, Joint] = {joint.body: joint for joint in tree.joints}
+        self.coordinates = tree.coordinates
+        self.generic_origins_m: FloatArray = pose.positions_m.numpy()[rows]
+        self.generic_rotations: FloatArray = pose.rotations.numpy()[rows]
+
+    def offset_m(self, name: str) -> FloatArray:
+        """(3,) origin of a body in the axes of its parent, T pose."""
+        j = JOINT_NAMES.index(name)
+        p = PARENTS[j]
+        return np.asarray(self.rotations[p].T @ (self.origins_m[j] - self.origins_m[p]))
+
+    def relative(self, name: str) -> FloatArray:
+        """(3, 3) orientation of a body in its parent, T pose."""
+        j = JOINT_NAMES.index(name)
+        return np.asarray(self.rotations[PARENTS[j]].T @ self.rotations[j])
+
+    def generic_offset_m(self, name: str) -> FloatArray:
+        """(3,) the same for the generic model in its default pose."""
+        j = JOINT_NAMES.index(name)
+        p = PARENTS[j]
+        return np.asarray(self.generic_rotations[p].T @ (self.generic_origins_m[j] - self.generic_origins_m[p]))
+
+    @cached_property
+    def skin_m(self) -> FloatArray:
+        """(V, 3) T pose skin in rest axes."""
+        return np.asarray(self.rest.skin_m * self.length_factor)
+
+    def local_skin_m(self, name: str) -> FloatArray:
+        """(V, 3) T pose skin in the axes of a BSM body."""
+        j = JOINT_NAMES.index(name)
+        return np.asarray((self.skin_m - self.origins_m[j]) @ self.rotations[j])
+
+    @cached_property
+    def _spine_poses(self) -> tuple[FloatArray, FloatArray]:
+        """Positions (P, 24, 3) and orientations (P, 24, 3, 3) of the BSM bodies for random spine angles of SKEL."""
+        random = np.random.default_rng(0)
+        q = np.zeros((_FIT_POSES, len(DOF_NAMES) + 3))
+        for name in ARC_BODIES:
+            dofs = list(JOINT_DOFS[JOINT_NAMES.index(name)])
+            low, high = LIMITS_RAD[dofs].T * _FIT_SHARE
+            q[:, dofs] = random.uniform(low, high, (_FIT_POSES, 3))
+        with torch.no_grad():
+            pose = self.body.tree(self.betas).forward(q)
+        return pose.positions_m.numpy() * self.length_factor, pose.rotations.numpy()
+
+    def spine_samples(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """Origin (P, 3) and orientation (P, 3, 3) of a spine body in its parent for the random poses."""
+        positions, rotations = self._spine_poses
+        j = JOINT_NAMES.index(name)
+        p = PARENTS[j]
+        back = rotations[:, p].transpose(0, 2, 1)
+        moved = (back @ (positions[:, j] - positions[:, p])[..., None])[..., 0]
+        return moved, back @ rotations[:, j]
+
+
+def place_joints(geometry: Geometry, factors: Mapping[str, Triple]) -> Placement:
+    """Place every joint of BSM on a person.
+
+    Args:
+        geometry: of the person.
+        factors: body -> scale along its axes; used where a joint has a shape of its own (knee, ellipsoid).
+
+    Returns:
+        Offset frames, factors on the translation functions, and the coordinates of the T pose.
+    """
+    frames: dict[str, tuple[OffsetFrame, OffsetFrame]] = {}
+    scales: dict[str, Triple] = {}
+    t_pose: dict[str, float] = {}
+    for name in JOINT_NAMES[1:]:
+        joint = geometry.generic_joints[name]
+        if name in ARC_BODIES:
+            place = _arc(geometry, name, joint)
+        elif name in SCAPULAE:
+            place = _ellipsoid(geometry, name, joint, factors)
+        elif name in KNEES:
+            place = _knee(geometry, name, joint, factors)
+        else:
+            place = _centre(geometry, name, joint)
+        parent = OffsetFrame(JOINT_NAMES[PARENTS[JOINT_NAMES.index(name)]], _triple(place.at), orientation_of(place.turned))
+        child = OffsetFrame(name, _triple(place.child_at), orientation_of(np.asarray(joint.child_rotation)))
+        frames[joint.name] = (parent, child)
+        if place.scale is not None:
+            scales[joint.name] = place.scale
+        inputs = [f.input for _, f in joint.rotations if isinstance(f, Linear)]
+        t_pose |= {geometry.coordinates[n]: value for n, value in zip(inputs, place.coordinates, strict=False)}
+    return Placement(frames, scales, t_pose)
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    at: FloatArray
+    turned: FloatArray
+    child_at: FloatArray
+    coordinates: tuple[float, ...]
+    scale: Triple | None = None
+
+
+def _centre(geometry: Geometry, name: str, joint: Joint) -> _Place:
+    """A joint that turns about a fixed centre.
+
+    A hip or shoulder keeps its axes on the parent. A joint with fewer axes cannot make up for a bone that leaves its
+    parent at another angle than in the mean body, so its frame on the parent turns with the bone.
+    """
+    fixed, moving = np.asarray(joint.parent_rotation), np.asarray(joint.child_rotation)
+    wanted = geometry.relative(name)
+    at = geometry.offset_m(name)
+    child_at = np.asarray(joint.child_translation_m)
+    angles = _angles(joint, fixed.T @ wanted @ moving)
+    if name not in _BALLS:
+        fixed = wanted @ moving @ _turn(joint, angles).T
+    return _Place(at, fixed, child_at, _values(joint, angles))
+
+
+def _knee(geometry: Geometry, name: str, joint: Joint, factors: Mapping[str, Triple]) -> _Place:
+    """The rolling knee, straight in the T pose; its shifts grow with the femur."""
+    moving = np.asarray(joint.child_rotation)
+    q = np.zeros(len(geometry.coordinates))
+    fixed = geometry.relative(name) @ moving @ _channel_turn(joint, q).T
+    scale = factors[name.replace("tibia", "femur")]
+    child_at = np.asarray(joint.child_translation_m) * factors[name]
+    shift = _shift(joint, q) * scale[1]
+    at = geometry.offset_m(name) - fixed @ shift + geometry.relative(name) @ child_at
+    return _Place(at, fixed, child_at, (), (scale[1], scale[1], scale[1]))
+
+
+def _arc(geometry: Geometry, name: str, joint: Joint) -> _Place:
+    """An arc of the spine: its length follows SKEL's movement, its foot is where the T pose needs it."""
+    fixed, moving = np.asarray(joint.parent_rotation), np.asarray(joint.child_rotation)
+    now = _arc_end(fixed.T @ geometry.relative(name) @ moving)
+    here = geometry.offset_m(name)
+    moved, turned = geometry.spine_samples(name)
+    steps = np.array([_arc_end(fixed.T @ r @ moving) for r in turned]) - now
+    steps = steps @ fixed.T
+    generic = arc_length_m(joint)
+    low, high = 0.5 * generic * geometry.length_factor, 2.0 * generic * geometry.length_factor
+    length = float(np.clip(np.sum(steps * (moved - here)) / np.sum(steps * steps), low, high))
+    half = np.array([0.0, length / 2, 0.0])
+    factor = length / generic
+    angles = _angles(joint, fixed.T @ geometry.relative(name) @ moving)
+    return _Place(
+        here - length * fixed @ now + fixed @ half, fixed, -moving @ half, _values(joint, angles), (factor, factor, factor)
+    )
+
+
+def _arc_end(turn: FloatArray) -> FloatArray:
+    """End of an arc of length 1 whose end is oriented by ``turn`` = Rx(a) Rz(b) Ry(c)."""
+    b = float(np.arcsin(np.clip(-turn[0, 1], -1, 1)))
+    a = float(np.arctan2(turn[2, 1], turn[1, 1]))
+    return np.array(arc_translation(a, b))
+
+
+def _ellipsoid(geometry: Geometry, name: str, joint: Joint, factors: Mapping[str, Triple]) -> _Place:
+    """The ellipsoid under the scapula: its radii follow the thorax, its centre is where the T pose needs it."""
+    fixed, moving = np.asarray(joint.parent_rotation), np.asarray(joint.child_rotation)
+    wanted = geometry.relative(name)
+    values = _values(joint, _angles(joint, fixed.T @ wanted @ moving))
+    q = np.zeros(len(geometry.coordinates))
+    for (_, function), value in zip(joint.rotations, values, strict=True):
+        q[function.inputs[0]] = value
+    thorax = factors["thorax"]
+    child_at = np.asarray(joint.child_translation_m) * factors[name]
+    at = geometry.offset_m(name) - fixed @ (_shift(joint, q) * thorax) + wanted @ child_at
+    return _Place(at, fixed, child_at, values, thorax)
+
+
+def _shift(joint: Joint, q: FloatArray) -> FloatArray:
+    """(3,) translation of a joint in its fixed frame."""
+    total = np.zeros(3)
+    for axis, function in joint.translations:
+        total += np.asarray(axis) * float(function.value_and_partials(torch.as_tensor(q))[0])
+    return total
+
+
+def _channel_turn(joint: Joint, q: FloatArray) -> FloatArray:
+    """(3, 3) rotation of a joint at coordinate values q."""
+    total = np.eye(3)
+    for axis, function in joint.rotations:
+        angle = function.value_and_partials(torch.as_tensor(q))[0]
+        total = total @ about_axis(axis, angle).numpy()
+    return total
+
+
+def _angles(joint: Joint, matrix: FloatArray) -> FloatArray:
+    """Angles about the joint's one, two or three axes that come nearest to a rotation (exact for three)."""
+    axes = np.array([axis for axis, _ in joint.rotations], dtype=np.float64)
+    turn = torch.as_tensor(matrix)
+    if len(axes) == 1:
+        w, *xyz = matrix_to_quaternion(turn).tolist()
+        return np.array([2 * np.arctan2(np.dot(xyz, axes[0]), w)])
+    if len(axes) == 2:
+        axes = np.vstack([axes, np.cross(axes[0], axes[1])])
+    return np.asarray(euler_about(torch.as_tensor(axes), turn).numpy())[: len(joint.rotations)]
+
+
+def _turn(joint: Joint, angles: FloatArray) -> FloatArray:
+    total = np.eye(3)
+    for (axis, _), angle in zip(joint.rotations, angles, strict=True):
+        total = total @ about_axis(axis, torch.as_tensor(float(angle), dtype=torch.float64)).numpy()
+    return total
+
+
+def _values(joint: Joint, angles: FloatArray) -> tuple[float, ...]:
+    """Coordinate values that give these angles."""
+    linear = [function for _, function in joint.rotations if isinstance(function, Linear)]
+    return tuple((float(a) - f.intercept) / f.slope for f, a in zip(linear, angles, strict=True))
+
+
+def _triple(values: FloatArray) -> Triple:
+    return float(values[0]), float(values[1]), float(values[2])
