@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -69,3 +71,33 @@ def still() -> SkelMotion:
         body="open-neutral@test",
         frame="world",
     )
+
+
+def _synthetic(shared: Path, folder: Path, arguments: str) -> Path:
+    """Write the synthetic SKEL and SMPL files of some generator arguments; they hold nothing licensed."""
+    tool = shared / "tools" / "make_synthetic_skel.py"
+    command = [sys.executable, str(tool), "--out", str(folder), *arguments.split()]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def synthetic_male(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with synthetic skel_male.pkl and smpl/SMPL_MALE.pkl."""
+    return _synthetic(shared, tmp_path_factory.mktemp("male"), "--seed 11 --gender male")
+
+
+@pytest.fixture(scope="session")
+def synthetic_skel(shared: Path, synthetic_male: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Synthetic SKEL files by the name of their fixture."""
+    variant = (
+        "--seed 12 --gender male --zero-root-offset --n-betas 16 --root-parent 4294967295 --float-type float32 "
+        "--n-skel 3100 --learned-rot-deg 9 --apose-rot-deg 8 --no-smpl"
+    )
+    female = _synthetic(shared, tmp_path_factory.mktemp("female"), "--seed 11 --gender female --no-smpl")
+    other = _synthetic(shared, tmp_path_factory.mktemp("variant"), variant)
+    return {
+        "skel_male": synthetic_male / "skel_male.pkl",
+        "skel_female": female / "skel_female.pkl",
+        "skel_variant": other / "skel_male.pkl",
+    }

@@ -6,7 +6,7 @@ Source:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -67,10 +67,17 @@ class SmplModel:
     """(24, 3) of the mean body."""
     joint_dirs: FloatArray
     """(24, 3, 10)."""
+    _tensors: dict[torch.dtype, tuple[Tensor, ...]] = field(default_factory=dict, init=False, repr=False)
 
     def joints(self, betas: FloatArray) -> FloatArray:
         """(24, 3) rest joints of betas (10,)."""
         return np.asarray(self.joints_m + self.joint_dirs @ betas)
+
+    def _constants(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        if dtype not in self._tensors:
+            arrays = (self.template_m, self.shapedirs, self.posedirs, self.joints_m, self.joint_dirs)
+            self._tensors[dtype] = tuple(torch.tensor(array, dtype=dtype) for array in arrays)
+        return self._tensors[dtype]
 
     def forward(self, rotations: Any, betas: Any, trans: Any, *, dtype: torch.dtype = torch.float64) -> SmplPose:
         """Pose SMPL.
@@ -86,16 +93,14 @@ class SmplModel:
         betas = torch.as_tensor(betas, dtype=dtype).reshape(-1, BETA_COUNT)
         trans = torch.as_tensor(trans, dtype=dtype)
 
-        def constant(value: FloatArray) -> Tensor:
-            return torch.as_tensor(np.asarray(value), dtype=dtype)
-
-        shaped = constant(self.template_m) + torch.einsum("vak,bk->bva", constant(self.shapedirs), betas)
-        joints = constant(self.joints_m) + torch.einsum("jak,bk->bja", constant(self.joint_dirs), betas)
+        template, shapedirs, posedirs, mean_joints, joint_dirs = self._constants(dtype)
+        shaped = template + torch.einsum("vak,bk->bva", shapedirs, betas)
+        joints = mean_joints + torch.einsum("jak,bk->bja", joint_dirs, betas)
         joints = joints.expand(len(turn), -1, -1)
         parents = list(SMPL_PARENTS[1:])
         offsets = torch.cat([joints[:, :1], joints[:, 1:] - joints[:, parents]], dim=1)
         features = (turn[:, 1:] - torch.eye(3, dtype=dtype)).reshape(len(turn), -1)
-        posed = shaped + (features @ constant(self.posedirs).reshape(-1, POSE_FEATURES).T).reshape(len(turn), -1, 3)
+        posed = shaped + (features @ posedirs.reshape(-1, POSE_FEATURES).T).reshape(len(turn), -1, 3)
         world, position = chain(SMPL_PARENTS, turn, offsets)
         moved = position - (world @ joints[..., None])[..., 0]
         blend = self.weights(torch.cat([world, moved[..., None]], dim=-1).transpose(0, 1)).transpose(0, 1)

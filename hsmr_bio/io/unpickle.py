@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import struct
 import zipfile
 from collections import OrderedDict
@@ -30,6 +31,7 @@ _DAMAGED = (
 )
 _SPARSE_FORMATS = ("coo", "csc", "csr", "bsr", "dia", "lil", "dok")
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
+_PLAIN_DTYPE = re.compile(r"[|<>=]?(?:[biufcSUO][0-9]*|\?)")
 _NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
 
 
@@ -146,35 +148,66 @@ class _Reader(pickle.Unpickler):
         return self._records.setdefault(kind, type("Record", (_Record,), {"kind": kind}))
 
 
+class _DtypeRecord:
+    """A numpy dtype as stated by a file: kind, size and byte order, nothing else of its state."""
+
+    def __init__(self, spec: Any, align: Any = False, copy: Any = True) -> None:
+        if not isinstance(spec, str) or not _PLAIN_DTYPE.fullmatch(spec):
+            raise pickle.UnpicklingError(f"dtype {spec!r} is not read; expected numbers, text or objects")
+        self.dtype: np.dtype[Any] = np.dtype(object) if "O" in spec else np.dtype(spec)
+
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
+            raise pickle.UnpicklingError("structured dtypes are not read")
+        order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
+        if order in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder("<" if order == "<" else ">")
+
+
+class _ArrayRecord:
+    """A numpy array as stated by a file. numpy's own ``__setstate__`` would trust the file's dtype with memory."""
+
+    def __init__(self) -> None:
+        self.array: np.ndarray[Any, Any] = np.empty(0)
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, content = state if len(state) == 5 else (1, *state)
+        self.array = _build_array(content, dtype, shape, "F" if fortran else "C")
+
+
+def _build_array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray[Any, Any]:
+    if not isinstance(dtype, _DtypeRecord) or not isinstance(shape, tuple) or order not in ("C", "F"):
+        raise pickle.UnpicklingError("an array needs a dtype, a shape and an order")
+    if not dtype.dtype.hasobject:
+        data = content.encode("latin1") if isinstance(content, str) else content
+        return np.frombuffer(data, dtype=dtype.dtype).reshape(shape, order=order).copy(order=order)
+    if not isinstance(content, list):
+        raise pickle.UnpicklingError("an array of objects needs a list")
+    flat = np.empty(len(content), dtype=object)
+    for index, item in enumerate(content):
+        flat[index] = item
+    return flat.reshape(shape, order=order)
+
+
 def _empty_array(subtype: Any, shape: Any, kind: Any) -> Any:
     """Stand for numpy's ``_reconstruct``: an empty array, whose state comes next in the file."""
-    if subtype is not np.ndarray:
+    if subtype is not _ArrayRecord:
         raise pickle.UnpicklingError("only plain numpy arrays can be read")
-    return np.empty((0,), dtype=np.int8)
+    return _ArrayRecord()
 
 
 def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> Any:
     """Stand for numpy's ``_frombuffer``."""
-    if not isinstance(dtype, np.dtype) or dtype.hasobject:
-        raise pickle.UnpicklingError("a buffer needs a plain dtype")
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order).copy()
+    record = _ArrayRecord()
+    record.array = _build_array(buffer, dtype, shape, order)
+    return record
 
 
 def _scalar(dtype: Any, content: Any = b"") -> Any:
     """Stand for numpy's ``scalar``."""
-    if not isinstance(dtype, np.dtype):
-        raise pickle.UnpicklingError("a scalar needs a dtype")
-    if dtype.hasobject:
+    if isinstance(dtype, _DtypeRecord) and dtype.dtype.hasobject:
         return content
-    data = content.encode("latin1") if isinstance(content, str) else content
-    return np.frombuffer(data, dtype=dtype, count=1)[0]
-
-
-def _dtype(spec: Any, align: Any = False, copy: Any = True) -> np.dtype[Any]:
-    """Stand for numpy's ``dtype``: always a copy, so that the state in the file cannot alter a shared one."""
-    if not isinstance(spec, str):
-        raise pickle.UnpicklingError("a dtype must be named by a string")
-    return np.dtype(spec, align=bool(align), copy=True)
+    return _build_array(content, dtype, (1,), "C")[0]
 
 
 def _new_object(cls: Any, base: Any, state: Any) -> Any:
@@ -193,15 +226,15 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
 
 def _known() -> dict[tuple[str, str], Any]:
     table: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): _dtype,
+        ("numpy", "ndarray"): _ArrayRecord,
+        ("numpy", "dtype"): _DtypeRecord,
         ("_codecs", "encode"): _encode,
         ("collections", "OrderedDict"): OrderedDict,
     }
     array_functions: dict[str, Callable[..., Any]] = {"_reconstruct": _empty_array, "scalar": _scalar}
     table |= {(module, name): function for module in _MULTIARRAY for name, function in array_functions.items()}
     table |= {(module, "_frombuffer"): _from_buffer for module in _NUMERIC}
-    plain = {kind.__name__: kind for kind in (object, set, frozenset, slice, complex, bytearray)}
+    plain = {kind.__name__: kind for kind in (object, set, frozenset, slice, complex)}
     table |= {(module, name): kind for module in ("builtins", "__builtin__") for name, kind in plain.items()}
     table |= {(module, "_reconstructor"): _new_object for module in ("copyreg", "copy_reg")}
     return table
@@ -217,7 +250,12 @@ def _resolve(value: Any, done: dict[int, Any], path: str | PathLike[str]) -> Any
     if id(value) in done:
         return done[id(value)][0]
     result: Any = value
-    if isinstance(value, _Record):
+    if isinstance(value, _DtypeRecord):
+        result = value.dtype
+    elif isinstance(value, _ArrayRecord):
+        done[id(value)] = (value.array, value)
+        result = _resolve(value.array, done, path)
+    elif isinstance(value, _Record):
         done[id(value)] = (None, value)
         result = _array_of(value, done, path)
     elif isinstance(value, dict):
@@ -231,10 +269,8 @@ def _resolve(value: Any, done: dict[int, Any], path: str | PathLike[str]) -> Any
         result = tuple(_resolve(item, done, path) for item in value)
     elif isinstance(value, np.ndarray) and value.dtype == object:
         done[id(value)] = (value, value)
-        flat = value.reshape(-1)
-        for index in range(flat.size):
-            flat[index] = _resolve(flat[index], done, path)
-        result = flat.reshape(value.shape)
+        for index in np.ndindex(value.shape):
+            value[index] = _resolve(value[index], done, path)
     done[id(value)] = (result, value)
     return result
 
