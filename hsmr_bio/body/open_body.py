@@ -37,8 +37,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 def load_open_body(sex: Sex = "neutral") -> BodyData:
     """The open body of one sex.
 
-    Made from openly licensed parts (see ``NOTICE`` and ``docs/open_body.md``). Beta 1 follows stature, beta 2 the body-mass index; all ten have
-    unit variance in the population that the body is made for (adults, US Army 2012); beyond +-3 the shape is an extrapolation.
+    Made from openly licensed parts (see ``NOTICE`` and ``docs/open_body.md``). Beta 1 follows stature, beta 2 the body-mass
+    index; all ten have unit variance among US Army adults of 2012; beyond +-3 the shape is an extrapolation.
     Bone axes are the body frames of the BSM model in the same posture.
 
     Args:
