@@ -309,13 +309,14 @@ def _jumps(given: _Given) -> _Figure:
 
 def _root_jumps(given: _Given) -> _Figure:
     motion = given.motion
-    if motion is None or motion.rotational.all():
-        raise _Skip("needs an OpenSim motion with translations")
-    if len(motion.time_s) < 3:
-        raise _Skip("needs at least three frames")
-    names = [name for name, turning in zip(motion.coordinates, motion.rotational, strict=True) if not turning]
-    size, frame, column = measures.largest_jump(motion.values_si[:, ~motion.rotational])
-    return size, f"largest in {names[column]} at {motion.time_s[frame]:.3f} s"
+    if motion is None:
+        raise _Skip("needs an OpenSim motion")
+    follow = given.document.dependent if given.document is not None else ()
+    columns = [i for i, name in enumerate(motion.coordinates) if not motion.rotational[i] and name not in follow]
+    if not columns or len(motion.time_s) < 3:
+        raise _Skip("needs translations and at least three frames")
+    size, frame, column = measures.largest_jump(motion.values_si[:, columns])
+    return size, f"largest in {motion.coordinates[columns[column]]} at {motion.time_s[frame]:.3f} s"
 
 
 def _flips(given: _Given) -> _Figure:
