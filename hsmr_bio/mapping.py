@@ -22,15 +22,15 @@ from torch import Tensor
 from .errors import InputError
 from .kinematics.functions import Linear
 from .kinematics.rotations import euler_about, log
-from .kinematics.tree import Tree
+from .kinematics.tree import Tree, TreePose
 from .types import FloatArray
 
 CENTRE_SD_M = 0.003
 """How far a joint centre may give way, in the balance against ``ORIENTATION_SD_RAD``."""
 ORIENTATION_SD_RAD = 0.02
 """How far a bone's orientation may give way: 1.1 degrees; at a lever of 0.15 m both cost the same."""
-LIMIT_SD_RAD = 0.005
-"""Stiffness of the soft bounds: an excess of 0.3 degrees costs as much as one standard deviation of a joint centre."""
+LIMIT_SD_RAD = 0.01
+"""Stiffness of the soft bounds: an excess of 0.6 degrees costs as much as one standard deviation of a joint centre."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,12 @@ class Bounds:
 
     low: FloatArray
     high: FloatArray
+
+    @classmethod
+    def of(cls, ranges: FloatArray) -> Bounds:
+        """From ranges (N, 2); a range of a full turn or more (the free root) is none."""
+        free = ~(ranges[:, 1] - ranges[:, 0] < 2 * np.pi - 1e-3)
+        return cls(np.where(free, -np.inf, ranges[:, 0]), np.where(free, np.inf, ranges[:, 1]))
 
 
 class MapResult(NamedTuple):
@@ -68,8 +74,9 @@ def fit_tree(
     bounds: Bounds,
     *,
     weights: Weights | None = None,
-    iterations: int = 4,
+    iterations: int = 3,
     chunk: int = 2000,
+    continuous: bool = True,
 ) -> MapResult:
     """Place the bodies of a tree at given joint centres and orientations, frame by frame.
 
@@ -81,26 +88,23 @@ def fit_tree(
         weights: per body; by default ``1/CENTRE_SD_M`` and ``1/ORIENTATION_SD_RAD``.
         iterations: Gauss-Newton steps after the exact start.
         chunk: frames that are solved together; bounds the memory.
+        continuous: whether the frames are a motion; False: each is a case of its own.
 
     Returns:
-        Coordinates, continuous in time, and the residuals per body.
+        Coordinates, continuous in time for a motion, and the residuals per body.
     """
     if weights is None:
         ones = torch.ones(len(tree.bodies), dtype=tree.dtype)
         weights = Weights(ones / CENTRE_SD_M, ones / ORIENTATION_SD_RAD)
-    start = _start(tree, centres_m, orientations, bounds)
-    low, high = (torch.as_tensor(b, dtype=tree.dtype) for b in (bounds.low, bounds.high))
-    blocks = _blocks(tree)
+    start = _start(tree, centres_m, orientations, bounds, continuous)
+    goal = _Goal(tree, centres_m, orientations, bounds, weights)
     parts, far, turned = [], [], []
     for first in range(0, len(start), chunk):
-        here = slice(first, first + chunk)
-        q = start[here].clone()
-        for _ in range(iterations):
-            q = q + _step(tree, q, centres_m[here], orientations[here], low, high, weights, blocks)
-        pose = tree.forward(q)
+        frames = slice(first, first + chunk)
+        q, pose = goal.part(frames).solve(start[frames], iterations)
         parts.append(q)
-        far.append((pose.positions_m - centres_m[here]).norm(dim=-1))
-        turned.append(log(orientations[here].transpose(-1, -2) @ pose.rotations).norm(dim=-1))
+        far.append((pose.positions_m - centres_m[frames]).norm(dim=-1))
+        turned.append(log(orientations[frames].transpose(-1, -2) @ pose.rotations).norm(dim=-1))
     return MapResult(torch.cat(parts).numpy(), torch.cat(far).numpy(), torch.cat(turned).numpy())
 
 
@@ -129,44 +133,71 @@ def _blocks(tree: Tree) -> list[_Block]:
     return blocks
 
 
-def _step(
-    tree: Tree,
-    q: Tensor,
-    centres: Tensor,
-    orientations: Tensor,
-    low: Tensor,
-    high: Tensor,
-    weights: Weights,
-    blocks: list[_Block],
-) -> Tensor:
-    """One Gauss-Newton step of every block (B, N)."""
-    pose = tree.forward(q)
-    omega, v = pose.twists()
-    positions, rotations = pose.positions_m, pose.rotations
-    miss = (positions - centres) * weights.centre[:, None]
-    turn = _small_angle(rotations @ orientations.transpose(-1, -2)) * weights.orientation[:, None]
-    step = torch.zeros_like(q)
-    excess = (q - high).clamp_min(0) - (low - q).clamp_min(0)
-    for columns, bodies in blocks:
-        moved = tree.ancestors[bodies][:, columns].to(q.dtype)
-        spin = omega[:, None, columns]  # (B, 1, n, 3)
-        speed = v[:, None, columns] + torch.linalg.cross(spin, positions[:, bodies, None])
-        jacobian = torch.cat(
-            [
-                (speed * (moved * weights.centre[bodies, None])[..., None]).transpose(1, 2).flatten(2),
-                (spin * (moved * weights.orientation[bodies, None])[..., None]).transpose(1, 2).flatten(2),
-            ],
-            dim=2,
-        )  # (B, n, M)
-        residual = torch.cat([miss[:, bodies].flatten(1), turn[:, bodies].flatten(1)], dim=1)
-        hessian = jacobian @ jacobian.transpose(1, 2)
-        gradient = (jacobian @ residual[..., None])[..., 0]
-        outside = (excess[:, columns] != 0).to(q.dtype) / LIMIT_SD_RAD**2
-        gradient = gradient + excess[:, columns] * outside
-        hessian = hessian + torch.diag_embed(outside + 1e-6 * hessian.diagonal(dim1=1, dim2=2) + 1e-9)
-        factor, _ = torch.linalg.cholesky_ex(hessian)
-        step[:, columns] = -torch.cholesky_solve(gradient[..., None], factor)[..., 0].clamp(-0.5, 0.5)
-    return step
+class _Goal:
+    """Wanted bones of some frames, and the damped Gauss-Newton iteration of all blocks that meets them."""
+
+    def __init__(self, tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, weights: Weights) -> None:
+        self.tree, self.centres, self.orientations = tree, centres, orientations
+        self.bounds, self.weights = bounds, weights
+        self.low, self.high = (torch.as_tensor(b, dtype=tree.dtype) for b in (bounds.low, bounds.high))
+        self.blocks = _blocks(tree)
+
+    def part(self, frames: slice) -> _Goal:
+        """Some of the frames."""
+        return _Goal(self.tree, self.centres[frames], self.orientations[frames], self.bounds, self.weights)
+
+    def solve(self, q: Tensor, iterations: int) -> tuple[Tensor, TreePose]:
+        """Lower the cost of every frame; a step that raises it is taken back and tried again with more damping."""
+        damping = torch.full((len(q),), 1e-6, dtype=q.dtype)
+        pose = self.tree.forward(q)
+        residual = self._residual(q, pose)
+        for _ in range(iterations):
+            trial = q + self._step(q, pose, residual, damping)
+            trial_pose = self.tree.forward(trial)
+            reached = self._residual(trial, trial_pose)
+            better = reached[3] < residual[3]
+            if bool(better.all()):
+                q, pose, residual = trial, trial_pose, reached
+                continue
+            q = torch.where(better[:, None], trial, q)
+            damping = torch.where(better, damping, (damping * 100).clamp_min(1e-2))
+            pose = self.tree.forward(q)
+            residual = self._residual(q, pose)
+        return q, pose
+
+    def _residual(self, q: Tensor, pose: TreePose) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Centres (B, J, 3), orientations (B, J, 3) and excess over the limits (B, N), all weighted; and their cost (B,)."""
+        miss = (pose.positions_m - self.centres) * self.weights.centre[:, None]
+        turn = _small_angle(pose.rotations @ self.orientations.transpose(-1, -2)) * self.weights.orientation[:, None]
+        excess = ((q - self.high).clamp_min(0) - (self.low - q).clamp_min(0)) / LIMIT_SD_RAD
+        cost = miss.square().sum((1, 2)) + turn.square().sum((1, 2)) + excess.square().sum(1)
+        return miss, turn, excess, cost
+
+    def _step(self, q: Tensor, pose: TreePose, residual: tuple[Tensor, ...], damping: Tensor) -> Tensor:
+        """One Gauss-Newton step of every block (B, N)."""
+        omega, v = pose.twists()
+        positions = pose.positions_m
+        miss, turn, excess, _ = residual
+        step = torch.zeros_like(q)
+        for columns, bodies in self.blocks:
+            moved = self.tree.ancestors[bodies][:, columns].to(q.dtype)
+            spin = omega[:, None, columns]  # (B, 1, n, 3)
+            speed = v[:, None, columns] + torch.linalg.cross(spin, positions[:, bodies, None])
+            jacobian = torch.cat(
+                [
+                    (speed * (moved * self.weights.centre[bodies, None])[..., None]).transpose(1, 2).flatten(2),
+                    (spin * (moved * self.weights.orientation[bodies, None])[..., None]).transpose(1, 2).flatten(2),
+                ],
+                dim=2,
+            )  # (B, n, M)
+            rest = torch.cat([miss[:, bodies].flatten(1), turn[:, bodies].flatten(1)], dim=1)
+            hessian = jacobian @ jacobian.transpose(1, 2)
+            gradient = (jacobian @ rest[..., None])[..., 0] + excess[:, columns] / LIMIT_SD_RAD
+            outside = (excess[:, columns] != 0).to(q.dtype) / LIMIT_SD_RAD**2
+            diagonal = outside + damping[:, None] * hessian.diagonal(dim1=1, dim2=2) + 1e-6
+            factor, _ = torch.linalg.cholesky_ex(hessian + torch.diag_embed(diagonal))
+            step[:, columns] = -torch.cholesky_solve(gradient[..., None], factor)[..., 0].clamp(-0.5, 0.5)
+        return step
 
 
 def _small_angle(matrix: Tensor) -> Tensor:
@@ -179,7 +210,7 @@ def _small_angle(matrix: Tensor) -> Tensor:
     return vector
 
 
-def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds) -> Tensor:
+def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, continuous: bool) -> Tensor:
     """Coordinates from the relative orientation of each bone and its parent, branch by branch."""
     frames = len(centres)
     q = torch.zeros(frames, len(tree.coordinates), dtype=tree.dtype)
@@ -191,14 +222,14 @@ def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds) ->
         linear = [(axis, f) for axis, f in joint.rotations if isinstance(f, Linear)]
         axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64).reshape(-1, 3), dtype=tree.dtype)
         if len(linear) == 1:
-            _put(q, linear[0][1], _about(axes[0], local))
+            _put(q, linear[0][1], _about(axes[0], local), bounds)
         elif linear:
             if len(linear) == 2:
                 axes = torch.cat([axes, torch.linalg.cross(axes[0], axes[1])[None]])
             first = euler_about(axes, local)
             second = first * torch.tensor([1.0, -1.0, 1.0], dtype=tree.dtype) + np.pi
-            _put_branches(q, [f for _, f in linear], first, second, bounds)
-    _root_translation(tree, q, centres)
+            _put_branches(q, [f for _, f in linear], (first, second), bounds, continuous)
+    _root_translation(tree, q, centres, orientations)
     return q
 
 
@@ -210,23 +241,38 @@ def _about(axis: Tensor, matrix: Tensor) -> Tensor:
     return torch.atan2(sine, m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2] - along)
 
 
-def _put(q: Tensor, function: Linear, angle: Tensor) -> None:
-    value = (angle - function.intercept) / function.slope
-    q[:, function.input] = torch.as_tensor(np.unwrap(value.numpy())) if len(value) > 1 else value
+def _put(q: Tensor, function: Linear, angle: Tensor, bounds: Bounds) -> None:
+    value = ((angle - function.intercept) / function.slope).numpy()
+    n = function.input
+    q[:, n] = torch.as_tensor(_turns(value[:, None], bounds.low[[n]], bounds.high[[n]])[:, 0])
 
 
-def _put_branches(q: Tensor, functions: Sequence[Linear], first: Tensor, second: Tensor, bounds: Bounds) -> None:
+def _turns(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Choose full turns: nearest to the middle of the range where there is one, else continuous in time."""
+    bounded = np.isfinite(low) & np.isfinite(high)
+    middle = np.where(bounded, (np.where(bounded, low, 0) + np.where(bounded, high, 0)) / 2, 0.0)
+    near = values - 2 * np.pi * np.round((values - middle) / (2 * np.pi))
+    return np.where(bounded, near, np.unwrap(near, axis=0))
+
+
+def _put_branches(
+    q: Tensor, functions: Sequence[Linear], solutions: tuple[Tensor, Tensor], bounds: Bounds, continuous: bool
+) -> None:
     """Choose, along time, between the two Euler solutions and their full turns: in range, and near the frame before."""
     branches = []
-    for angles in (first, second):
+    for angles in solutions:
         columns = [(angles[:, i] - f.intercept) / f.slope for i, f in enumerate(functions)]
         branches.append(torch.stack(columns, dim=1).numpy())
     inputs = [f.input for f in functions]
     low, high = bounds.low[inputs], bounds.high[inputs]
-    centre = np.where(np.isfinite(low) & np.isfinite(high), (low + high) / 2, 0.0)
-    options = np.stack([b - 2 * np.pi * np.round((b - centre) / (2 * np.pi)) for b in branches])  # (2, T, n)
+    options = np.stack([_turns(branch, low, high) for branch in branches])  # (2, T, n)
     outside = (np.maximum(options - high, 0) + np.maximum(low - options, 0)).sum(-1)  # (2, T)
-    q[:, inputs] = torch.as_tensor(_viterbi(options, outside))
+    outside[1] += 0.01  # of two equally good branches, the one with the middle angle within a quarter turn
+    if continuous:
+        chosen = _turns(_viterbi(options, outside), low, high)
+    else:
+        chosen = options[outside.argmin(axis=0), np.arange(options.shape[1])]
+    q[:, inputs] = torch.as_tensor(chosen)
 
 
 def _viterbi(options: FloatArray, outside: FloatArray) -> FloatArray:
@@ -244,21 +290,23 @@ def _viterbi(options: FloatArray, outside: FloatArray) -> FloatArray:
     path[-1] = int(cost.argmin())
     for t in range(frames - 1, 0, -1):
         path[t - 1] = back[path[t], t]
-    chosen = options[path, np.arange(frames)]
-    unwrapped = np.unwrap(chosen, axis=0)
-    # the whole curve may sit a full turn off after unwrapping; bring it back to where most frames were
-    shift = np.round(np.median(unwrapped - chosen, axis=0) / (2 * np.pi)) * 2 * np.pi
-    return np.asarray(unwrapped - shift)
+    return np.asarray(options[path, np.arange(frames)])
 
 
-def _root_translation(tree: Tree, q: Tensor, centres: Tensor) -> None:
-    """The root's translations are linear in its coordinates: one exact solve after the rotations are known."""
-    columns = sorted({n for _, f in tree.joints[0].translations for n in f.inputs})
-    if not columns:
-        return
-    pose = tree.forward(q)
-    jacobian = pose.point_jacobian(pose.positions_m[:, :1], [0])[:, 0][..., columns]
-    miss = centres[:, 0] - pose.positions_m[:, 0]
-    if jacobian.shape[-1] != 3:
-        raise InputError(f"the root joint {tree.joints[0].name!r} must have three translations, it has {len(columns)}")
-    q[:, columns] = torch.linalg.solve(jacobian, miss)
+def _root_translation(tree: Tree, q: Tensor, centres: Tensor, orientations: Tensor) -> None:
+    """Put the root body's origin where it is wanted: its translations are linear and act in the fixed frame.
+
+    Raises:
+        InputError: the root joint does not have three translations of its own coordinates.
+    """
+    joint = tree.joints[0]
+    linear = [(axis, f) for axis, f in joint.translations if isinstance(f, Linear)]
+    if len(linear) != 3:
+        raise InputError(f"the root joint {joint.name!r} must have three free translations, it has {len(linear)}")
+    axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64), dtype=tree.dtype)
+    to_joint = orientations[:, 0] @ torch.as_tensor(np.asarray(joint.child_translation_m, dtype=np.float64), dtype=tree.dtype)
+    fixed = torch.as_tensor(np.asarray(joint.parent_translation_m, dtype=np.float64), dtype=tree.dtype)
+    wanted = (centres[:, 0] + to_joint - fixed) @ tree.parent_rotation[0]
+    amounts = torch.linalg.solve(axes.T, wanted.T).T
+    for i, (_, function) in enumerate(linear):
+        q[:, function.input] = (amounts[:, i] - function.intercept) / function.slope
