@@ -55,10 +55,13 @@ def check_dynamics(result: InverseDynamics) -> CheckReport:
         "residual moment, RMS": residuals.moment_rms_bw_h,
     }
     source = result.loads.source if result.loads is not None else ""
-    return CheckReport(checks=tuple(_judge(name, value, source) for name, value in values.items()), limits=None)
+    detail = f"forces {source}; largest residual force at {residuals.worst_time_s:.3f} s"
+    if result.ground is None:
+        detail += " (a foot that stands beside the plates has no force)"
+    return CheckReport(checks=tuple(_judge(name, value, detail) for name, value in values.items()), limits=None)
 
 
-def _judge(name: str, value: float, source: str) -> Check:
+def _judge(name: str, value: float, detail: str) -> Check:
     threshold = THRESHOLDS[name]
     status: Status = "pass" if value <= threshold.warn_above else "warn" if value <= threshold.fail_above else "fail"
-    return Check(name=name, status=status, value=value, threshold=threshold, detail=f"loads: {source}")
+    return Check(name=name, status=status, value=value, threshold=threshold, detail=detail)

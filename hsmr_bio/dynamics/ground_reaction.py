@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError, ShapeError
+from ..errors import InputError, ModelError, ShapeError
 from ..types import BoolArray, FloatArray, OsimMotion, Subject
 from .loads import ExternalForce, ExternalLoads
 from .opensim_backend import OpenSimBackend
@@ -123,7 +123,12 @@ def ground_reaction(
 def estimate(
     backend: OpenSimBackend, motion: Trajectory, contacts: FloatArray | None, floor_m: float, friction: float
 ) -> GroundReaction:
-    """As :func:`ground_reaction`, for a trajectory in the model's order."""
+    """Do :func:`ground_reaction` for a trajectory in the model's order."""
+    if len(backend.base_coordinates) != 6:
+        raise ModelError(
+            f"the ground reaction needs a base with six coordinates, {backend.base_body!r} has {len(backend.base_coordinates)} "
+            "(a planar model leaves forces undetermined). Give measured loads"
+        )
     feet, poses = soles(backend, motion)
     weight_n = backend.mass_kg * float(np.linalg.norm(backend.gravity_m_s2))
     force, moment = backend.base_wrench(motion, backend.inverse_dynamics(motion))

@@ -40,6 +40,14 @@ class Residuals:
     com_height_m: float
     """Mean height of the centre of mass over the floor."""
 
+    time_s: FloatArray
+    """(T,)."""
+
+    @property
+    def worst_time_s(self) -> float:
+        """When the residual force is largest."""
+        return float(self.time_s[int(np.linalg.norm(self.force_n, axis=1).argmax())])
+
     @property
     def force_share(self) -> float:
         """Peak residual force over peak external force."""
@@ -86,7 +94,8 @@ class InverseDynamics(GeneralizedForces):
     def work_j(self) -> Mapping[str, tuple[float, float]]:
         """Positive and negative work of each joint coordinate over the motion, J (trapezoidal rule)."""
         power = self.power_w
-        parts = [np.trapezoid(np.clip(power, low, high), self.time_s, axis=0) for low, high in ((0, None), (None, 0))]
+        signs = (np.clip(power, 0, None), np.clip(power, None, 0))
+        parts = [np.asarray(np.trapezoid(part, self.time_s, axis=0)) for part in signs]
         joints = [k for k, name in enumerate(self.coordinates) if name not in self.base_coordinates]
         return {self.coordinates[k]: (float(parts[0][k]), float(parts[1][k])) for k in joints}
 
@@ -268,4 +277,5 @@ def _residuals(
         peak_load_n=max(float(np.linalg.norm(net, axis=1).max()), weight_n),
         body_weight_n=weight_n,
         com_height_m=float(com[:, 1].mean() - floor_m),
+        time_s=motion.time_s,
     )

@@ -83,15 +83,16 @@ def _xml_force(path: Path, element: ET.Element, table: Table, data: Path, index:
         raise FormatError(path, f"ExternalForce {name!r}", "<applied_to_body> is empty")
     if not text("force_identifier") and not text("torque_identifier"):
         raise FormatError(path, f"ExternalForce {name!r}", "neither <force_identifier> nor <torque_identifier> is given")
-    columns = {key: _triple(table, data, text(f"{key}_identifier")) for key in ("force", "point", "torque")}
+    stems = {key: text(f"{key}_identifier") for key in ("force", "point", "torque")}
+    columns = {key: _triple(table, data, stem) for key, stem in stems.items() if stem}
     zero = np.zeros((len(table.time_s), 3))
     return ExternalForce(
         name=name,
         body=_last(body),
         time_s=table.time_s,
-        force_n=zero if columns["force"] is None else columns["force"],
-        point_m=columns["point"],
-        torque_nm=zero if columns["torque"] is None else columns["torque"],
+        force_n=columns.get("force", zero),
+        point_m=columns.get("point"),
+        torque_nm=columns.get("torque", zero),
         force_frame=_last(text("force_expressed_in_body") or "ground"),
         point_frame=_last(text("point_expressed_in_body") or "ground"),
     )
@@ -102,9 +103,7 @@ def _last(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
-def _triple(table: Table, path: Path, stem: str) -> FloatArray | None:
-    if not stem:
-        return None
+def _triple(table: Table, path: Path, stem: str) -> FloatArray:
     wanted = [stem + axis for axis in _AXES]
     missing = [name for name in wanted if name not in table.columns]
     if missing:
@@ -121,7 +120,8 @@ def _read_columns(path: Path) -> ExternalLoads:
     stems = [c[:-1] for c in table.columns if c.endswith("vx")]
     if not stems:
         raise FormatError(path, None, f"no column of forces (a name that ends in 'vx'); the columns are {_some(table.columns)}")
-    forces, used = [], set()
+    forces: list[ExternalForce] = []
+    used: set[str] = set()
     for stem in stems:
         point, torque = stem[:-1] + "p", _torque_stem(table, path, stem[:-1])
         forces.append(

@@ -324,8 +324,8 @@ class OpenSimBackend:
                 names = tuple(joint.get_coordinates(k).getName() for k in range(joint.numCoordinates()))
                 found.append((joint.getChildFrame().findBaseFrame().getName(), names))
         if len(found) != 1:
-            names = ", ".join(body for body, _ in found) or "none"
-            raise ModelError(f"one body must be connected to ground by a moving joint; here: {names}")
+            bodies = ", ".join(body for body, _ in found) or "none"
+            raise ModelError(f"one body must be connected to ground by a moving joint; here: {bodies}")
         return found[0]
 
 
