@@ -1,0 +1,88 @@
+"""From a video to what was seen of each person: the plugin point and its registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from os import PathLike
+from pathlib import Path
+from typing import Protocol
+
+from hsmr_bio.errors import InputError, MissingDependencyError
+from hsmr_bio.types import Observation, Progress, quiet
+
+GROUP = "hsmr_bio.estimators"
+_OURS = {
+    "blazepose": "hsmr_bio.estimators.blazepose:BlazePose",
+    "hsmr": "hsmr_bio.estimators.hsmr:HsmrEstimator",
+    "replay": "hsmr_bio.estimators.replay:Replay",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateOptions:
+    """What every estimator understands."""
+
+    start_s: float = 0.0
+    """Seconds after the first frame of the file."""
+    end_s: float | None = None
+    fps_hz: float | None = None
+    """Frame rate of a folder of images."""
+    source_clock: bool = False
+    """Keep the file's own time stamps instead of starting at 0."""
+    fov_deg: float | None = None
+    """Angle of view along the longer side of the picture."""
+    focal_px: float | None = None
+    calibration: Path | None = None
+    """File with the camera's intrinsics: JSON, Pose2Sim TOML, OpenCV YAML or XML."""
+    person_box: tuple[float, float, float, float] | None = None
+    """(x0, y0, x1, y1) px around the wanted person in the first frame that is read."""
+    max_people: int = 4
+    """Most people followed at a time by ``estimate_people``."""
+
+
+DEFAULT_OPTIONS = EstimateOptions()
+
+
+class Estimator(Protocol):
+    """Anything that says where a person is in each frame of a video."""
+
+    def estimate(
+        self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
+    ) -> Observation:
+        """Return the main person's observation; raise EstimationError if nobody is seen."""
+
+    def estimate_people(
+        self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
+    ) -> list[Observation]:
+        """Return one observation per person, the most prominent first, all on the same frames."""
+
+
+def estimator_names() -> tuple[str, ...]:
+    """Names that :func:`get_estimator` knows: ours and those of installed plugins."""
+    return tuple(sorted({*_OURS, *(entry.name for entry in entry_points(group=GROUP))}))
+
+
+def get_estimator(name: str) -> Estimator:
+    """Make an estimator by name.
+
+    Args:
+        name: one of :func:`estimator_names`; plugins register a class under the entry point group ``hsmr_bio.estimators``.
+
+    Raises:
+        InputError: no estimator of that name.
+        MissingDependencyError: a plugin that does not load.
+    """
+    if name in _OURS:
+        module, _, attribute = _OURS[name].partition(":")
+        made: Estimator = getattr(import_module(module), attribute)()
+        return made
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            try:
+                plugin: Estimator = entry.load()()
+            except ImportError as error:
+                raise MissingDependencyError(f"the estimator {name!r} ({entry.value}) does not load: {error}") from error
+            return plugin
+    raise InputError(f"there is no estimator {name!r}; known: {', '.join(estimator_names())}")

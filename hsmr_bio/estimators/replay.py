@@ -1,0 +1,62 @@
+"""Reads an observation that was saved before, so that the fit can be repeated without the video."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from os import PathLike
+
+import numpy as np
+
+from hsmr_bio.errors import InputError
+from hsmr_bio.io.cameras import camera_for
+from hsmr_bio.io.npz import load_observation
+from hsmr_bio.types import Observation, Progress, quiet
+
+from . import DEFAULT_OPTIONS, EstimateOptions
+
+
+class Replay:
+    """An estimator that estimates nothing: its source is the ``.npz`` of :func:`hsmr_bio.io.npz.save_observation`."""
+
+    def estimate(
+        self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
+    ) -> Observation:
+        """Load a saved observation; a camera given in the options replaces the stored one, start and end cut it.
+
+        Raises:
+            InputError: an option that needs the video, or nothing between start and end.
+            FormatError: not a saved observation.
+        """
+        if options.person_box is not None or options.fps_hz is not None:
+            raise InputError("a saved observation has no pictures: a person box or a frame rate cannot be used with it")
+        observation = load_observation(source)
+        if options.fov_deg is not None or options.focal_px is not None or options.calibration is not None:
+            camera = camera_for(
+                observation.camera.image_size_px,
+                fov_deg=options.fov_deg,
+                focal_px=options.focal_px,
+                calibration=options.calibration,
+            )
+            observation = replace(observation, camera=camera)
+        observation = _cut(observation, options)
+        progress("estimate", len(observation.time_s), len(observation.time_s))
+        return observation
+
+    def estimate_people(
+        self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
+    ) -> list[Observation]:
+        """The one saved person as a list; see :meth:`estimate`."""
+        return [self.estimate(source, options, progress=progress)]
+
+
+def _cut(observation: Observation, options: EstimateOptions) -> Observation:
+    since = observation.time_s - observation.time_s[0]
+    keep = (since >= options.start_s - 1e-6) & (since <= (np.inf if options.end_s is None else options.end_s + 1e-6))
+    if keep.all():
+        return observation
+    if not keep.any():
+        raise InputError(f"the saved observation lasts {since[-1]:g} s: there is nothing from {options.start_s:g} s on")
+    zero = 0.0 if options.source_clock else observation.time_s[keep][0]
+    columns = ("keypoints_px", "confidence", "keypoints_m", "skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px")
+    cut = {name: value[keep] for name in columns if (value := getattr(observation, name)) is not None}
+    return replace(observation, time_s=observation.time_s[keep] - zero, **cut)

@@ -1,0 +1,99 @@
+"""Finds and repairs legs or arms whose left and right labels change places from one frame to the next."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hsmr_bio.types import BoolArray, FloatArray
+
+LEGS = ((25, 26), (27, 28), (29, 30), (31, 32))
+ARMS = ((13, 14), (15, 16), (17, 18), (19, 20), (21, 22))
+_COST_OF_SWAP = 0.002
+"""Per frame: of two equally smooth readings the one that the network gave wins."""
+_COST_OF_CHANGE = 0.15
+_COST_IN_FRONT = 0.1
+_CAP = 1.0
+_FRONT_WIDTH = 0.6
+"""Shoulder plus hip width of somebody facing the camera, in distances from the hips to the circle around the body."""
+
+
+def swapped_frames(
+    time_s: FloatArray, px: FloatArray, weight: FloatArray, size_px: FloatArray, frontal: FloatArray
+) -> BoolArray:
+    """Frames in which a limb's left and right labels are exchanged, by dynamic programming.
+
+    Chooses the labelling with the least sum of squared deviations from constant velocity, so that legs that pass each
+    other in the picture keep their labels: one swings, the other stands.
+
+    Args:
+        time_s: (T,).
+        px: (T, L, 2, 2) the limb's L landmarks, left then right.
+        weight: (T, L) in [0, 1].
+        size_px: (T,) size of the person; deviations are counted in it.
+        frontal: (T,) 0 seen from the side to 1 seen from the front or back, where single limbs are hardly ever exchanged
+            (legs that swing together and apart again would look as if they had crossed).
+
+    Returns:
+        (T,) True where left and right are to be exchanged.
+    """
+    frames = len(time_s)
+    if frames < 3:
+        return np.zeros(frames, dtype=np.bool_)
+    both = np.stack([px, px[:, :, ::-1]])
+    unlikely = _COST_OF_SWAP + _COST_IN_FRONT * frontal
+    best = np.array([[0.0, _COST_OF_CHANGE], [_COST_OF_CHANGE, 0.0]])
+    best += unlikely[0] * np.array([[0, 0], [1, 1]]) + unlikely[1] * np.array([[0, 1], [0, 1]])
+    came_from = np.zeros((frames, 2, 2), dtype=int)
+    for t in range(2, frames):
+        before, now = time_s[t - 1] - time_s[t - 2], time_s[t] - time_s[t - 1]
+        ahead = now / before if before < 3 * now else 0.0
+        cost = np.empty((2, 2, 2))
+        for a in range(2):
+            for b in range(2):
+                expected = both[b, t - 1] + (both[b, t - 1] - both[a, t - 2]) * ahead
+                for c in range(2):
+                    off = np.linalg.norm(both[c, t] - expected, axis=-1).mean(axis=-1) / (0.05 * size_px[t])
+                    change = _COST_OF_CHANGE * (b != c) + unlikely[t] * c
+                    cost[a, b, c] = best[a, b] + (weight[t] * np.minimum(off**2, _CAP)).mean() + change
+        came_from[t] = cost.argmin(axis=0)
+        best = cost.min(axis=0)
+    b, c = divmod(int(best.argmin()), 2)
+    states = np.zeros(frames, dtype=np.bool_)
+    for t in range(frames - 1, 1, -1):
+        states[t] = c == 1
+        b, c = int(came_from[t, b, c]), b
+    states[1], states[0] = c == 1, b == 1
+    return states
+
+
+def frontal_view(px: FloatArray, size_px: FloatArray) -> FloatArray:
+    """(T,) 0 seen from the side to 1 from the front or back, from the widths of shoulders and hips in (T, 33, 2) ``px``."""
+    width = np.linalg.norm(px[:, 11] - px[:, 12], axis=-1) + np.linalg.norm(px[:, 23] - px[:, 24], axis=-1)
+    return np.asarray(np.clip(width / size_px / _FRONT_WIDTH, 0.0, 1.0) ** 2)
+
+
+def repair_limbs(time_s: FloatArray, px: FloatArray, world_m: FloatArray, visibility: FloatArray, size_px: FloatArray) -> int:
+    """Exchange left and right of single legs or arms where that makes the motion smooth; changes the arrays in place.
+
+    Args:
+        time_s: (T,) frames of one unbroken stretch.
+        px: (T, 33, 2).
+        world_m: (T, 33, 3).
+        visibility: (T, 33).
+        size_px: (T,) distance from the hips to the circle around the body.
+
+    Returns:
+        Number of frames in which a limb was changed.
+    """
+    changed = np.zeros(len(time_s), dtype=np.bool_)
+    frontal = frontal_view(px, size_px)
+    for limb in (LEGS, ARMS):
+        pairs = np.array(limb)
+        weight = visibility[:, pairs].min(axis=-1)
+        swap = swapped_frames(time_s, px[:, pairs], weight, size_px, frontal)
+        for array in (px, world_m, visibility):
+            part = array[swap]
+            part[:, pairs] = part[:, pairs[:, ::-1]]
+            array[swap] = part
+        changed |= swap
+    return int(changed.sum())

@@ -1,0 +1,175 @@
+"""Camera intrinsics: from a calibration file, from a stated angle or focal length, or a guess that says so."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsmr_bio.errors import FormatError, InputError, require
+from hsmr_bio.types import Camera, FloatArray
+
+GUESS_SHARE = 0.8
+"""Guessed focal length / longer side of the picture: the main camera of a phone (24-28 mm equivalent, cropped a little
+by stabilisation) has 0.67 to 0.87 in the calibrated development clips."""
+_MATRIX_KEYS = ("K", "matrix", "camera_matrix", "cameraMatrix", "intrinsicMatrix", "mtx")
+_SIZE_KEYS = ("image_size", "image_size_px", "size", "imageSize")
+
+
+def camera_for(
+    image_size_px: tuple[int, int],
+    *,
+    fov_deg: float | None = None,
+    focal_px: float | None = None,
+    calibration: str | PathLike[str] | None = None,
+    video_name: str = "",
+) -> Camera:
+    """Intrinsics of the camera that took a picture.
+
+    Args:
+        image_size_px: (width, height) of the upright picture.
+        fov_deg: angle of view along the longer side, in (0, 180).
+        focal_px: focal length in pixels of this picture.
+        calibration: file for :func:`read_camera`.
+        video_name: chooses among several cameras of a calibration file.
+
+    Raises:
+        InputError: more than one of the three is given, or a value is out of range.
+        FormatError: the file has no usable camera.
+    """
+    given = [
+        name for name, value in (("angle", fov_deg), ("focal length", focal_px), ("file", calibration)) if value is not None
+    ]
+    if len(given) > 1:
+        raise InputError(f"the camera is given twice, by {' and by '.join(given)}: keep one of them")
+    if calibration is not None:
+        return read_camera(calibration, image_size_px, video_name)
+    width, height = image_size_px
+    if fov_deg is not None:
+        if not 5 < fov_deg < 175:
+            raise InputError(f"the angle of view along the longer side must be between 5 and 175 degrees, got {fov_deg:g}")
+        focal, source = max(width, height) / 2 / np.tan(np.radians(fov_deg) / 2), "--fov-deg"
+    elif focal_px is not None:
+        if not 0.1 * max(width, height) < focal_px < 100 * max(width, height):
+            raise InputError(f"a focal length of {focal_px:g} px does not go with a picture of {width} x {height} px")
+        focal, source = focal_px, "--focal-px"
+    else:
+        focal, source = GUESS_SHARE * max(width, height), "guess"
+    return Camera(image_size_px=image_size_px, focal_px=float(focal), center_px=(width / 2, height / 2), source=source)
+
+
+def read_camera(path: str | PathLike[str], image_size_px: tuple[int, int], video_name: str = "") -> Camera:
+    """Read intrinsics from a calibration file; lens distortion is not used.
+
+    Understood: JSON with ``K`` at the top or per camera, Pose2Sim's TOML (one section per camera with ``matrix`` and
+    ``size``), OpenCV's YAML or XML (``camera_matrix``). A calibration for another size of the same shape is scaled.
+
+    Args:
+        path: the file.
+        image_size_px: (width, height) of the pictures that the camera is wanted for.
+        video_name: file name of the video; chooses the camera that has this name or file, if there are several.
+
+    Raises:
+        InputError: the file does not exist.
+        FormatError: no camera in it, several and none fits the name, or another shape of picture.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"{source}: no such calibration file")
+    name, entry = _choose(source, _cameras_of(source, _load(source)), video_name)
+    matrix = _matrix(source, name, entry)
+    width, height = image_size_px
+    size = next((entry[key] for key in _SIZE_KEYS if key in entry), image_size_px)
+    ratio = np.array([width, height]) / np.array(size, dtype=np.float64)
+    if abs(ratio[0] / ratio[1] - 1) > 0.02:
+        wanted = f"{size[0]:g} x {size[1]:g}"
+        raise FormatError(
+            source, name, f"this camera was calibrated for pictures of {wanted}, but these are {width} x {height}"
+        )
+    return Camera(
+        image_size_px=image_size_px,
+        focal_px=float((matrix[0, 0] * ratio[0] + matrix[1, 1] * ratio[1]) / 2),
+        center_px=(float(matrix[0, 2] * ratio[0]), float(matrix[1, 2] * ratio[1])),
+        source=f"calibration file {source.name}" + (f", camera {name}" if name else ""),
+    )
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    try:
+        if path.suffix.lower() == ".json":
+            loaded = json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix.lower() == ".toml":
+            toml = require("tomllib" if sys.version_info >= (3, 11) else "tomli", feature="reading a TOML calibration")
+            loaded = toml.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix.lower() in (".yml", ".yaml", ".xml"):
+            loaded = _load_opencv(path)
+        else:
+            raise FormatError(path, None, "a calibration file must be .json, .toml, .yml, .yaml or .xml")
+    except (ValueError, UnicodeDecodeError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(path, None, f"this file cannot be read as {path.suffix[1:].upper()}: {error}") from None
+    if not isinstance(loaded, dict):
+        raise FormatError(path, None, "a calibration file must hold names and values at the top")
+    return loaded
+
+
+def _load_opencv(path: Path) -> dict[str, Any]:
+    cv2 = require("cv2", feature="reading an OpenCV calibration")
+    try:
+        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
+    except cv2.error:
+        raise FormatError(path, None, "this is not a file written by OpenCV's FileStorage") from None
+    root = storage.root()
+    found: dict[str, Any] = {}
+    for key in root.keys() if not root.empty() else ():
+        node = root.getNode(key)
+        matrix = node.mat() if node.isMap() else None
+        if matrix is not None:
+            found[key] = matrix.tolist()
+    width, height = root.getNode("image_width"), root.getNode("image_height")
+    if not root.empty() and width.isInt() and height.isInt():
+        found["image_size"] = [width.real(), height.real()]
+    storage.release()
+    return found
+
+
+def _has_matrix(entry: object) -> bool:
+    return isinstance(entry, dict) and any(key in entry for key in _MATRIX_KEYS)
+
+
+def _cameras_of(path: Path, loaded: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    if _has_matrix(loaded):
+        return {"": loaded}
+    table = loaded.get("cameras", loaded)
+    found = {str(name): entry for name, entry in table.items() if _has_matrix(entry)} if isinstance(table, dict) else {}
+    if not found:
+        raise FormatError(path, None, f"no camera matrix found (looked for {', '.join(_MATRIX_KEYS)})")
+    return found
+
+
+def _choose(path: Path, cameras: Mapping[str, Mapping[str, Any]], video_name: str) -> tuple[str, Mapping[str, Any]]:
+    if len(cameras) == 1:
+        return next(iter(cameras.items()))
+    stem = Path(video_name).stem
+    for name, entry in cameras.items():
+        if stem and (name == stem or entry.get("name") == stem or Path(str(entry.get("file", ""))).stem == stem):
+            return name, entry
+    names = ", ".join(cameras)
+    raise FormatError(path, None, f"there are {len(cameras)} cameras ({names}), none is called {stem!r} like the video")
+
+
+def _matrix(path: Path, name: str, entry: Mapping[str, Any]) -> FloatArray:
+    raw = next(entry[key] for key in _MATRIX_KEYS if key in entry)
+    try:
+        matrix = np.array(raw, dtype=np.float64).reshape(3, 3)
+    except (TypeError, ValueError):
+        raise FormatError(path, name, "the camera matrix must have 3 x 3 numbers") from None
+    if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+        raise FormatError(path, name, "the focal lengths in the camera matrix must be positive")
+    return matrix
