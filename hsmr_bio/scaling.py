@@ -57,10 +57,9 @@ def scale_model(
     factors = body_factors(geometry)
     placement = place_joints(geometry, factors)
     floor_m = float(geometry.origins_m[0, 1] - geometry.skin_m[:, 1].min())
-    shifts = {bone: geometry.origin_shift_m(bone) for bone in JOINT_NAMES}
     document = (
         generic.renamed(checked_name(name))
-        .with_bodies(scaled_masses(generic, factors, mass, sex, shifts).values())
+        .with_bodies(scaled_masses(generic, factors, mass, sex, geometry.origin_shifts_m).values())
         .with_frames(placement.frames)
         .with_translation_scales(placement.translation_scales)
         .with_markers(place_markers(geometry, body_marker_vertices(body)))

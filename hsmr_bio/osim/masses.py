@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..types import Sex
+from ..types import FloatArray, Sex
 from .document import OsimDocument
 from .parts import OsimBody, Triple
 
@@ -70,7 +70,13 @@ def segment_bodies() -> dict[str, tuple[str, tuple[str, ...]]]:
     return segments
 
 
-def scaled_masses(generic: OsimDocument, factors: Mapping[str, Triple], mass_kg: float, sex: Sex) -> dict[str, OsimBody]:
+def scaled_masses(
+    generic: OsimDocument,
+    factors: Mapping[str, Triple],
+    mass_kg: float,
+    sex: Sex,
+    origin_shifts_m: Mapping[str, FloatArray],
+) -> dict[str, OsimBody]:
     """Mass properties of a person.
 
     Each segment gets its share of the mass (shares are brought to a sum of 1); bodies of one segment share it as in the
@@ -82,6 +88,7 @@ def scaled_masses(generic: OsimDocument, factors: Mapping[str, Triple], mass_kg:
         factors: body -> scale along its x, y, z axes.
         mass_kg: of the whole person.
         sex: whose fractions.
+        origin_shifts_m: body -> (3,) place of the person's body origin in the generic body.
 
     Returns:
         Body name -> its mass properties; the masses sum to ``mass_kg``.
@@ -95,14 +102,14 @@ def scaled_masses(generic: OsimDocument, factors: Mapping[str, Triple], mass_kg:
         for name in bodies:
             body = generic.bodies[name]
             mass = mass_kg * percent[key] / total * body.mass_kg / together
-            made[name] = scaled_body(body, factors[name], mass)
+            made[name] = scaled_body(body, factors[name], mass, origin_shifts_m[name])
     return made
 
 
-def scaled_body(body: OsimBody, factors: Triple, mass_kg: float) -> OsimBody:
-    """A body of another mass, stretched along its axes."""
+def scaled_body(body: OsimBody, factors: Triple, mass_kg: float, origin_shift_m: FloatArray) -> OsimBody:
+    """A body of another mass, stretched along its axes, its origin moved by ``origin_shift_m`` before that."""
     s = np.array(factors)
-    com = s * body.com_m
+    com = s * (np.array(body.com_m) - origin_shift_m)
     moments = second_moments(body.inertia_kg_m2) * np.outer(s, s) * (mass_kg / body.mass_kg)
     tensor = np.trace(moments) * np.eye(3) - moments
     inertia = (tensor[0, 0], tensor[1, 1], tensor[2, 2], tensor[0, 1], tensor[0, 2], tensor[1, 2])

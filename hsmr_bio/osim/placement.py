@@ -78,10 +78,20 @@ class Geometry:
         return np.asarray(self.rotations[PARENTS[j]].T @ self.rotations[j])
 
     def generic_offset_m(self, name: str) -> FloatArray:
-        """(3,) the same for the generic model in its default pose."""
+        """(3,) the same for the generic model in its default pose, its tibia counted from the axis of the knee."""
         j = JOINT_NAMES.index(name)
         p = PARENTS[j]
-        return np.asarray(self.generic_rotations[p].T @ (self.generic_origins_m[j] - self.generic_origins_m[p]))
+        origins = [self.generic_origins_m[k] + self.generic_rotations[k] @ self.origin_shift_m(JOINT_NAMES[k]) for k in (j, p)]
+        return np.asarray(self.generic_rotations[p].T @ (origins[0] - origins[1]))
+
+    def origin_shift_m(self, name: str) -> FloatArray:
+        """(3,) where the person's body has its origin, in the generic body of that name."""
+        return np.asarray(self.generic_joints[name].child_translation_m) if name in KNEES else np.zeros(3)
+
+    @property
+    def origin_shifts_m(self) -> dict[str, FloatArray]:
+        """The same for all bodies."""
+        return {name: self.origin_shift_m(name) for name in JOINT_NAMES}
 
     @cached_property
     def skin_m(self) -> FloatArray:
@@ -175,15 +185,16 @@ def _centre(geometry: Geometry, name: str, joint: Joint) -> _Place:
 
 
 def _knee(geometry: Geometry, name: str, joint: Joint, factors: Mapping[str, Triple]) -> _Place:
-    """The rolling knee, straight in the T pose; its shifts grow with the femur."""
+    """The rolling knee, straight in the T pose; its shifts grow with the femur.
+
+    The body's knee centre is the axis of flexion, so the tibia's origin lies on it; in the generic model it lies 9 mm above.
+    """
     moving = np.asarray(joint.child_rotation)
     q = np.zeros(len(geometry.coordinates))
     fixed = geometry.relative(name) @ moving @ _channel_turn(joint, q).T
-    scale = factors[name.replace("tibia", "femur")]
-    child_at = np.asarray(joint.child_translation_m) * factors[name]
-    shift = _shift(joint, q) * scale[1]
-    at = geometry.offset_m(name) - fixed @ shift + geometry.relative(name) @ child_at
-    return _Place(at, fixed, child_at, (), (scale[1], scale[1], scale[1]))
+    scale = factors[name.replace("tibia", "femur")][1]
+    at = geometry.offset_m(name) - fixed @ (_shift(joint, q) * scale)
+    return _Place(at, fixed, np.zeros(3), (), (scale, scale, scale))
 
 
 def _arc(geometry: Geometry, name: str, joint: Joint) -> _Place:
