@@ -1,0 +1,25 @@
+# Everything here is also what .ci/run does. BIN=.venv/bin/ make check
+BIN ?=
+
+.PHONY: check types test build docs
+
+check: types
+	$(BIN)ruff format --check .
+	$(BIN)ruff check .
+
+types:  # mypy on an installed copy: there converters/ and osim_models/ are inside the package
+	rm -rf build
+	$(BIN)pip install --quiet --no-deps --target build/types .
+	cd build/types && MYPYPATH=. ../../$(BIN)mypy --config-file ../../pyproject.toml -p hsmr_bio
+
+test:
+	$(BIN)pytest
+
+build:  # through the sdist: an old build/lib would bring deleted modules back
+	rm -rf build dist
+	$(BIN)python -m build
+	$(BIN)python .ci/check_wheel.py dist/*.whl
+
+docs:
+	$(BIN)python docs/run_tutorials.py
+	$(BIN)mkdocs build --strict --quiet
