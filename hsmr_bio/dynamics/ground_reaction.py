@@ -28,7 +28,7 @@ from .sole import HEEL_POINTS, TOE_POINTS, Soles, soles
 from .trajectory import Trajectory, trajectory
 
 _HEIGHT_M, _HEIGHT_WIDTH_M = 0.04, 0.008
-"""A point of the sole touches below 4 cm over its own lowest level: the error of marker-based feet is 1 to 3 cm."""
+"""A point of the sole touches below 4 cm over its lowest level on either foot; feet of marker trials are off by 1 to 3 cm."""
 _SPEED_M_S, _SPEED_WIDTH_M_S = 0.8, 0.2
 """and while it is slower than 0.8 m/s: the heel lands with 0.3 to 0.9 m/s, a foot swings with 3 m/s and more."""
 _DEEPEST_SOLE_M = 0.06
@@ -151,7 +151,8 @@ def _touching(feet: Soles, time_s: FloatArray, floor_m: float) -> FloatArray:
     """(T, 12) weight in 0..1 of each point of the soles, from its height and speed."""
     points = feet.points_m.reshape(len(time_s), -1, 3)
     speed = np.linalg.norm(np.gradient(points, time_s, axis=0), axis=2)
-    level = np.clip(np.quantile(points[..., 1], 0.05, axis=0), floor_m - _DEEPEST_SOLE_M, floor_m + _DEEPEST_SOLE_M)
+    lowest = np.quantile(points[..., 1], 0.05, axis=0).reshape(2, -1).min(axis=0)  # a foot may be in the air all the time
+    level = np.tile(np.clip(lowest, floor_m - _DEEPEST_SOLE_M, floor_m + _DEEPEST_SOLE_M), 2)
     low = 1 / (1 + np.exp(np.clip((points[..., 1] - level - _HEIGHT_M) / _HEIGHT_WIDTH_M, -50, 50)))
     slow = 1 / (1 + np.exp(np.clip((speed - _SPEED_M_S) / _SPEED_WIDTH_M_S, -50, 50)))
     return np.asarray(low * slow)

@@ -21,6 +21,8 @@ _ZERO_N = 20.0
 """Below this vertical force a plate has no centre of pressure: 20 N is the usual threshold of gait laboratories
 (e.g. Zeni et al., Gait & Posture 27, 2008, 710-714)."""
 
+_CHANNEL_UNITS = ("n", "nm", "nmm", "mm", "m", "v", "mv", "")
+
 
 def read_loads(path: str | os.PathLike[str]) -> ExternalLoads:
     """Read external loads.
@@ -187,6 +189,7 @@ def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forw
     forces = []
     for k, plate in enumerate(plates):
         where = f"plate {k + 1}"
+        _known_channels(path, where, content["parameters"], k)
         to_m = _factor(path, where, plate["unit_position"], {"mm": 1e-3, "m": 1.0, "cm": 1e-2})
         to_n = _factor(path, where, plate["unit_force"], {"n": 1.0, "kn": 1e3})
         to_nm = _factor(path, where, plate["unit_moment"], {"nmm": 1e-3, "nm": 1.0, "n.mm": 1e-3, "n.m": 1.0})
@@ -196,6 +199,18 @@ def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forw
         time_s = start_s + np.arange(len(force)) / rate
         forces.append(_plate_force(f"plate_{k + 1}", time_s, force, moment, centre))
     return ExternalLoads(forces=tuple(forces), source=Path(path).name)
+
+
+def _known_channels(path: str | os.PathLike[str], where: str, parameters: Any, plate: int) -> None:
+    """Refuse units that ezc3d does not know: it takes them for N and N mm without a word."""
+    units = [str(unit).strip() for unit in parameters["ANALOG"]["UNITS"]["value"]]
+    channels = np.asarray(parameters["FORCE_PLATFORM"]["CHANNEL"]["value"], dtype=int)
+    for channel in channels.reshape(len(channels), -1)[:, plate]:
+        unit = units[channel - 1] if 0 < channel <= len(units) else ""
+        if unit.lower().replace(" ", "").replace(".", "") not in _CHANNEL_UNITS:
+            raise FormatError(
+                path, where, f"unit {unit!r} of analog channel {channel} is not known; N, N m or N mm is expected"
+            )
 
 
 def _plate_force(name: str, time_s: FloatArray, force: FloatArray, moment: FloatArray, centre: FloatArray) -> ExternalForce:

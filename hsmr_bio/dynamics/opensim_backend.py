@@ -87,7 +87,7 @@ class OpenSimBackend:
         gravity = self._model.get_gravity()
         self.gravity_m_s2: FloatArray = np.array([gravity.get(i) for i in range(3)])
         self.body_masses_kg: dict[str, float] = {b.getName(): float(b.getMass()) for b in self._model.getBodyList()}
-        self._slots = self._state_slots(coordinates)
+        self._q_slots, self._u_slots = self._state_slots(coordinates)
         self._plain = self._speeds_are_rates()
         self.base_body, self.base_coordinates = self._base()
 
@@ -158,7 +158,7 @@ class OpenSimBackend:
                     self._matter.multiplyBySystemJacobianTranspose(state, forces, mapped)
                     tau = tau - mapped.to_numpy()
                 result[frame] = self._per_coordinate(tau)
-        return result[:, self._slots]
+        return result
 
     def poses(self, motion: Trajectory, bodies: Sequence[str]) -> Poses:
         """Origins and orientations of bodies, and the centre of mass, in every frame.
@@ -195,14 +195,13 @@ class OpenSimBackend:
             Principle of virtual work: tau = J^T W with the base body's frame Jacobian J.
         """
         columns = [self.coordinates.index(name) for name in self.base_coordinates]
-        slots = [self._slots[c] for c in columns]
         body, osim = self._body(self.base_body), self._osim
         index, origin, jacobian = body.getMobilizedBodyIndex(), osim.Vec3(0), osim.Matrix()
         force, moment = np.empty((len(tau), 3)), np.empty((len(tau), 3))
         with _quiet(osim):
             for frame, _ in enumerate(self._frames(motion, speeds=False)):
                 self._matter.calcFrameJacobian(self._state, index, origin, jacobian)
-                own = self._columns_per_rate(jacobian.to_numpy())[:, slots]
+                own = np.array([self._per_coordinate(row)[columns] for row in jacobian.to_numpy()])
                 wrench = np.linalg.lstsq(own.T, tau[frame, columns], rcond=1e-9)[0]
                 at = body.getPositionInGround(self._state).to_numpy()
                 force[frame] = wrench[3:]
@@ -211,25 +210,30 @@ class OpenSimBackend:
 
     def _frames(self, motion: Trajectory, *, speeds: bool = True) -> Iterator[tuple[Any, Any]]:
         """Put one frame after the other into the state; yields speeds and accelerations in the state's order."""
-        order = np.argsort(self._slots)
-        q, u, a = (np.ascontiguousarray(values[:, order]) for values in (motion.q_si, motion.u_si, motion.a_si))
-        vector = self._osim.Vector.createFromMat
-        for frame in range(len(motion.time_s)):
+        vector, frames = self._osim.Vector.createFromMat, len(motion.time_s)
+        q = np.zeros((frames, self._state.getNQ()))
+        rates, second = np.zeros_like(q), np.zeros_like(q)
+        u, udot = np.zeros((frames, len(self.coordinates))), np.zeros((frames, len(self.coordinates)))
+        q[:, self._q_slots] = motion.q_si
+        rates[:, self._q_slots], u[:, self._u_slots] = motion.u_si, motion.u_si
+        second[:, self._q_slots], udot[:, self._u_slots] = motion.a_si, motion.a_si
+        for frame in range(frames):
             self._state.setQ(vector(q[frame]))
             if not speeds:
                 self._model.realizePosition(self._state)
                 yield None, None
                 continue
-            speed, acceleration = vector(u[frame]), vector(a[frame])
-            if not self._plain:
-                speed, acceleration = self._speeds_from_rates(speed, a[frame])
+            if self._plain:
+                speed, acceleration = vector(u[frame]), vector(udot[frame])
+            else:
+                speed, acceleration = self._speeds_from_rates(vector(rates[frame]), second[frame])
             self._state.setU(speed)
             yield speed, acceleration
 
     def _speeds_from_rates(self, rates: Any, second: FloatArray) -> tuple[Any, Any]:
         """Turn rates of coordinates into speeds: u = N^-1 qdot, udot = N^-1 (qdotdot - Ndot u); a BallJoint needs it."""
         osim, count = self._osim, len(self.coordinates)
-        speed, bias, acceleration = osim.Vector(count, 0.0), osim.Vector(count, 0.0), osim.Vector(count, 0.0)
+        speed, bias, acceleration = osim.Vector(count, 0.0), osim.Vector(len(second), 0.0), osim.Vector(count, 0.0)
         self._model.realizePosition(self._state)
         self._matter.multiplyByNInv(self._state, False, rates, speed)
         self._state.setU(speed)
@@ -240,16 +244,12 @@ class OpenSimBackend:
         return speed, acceleration
 
     def _per_coordinate(self, tau: FloatArray) -> FloatArray:
+        """Forces that belong to speeds -> forces that belong to coordinates, in the model's order."""
         if self._plain:
-            return tau
-        out = self._osim.Vector(len(tau), 0.0)
+            return tau[self._u_slots]
+        out = self._osim.Vector(self._state.getNQ(), 0.0)
         self._matter.multiplyByNInv(self._state, True, self._osim.Vector.createFromMat(np.ascontiguousarray(tau)), out)
-        return np.asarray(out.to_numpy())
-
-    def _columns_per_rate(self, jacobian: FloatArray) -> FloatArray:
-        if self._plain:
-            return jacobian
-        return np.array([self._per_coordinate(np.ascontiguousarray(row)) for row in jacobian])
+        return np.asarray(out.to_numpy()[self._q_slots])
 
     def _add_wrench(self, forces: Any, frame: int, body: Any, load: BodyWrench, force_frame: Any, point_frame: Any) -> None:
         osim = self._osim
@@ -287,32 +287,35 @@ class OpenSimBackend:
                     "Use a model whose spine is made of CustomJoints, such as the BSM of this package"
                 )
 
-    def _state_slots(self, coordinates: Sequence[Any]) -> list[int]:
-        """Index of each coordinate in the state's q, found by moving one at a time."""
-        if self._state.getNQ() != len(coordinates) or self._state.getNU() != len(coordinates):
-            raise ModelError(
-                f"the model has {len(coordinates)} coordinates but {self._state.getNQ()} positions and "
-                f"{self._state.getNU()} speeds in its state; quaternion joints are not supported"
-            )
-        slots = []
+    def _state_slots(self, coordinates: Sequence[Any]) -> tuple[list[int], list[int]]:
+        """Index of each coordinate in the state's q and u, found by moving one at a time."""
+        state = self._state
+        if state.getNU() != len(coordinates):
+            raise ModelError(f"the model has {len(coordinates)} coordinates but {state.getNU()} speeds in its state")
+        q_slots, u_slots = [], []
         for coordinate in coordinates:
-            value, before = coordinate.getValue(self._state), self._state.getQ().to_numpy()
-            coordinate.setValue(self._state, value + 0.01, False)
-            moved = np.flatnonzero(self._state.getQ().to_numpy() != before)
-            coordinate.setValue(self._state, value, False)
-            if len(moved) != 1:
+            value, q, u = coordinate.getValue(state), state.getQ().to_numpy(), state.getU().to_numpy()
+            coordinate.setValue(state, value + 0.01, False)
+            coordinate.setSpeedValue(state, 0.01)
+            moved = np.flatnonzero(state.getQ().to_numpy() != q), np.flatnonzero(state.getU().to_numpy() != u)
+            coordinate.setValue(state, value, False)
+            coordinate.setSpeedValue(state, 0.0)
+            if any(len(part) != 1 for part in moved):
                 raise ModelError(f"coordinate {coordinate.getName()!r} cannot be moved alone")
-            slots.append(int(moved[0]))
-        return slots
+            q_slots.append(int(moved[0][0]))
+            u_slots.append(int(moved[1][0]))
+        return q_slots, u_slots
 
     def _speeds_are_rates(self) -> bool:
         """Whether dq/dt equals Simbody's speeds (True for CustomJoint, PinJoint and the like)."""
         count = len(self.coordinates)
-        wave = self._osim.Vector.createFromMat(0.3 + 0.2 * np.sin(np.arange(count) + 1.0))
-        self._state.setQ(wave)
-        self._state.setU(wave)
+        wave = 0.3 + 0.2 * np.sin(np.arange(count) + 1.0)
+        q, u = np.zeros(self._state.getNQ()), np.zeros(count)
+        q[self._q_slots] = u[self._u_slots] = wave
+        self._state.setQ(self._osim.Vector.createFromMat(q))
+        self._state.setU(self._osim.Vector.createFromMat(u))
         self._model.realizeVelocity(self._state)
-        return bool(np.allclose(self._state.getQDot().to_numpy(), self._state.getU().to_numpy(), atol=1e-12))
+        return bool(np.allclose(self._state.getQDot().to_numpy()[self._q_slots], wave, atol=1e-12))
 
     def _base(self) -> tuple[str, tuple[str, ...]]:
         """Body and coordinates of the one joint that connects the model to ground."""
