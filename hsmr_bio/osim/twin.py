@@ -309,13 +309,13 @@ def _turned_root(body: Body, angles_rad: FloatArray, turn: FloatArray) -> FloatA
     now = torch.tensor(angles_rad)
     z, x, y = (about_axis(axis, now[:, i]) for i, axis in enumerate(JOINT_AXES[0]))
     m = (c.T @ turn @ c) @ (y @ x @ z).numpy()
-    list_rad = -np.arcsin(np.clip(m[:, 1, 2], -1, 1))
+    list_rad = -np.arctan2(m[:, 1, 2], np.hypot(m[:, 0, 2], m[:, 2, 2]))
     rotation, tilt = np.arctan2(m[:, 0, 2], m[:, 2, 2]), np.arctan2(m[:, 1, 0], m[:, 1, 1])
     return _nearest_branch(np.stack([tilt, list_rad, rotation], axis=1), angles_rad)
 
 
 def _root_frame(body: Body) -> FloatArray:
-    return np.asarray(body.data.per_joint_rot[0] @ body.data.apose_rel_transfo[0, :3, :3].T)
+    return _unit(body.data.per_joint_rot[0] @ body.data.apose_rel_transfo[0, :3, :3].T)
 
 
 def _nearest_branch(angles: FloatArray, before: FloatArray) -> FloatArray:
