@@ -1,0 +1,316 @@
+"""The 44 keypoints of HSMR on any body of SKEL's schema, at the cost of its joints.
+
+A keypoint that is regressed from the skin is a weighted sum of skinned vertices, hence a sum over bones of
+``R_j d_j + m_j x_j``: bone j at x_j with rotation R_j (from the rest pose) carries a share m_j of the point and a moment d_j
+about its joint, which is linear in betas and in the pose blend shapes. A point at an offset from a joint is the same with
+a single bone. So no vertex is ever placed, and the result equals the regressor applied to the posed skin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from ..body import forward as formulas
+from ..body.body import Body
+from ..body.data_model import BETA_COUNT, JOINT_COUNT
+from ..body.keypoint_table import keypoints_of
+from ..errors import FormatError, InputError
+from ..hsmr.keypoints import OPENPOSE_FROM_45, SKEL_TO_SMPL_JOINTS, SKIN_VERTICES, SMPLH_VERTICES
+from ..io.unpickle import load_pickle
+from ..skeleton import JOINT_DOFS
+from ..types import FloatArray
+
+_OPENPOSE = "openpose25"
+_EXTRA_FROM_OPENPOSE: tuple[Mapping[int, float], ...] = (
+    *({k: 1.0} for k in (11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7)),
+    {1: 1.0},
+    {17: 1.2, 18: 1.2, 1: -1.4},
+    {8: 1.0},
+    {1: 1.0},
+    {1: 0.5, 8: 0.5},
+    {0: 0.5, 1: 0.5},
+    {17: 0.75, 18: 0.75, 1: -0.5},
+)
+"""Stand-ins for the 19 extra keypoints where no regressor is given: the same joints, and rough means for the last seven."""
+_STEP = 1e-5
+_SLIDING = (
+    tuple((joint, JOINT_DOFS[joint][0]) for joint in (11, 12, 13, 14, 19)),
+    tuple((joint, JOINT_DOFS[joint][1]) for joint in (11, 12, 13, 14, 19)),
+)
+"""Joints of spine and shoulder girdle whose first and second angle also shift the bone."""
+
+
+@dataclass(frozen=True, eq=False)
+class HsmrPoints:
+    """Keypoints as shares and moments of bones; P pairs of a keypoint and a bone."""
+
+    body: Body
+    keypoint: Tensor
+    """(P,) long."""
+    bone: Tensor
+    """(P,) long."""
+    share: Tensor
+    """(P,)."""
+    moment: Tensor
+    """(P, 3) about the bone's joint, rest axes, betas zero."""
+    moment_by_betas: Tensor
+    """(P, 3, 10)."""
+    moment_by_blend: Tensor | None
+    """(P, 3, 207), or None without pose blend shapes."""
+    count: int = 44
+
+    @property
+    def jacobian_is_exact(self) -> bool:
+        """Whether :meth:`with_jacobian` leaves nothing out."""
+        return self.moment_by_blend is None
+
+    @classmethod
+    def from_table(cls, body: Body) -> HsmrPoints:
+        """On any body: OpenPose's 25 from the shipped table, the extra 19 as their neighbours (approximate)."""
+        parts, mixes = keypoints_of(body.data, _OPENPOSE)
+        mix = np.zeros((44, len(parts)))
+        for row, (_, index) in enumerate(mixes):
+            mix[row, list(index)] = 1 / len(index)
+        for row, weights in enumerate(_EXTRA_FROM_OPENPOSE, start=25):
+            mix[row] = sum(weight * mix[k] for k, weight in weights.items())
+        joints, by_betas = formulas.rest_joints(body.data)
+        top, heel = body.data.stature_vertices
+        line = body.data.skin_template_m[top, 1] - body.data.skin_template_m[heel, 1]
+        line_by_betas = body.data.shapedirs[top, 1] - body.data.shapedirs[heel, 1]
+        rest, change = np.zeros((len(parts), 3)), np.zeros((len(parts), 3, BETA_COUNT))
+        for i, part in enumerate(parts):
+            offset = np.array(part.offset_over_stature)
+            rest[i] = joints[part.joint] + offset * line
+            change[i] = by_betas[part.joint] + offset[:, None] * line_by_betas
+        share = np.zeros((44, JOINT_COUNT))
+        first, by = np.zeros((44, JOINT_COUNT, 3)), np.zeros((44, JOINT_COUNT, 3, BETA_COUNT))
+        for i, part in enumerate(parts):
+            share[:, part.body] += mix[:, i]
+            first[:, part.body] += mix[:, i, None] * rest[i]
+            by[:, part.body] += mix[:, i, None, None] * change[i]
+        return cls._of(body, share, first, by, None)
+
+    @classmethod
+    def from_regressors(cls, body: Body, extra: Any, joints: Any | None = None) -> HsmrPoints:
+        """As the release defines them, on a body with SMPL's mesh.
+
+        Args:
+            body: with 6890 skin vertices.
+            extra: (19, 6890) matrix of ``SMPL_to_J19.pkl``.
+            joints: (24, 6890) matrix of ``J_regressor_SKEL_mix_MALE.pkl``, or None: SKEL's own joints, re-indexed.
+
+        Raises:
+            InputError: another mesh, or matrices of other shapes.
+        """
+        count = len(body.data.skin_template_m)
+        if count != SKIN_VERTICES:
+            raise InputError(f"HSMR's regressors need SMPL's mesh of {SKIN_VERTICES} vertices, {body.name} has {count}")
+        top = sparse.csr_array((24, count)) if joints is None else _matrix("joints", joints, 24)
+        ones = np.ones(len(SMPLH_VERTICES))
+        picked = sparse.csr_array((ones, (np.arange(len(ones)), SMPLH_VERTICES)), shape=(len(ones), count))
+        all45 = sparse.vstack([top, picked]).tocsr()
+        weights = sparse.vstack([all45[list(OPENPOSE_FROM_45)], _matrix("extra", extra, 19)]).tocsr()
+        skinning = body.data.skin_weights.toarray()
+        share, first = np.zeros((44, JOINT_COUNT)), np.zeros((44, JOINT_COUNT, 3))
+        by = np.zeros((44, JOINT_COUNT, 3, BETA_COUNT))
+        blend = None if body.data.posedirs is None else np.zeros((44, JOINT_COUNT, 3, 207))
+        for k in range(44):
+            used, w = weights.indices[weights.indptr[k] : weights.indptr[k + 1]], weights.data[weights.indptr[k] : weights.indptr[k + 1]]
+            each = w[:, None] * skinning[used]
+            share[k] = each.sum(axis=0)
+            first[k] = each.T @ body.data.skin_template_m[used]
+            by[k] = np.einsum("vj,vak->jak", each, body.data.shapedirs[used])
+            if blend is not None and body.data.posedirs is not None:
+                blend[k] = np.einsum("vj,vak->jak", each, body.data.posedirs[used])
+        if joints is None:
+            rest, rest_by = formulas.rest_joints(body.data)
+            for k, source in enumerate(OPENPOSE_FROM_45):
+                if source < 24:
+                    j = SKEL_TO_SMPL_JOINTS[source]
+                    share[k, j], first[k, j], by[k, j] = 1, rest[j], rest_by[j]
+        return cls._of(body, share, first, by, blend)
+
+    @classmethod
+    def _of(cls, body: Body, share: FloatArray, first: FloatArray, by: FloatArray, blend: FloatArray | None) -> HsmrPoints:
+        joints, by_betas = formulas.rest_joints(body.data)
+        k, j = np.nonzero((share != 0) | (np.abs(first).sum(axis=-1) > 0))
+        s = share[k, j]
+        return cls(
+            body,
+            torch.as_tensor(k),
+            torch.as_tensor(j),
+            torch.as_tensor(s),
+            torch.as_tensor(first[k, j] - s[:, None] * joints[j]),
+            torch.as_tensor(by[k, j] - s[:, None, None] * by_betas[j]),
+            None if blend is None else torch.as_tensor(blend[k, j]),
+        )
+
+    def __call__(self, poses_rad: Tensor, betas: Tensor) -> Tensor:
+        """(B, 44, 3) keypoints of poses (B, 46) and betas (B, 10), translation zero; differentiable."""
+        arms, positions = self._place(poses_rad, betas)
+        parts = arms + self.share.to(arms)[:, None] * positions
+        return parts.new_zeros(len(parts), self.count, 3).index_add(1, self.keypoint, parts)
+
+    def _place(self, poses: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+        """Turned moments and the positions of their bones' joints, both (B, P, 3)."""
+        rest, turns, rotations, positions = self._bones(poses, betas)
+        return (rotations[:, self.bone] @ self._moments(betas, turns)[..., None])[..., 0], positions[:, self.bone]
+
+    def _bones(self, poses: Tensor, betas: Tensor) -> tuple[formulas.Rest, Tensor, Tensor, Tensor]:
+        """Rest pose, each joint's own turn, rotations from the rest pose and positions (B, 24, ...)."""
+        c = self.body.constants(poses.dtype, poses.device)
+        rest = formulas.rest_pose(c, betas)
+        turns = formulas.world_rotations(c, rest, formulas.local_rotations(c, poses))
+        rotations, positions = formulas.chain(self.body.parents, turns, formulas.translations(rest, poses))
+        return rest, turns, rotations, positions
+
+    def _moments(self, betas: Tensor, turns: Tensor) -> Tensor:
+        moment = self.moment.to(betas) + torch.einsum("pak,bk->bpa", self.moment_by_betas.to(betas), betas)
+        if self.moment_by_blend is not None:
+            features = formulas.pose_features(turns)
+            moment = moment + (features @ self.moment_by_blend.to(betas).flatten(0, 1).T).unflatten(1, (-1, 3))
+        return moment
+
+    @torch.no_grad()
+    def with_jacobian(self, poses_rad: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, 44, 3) and their derivative (B, 44, 3, 56) by the 46 angles and the 10 betas.
+
+        Exact but for one thing: what the angles change through pose blend shapes is left out.
+        """
+        rest, turns, rotations, positions = self._bones(poses_rad, betas)
+        arms = (rotations[:, self.bone] @ self._moments(betas, turns)[..., None])[..., 0]
+        frame = _Frame(self.body, poses_rad, betas, rest, rotations, positions)
+        share = arms.new_zeros(self.count, JOINT_COUNT).index_put((self.keypoint, self.bone), self.share.to(arms))
+        reach = arms + self.share.to(arms)[:, None] * positions[:, self.bone]
+        cell = self.keypoint * JOINT_COUNT + self.bone
+        by_bone = arms.new_zeros(len(arms), self.count * JOINT_COUNT, 3).index_add(1, cell, reach)
+        by_bone = by_bone.unflatten(1, (self.count, JOINT_COUNT))
+        omega, v = frame.twists()
+        below = _moved_by_angles(self.body.parents).to(arms)
+        point = torch.einsum("bkja,jn->bkna", by_bone, below)
+        by_pose = (share @ below)[..., None] * v[:, None] + torch.linalg.cross(omega[:, None].expand_as(point), point)
+        theta, shift = frame.by_betas()
+        spin = torch.linalg.cross(theta[:, self.bone], arms[..., None].expand(-1, -1, -1, BETA_COUNT), dim=2)
+        grown = rotations[:, self.bone] @ self.moment_by_betas.to(arms)
+        parts = spin + grown + self.share.to(arms)[:, None, None] * shift[:, self.bone]
+        by_betas = arms.new_zeros(len(arms), self.count, 3, BETA_COUNT).index_add(1, self.keypoint, parts)
+        points = arms.new_zeros(len(arms), self.count, 3).index_add(1, self.keypoint, reach)
+        return points, torch.cat([by_pose.transpose(2, 3), by_betas], dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """The placed bones, and how angles and betas move them."""
+
+    body: Body
+    poses: Tensor
+    betas: Tensor
+    rest: formulas.Rest
+    rotations: Tensor
+    positions: Tensor
+
+    def _parents(self) -> Tensor:
+        """(B, 24, 3, 3) rotation of each joint's parent; the root's is the identity."""
+        eye = torch.eye(3).to(self.rotations).expand(len(self.rotations), 1, 3, 3)
+        return torch.cat([self.rotations, eye], dim=1)[:, list(self.body.parents)]
+
+    def twists(self) -> tuple[Tensor, Tensor]:
+        """Angular velocity and velocity at the origin (B, 46, 3) of all that an angle carries, per unit of the angle.
+
+        A joint's three rotations are ``R3 R2 R1``: about its first axis it turns as if after all three, about its second
+        after the third, about its third axis itself.
+        """
+        c = self.body.constants(self.poses.dtype, self.poses.device)
+        parents = self._parents()
+        base = parents @ self.rest.rotations @ c.apose_rot.transpose(-1, -2)
+        cross = c.axis_cross
+        axis = torch.stack([cross[..., 2, 1], cross[..., 0, 2], cross[..., 1, 0]], dim=-1) * c.axis_length[..., None]
+        padded = torch.cat([self.poses, torch.zeros_like(self.poses[:, :1])], dim=1)
+        angle = padded[:, c.dof_index].reshape(-1, JOINT_COUNT, 3) * c.axis_length
+        sine, cosine = torch.sin(angle[..., 2, None, None]), torch.cos(angle[..., 2, None, None])
+        third = torch.eye(3).to(base) + sine * cross[:, 2] + (1 - cosine) * (cross[:, 2] @ cross[:, 2])
+        all_three = formulas.local_rotations(c, self.poses)
+        local = [(all_three @ axis[:, 0, :, None])[..., 0], (third @ axis[:, 1, :, None])[..., 0], axis[:, 2]]
+        world = torch.stack([(base @ a[..., None])[..., 0] for a in local], dim=2).flatten(1, 2)
+        order = [joint * 3 + place for joint, dofs in enumerate(JOINT_DOFS) for place in range(len(dofs))]
+        owner = [joint for joint, dofs in enumerate(JOINT_DOFS) for _ in dofs]
+        omega = world[:, order]
+        v = torch.linalg.cross(self.positions[:, owner], omega)
+        here = formulas.translations(self.rest, self.poses)
+        for group in _SLIDING:
+            moved = self.poses.clone()
+            moved[:, [dof for _, dof in group]] += _STEP
+            slide = (formulas.translations(self.rest, moved) - here) / _STEP
+            for joint, dof in group:
+                v[:, dof] += (parents[:, joint] @ slide[:, joint, :, None])[..., 0]
+        return omega, v
+
+    def by_betas(self) -> tuple[Tensor, Tensor]:
+        """Small turn and shift (B, 24, 3, 10) of every bone per unit of each beta."""
+        c = self.body.constants(self.poses.dtype, self.poses.device)
+        turn = formulas.rest_derivatives(c, self.rest).expand(len(self.poses), -1, -1, -1)
+        parents, anc = self._parents(), _carried_by(self.body.parents).to(self.poses)
+        own = parents @ turn - self.rotations @ turn
+        theta = torch.einsum("ja,baik->bjik", anc, own)
+        none = torch.zeros_like(theta[:, :1])
+        theta_parent = torch.cat([theta, none], dim=1)[:, list(self.body.parents)]
+        above = torch.cat([self.positions, torch.zeros_like(self.positions[:, :1])], dim=1)[:, list(self.body.parents)]
+        offset = (self.positions - above)[..., None].expand_as(theta)
+        shift = torch.linalg.cross(theta_parent, offset, dim=2) + parents @ self._translation_by_betas(c)
+        return theta, torch.einsum("ja,baik->bjik", anc, shift)
+
+    def _translation_by_betas(self, c: formulas.Constants) -> Tensor:
+        """(B, 24, 3, 10) change of the joint translations in the rest axes of the parent, by differences."""
+        frames = len(self.poses)
+        joints = self.rest.joints.expand(frames, -1, -1)[:, None] + _STEP * c.joint_dirs.permute(2, 0, 1)
+        flat = joints.flatten(0, 1)
+        moved = formulas.Rest(joints=flat, offsets=c.offsets @ flat, rotations=self.rest.rotations)
+        there = formulas.translations(moved, self.poses.repeat_interleave(BETA_COUNT, 0)).unflatten(0, (frames, BETA_COUNT))
+        here = formulas.translations(self.rest, self.poses)[:, None]
+        return ((there - here) / _STEP).permute(0, 2, 3, 1)
+
+
+@cache
+def _carried_by(parents: tuple[int, ...]) -> Tensor:
+    """(24, 24) bool: whether joint a (column) carries bone j (row), itself included."""
+    table = torch.eye(len(parents), dtype=torch.bool)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            table[joint] |= table[parent]
+    return table
+
+
+@cache
+def _moved_by_angles(parents: tuple[int, ...]) -> Tensor:
+    """(24, 46) bool: whether an angle (column) moves a bone (row)."""
+    owner = [joint for joint, dofs in enumerate(JOINT_DOFS) for _ in dofs]
+    return _carried_by(parents)[:, owner]
+
+
+def _matrix(name: str, value: Any, rows: int) -> sparse.csr_array:
+    matrix = sparse.csr_array(value.toarray() if hasattr(value, "toarray") else np.asarray(value, dtype=np.float64))
+    if matrix.shape != (rows, SKIN_VERTICES):
+        raise InputError(f"the regressor of the {name} must have shape ({rows}, {SKIN_VERTICES}), got {matrix.shape}")
+    return matrix
+
+
+def read_regressor(path: str | Path) -> FloatArray:
+    """A licensed regressor file of HSMR, dense (K, 6890); dense arrays and sparse matrices are both in use.
+
+    Raises:
+        FormatError: something else than a matrix.
+    """
+    content = load_pickle(path)
+    matrix = np.asarray(content.toarray() if hasattr(content, "toarray") else content, dtype=np.float64)
+    if matrix.ndim != 2:
+        raise FormatError(path, None, f"expected a matrix, found an array of shape {matrix.shape}")
+    return matrix

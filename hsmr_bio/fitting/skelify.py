@@ -1,0 +1,285 @@
+"""SKELify: SKEL to 2D keypoints. Our default is a batched Levenberg-Marquardt on the kinematic tree.
+
+The objective is the paper's (:mod:`hsmr_bio.fitting.skelify_terms`). It is a mean over samples, so each sample is a problem
+of its own, with its own damping: results do not depend on what else is in the batch. The paper's own procedure (L-BFGS
+through autograd) is ``method="lbfgs"``.
+
+Source: Xia et al. 2025 (HSMR), sec. 3.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError, ShapeError
+from ..hsmr.camera import camera_to_translation, least_squares_translation, project, to_patch_px
+from ..hsmr.config import FOCAL_PATCH
+from ..hsmr.keypoints import GROUPS
+from ..hsmr.losses import LIMIT_BOUNDS, LIMIT_DOFS
+from ..hsmr.pose import MEAN_BETAS, MEAN_CAMERA, MEAN_POSE_RAD
+from ..kinematics.solve import levenberg_marquardt
+from .skelify_lbfgs import SkelifyResult, skelify_lbfgs
+from .skelify_terms import FULL, REFINE, ROBUST, TOLERANCE, Schedule, Stage, guess_depth, keypoint_error, person_scale, robust
+
+UNKNOWNS = 59
+"""46 angles, 10 betas, 3 of the camera translation."""
+_CAMERA = (0, 1, 2, 56, 57, 58)
+_FIRST_ITERATIONS, _FEW_ITERATIONS, _LAST_ITERATIONS = 8, 5, 40
+
+
+class KeypointModel(Protocol):
+    """A body's 44 keypoints and their derivatives."""
+
+    def __call__(self, poses_rad: Tensor, betas: Tensor) -> Tensor:
+        """(B, 46), (B, 10) to (B, 44, 3); differentiable."""
+
+    def with_jacobian(self, poses_rad: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, 44, 3) and their derivative (B, 44, 3, 56) by angles and betas."""
+
+    @property
+    def jacobian_is_exact(self) -> bool:
+        """Whether gradients may be built from :meth:`with_jacobian`; otherwise they come from autograd."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Objective:
+    """One stage's objective, per sample, with gradient and curvature."""
+
+    model: KeypointModel
+    stage: Stage
+    label: Tensor
+    depth_m: Tensor
+    free: Tensor
+    """(59,) bool: unknowns of the stage."""
+
+    @cached_property
+    def size(self) -> Tensor:
+        """(B,) size of each person in the label."""
+        return person_scale(self.label) + TOLERANCE
+
+    def cost(self, x: Tensor, samples: Tensor) -> Tensor:
+        """(B,) objective."""
+        poses, betas, translation = split(x)
+        error, weight = self._error(self.model(poses, betas) + translation[:, None], samples)
+        return self._value(error, weight, x, samples)
+
+    def _value(self, error: Tensor, weight: Tensor, x: Tensor, samples: Tensor) -> Tensor:
+        poses, betas, translation = split(x)
+        value = (weight * robust(error)).flatten(1).sum(1)
+        if self.stage.shape:
+            value = value + self.stage.shape**2 * betas.square().sum(1)
+        if self.stage.angle:
+            below, above = self._limits(poses)
+            value = value + self._angle_weight * (below + above).sum(1)
+        if self.stage.depth:
+            value = value + self.stage.depth**2 * (self.depth_m[samples] - translation[:, 2]).square()
+        return value
+
+    def equations(self, x: Tensor, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Objective (B,), gradient (B, 59) and Gauss-Newton curvature (B, 59, 59); fixed unknowns stay put."""
+        poses, betas, translation = split(x)
+        points, by_model = self.model.with_jacobian(poses, betas)
+        points = points + translation[:, None]
+        index = list(GROUPS[self.stage.keypoints])
+        seen = points[:, index]
+        ratio = seen[..., :2] / seen[..., 2:]
+        by_points = torch.cat([torch.eye(2).to(x).expand(*seen.shape[:2], 2, 2), -ratio[..., None]], dim=-1)
+        scale = self.size[samples][:, None, None, None] * seen[..., 2, None, None] / FOCAL_PATCH
+        unit = torch.eye(3).to(x).expand(*seen.shape[:2], 3, 3)
+        rows = (by_points @ torch.cat([by_model[:, index], unit], dim=-1) / scale).flatten(1, 2)
+        error, weight = self._error(points, samples)
+        pull = (2 * weight * (ROBUST**2 / (ROBUST**2 + error.square())).square()).flatten(1)
+        gradient = (rows.transpose(1, 2) @ (pull * error.flatten(1))[..., None])[..., 0]
+        hessian = rows.transpose(1, 2) @ (pull[..., None] * rows)
+        self._add_priors(poses, betas, translation, samples, gradient, hessian)
+        if not self.model.jacobian_is_exact:
+            gradient = self._autograd(x, samples)
+        fixed = ~self.free
+        gradient[:, fixed] = 0
+        hessian[:, fixed] = 0
+        hessian[:, :, fixed] = 0
+        hessian.diagonal(dim1=1, dim2=2)[:, fixed] = 1
+        return self._value(error, weight, x, samples), gradient, hessian
+
+    def _add_priors(
+        self, poses: Tensor, betas: Tensor, translation: Tensor, samples: Tensor, gradient: Tensor, hessian: Tensor
+    ) -> None:
+        diagonal = hessian.diagonal(dim1=1, dim2=2)
+        if self.stage.shape:
+            gradient[:, 46:56] += 2 * self.stage.shape**2 * betas
+            diagonal[:, 46:56] += 2 * self.stage.shape**2
+        if self.stage.angle:
+            below, above = self._limits(poses)
+            gradient[:, list(LIMIT_DOFS)] += 2 * self._angle_weight * (above - below)
+            diagonal[:, list(LIMIT_DOFS)] += 4 * self._angle_weight * (above + below)
+        if self.stage.depth:
+            gradient[:, 58] += 2 * self.stage.depth**2 * (translation[:, 2] - self.depth_m[samples])
+            diagonal[:, 58] += 2 * self.stage.depth**2
+
+    def _error(self, placed_m: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Errors (B, K, 2) in units of the person's size, and their squared weights (B, K, 1)."""
+        keep = list(GROUPS[self.stage.keypoints])
+        seen, label = placed_m[:, keep], self.label[samples][:, keep]
+        error = FOCAL_PATCH * seen[..., :2] / seen[..., 2:] - label[..., :2]
+        return error / self.size[samples][:, None, None], self.stage.reprojection**2 * label[..., 2:].square()
+
+    @property
+    def _angle_weight(self) -> float:
+        return self.stage.angle**2 / len(LIMIT_DOFS)
+
+    def _limits(self, poses: Tensor) -> tuple[Tensor, Tensor]:
+        low, high = poses.new_tensor(LIMIT_BOUNDS).unbind(1)
+        limited = poses[:, list(LIMIT_DOFS)]
+        return torch.exp(2 * (low - limited)), torch.exp(2 * (limited - high))
+
+    def _autograd(self, x: Tensor, samples: Tensor) -> Tensor:
+        with torch.enable_grad():
+            variable = x.detach().clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.cost(variable, samples).sum(), variable)
+        return gradient
+
+
+def split(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, 59) to poses (B, 46), betas (B, 10), translation (B, 3)."""
+    return x[:, :46], x[:, 46:56], x[:, 56:]
+
+
+@torch.no_grad()
+def skelify_gauss_newton(
+    model: KeypointModel,
+    label: Tensor,
+    poses_rad: Tensor,
+    betas: Tensor,
+    translation_m: Tensor,
+    *,
+    schedule: Schedule = FULL,
+) -> SkelifyResult:
+    """Minimise the last stage's objective by damped least squares.
+
+    The full schedule starts twice, from the given orientation and from one fitted to the torso, and goes on with the
+    better of both: from few keypoints the torso alone may turn the wrong way.
+
+    Arguments and result as :func:`~hsmr_bio.fitting.skelify_lbfgs.skelify_lbfgs`; computed in float64.
+    """
+    dtype, label = label.dtype, label.double()
+    x = torch.cat([poses_rad, betas, translation_m], dim=1).double()
+    last = schedule.stages[-1]
+    if len(schedule.stages) > 1:
+        x = _start(model, label, x, schedule)
+    x, value = _run(model, last, label, x, iterations=_LAST_ITERATIONS, tolerance=1e-7)
+    poses, shape, translation = split(x)
+    return SkelifyResult(
+        poses_rad=poses.to(dtype),
+        betas=shape.to(dtype),
+        translation_m=translation.to(dtype),
+        keypoint_error=keypoint_error(project(model(poses, shape), translation), label).to(dtype),
+        objective=float(value.mean()),
+    )
+
+
+def _start(model: KeypointModel, label: Tensor, x: Tensor, schedule: Schedule) -> Tensor:
+    """(B, 59) the better of two starts, after a few steps of the last two stages."""
+    camera, before, last = schedule.stages[0], schedule.stages[-2], schedule.stages[-1]
+    plain = x.clone()
+    plain[:, 56:] = least_squares_translation(model(x[:, :46], x[:, 46:56]), to_patch_px(label))
+    plain[:, 56:] = torch.where(plain[:, 58:] > 1, plain[:, 56:], x[:, 56:])
+    turned, _ = _run(model, camera, label, x, iterations=_FIRST_ITERATIONS, tolerance=1e-3)
+    both, twice = torch.cat([plain, turned]), torch.cat([label, label])
+    both, _ = _run(model, before, twice, both, iterations=_FEW_ITERATIONS, tolerance=1e-2)
+    both, value = _run(model, last, twice, both, iterations=_FEW_ITERATIONS, tolerance=1e-4)
+    first, second = value.chunk(2)
+    return torch.where((first <= second)[:, None], both[: len(x)], both[len(x) :])
+
+
+def _run(
+    model: KeypointModel, stage: Stage, label: Tensor, x: Tensor, *, iterations: int, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    free = torch.zeros(UNKNOWNS, dtype=torch.bool)
+    free[list(_CAMERA) if stage.camera_only else slice(None)] = True
+    depth = guess_depth(model(x[:, :46], x[:, 46:56]), label)
+    objective = _Objective(model, stage, label, depth, free)
+    solution = levenberg_marquardt(
+        objective.equations,
+        objective.cost,
+        x,
+        max_iterations=iterations,
+        damping=1e-4,
+        step_tolerance=1e-7,
+        cost_tolerance=tolerance,
+    )
+    return solution.x, solution.cost
+
+
+def skelify(
+    keypoints_2d: Any,
+    model: KeypointModel,
+    *,
+    poses_rad: Any = None,
+    betas: Any = None,
+    translation_m: Any = None,
+    schedule: Literal["auto", "full", "refine"] = "auto",
+    method: Literal["gauss-newton", "lbfgs"] = "gauss-newton",
+) -> SkelifyResult:
+    """Fit SKEL to the 2D keypoints of each image on its own.
+
+    Args:
+        keypoints_2d: (B, 44, 3) normalised patch units (-0.5 to 0.5 over the person's square box) and confidence.
+        model: the body's keypoints, e.g. ``HsmrPoints.from_table(load_body())``.
+        poses_rad: (B, 46) start, in camera axes; None: HSMR's mean pose.
+        betas: (B, 10) start; None: HSMR's mean shape on a licensed body, zero on the open one.
+        translation_m: (B, 3) start, patch camera of focal length 5000 px; None: HSMR's mean camera.
+        schedule: ``"full"`` starts with the camera; ``"refine"`` trusts the start (priors as used while training);
+            ``"auto"`` is ``"refine"`` if poses are given.
+        method: ``"gauss-newton"`` (every image by itself) or ``"lbfgs"`` (the paper's procedure: the batch as one problem).
+
+    Returns:
+        Poses, betas, translation, error per image and the objective.
+
+    Raises:
+        ShapeError: shapes that do not fit, or values that are not finite.
+        InputError: an unknown schedule or method, or an image without any confident keypoint.
+    """
+    label = _checked("keypoints_2d", keypoints_2d, (None, 44, 3))
+    count = len(label)
+    if bool((label[..., 2].sum(1) <= 0).any()):
+        empty = int(torch.argmax((label[..., 2].sum(1) <= 0).int()))
+        raise InputError(f"image {empty} has no keypoint with a confidence above 0: leave it out")
+    if bool((person_scale(label) < 1e-4).any()):
+        raise InputError("shoulders and hips (keypoints 2, 5, 9, 12) must be given in every image: they measure its scale")
+    stages = {"auto": FULL if poses_rad is None else REFINE, "full": FULL, "refine": REFINE}.get(schedule)
+    if stages is None:
+        raise InputError(f"schedule must be auto, full or refine, got {schedule!r}")
+    mean_camera = camera_to_translation(torch.tensor(MEAN_CAMERA, dtype=torch.float64))
+    start_poses = _or_mean("poses_rad", poses_rad, torch.tensor(MEAN_POSE_RAD, dtype=torch.float64), count)
+    body_name = getattr(getattr(model, "body", None), "name", "")
+    mean_betas = torch.zeros(10, dtype=torch.float64) if body_name.startswith("open") else torch.tensor(MEAN_BETAS).double()
+    start_betas = _or_mean("betas", betas, mean_betas, count)
+    start_translation = _or_mean("translation_m", translation_m, mean_camera, count)
+    if method == "gauss-newton":
+        return skelify_gauss_newton(model, label, start_poses, start_betas, start_translation, schedule=stages)
+    if method == "lbfgs":
+        start = (value.float() for value in (label, start_poses, start_betas, start_translation))
+        return skelify_lbfgs(model, *start, schedule=stages, compat=False)
+    raise InputError(f"method must be gauss-newton or lbfgs, got {method!r}")
+
+
+def _checked(name: str, value: Any, shape: tuple[int | None, ...]) -> Tensor:
+    tensor = torch.as_tensor(value if isinstance(value, Tensor) else np.asarray(value, dtype=np.float64)).double()
+    if tensor.ndim != len(shape) or any(w is not None and w != n for w, n in zip(shape, tensor.shape, strict=True)):
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ShapeError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
+    if not bool(torch.isfinite(tensor).all()):
+        raise ShapeError(f"{name} must be finite; give keypoints that were not seen a confidence of 0 and any position")
+    return tensor.detach()
+
+
+def _or_mean(name: str, value: Any, mean: Tensor, count: int) -> Tensor:
+    if value is None:
+        return mean.expand(count, -1).clone()
+    return _checked(name, value, (count, len(mean)))
