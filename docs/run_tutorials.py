@@ -1,6 +1,6 @@
 """Run every tutorial and turn it into a page with its code and what it printed: python docs/run_tutorials.py.
 
-A tutorial that raises an error, warns or prints nothing stops the build. Comments that begin with ``#%`` become text.
+A tutorial that raises an error, warns or prints nothing stops the build. Comments that begin with ``# %`` become text.
 """
 
 import os
@@ -11,18 +11,19 @@ import time
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
+MARK = "# %"
 WARNINGS = ("-W", "error", "-W", "ignore::DeprecationWarning", "-W", "ignore::ImportWarning")
 
 
 def page(script: Path, printed: list[str]) -> str:
-    """Cut the script at its ``#%`` comments; the text that a cell printed stands under it."""
+    """Cut the script at its ``# %`` comments; the text that a cell printed stands under it."""
     cells: list[tuple[str, list[str]]] = []
     for line in script.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#%"):
+        if line.startswith(MARK):
             if not cells or cells[-1][1]:
                 cells.append(("", []))
             text, code = cells[-1]
-            cells[-1] = (text + line.removeprefix("#%").strip() + "\n", code)
+            cells[-1] = (text + line.removeprefix(MARK).strip() + "\n", code)
         else:
             cells[-1][1].append(line)
     parts = []
@@ -42,9 +43,9 @@ def run(script: Path) -> list[str]:
     lines: list[str] = []
     in_code = True
     for line in script.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#%") and in_code and lines:
+        if line.startswith(MARK) and in_code and lines:
             lines.append(f"print({mark!r}, end='', flush=True)")
-        in_code = not line.startswith("#%")
+        in_code = not line.startswith(MARK)
         lines.append(line)
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
