@@ -295,6 +295,43 @@ def test_a_joint_with_wrong_velocities_is_refused(tmp_path) -> None:
         OpenSimBackend(nimble_model(bsm()))
 
 
+@pytest.mark.opensim
+def test_opensims_ik_tool_meets_the_motion_on_our_setup_file(tmp_path, monkeypatch) -> None:
+    import opensim
+    import torch
+
+    from hsmr_bio.dynamics.setup_files import write_ik_setup
+    from hsmr_bio.io.mot import read_mot, write_mot
+    from hsmr_bio.io.trc import write_trc
+    from hsmr_bio.types import Markers
+
+    monkeypatch.chdir(tmp_path)
+    document, time_s = bsm(), np.arange(20) / 100
+    names = tuple(document.coordinates)
+    q = wave(time_s, 0.5)[0]
+    motion = OsimMotion(time_s=time_s, coordinates=names, values_si=q, rotational=document.rotational)
+    tree, markers = document.tree(), document.markers
+    pose = tree.forward(torch.tensor(q[:, [names.index(name) for name in tree.coordinates]]))
+    local = torch.tensor([marker.position_m for marker in markers.values()], dtype=torch.float64)
+    points = pose.points([tree.bodies.index(marker.body) for marker in markers.values()], local).numpy()
+    document.write("clip.osim")
+    write_mot("clip.mot", motion)
+    write_trc("clip.trc", Markers(time_s=time_s, names=tuple(markers), positions_m=points))
+    write_ik_setup(
+        "setup_ik.xml",
+        model_file="clip.osim",
+        marker_file="clip.trc",
+        time_range_s=(0.0, 0.19),
+        markers=tuple(markers),
+        coordinate_file="clip.mot",
+        coordinates=[name for name in names if not name.startswith("pelvis_")],
+    )
+    opensim.InverseKinematicsTool("setup_ik.xml").run()
+    found = read_mot("inverse_kinematics.mot", document)
+    for name, angle, values in zip(names, document.rotational, q.T, strict=True):
+        np.testing.assert_allclose(found.column(name), values, atol=np.deg2rad(0.2) if angle else 2e-4, err_msg=name)
+
+
 def test_filter_equals_opensims_own(tmp_path) -> None:
     opensim = pytest.importorskip("opensim")
     from hsmr_bio.io.table import Table, read_table, write_table

@@ -3,79 +3,106 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from .common import add_json, add_output, beside, note, print_json
+
+if TYPE_CHECKING:
+    from ..types import FloatArray
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command and its options."""
+    """Add the command."""
     parser = subparsers.add_parser(
         "id",
-        help="inverse dynamics: model, motion and forces -> joint moments and powers",
+        help="inverse dynamics: motion, model and forces -> joint moments and powers",
         description="Net joint moments and powers of a motion, with OpenSim's own solver. Writes NAME_id.sto, NAME_power.sto, "
-        "the loads and setup_id.xml, with which OpenSim's own tool gives the same numbers.",
+        "the loads and setup_id.xml, with which OpenSim's own tool gives the same numbers. Exit code 3 if the residuals fail.",
     )
-    parser.add_argument("model", type=Path, help="scaled model (.osim)")
     parser.add_argument("motion", type=Path, help="coordinates (.mot)")
+    parser.add_argument("--model", type=Path, metavar="OSIM", help="scaled model; default: the .osim of the same name")
     forces = parser.add_mutually_exclusive_group()
-    forces.add_argument("--loads", type=Path, help="measured forces: ExternalLoads .xml, .mot, .sto or .c3d")
+    forces.add_argument("--loads", type=Path, metavar="FILE", help="measured forces: ExternalLoads .xml, .mot, .sto or .c3d")
     forces.add_argument("--estimate", action="store_true", help="estimate the ground reaction from the motion")
-    parser.add_argument("-o", "--out", dest="out_dir", type=Path, default=Path(), help="folder of the results (default: here)")
     parser.add_argument(
         "--cutoff-hz",
         type=float,
         default=6.0,
-        help="low-pass filter of the coordinates as in OpenSim's tool, 0: none (default: %(default)s)",
+        help="low-pass filter of the coordinates, as in OpenSim's tool; 0: none (default: %(default)s)",
     )
     parser.add_argument(
         "--backend",
         choices=("opensim", "nimble"),
         default="opensim",
-        help="engine; nimble: BSM models only (default: %(default)s)",
+        help="engine; nimble is for BSM models only (default: %(default)s)",
     )
     parser.add_argument("--floor-m", type=float, default=0.0, help="height of the floor (default: %(default)s)")
     parser.add_argument("--per-kg", action="store_true", help="divide forces and powers by the model's mass")
-    parser.add_argument("--overwrite", action="store_true", help="replace results that exist already")
-    parser.add_argument("--json", action="store_true", help="print peaks, work, residuals and checks as JSON")
+    add_output(parser, what="folder of the results")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the work; 0: believable, 3: a check of the residuals failed."""
+    """Do the work; print the files, or peaks, work and residuals as JSON."""
     from ..dynamics import inverse_dynamics
     from ..dynamics.checks import check_dynamics
     from ..dynamics.results import summary, write_dynamics
+    from ..errors import InputError
     from ..io.atomic import new_folder
 
+    model = args.model or beside(args.motion, ".osim")
+    if model is None:
+        raise InputError(f"which model? There is no {args.motion.with_suffix('.osim')}; name it with --model MODEL.osim")
     cutoff_hz = args.cutoff_hz or None
-    loads = "estimate" if args.estimate else args.loads
-    result = inverse_dynamics(args.model, args.motion, loads, cutoff_hz=cutoff_hz, backend=args.backend, floor_m=args.floor_m)
-    with new_folder(args.out_dir, overwrite=args.overwrite) as folder:
+    result = inverse_dynamics(
+        model,
+        args.motion,
+        "estimate" if args.estimate else args.loads,
+        cutoff_hz=cutoff_hz,
+        backend=args.backend,
+        contacts=_contacts(args) if args.estimate else None,
+        floor_m=args.floor_m,
+    )
+    with new_folder(args.out, overwrite=args.overwrite) as folder:
         written = write_dynamics(
             folder,
             result,
             name=args.motion.stem,
-            model_file=_relative(args.model, args.out_dir),
-            motion_file=_relative(args.motion, args.out_dir),
+            model_file=_relative(model, args.out),
+            motion_file=_relative(args.motion, args.out),
             cutoff_hz=cutoff_hz,
             per_kg=args.per_kg,
         )
+    for entry in result.loads.assignments if result.loads is not None else ():
+        note(args, str(entry))
     report = check_dynamics(result) if result.residuals is not None else None
+    note(args, report.text() if report else "no external forces: the base carries the body (--loads FILE or --estimate)")
     if args.json:
-        print(json.dumps(summary(result), indent=1))
+        print_json(summary(result))
     else:
         for path in written:
-            print(args.out_dir / path.name)
-    for entry in result.loads.assignments if result.loads is not None else ():
-        print(entry, file=sys.stderr)
-    if report is not None:
-        print(report.text(), file=sys.stderr)
-    else:
-        print("no external loads: the base carries the whole body (--loads FILE or --estimate)", file=sys.stderr)
+            print(args.out / path.name)
     return 3 if report is not None and report.status == "fail" else 0
+
+
+def _contacts(args: argparse.Namespace) -> FloatArray | None:
+    """Foot contacts that the fit stored beside the motion (NAME_skel.npz), if they are of the same frames."""
+    import numpy as np
+
+    from ..io.mot import read_mot
+    from ..io.npz import load_motion
+
+    stored = args.motion.with_name(f"{args.motion.stem}_skel.npz")
+    if not stored.is_file():
+        return None
+    skel, time_s = load_motion(stored), read_mot(args.motion).time_s
+    if skel.contacts is None or len(skel.time_s) != len(time_s) or not np.allclose(skel.time_s, time_s, atol=1e-3):
+        return None
+    note(args, f"foot contacts are those of {stored}")
+    return skel.contacts
 
 
 def _relative(path: Path, folder: Path) -> str:
