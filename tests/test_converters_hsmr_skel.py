@@ -11,7 +11,10 @@ import pytest
 
 from hsmr_bio.converters.hsmr import read_hsmr
 from hsmr_bio.converters.skel import read_skel_alignment, write_skel_alignment
+from hsmr_bio.converters.stored import read_skel_motions
 from hsmr_bio.errors import EstimationError, FormatError, InputError
+from hsmr_bio.io.npz import save_motion
+from hsmr_bio.types import SkelMotion
 
 
 def frame(*people: tuple[float, float]) -> dict[str, Any]:
@@ -189,3 +192,17 @@ def test_wrong_and_hostile_alignments_are_one_error(tmp_path: Path, content: Any
 def test_an_alignment_without_a_rate_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--rate-hz"):
         read_skel_alignment(dump(tmp_path / "a.pkl", alignment()))
+
+
+def test_the_content_decides_who_reads_a_file(tmp_path: Path, still: SkelMotion) -> None:
+    save_motion(tmp_path / "ours.npz", still)
+    np.savez(tmp_path / "HSMR-a.jpg.npz", **frame((200, 0.1), (600, 0.2)))
+    dump(tmp_path / "a.pkl", alignment(fps=50))
+    store(tmp_path / "v.npy", [frame((200, 0.1))] * 2)
+    assert read_skel_motions(tmp_path / "ours.npz")[0].body == still.body
+    assert len(read_skel_motions(tmp_path / "HSMR-a.jpg.npz")) == 2
+    assert read_skel_motions(tmp_path / "a.pkl")[0].frame == "skel"
+    assert read_skel_motions(tmp_path / "v.npy", rate_hz=30)[0].frame == "camera"
+    with pytest.raises(InputError, match=r"\.pkl"):
+        (tmp_path / "a.txt").write_text("")
+        read_skel_motions(tmp_path / "a.txt")

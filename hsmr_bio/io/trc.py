@@ -148,7 +148,7 @@ def _names(path: str | os.PathLike[str], line: str, count: int) -> tuple[str, ..
 
 def _fill_empty(path: str | os.PathLike[str], body: bytes, width: int, line: int) -> bytes:
     """Put ``nan`` into empty cells, so that white space separates them."""
-    if not re.search(rb"\t *(?=[\t\n]|\Z)", body):
+    if not any(sign in body for sign in (b"\t\t", b"\t\n", b"\t ")) and not body.endswith(b"\t"):
         return body
     rows = body.split(b"\n")
     while not rows[-1].strip():
