@@ -10,7 +10,7 @@ check: types
 types:  # mypy on an installed copy: there converters/ and osim_models/ are inside the package
 	rm -rf build
 	$(BIN)pip install --quiet --no-deps --target build/types .
-	cd build/types && MYPYPATH=. ../../$(BIN)mypy --config-file ../../pyproject.toml -p hsmr_bio
+	MYPYPATH=build/types $(BIN)mypy
 
 test:
 	$(BIN)pytest

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from .common import add_body, add_json, add_output, print_json
 
@@ -15,8 +17,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "scale",
         help="betas, or mass and height, -> a person's OpenSim model",
-        description="Make a person's model: NAME.osim, its Geometry folder and the factors as an OpenSim ScaleSet. The shape comes "
-        "from a SKEL motion (_skel.npz), from ten betas, or is the average one.",
+        description="Make a person's model: NAME.osim, its Geometry folder and the factors as an OpenSim ScaleSet. The shape "
+        "comes from a SKEL motion (_skel.npz), from ten betas, or is the average one.",
     )
     parser.add_argument("motion", type=Path, nargs="?", help="a SKEL motion whose betas are used")
     parser.add_argument("--betas", type=float, nargs="+", metavar="B", help="up to ten betas; the others are 0")
@@ -47,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         body, betas = load_named_body(motion.body, args.body), motion.betas
     else:
         body = load_body(args.body or "open", args.sex or "neutral")
-        betas = [*(args.betas or ()), *[0.0] * (10 - len(args.betas or ()))]
+        betas = np.zeros(10)
+        betas[: len(args.betas or ())] = args.betas or ()
     if args.model == "twin":
         from ..osim.twin import twin_model
 
