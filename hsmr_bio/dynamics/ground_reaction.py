@@ -15,15 +15,14 @@ centre of pressure stays under the sole. Contact weights are smooth in time, hen
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import InputError, ModelError, ShapeError
-from ..types import BoolArray, FloatArray, OsimMotion, Subject
+from ..types import BoolArray, FloatArray, OsimMotion
 from .loads import ExternalForce, ExternalLoads
-from .opensim_backend import OpenSimBackend
+from .opensim_backend import Model, OpenSimBackend
 from .sole import HEEL_POINTS, TOE_POINTS, Soles, soles
 from .trajectory import Trajectory, trajectory
 
@@ -88,7 +87,7 @@ class GroundReaction:
 
 
 def ground_reaction(
-    model: Subject | OpenSimBackend | bytes | str | os.PathLike[str],
+    model: Model | OpenSimBackend,
     motion: OsimMotion,
     *,
     cutoff_hz: float | None = 6.0,
@@ -99,7 +98,7 @@ def ground_reaction(
     """Estimate the ground reaction of a motion whose forces nobody measured.
 
     Args:
-        model: subject, ``.osim`` file or its bytes.
+        model: subject, model document, ``.osim`` file or its bytes.
         motion: in ground axes (y up), floor at ``floor_m``.
         cutoff_hz: low-pass filter of the coordinates; None: they are smooth already.
         contacts: (T, 4) probability that right heel, right toes, left heel, left toes stand on the floor, as the

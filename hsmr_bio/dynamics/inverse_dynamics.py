@@ -11,11 +11,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.mot import read_mot
-from ..types import FloatArray, GeneralizedForces, OsimMotion, Subject
+from ..types import FloatArray, GeneralizedForces, OsimMotion
 from .ground_reaction import FRICTION, GroundReaction, estimate
 from .load_files import read_loads
 from .loads import ExternalLoads, check_ground_forces
-from .opensim_backend import OpenSimBackend
+from .opensim_backend import Model, OpenSimBackend
 from .sole import assign_to_feet, soles
 from .trajectory import Trajectory, trajectory
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Engine = Literal["opensim", "nimble"]
-Model = Subject | bytes | str | os.PathLike[str]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -148,7 +147,7 @@ def inverse_dynamics(
     Muscles and all other forces inside the model are left out, so the result is what they must produce together.
 
     Args:
-        model: subject, ``.osim`` file or its bytes.
+        model: subject, model document, ``.osim`` file or its bytes.
         motion: coordinates, or a ``.mot`` file.
         loads: external forces: values, a file (see :func:`read_loads`), ``"estimate"`` for the ground reaction that
             the motion implies, or None for none (then the base carries the whole body). Forces without a body go to

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, ModelError, UnknownCoordinateError, require
+from ..osim.document import OsimDocument
 from ..types import BoolArray, FloatArray, Subject
 from .trajectory import Trajectory
+
+Model = Subject | OsimDocument | bytes | str | os.PathLike[str]
 
 _BROKEN_JOINTS = {"ConstantCurvatureJoint": "OpenSim has its angular velocity wrong (moments off by up to 100 N m)"}
 """Joint classes without a usable velocity; measured against differentiated forward kinematics in OpenSim 4.6."""
@@ -58,14 +61,14 @@ class OpenSimBackend:
     as in OpenSim's Inverse Dynamics Tool.
 
     Args:
-        model: a ``.osim`` file, its bytes, or a subject.
+        model: a subject, a model document, a ``.osim`` file or its bytes.
 
     Raises:
         ModelError: OpenSim cannot read the model, or has no sound velocities for one of its joints.
         MissingDependencyError: opensim is not installed.
     """
 
-    def __init__(self, model: Subject | bytes | str | os.PathLike[str]) -> None:
+    def __init__(self, model: Model) -> None:
         self._osim: Any = require("opensim", feature="inverse dynamics")
         self.source_bytes = _bytes(model)
         """The model file as it was given."""
@@ -347,9 +350,11 @@ def _quiet(osim: Any) -> Iterator[None]:
         raise ModelError(f"OpenSim stopped: {error}") from error
 
 
-def _bytes(model: Subject | bytes | str | os.PathLike[str]) -> bytes:
+def _bytes(model: Model) -> bytes:
     if isinstance(model, Subject):
         return model.osim_xml
+    if isinstance(model, OsimDocument):
+        return model.to_bytes()
     if isinstance(model, bytes):
         return model
     try:

@@ -1,0 +1,73 @@
+# % # Your own model, motion and forces
+# %
+# % Inverse dynamics needs three files: a scaled model (`.osim`), its motion (`.mot`) and the forces of the force plates.
+# % So that this page runs anywhere, it makes them itself: the generic BSM model does two squats.
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import hsmr_bio as hb
+from hsmr_bio.dynamics import ground_reaction
+from hsmr_bio.dynamics.checks import check_dynamics
+from hsmr_bio.dynamics.results import write_dynamics
+from hsmr_bio.dynamics.setup_files import write_loads
+
+model = hb.bsm()
+model.write(Path("me.osim"))
+names = list(model.coordinates)
+time_s = np.arange(0, 5, 0.01)
+values = np.tile(model.default_si, (len(time_s), 1))
+depth = 0.35 * (1 - np.cos(np.pi * np.clip(time_s - 0.5, 0, 4)))  # 0 to 0.7 rad, half a second of standing at both ends
+for side in "rl":
+    values[:, names.index(f"hip_flexion_{side}")] = 1.5 * depth
+    values[:, names.index(f"knee_angle_{side}")] = 2.0 * depth
+    values[:, names.index(f"ankle_angle_{side}")] = 1.0 * depth
+values[:, names.index("pelvis_tilt")] = -0.5 * depth  # the trunk leans forward, the feet stay flat
+
+# % The feet shall not move: shift the pelvis by what the right foot moved.
+
+tree = model.tree()
+pose = tree.forward(torch.tensor(values[:, [names.index(name) for name in tree.coordinates]]))
+foot_m = pose.positions_m[:, tree.bodies.index("calcn_r")].numpy()
+values[:, names.index("pelvis_tx")] -= foot_m[:, 0]
+values[:, names.index("pelvis_ty")] -= foot_m[:, 1] - 0.02
+squat = hb.OsimMotion(time_s=time_s, coordinates=names, values_si=values, rotational=model.rotational)
+hb.write_mot("squat.mot", squat)
+write_loads("plates.xml", ground_reaction(model, squat).loads)  # stands for two measured plates
+
+# % ## Five lines
+# %
+# % `loads` may be OpenSim's ExternalLoads `.xml`, a table of forces (`.mot`, `.sto`), a `.c3d` with force plates, or
+# % arrays. Forces that name no body go to the foot under which their centre of pressure lies.
+
+result = hb.inverse_dynamics("me.osim", "squat.mot", "plates.xml", cutoff_hz=6)
+table = result.to_frame(per_kg=True)
+print(table[["hip_flexion_r_moment", "knee_angle_r_moment", "ankle_angle_r_moment"]].iloc[::50].round(3))
+
+# % Positive and negative work of the knee in J, and whether model, motion and forces agree with each other
+# % (thresholds: Hicks et al. 2015):
+
+print({name: np.round(work, 1).tolist() for name, work in result.work_j().items() if name.startswith("knee")})
+print(check_dynamics(result).text())
+
+# % ## Without force plates
+# %
+# % `"estimate"` asks Newton's laws which ground reaction the motion implies, and shares it out between the feet.
+
+estimated = hb.inverse_dynamics("me.osim", "squat.mot", "estimate")
+vertical = estimated.ground.force_n[..., 1].sum(axis=1) / estimated.ground.body_weight_n
+print(f"vertical force: {vertical.min():.2f} to {vertical.max():.2f} body weights, mean {vertical.mean():.3f}")
+
+# % ## A second engine, and OpenSim's own tool
+# %
+# % On BSM models nimblephysics repeats the computation without any code of OpenSim. The files that `write_dynamics`
+# % leaves contain `setup_id.xml`; OpenSim's Inverse Dynamics Tool gives the same numbers from it.
+
+second = hb.inverse_dynamics("me.osim", "squat.mot", "plates.xml", backend="nimble")
+print(f"largest difference between the engines: {np.abs(result.values_si - second.values_si).max():.3f} N m or N")
+for path in write_dynamics(".", result, name="squat", model_file="me.osim", motion_file="squat.mot"):
+    print(path)
+
+# % The same from a terminal: `hsmr-bio id squat.mot --model me.osim --loads plates.xml -o out`.
