@@ -69,6 +69,11 @@ class HsmrPoints:
     count: int = 44
 
     @property
+    def above(self) -> Tensor:
+        """(46, 46) bool: whether the angle of the row carries the axis of the angle of the column."""
+        return angle_above(self.body.parents)
+
+    @property
     def jacobian_is_exact(self) -> bool:
         """Whether :meth:`with_jacobian` leaves nothing out."""
         return self.moment_by_blend is None
@@ -181,10 +186,14 @@ class HsmrPoints:
         return moment
 
     @torch.no_grad()
-    def with_jacobian(self, poses_rad: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints (B, 44, 3) and their derivative (B, 44, 3, 56) by the 46 angles and the 10 betas.
+    def with_jacobian(self, poses_rad: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keypoints and how angles and betas move them.
 
         Exact but for one thing: what the angles change through pose blend shapes is left out.
+
+        Returns:
+            Keypoints (B, 44, 3), their derivative (B, 44, 3, 56) by the 46 angles and the 10 betas, and the angular
+            velocity (B, 46, 3) of all that an angle carries.
         """
         rest, turns, rotations, positions = self._bones(poses_rad, betas)
         arms = (rotations[:, self.bone] @ self._moments(betas, turns)[..., None])[..., 0]
@@ -204,7 +213,7 @@ class HsmrPoints:
         parts = spin + grown + self.share.to(arms)[:, None, None] * shift[:, self.bone]
         by_betas = arms.new_zeros(len(arms), self.count, 3, BETA_COUNT).index_add(1, self.keypoint, parts)
         points = arms.new_zeros(len(arms), self.count, 3).index_add(1, self.keypoint, reach)
-        return points, torch.cat([by_pose.transpose(2, 3), by_betas], dim=-1)
+        return points, torch.cat([by_pose.transpose(2, 3), by_betas], dim=-1), omega
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,6 +296,19 @@ def _carried_by(parents: tuple[int, ...]) -> Tensor:
         if parent >= 0:
             table[joint] |= table[parent]
     return table
+
+
+@cache
+def angle_above(parents: tuple[int, ...]) -> Tensor:
+    """(46, 46) bool: whether the angle of the row turns the axis of the angle of the column (itself included).
+
+    Within a joint the last angle stands next to the parent.
+    """
+    owner = torch.tensor([joint for joint, dofs in enumerate(JOINT_DOFS) for _ in dofs])
+    place = torch.tensor([k for dofs in JOINT_DOFS for k in range(len(dofs))])
+    carried = _carried_by(parents)[owner][:, owner].T
+    same = owner[:, None] == owner[None]
+    return torch.where(same, place[:, None] >= place[None], carried)
 
 
 @cache

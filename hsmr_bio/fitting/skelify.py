@@ -31,6 +31,8 @@ UNKNOWNS = 59
 """46 angles, 10 betas, 3 of the camera translation."""
 _CAMERA = (0, 1, 2, 56, 57, 58)
 _FIRST_ITERATIONS, _FEW_ITERATIONS, _LAST_ITERATIONS = 8, 5, 40
+_NEAR = 3e-3
+"""Relative change of the objective from which on Newton's curvature is used."""
 
 
 class KeypointModel(Protocol):
@@ -39,8 +41,12 @@ class KeypointModel(Protocol):
     def __call__(self, poses_rad: Tensor, betas: Tensor) -> Tensor:
         """(B, 46), (B, 10) to (B, 44, 3); differentiable."""
 
-    def with_jacobian(self, poses_rad: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints (B, 44, 3) and their derivative (B, 44, 3, 56) by angles and betas."""
+    def with_jacobian(self, poses_rad: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keypoints (B, 44, 3), derivative (B, 44, 3, 56) by angles and betas, angular velocity (B, 46, 3) by angles."""
+
+    @property
+    def above(self) -> Tensor:
+        """(46, 46) bool: whether the angle of the row carries the axis of the angle of the column."""
 
     @property
     def jacobian_is_exact(self) -> bool:
@@ -57,6 +63,8 @@ class _Objective:
     depth_m: Tensor
     free: Tensor
     """(59,) bool: unknowns of the stage."""
+    newton: bool = False
+    """Whether the curvature is Newton's: better close to the minimum, worse far from it."""
 
     @cached_property
     def size(self) -> Tensor:
@@ -82,22 +90,28 @@ class _Objective:
         return value
 
     def equations(self, x: Tensor, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Objective (B,), gradient (B, 59) and Gauss-Newton curvature (B, 59, 59); fixed unknowns stay put."""
+        """Objective (B,), gradient (B, 59) and curvature (B, 59, 59); fixed unknowns stay put.
+
+        The curvature is Gauss-Newton's; if ``newton``, also what the angles bend, where that leaves it positive definite.
+        """
         poses, betas, translation = split(x)
-        points, by_model = self.model.with_jacobian(poses, betas)
-        points = points + translation[:, None]
+        points, by_model, omega = self.model.with_jacobian(poses, betas)
         index = list(GROUPS[self.stage.keypoints])
-        seen = points[:, index]
-        ratio = seen[..., :2] / seen[..., 2:]
-        by_points = torch.cat([torch.eye(2).to(x).expand(*seen.shape[:2], 2, 2), -ratio[..., None]], dim=-1)
-        scale = self.size[samples][:, None, None, None] * seen[..., 2, None, None] / FOCAL_PATCH
-        unit = torch.eye(3).to(x).expand(*seen.shape[:2], 3, 3)
-        rows = (by_points @ torch.cat([by_model[:, index], unit], dim=-1) / scale).flatten(1, 2)
+        points, by_model = points + translation[:, None], by_model[:, index]
+        seen, scale = points[:, index], self.size[samples][:, None] / FOCAL_PATCH
         error, weight = self._error(points, samples)
-        pull = (2 * weight * (ROBUST**2 / (ROBUST**2 + error.square())).square()).flatten(1)
-        gradient = (rows.transpose(1, 2) @ (pull * error.flatten(1))[..., None])[..., 0]
-        hessian = rows.transpose(1, 2) @ (pull[..., None] * rows)
+        pull = 2 * weight * (ROBUST**2 / (ROBUST**2 + error.square())).square()
+        rows, force, bend = _projection(seen, scale, pull, error)
+        jacobian = torch.cat([by_model, torch.eye(3).to(x).expand(*seen.shape[:2], 3, 3)], dim=-1)
+        gradient = torch.einsum("bki,bkin->bn", force, jacobian)
+        metric = rows.transpose(-1, -2) @ (pull[..., None] * rows)
+        hessian = jacobian.flatten(1, 2).transpose(1, 2) @ (metric @ jacobian).flatten(1, 2)
         self._add_priors(poses, betas, translation, samples, gradient, hessian)
+        if self.newton:
+            newton = hessian + jacobian.flatten(1, 2).transpose(1, 2) @ (bend @ jacobian).flatten(1, 2)
+            newton[:, :46, :46] += self._bending(by_model, force, omega)
+            definite = torch.linalg.cholesky_ex(newton).info == 0
+            hessian = torch.where(definite[:, None, None], newton, hessian)
         if not self.model.jacobian_is_exact:
             gradient = self._autograd(x, samples)
         fixed = ~self.free
@@ -106,6 +120,16 @@ class _Objective:
         hessian[:, :, fixed] = 0
         hessian.diagonal(dim1=1, dim2=2)[:, fixed] = 1
         return self._value(error, weight, x, samples), gradient, hessian
+
+    def _bending(self, by_model: Tensor, force: Tensor, omega: Tensor) -> Tensor:
+        """(B, 46, 46) curvature that stems from the angles' second derivatives.
+
+        An angle turns the motion by an angle below it, so the second derivative of a point is the cross product of the
+        upper angle's axis with the lower one's velocity. (The sliding of spine and scapulae is left out.)
+        """
+        moment = torch.linalg.cross(by_model[..., :46], force[..., None].expand(-1, -1, -1, 46), dim=2).sum(1)
+        upper = (omega @ moment) * self.model.above.to(omega)
+        return upper + upper.transpose(1, 2) - torch.diag_embed(upper.diagonal(dim1=1, dim2=2))
 
     def _add_priors(
         self, poses: Tensor, betas: Tensor, translation: Tensor, samples: Tensor, gradient: Tensor, hessian: Tensor
@@ -150,6 +174,32 @@ def split(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return x[:, :46], x[:, 46:56], x[:, 56:]
 
 
+def _projection(seen: Tensor, scale: Tensor, pull: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the image says about points in camera axes.
+
+    Args:
+        seen: (B, K, 3).
+        scale: (B, 1) that image coordinates (x/z, y/z) are divided by.
+        pull: (B, K, 2) weight of each error, twice.
+        error: (B, K, 2).
+
+    Returns:
+        Derivative of the errors (B, K, 2, 3), gradient (B, K, 3) and curvature of the perspective itself (B, K, 3, 3).
+    """
+    inverse = 1 / seen[..., 2]
+    ratio = seen[..., :2] * inverse[..., None]
+    gain = inverse / scale
+    rows = torch.cat([torch.eye(2).to(seen).expand(*seen.shape[:2], 2, 2), -ratio[..., None]], dim=-1) * gain[..., None, None]
+    load = pull * error
+    force = (rows.transpose(-1, -2) @ load[..., None])[..., 0]
+    bend = seen.new_zeros(*seen.shape, 3)
+    side = -load * (gain * inverse)[..., None]
+    bend[..., :2, 2] = side
+    bend[..., 2, :2] = side
+    bend[..., 2, 2] = -2 * (side * ratio).sum(-1)
+    return rows, force, bend
+
+
 @torch.no_grad()
 def skelify_gauss_newton(
     model: KeypointModel,
@@ -162,17 +212,18 @@ def skelify_gauss_newton(
 ) -> SkelifyResult:
     """Minimise the last stage's objective by damped least squares.
 
-    The full schedule starts twice, from the given orientation and from one fitted to the torso, and goes on with the
-    better of both: from few keypoints the torso alone may turn the wrong way.
+    Every sample starts twice and goes on with the better of both: the full schedule from the given orientation and from one
+    fitted to the torso (which may turn the wrong way), the refinement with and without stronger limits at first.
 
     Arguments and result as :func:`~hsmr_bio.fitting.skelify_lbfgs.skelify_lbfgs`; computed in float64.
     """
     dtype, label = label.dtype, label.double()
     x = torch.cat([poses_rad, betas, translation_m], dim=1).double()
     last = schedule.stages[-1]
-    if len(schedule.stages) > 1:
-        x = _start(model, label, x, schedule)
-    x, value = _run(model, last, label, x, iterations=_LAST_ITERATIONS, tolerance=1e-7)
+    starts = _full_starts(model, label, x, schedule) if len(schedule.stages) > 1 else _refine_starts(model, label, x)
+    x = _best(model, last, label, starts)
+    x, _ = _run(model, last, label, x, iterations=_LAST_ITERATIONS, tolerance=_NEAR)
+    x, value = _run(model, last, label, x, iterations=_LAST_ITERATIONS, tolerance=1e-9, newton=True)
     poses, shape, translation = split(x)
     return SkelifyResult(
         poses_rad=poses.to(dtype),
@@ -183,27 +234,39 @@ def skelify_gauss_newton(
     )
 
 
-def _start(model: KeypointModel, label: Tensor, x: Tensor, schedule: Schedule) -> Tensor:
-    """(B, 59) the better of two starts, after a few steps of the last two stages."""
-    camera, before, last = schedule.stages[0], schedule.stages[-2], schedule.stages[-1]
+def _full_starts(model: KeypointModel, label: Tensor, x: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor]:
+    """(B, 59) twice: the given orientation and one fitted to the torso, each after a few steps of the stage before last."""
     plain = x.clone()
     plain[:, 56:] = least_squares_translation(model(x[:, :46], x[:, 46:56]), to_patch_px(label))
     plain[:, 56:] = torch.where(plain[:, 58:] > 1, plain[:, 56:], x[:, 56:])
-    turned, _ = _run(model, camera, label, x, iterations=_FIRST_ITERATIONS, tolerance=1e-3)
+    turned, _ = _run(model, schedule.stages[0], label, x, iterations=_FIRST_ITERATIONS, tolerance=1e-3)
     both, twice = torch.cat([plain, turned]), torch.cat([label, label])
-    both, _ = _run(model, before, twice, both, iterations=_FEW_ITERATIONS, tolerance=1e-2)
-    both, value = _run(model, last, twice, both, iterations=_FEW_ITERATIONS, tolerance=1e-4)
+    both, _ = _run(model, schedule.stages[-2], twice, both, iterations=_FEW_ITERATIONS, tolerance=1e-2)
+    first, second = both.chunk(2)
+    return first, second
+
+
+def _refine_starts(model: KeypointModel, label: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 59) twice: the given start, and the same after a few steps with stronger joint limits."""
+    stiff, _ = _run(model, FULL.stages[-1], label, x, iterations=_FEW_ITERATIONS, tolerance=1e-2)
+    return x, stiff
+
+
+def _best(model: KeypointModel, stage: Stage, label: Tensor, starts: tuple[Tensor, Tensor]) -> Tensor:
+    """(B, 59) the better of two starts after a few steps."""
+    twice = torch.cat([label, label])
+    both, value = _run(model, stage, twice, torch.cat(starts), iterations=_FEW_ITERATIONS, tolerance=1e-4)
     first, second = value.chunk(2)
-    return torch.where((first <= second)[:, None], both[: len(x)], both[len(x) :])
+    return torch.where((first <= second)[:, None], *both.chunk(2))
 
 
 def _run(
-    model: KeypointModel, stage: Stage, label: Tensor, x: Tensor, *, iterations: int, tolerance: float
+    model: KeypointModel, stage: Stage, label: Tensor, x: Tensor, *, iterations: int, tolerance: float, newton: bool = False
 ) -> tuple[Tensor, Tensor]:
     free = torch.zeros(UNKNOWNS, dtype=torch.bool)
     free[list(_CAMERA) if stage.camera_only else slice(None)] = True
     depth = guess_depth(model(x[:, :46], x[:, 46:56]), label)
-    objective = _Objective(model, stage, label, depth, free)
+    objective = _Objective(model, stage, label, depth, free, newton)
     solution = levenberg_marquardt(
         objective.equations,
         objective.cost,
