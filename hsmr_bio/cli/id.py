@@ -56,12 +56,11 @@ def run(args: argparse.Namespace) -> int:
     model = args.model or beside(args.motion, ".osim")
     if model is None:
         raise InputError(f"which model? There is no {args.motion.with_suffix('.osim')}; name it with --model MODEL.osim")
-    cutoff_hz = args.cutoff_hz or None
     result = inverse_dynamics(
         model,
         args.motion,
         "estimate" if args.estimate else args.loads,
-        cutoff_hz=cutoff_hz,
+        cutoff_hz=args.cutoff_hz or None,
         backend=args.backend,
         contacts=_contacts(args) if args.estimate else None,
         floor_m=args.floor_m,
@@ -73,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
             name=args.motion.stem,
             model_file=_relative(model, args.out),
             motion_file=_relative(args.motion, args.out),
-            cutoff_hz=cutoff_hz,
             per_kg=args.per_kg,
         )
     for entry in result.loads.assignments if result.loads is not None else ():

@@ -84,6 +84,8 @@ class InverseDynamics(GeneralizedForces):
     residuals: Residuals | None
     """None without external loads, where the base carries the whole body."""
     engine: Engine
+    cutoff_hz: float | None
+    """Low-pass filter that the coordinates went through."""
 
     @property
     def power_w(self) -> FloatArray:
@@ -203,6 +205,7 @@ def inverse_dynamics(
         ground=ground,
         residuals=None if applied is None else _residuals(dynamics, states, values, applied, floor_m),
         engine=backend,
+        cutoff_hz=cutoff_hz,
     )
 
 

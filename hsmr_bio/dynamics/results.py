@@ -22,7 +22,6 @@ def write_dynamics(
     name: str,
     model_file: str,
     motion_file: str,
-    cutoff_hz: float | None = 6.0,
     per_kg: bool = False,
     overwrite: bool = True,
 ) -> tuple[Path, ...]:
@@ -34,7 +33,6 @@ def write_dynamics(
         name: stem of the files.
         model_file: the model as ``setup_id.xml`` shall name it, relative to ``folder``.
         motion_file: the unfiltered motion, likewise.
-        cutoff_hz: filter with which the result was made.
         per_kg: whether forces and powers are divided by the body's mass.
         overwrite: whether existing files may be replaced.
 
@@ -72,7 +70,7 @@ def write_dynamics(
         model_file=model_file,
         motion_file=motion_file,
         time_range_s=(float(result.time_s[0]), float(result.time_s[-1])),
-        cutoff_hz=cutoff_hz,
+        cutoff_hz=result.cutoff_hz,
         loads_file=loads_file,
         result_file=f"{name}_id_opensim.sto",
         overwrite=overwrite,

@@ -28,6 +28,8 @@ _OUTLINE = (
 0.28 m and 0.09 m at a length of 0.19 m, within the range of Gordon et al. 2014 (ANSUR II: foot length 0.25-0.27 m,
 breadth 0.09-0.10 m, plus the shoe)."""
 HEEL_POINTS, TOE_POINTS = (0, 1), (2, 3, 4, 5)
+_FORWARD_SHARE = 0.8
+"""The ball of the foot lies less than 37 degrees off the x axis of calcn; it is 1 to 10 in models of gait."""
 _AMBIGUOUS_M = 0.05
 """Two feet whose distances to a plate's pressure differ by less than this cannot be told apart: half a foot's width."""
 _TOO_FAR_M = 0.30
@@ -70,7 +72,13 @@ def soles(backend: OpenSimBackend, motion: Trajectory) -> tuple[Soles, Poses]:
     points, middles = [], []
     for k, side in enumerate(SIDES):
         calcn, toes = 2 * k, 2 * k + 1
-        length = float(np.median(np.linalg.norm(poses.origins_m[:, toes] - poses.origins_m[:, calcn], axis=1)))
+        ahead = np.einsum("tji,tj->ti", poses.rotations[:, calcn], poses.origins_m[:, toes] - poses.origins_m[:, calcn])
+        length = float(np.median(np.linalg.norm(ahead, axis=1)))
+        if not np.median(ahead[:, 0]) > _FORWARD_SHARE * length:
+            raise ModelError(
+                f"the x axis of {names[calcn]!r} must point to {names[toes]!r}, as in OpenSim's gait models (y up, z right); "
+                "in this model it does not. Give measured loads with their bodies (ExternalLoads .xml)"
+            )
         outward = 1.0 if side == "r" else -1.0
         outline = []
         for part, forward, out in _OUTLINE:
