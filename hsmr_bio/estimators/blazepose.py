@@ -24,7 +24,7 @@ from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 from . import DEFAULT_OPTIONS, EstimateOptions
 from .person_track import PersonTrack, reach_px
 from .pose_graph import LANDMARKS, PoseGraph
-from .swaps import repair_limbs
+from .swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs
 from .tracking import SURE_SCORE, Tracker, prominence
 
 KEYPOINT_SET = "blazepose33"
@@ -179,7 +179,8 @@ def _observation(seen: _Seen, track: PersonTrack) -> Observation:
         repair_limbs(seen.times_s[index[part]], track_px[part], track_world[part], visibility[part], size[part])
         px[index[part]] = track_px[part] * seen.scale
         world[index[part]] = track_world[part]
-        confidence[index[part]] = np.clip(visibility[part], 0.0, 1.0)
+        spikes = find_spikes(seen.times_s[index[part]], track_px[part], size[part])
+        confidence[index[part]] = np.clip(visibility[part], 0.0, 1.0) * np.where(spikes, SPIKE_CONFIDENCE, 1.0)
     image = np.array(seen.camera.image_size_px)
     margin = _OUTSIDE_SHARE * image
     with np.errstate(invalid="ignore"):

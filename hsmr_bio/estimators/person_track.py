@@ -20,10 +20,18 @@ from .pose_graph import Landmarks, Region
 MIRROR = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i for left in range(11, 33, 2) for i in (left + 1, left)))
 """Landmark on the other side of the body."""
 _BODY = np.arange(33) >= 11
-_CROPS: tuple[tuple[float, float | None], ...] = ((1.0, None), (0.85, 0.0), (1.0, -0.3), (1.2, 0.0), (1.0, 0.3))
-"""(size factor, added turn in rad; None: upright) of the crops that challenge a doubtful result."""
-_FORCED_S = 0.3
-"""Longest stretch in which labels are changed against the verdict of every crop: then the person did turn round."""
+_CROPS: tuple[tuple[float, float | None], ...] = ((1.0, 0.0), (1.0, None), (0.85, 0.0), (1.0, -0.3), (1.2, 0.0), (1.0, 0.3))
+"""(size factor, added turn in rad; None: upright): the usual crop, and those that challenge a doubtful result."""
+_VOTES = 3
+"""Crops that must agree with the prediction before their median is taken for a doubtful picture."""
+_BONES = np.array([(11, 23), (12, 24), (23, 25), (25, 27), (24, 26), (26, 28), (11, 13), (13, 15), (12, 14), (14, 16)])
+_STRETCH = 1.3
+_FORGET = 0.995
+_SPARE_PER_FRAME, _SPARE_CROPS = 0.5, 60.0
+"""Extra crops that merely doubtful pictures may cost, on average per frame, and saved up at most."""
+_LIMBS = ((13, 15, 17, 19, 21), (14, 16, 18, 20, 22), (25, 27, 29, 31), (26, 28, 30, 32))
+_STUBBORN_S = 0.4
+"""Longest stretch in which the labels are kept against the verdict of most crops: then the person did turn round."""
 _GRID = np.stack(np.meshgrid(np.linspace(0.15, 0.85, 6), np.linspace(0.1, 0.9, 8)), axis=-1).reshape(-1, 2)
 
 Look = Callable[[Region], "Landmarks | None"]
@@ -51,14 +59,16 @@ class PersonTrack:
     times_s: list[float] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
     landmarks: list[Landmarks] = field(default_factory=list)
-    forced: set[int] = field(default_factory=set)
-    """Positions in the lists above whose labels were changed against every crop."""
+    outvoted: set[int] = field(default_factory=set)
+    """Positions in the lists above whose labels were kept against most crops."""
     lost_since_s: float | None = None
     look: FloatArray | None = None
     """Colours of trunk and thighs, smoothed over time."""
+    longest_px: float = 0.0
+    """Longest sum of bones seen lately: bones can look shorter than they are, never longer."""
     chosen: bool = False
     """Whether the user pointed at this person."""
-    _crop: int = 0
+    _spare: float = 30.0
 
     @property
     def last(self) -> Landmarks:
@@ -71,6 +81,7 @@ class PersonTrack:
         self.times_s.append(time_s)
         self.landmarks.append(landmarks)
         self.lost_since_s = None
+        self.longest_px = max(_length(landmarks.px), _FORGET * self.longest_px)
         colours = appearance(rgb, landmarks)
         if colours is not None:
             self.look = colours if self.look is None else 0.95 * self.look + 0.05 * colours
@@ -79,7 +90,7 @@ class PersonTrack:
         """Take back the newest frame."""
         for column in (self.frames, self.times_s, self.landmarks):
             column.pop()
-        self.forced.discard(len(self.frames))
+        self.outvoted.discard(len(self.frames))
 
     def predicted_px(self, time_s: float) -> FloatArray:
         """(33, 2) positions expected at ``time_s``: constant velocity, fading out within 0.2 s."""
@@ -99,37 +110,49 @@ class PersonTrack:
         expected = self.predicted_px(time_s)
         reach, ahead = reach_px(self.last.region), time_s - self.times_s[-1]
         region = self.last.region
-        first = look(region)
-        doubt = 0.10 + 1.0 * ahead
-        best = first if first is not None and self._near(first, expected, ahead) else None
-        if best is not None and not _swapped(best, expected, reach) and _distance(best, expected) < doubt * reach:
-            return best
-        candidates = [best] if best is not None and not _swapped(best, expected, reach) else []
-        for offset in range(len(_CROPS)):
-            number = (self._crop + offset) % len(_CROPS)
-            found = look(_crop(region, *_CROPS[number]))
-            if found is None or not self._near(found, expected, ahead) or _swapped(found, expected, reach):
+        agreeing: list[Landmarks] = []
+        contrary: list[Landmarks] = []
+        self._spare = min(self._spare + 1.0 + _SPARE_PER_FRAME, _SPARE_CROPS)
+        for crop in _CROPS:
+            self._spare -= 1.0
+            found = look(_crop(region, *crop))
+            if found is None or not self._near(found, expected, ahead):
                 continue
-            candidates.append(found)
-            if _distance(found, expected) < doubt * reach:
-                self._crop = number
+            if _swapped(found, expected, reach):
+                contrary.append(found)
+                continue
+            if crop == _CROPS[0] and not self._doubtful(found, expected, time_s):
+                return found
+            agreeing.append(found)
+            if len(agreeing) == _VOTES:
                 break
-        if candidates:
-            return min(candidates, key=lambda c: _distance(c, expected))
-        return None if best is None else self._against_all(best, time_s)
+        agreeing.sort(key=lambda one: _distance(one, expected))
+        if len(contrary) > 2 * len(agreeing):
+            return self._outvoted(agreeing, contrary, time_s)
+        return _median(agreeing) if agreeing else None
 
-    def _against_all(self, landmarks: Landmarks, time_s: float) -> Landmarks:
-        """Every crop says that left and right changed places: not believed for a short while, then believed."""
+    def _doubtful(self, landmarks: Landmarks, expected: FloatArray, time_s: float) -> bool:
+        """Whether the body, or one limb, is further from the prediction than people accelerate."""
+        ahead = time_s - self.times_s[-1]
+        still_unknown = ahead if len(self.landmarks) < 2 or self.frames[-1] - self.frames[-2] > 2 else 0.0
+        severe = 1.0 if self._spare > 0 else 3.0
+        limit = severe * (0.03 + min(20 * ahead**2, 0.1) + still_unknown) * reach_px(self.last.region)
+        apart = np.linalg.norm(landmarks.px - expected, axis=1)
+        limbs = [apart[list(limb)].mean() for limb in _LIMBS if landmarks.visibility[list(limb)].mean() > 0.5]
+        return bool(_distance(landmarks, expected) > limit or max(limbs, default=0.0) > 2.5 * limit)
+
+    def _outvoted(self, agreeing: list[Landmarks], contrary: list[Landmarks], time_s: float) -> Landmarks:
+        """Most crops say that left and right changed places: not believed for a short while, then believed."""
         start = len(self.frames)
-        while start - 1 in self.forced:
+        while start - 1 in self.outvoted:
             start -= 1
-        if start < len(self.frames) and time_s - self.times_s[start] > _FORCED_S:
+        if start < len(self.frames) and time_s - self.times_s[start] > _STUBBORN_S:
             for position in range(start, len(self.frames)):
                 self.landmarks[position] = mirrored(self.landmarks[position])
-                self.forced.remove(position)
-            return landmarks
-        self.forced.add(len(self.frames))
-        return mirrored(landmarks)
+                self.outvoted.remove(position)
+            return contrary[0]
+        self.outvoted.add(len(self.frames))
+        return _median(agreeing) if agreeing else mirrored(contrary[0])
 
     def _near(self, landmarks: Landmarks, expected: FloatArray, ahead_s: float) -> bool:
         """Whether the trunk is where it can be after ``ahead_s``, and has the size it had."""
@@ -137,6 +160,8 @@ class PersonTrack:
         moved = np.linalg.norm(_trunk(landmarks.px) - _trunk(expected))
         size = reach_px(landmarks.region) / reach
         limit = 1.25 + min(2.0 * ahead_s, 0.75)
+        if _length(landmarks.px) > _STRETCH * self.longest_px:
+            return False
         return bool(moved < (0.2 + min(4.0 * ahead_s, 1.5)) * reach and 1 / limit < size < limit)
 
     def fits(self, landmarks: Landmarks, rgb: RgbImage, time_s: float) -> bool:
@@ -163,7 +188,7 @@ def best_reading(look: Look, region: Region) -> Landmarks | None:
     if first is None:
         return None
     region = first.region
-    crops = [region, *(_crop(region, size, turn) for size, turn in _CROPS)]
+    crops = [_crop(region, size, turn) for size, turn in _CROPS]
     found = [first, *(landmarks for landmarks in map(look, crops) if landmarks is not None)]
     return min(found, key=lambda one: sum(_distance(one, other.px) for other in found))
 
@@ -177,9 +202,25 @@ def _trunk(px: FloatArray) -> FloatArray:
     return np.asarray(px[[11, 12, 23, 24]].mean(axis=0))
 
 
+def _length(px: FloatArray) -> float:
+    return float(np.linalg.norm(px[_BONES[:, 0]] - px[_BONES[:, 1]], axis=1).sum())
+
+
 def _distance(landmarks: Landmarks, expected: FloatArray) -> float:
     weights = _BODY * np.maximum(landmarks.visibility, 0.05)
     return float(weights @ np.linalg.norm(landmarks.px - expected, axis=1) / weights.sum())
+
+
+def _median(votes: list[Landmarks]) -> Landmarks:
+    """Median of several readings of one picture, with the region of the first."""
+    if len(votes) < 3:
+        return votes[0]
+    return Landmarks(
+        px=np.median([vote.px for vote in votes], axis=0),
+        world_m=np.median([vote.world_m for vote in votes], axis=0),
+        visibility=np.median([vote.visibility for vote in votes], axis=0),
+        region=votes[0].region,
+    )
 
 
 def _swapped(landmarks: Landmarks, expected: FloatArray, reach: float) -> bool:

@@ -1,4 +1,4 @@
-"""Finds and repairs legs or arms whose left and right labels change places from one frame to the next."""
+"""What can only be judged with the frames before and after: exchanged limbs are repaired, spikes lose their confidence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import numpy as np
 from hsmr_bio.types import BoolArray, FloatArray
 
 LEGS = ((25, 26), (27, 28), (29, 30), (31, 32))
+_SPIKE = 0.06
+_SPIKE_ACCELERATION_S2 = 15.0
+"""A landmark is a spike if it is further from its neighbours in time than this share of the distance from the hips to the
+circle around the body (0.9 m), plus what an acceleration of about 13 m/s^2 explains."""
+SPIKE_CONFIDENCE = 0.05
+"""Factor on the confidence of a spike."""
 ARMS = ((13, 14), (15, 16), (17, 18), (19, 20), (21, 22))
 _COST_OF_SWAP = 0.002
 """Per frame: of two equally smooth readings the one that the network gave wins."""
@@ -97,3 +103,29 @@ def repair_limbs(time_s: FloatArray, px: FloatArray, world_m: FloatArray, visibi
             array[swap] = part
         changed |= swap
     return int(changed.sum())
+
+
+def find_spikes(time_s: FloatArray, px: FloatArray, size_px: FloatArray) -> BoolArray:
+    """Landmarks that jump away for a frame or two and come back.
+
+    Args:
+        time_s: (T,) frames of one unbroken stretch.
+        px: (T, K, 2).
+        size_px: (T,) distance from the hips to the circle around the body.
+
+    Returns:
+        (T, K) True where a landmark is far from the line through its neighbours in time.
+    """
+    spikes = np.zeros(px.shape[:2], dtype=np.bool_)
+    if len(time_s) < 5:
+        return spikes
+    now = np.arange(2, len(time_s) - 2)
+    between = []
+    for before, after in ((1, 1), (1, 2), (2, 1), (2, 2)):
+        share = (time_s[now] - time_s[now - before]) / (time_s[now + after] - time_s[now - before])
+        between.append(px[now - before] + share[:, None, None] * (px[now + after] - px[now - before]))
+    apart = np.linalg.norm(px[now] - np.median(between, axis=0), axis=-1)
+    step = (time_s[now + 1] - time_s[now - 1]) / 2
+    limit = (_SPIKE + np.minimum(_SPIKE_ACCELERATION_S2 * step**2, 0.2)) * size_px[now]
+    spikes[now] = apart > limit[:, None]
+    return spikes
