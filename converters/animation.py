@@ -124,7 +124,7 @@ def from_skel(motion: SkelMotion, body: Any) -> Animation:
             f"the motion belongs to body {motion.body!r}, but {body.name!r} was loaded: betas are not exchangeable"
         )
     rest = body.rest(motion.betas)
-    pose = body.forward(motion.poses_rad, motion.betas, motion.trans_m)
+    pose = body.forward(motion.poses_rad.copy(), motion.betas.copy(), motion.trans_m.copy())
     positions, rotations = as_numpy(pose.joints_m), as_numpy(pose.joints_ori)
     if motion.frame == "camera":
         positions, rotations = positions @ _CAMERA_TO_Y_UP, _CAMERA_TO_Y_UP @ rotations
@@ -191,7 +191,7 @@ def full_coordinates(motion: OsimMotion | None, document: Any, names: tuple[str,
     """
     from hsmr_bio.errors import UnknownCoordinateError
 
-    default = np.array([document.coordinates[name].default for name in names], dtype=np.float64)
+    default = np.array([document.coordinate(name).default_si for name in names], dtype=np.float64)
     values = np.repeat(default[None], 1 if motion is None else len(motion.time_s), axis=0)
     for name in motion.coordinates if motion is not None else ():
         if name in names:

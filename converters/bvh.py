@@ -106,7 +106,7 @@ def read_bvh(path: str | os.PathLike[str], *, unit: str | None = None) -> BvhFil
     scale = _UNITS_M[name]
     rotations, translations = _poses(joints, offsets, values)
     animation = Animation(
-        time_s=np.arange(frames) * step_s,
+        time_s=np.arange(frames, dtype=np.float64) * step_s,
         names=_unique(path, joints),
         parents=parents,
         rest_m=rest[: len(joints)] * scale,

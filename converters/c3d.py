@@ -76,8 +76,7 @@ def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
     if not np.isfinite(rate_hz) or rate_hz <= 0:
         raise FormatError(path, "POINT:RATE", f"the frame rate must be positive, it is {rate_hz:g}")
     positions = points[:3].transpose(2, 1, 0) * _unit(path, parameters)
-    residuals = np.asarray(content["data"]["meta_points"]["residuals"], dtype=np.float64)[0].T
-    positions[(residuals < 0) | ~np.isfinite(positions).all(axis=-1)] = np.nan
+    positions[~np.isfinite(positions).all(axis=-1)] = np.nan  # ezc3d gives NaN where the residual is negative
     turn, up_note = _turn_to_y_up(path, parameters, positions, up)
     first = int(content["header"]["points"]["first_frame"])
     markers = Markers(

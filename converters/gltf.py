@@ -1,0 +1,307 @@
+"""glTF 2.0 binary (.glb): a moving skeleton with its skin, for Blender, Unity, browsers.
+
+Source:
+    Khronos Group, glTF 2.0 Specification (2021): section 4.4 GLB container, 5 properties, 3.7.3 skins, 3.11 animations.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hsmr_bio.errors import InputError, ShapeError
+from hsmr_bio.io.atomic import new_file
+from hsmr_bio.types import FloatArray, SkelMotion
+
+from .animation import Animation, as_numpy, from_skel
+
+_SKIN_COLOR = (0.80, 0.62, 0.52, 1.0)
+_BONE_COLOR = (0.93, 0.87, 0.75, 1.0)
+_FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
+_ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
+_INFLUENCES = 4
+"""Bones that may move a vertex: what every viewer supports (three.js and Unity read no more)."""
+_SAMPLED_FRAMES = 20
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SkinnedMesh:
+    """A surface in the rest pose and how its vertices follow the bones."""
+
+    name: str
+    vertices_m: FloatArray
+    """(V, 3) in the rest pose."""
+    faces: Any
+    """(F, 3) vertex numbers."""
+    weights: FloatArray
+    """(V, J), rows sum to 1; the four largest of a row are kept."""
+    color: tuple[float, float, float, float] = _BONE_COLOR
+
+    def __post_init__(self) -> None:
+        vertices, weights = np.asarray(self.vertices_m), np.asarray(self.weights)
+        if vertices.ndim != 2 or vertices.shape[1] != 3 or len(weights) != len(vertices):
+            raise ShapeError(f"a mesh needs vertices (V, 3) and weights (V, J), got {vertices.shape} and {weights.shape}")
+        faces = np.asarray(self.faces)
+        if faces.ndim != 2 or faces.shape[1] != 3 or (faces.size and (faces.min() < 0 or faces.max() >= len(vertices))):
+            raise ShapeError(f"faces must be (F, 3) numbers of the {len(vertices)} vertices")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkinFit:
+    """How far the skin in the file is from the body's own, in a sample of the frames."""
+
+    mean_m: float
+    max_m: float
+    frames: int
+
+
+def write_glb(path: str | os.PathLike[str], animation: Animation, meshes: Sequence[SkinnedMesh] = ()) -> None:
+    """Write bones in motion, with surfaces that follow them.
+
+    Nodes are named after the bones and stand parallel to the world in the rest pose. Rotations are quaternions that do
+    not change sign; a joint that moves inside its parent gets a translation track as well. The first frame is at 0 s.
+
+    Args:
+        path: the file; replaced if it exists.
+        animation: T frames of J bones; any time stamps.
+        meshes: surfaces; if there is none, each bone is drawn as a long octahedron.
+
+    Raises:
+        InputError: a mesh has weights for another number of bones, or there are more than 256 bones.
+    """
+    joints = len(animation.names)
+    if joints > 256:
+        raise InputError(f"at most 256 bones can move a mesh, got {joints}")
+    for mesh in meshes:
+        if mesh.weights.shape[1] != joints:
+            raise InputError(f"mesh {mesh.name!r} has weights for {mesh.weights.shape[1]} bones, the skeleton has {joints}")
+    builder = _Builder()
+    nodes: list[dict[str, Any]] = [
+        {"name": name, "translation": [float(x) for x in offset]}
+        for name, offset in zip(animation.names, animation.offsets_m, strict=True)
+    ]
+    for joint, parent in enumerate(animation.parents):
+        if parent >= 0:
+            nodes[parent].setdefault("children", []).append(joint)
+    inverse = np.tile(np.eye(4, dtype=np.float32), (joints, 1, 1))
+    inverse[:, 3, :3] = -animation.rest_m  # column-major in the file
+    skin = {"joints": list(range(joints)), "skeleton": 0, "inverseBindMatrices": builder.add(inverse, "MAT4")}
+    gltf: dict[str, Any] = {"meshes": [], "materials": []}
+    for mesh in meshes or (_sticks(animation),):
+        nodes.append({"name": mesh.name, "mesh": len(gltf["meshes"]), "skin": 0})
+        gltf["meshes"].append(builder.mesh(mesh, len(gltf["materials"])))
+        gltf["materials"].append(_material(mesh))
+    gltf |= {"asset": {"version": "2.0", "generator": "hsmr_bio"}, "scene": 0}
+    gltf |= {"scenes": [{"nodes": [0, *range(joints, len(nodes))]}], "nodes": nodes, "skins": [skin]}
+    gltf["animations"] = [builder.animation(animation)]
+    with new_file(path) as part:
+        part.write_bytes(builder.finish(gltf))
+
+
+def write_skinned_glb(
+    path: str | os.PathLike[str], body: Any, motion: SkelMotion, *, parts: Sequence[str] = ("skin",)
+) -> SkinFit:
+    """Write a motion with the body's skin, or its bones, or both.
+
+    A viewer blends linearly and knows no pose blend shapes; what that costs is measured and returned.
+
+    Args:
+        path: the file; replaced if it exists.
+        body: the :class:`~hsmr_bio.body.body.Body` that the motion names.
+        motion: one person's motion.
+        parts: any of ``"skin"`` and ``"bones"``.
+
+    Returns:
+        Distance between the first part's vertices in a viewer and the body's own, over up to 20 frames.
+
+    Raises:
+        InputError: an unknown part, or the motion belongs to another body.
+    """
+    wrong = [part for part in parts if part not in ("skin", "bones")]
+    if wrong or not parts:
+        raise InputError(f"parts must be 'skin', 'bones' or both, got {', '.join(map(repr, wrong)) or 'none'}")
+    animation = from_skel(motion, body)
+    rest = body.rest(motion.betas)
+    meshes = [_body_mesh(body, motion, rest, part) for part in parts]
+    write_glb(path, animation, meshes)
+    picked = np.unique(np.linspace(0, len(motion.time_s) - 1, _SAMPLED_FRAMES).round().astype(int))
+    skin = parts[0] == "skin"
+    betas = motion.betas.copy()
+    pose = body.forward(motion.poses_rad[picked], betas, motion.trans_m[picked], skin=skin, skeleton=not skin)
+    true = as_numpy(pose.skin_m if skin else pose.skeleton_m)
+    if motion.frame == "camera":
+        true = true * [1.0, -1.0, -1.0]
+    distance = np.linalg.norm(skinned(animation, meshes[0], picked) - true, axis=-1)
+    return SkinFit(mean_m=float(distance.mean()), max_m=float(distance.max()), frames=len(picked))
+
+
+def skinned(animation: Animation, mesh: SkinnedMesh, frames: Any) -> FloatArray:
+    """Vertices as a viewer computes them from the file: linear blending of four bones.
+
+    Args:
+        animation: the bones.
+        mesh: the surface.
+        frames: (F,) frame numbers.
+
+    Returns:
+        (F, V, 3) m.
+    """
+    positions, turns = animation.world()
+    joints, weights = _influences(mesh.weights)
+    moved = positions - np.einsum("tjab,jb->tja", turns, animation.rest_m)
+    out = np.empty((len(frames), len(mesh.vertices_m), 3))
+    for row, frame in enumerate(frames):
+        turned = np.einsum("vkab,vb->vka", turns[frame][joints], mesh.vertices_m)
+        out[row] = np.einsum("vk,vka->va", weights, turned + moved[frame][joints])
+    return out
+
+
+def _body_mesh(body: Any, motion: SkelMotion, rest: Any, part: str) -> SkinnedMesh:
+    if part == "skin":
+        weights = body.data.skin_weights.toarray()
+        return SkinnedMesh(name="skin", vertices_m=rest.skin_m, faces=body.faces, weights=weights, color=_SKIN_COLOR)
+    at_rest = body.forward(np.zeros((1, 46)), motion.betas.copy(), skeleton=True)  # all angles zero is the rest pose
+    weights = body.data.bone_weights.toarray()
+    return SkinnedMesh(name="bones", vertices_m=as_numpy(at_rest.skeleton_m)[0], faces=body.bone_faces, weights=weights)
+
+
+class _Builder:
+    """Collects arrays into one binary buffer."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._views: list[dict[str, Any]] = []
+        self._accessors: list[dict[str, Any]] = []
+
+    def add(self, array: Any, kind: str, *, target: int | None = None, limits: bool = False) -> int:
+        """Append an array, aligned to 4 bytes; returns its accessor's number."""
+        array = np.ascontiguousarray(array)
+        component = {"f": _FLOAT, "B": _UINT8, "I": _UINT32}[array.dtype.char]
+        self._bytes += b"\0" * (-len(self._bytes) % 4)
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self._bytes), "byteLength": array.nbytes}
+        if target is not None:
+            view["target"] = target
+        self._bytes += array.tobytes()
+        count = array.size if kind == "SCALAR" else len(array)
+        accessor: dict[str, Any] = {"bufferView": len(self._views), "componentType": component, "count": count, "type": kind}
+        if limits:
+            columns = array.reshape(count, -1)
+            accessor |= {"min": columns.min(axis=0).tolist(), "max": columns.max(axis=0).tolist()}
+        self._views.append(view)
+        self._accessors.append(accessor)
+        return len(self._accessors) - 1
+
+    def mesh(self, mesh: SkinnedMesh, material: int) -> dict[str, Any]:
+        """Append a mesh; returns its description."""
+        joints, weights = _influences(mesh.weights)
+        vertices = np.asarray(mesh.vertices_m, dtype=np.float32)
+        attributes = {
+            "POSITION": self.add(vertices, "VEC3", target=_ARRAY_BUFFER, limits=True),
+            "NORMAL": self.add(_normals(mesh).astype(np.float32), "VEC3", target=_ARRAY_BUFFER),
+            "JOINTS_0": self.add(joints.astype(np.uint8), "VEC4", target=_ARRAY_BUFFER),
+            "WEIGHTS_0": self.add(weights.astype(np.float32), "VEC4", target=_ARRAY_BUFFER),
+        }
+        indices = self.add(np.asarray(mesh.faces).astype(np.uint32).ravel(), "SCALAR", target=_ELEMENT_BUFFER)
+        return {"name": mesh.name, "primitives": [{"attributes": attributes, "indices": indices, "material": material}]}
+
+    def animation(self, animation: Animation) -> dict[str, Any]:
+        """Append the tracks; returns their description."""
+        time = self.add((animation.time_s - animation.time_s[0]).astype(np.float32), "SCALAR", limits=True)
+        quaternions = _quaternions(animation.rotations).astype(np.float32)
+        tracks = [(joint, "rotation", self.add(quaternions[:, joint], "VEC4")) for joint in range(len(animation.names))]
+        for joint in np.flatnonzero(animation.moving):
+            places = animation.translations_m[:, joint].astype(np.float32)
+            tracks.append((int(joint), "translation", self.add(places, "VEC3")))
+        return {
+            "name": "motion",
+            "samplers": [{"input": time, "output": output, "interpolation": "LINEAR"} for _, _, output in tracks],
+            "channels": [
+                {"sampler": number, "target": {"node": joint, "path": kind}} for number, (joint, kind, _) in enumerate(tracks)
+            ],
+        }
+
+    def finish(self, gltf: dict[str, Any]) -> bytes:
+        """The whole file."""
+        gltf = gltf | {"buffers": [{"byteLength": len(self._bytes)}]}
+        gltf |= {"bufferViews": self._views, "accessors": self._accessors}
+        text = json.dumps(gltf, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 4)
+        data = bytes(self._bytes) + b"\0" * (-len(self._bytes) % 4)
+        body = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(data), b"BIN\0") + data
+        return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
+
+
+def _material(mesh: SkinnedMesh) -> dict[str, Any]:
+    surface = {"baseColorFactor": list(mesh.color), "metallicFactor": 0.0, "roughnessFactor": 0.8}
+    return {"name": mesh.name, "pbrMetallicRoughness": surface, "doubleSided": True}
+
+
+def _influences(weights: FloatArray) -> tuple[Any, FloatArray]:
+    """Keep the four largest weights of each vertex: bones (V, 4) and weights (V, 4) with sum 1, zeros pointing to bone 0."""
+    table = np.asarray(weights, dtype=np.float64)
+    if table.shape[1] < _INFLUENCES:
+        table = np.pad(table, ((0, 0), (0, _INFLUENCES - table.shape[1])))
+    joints = np.argsort(-table, axis=1, kind="stable")[:, :_INFLUENCES]
+    kept = np.take_along_axis(table, joints, axis=1)
+    total = kept.sum(axis=1, keepdims=True)
+    if (total <= 0).any():
+        raise ShapeError(f"{int((total <= 0).sum())} vertices follow no bone: weights must have a positive sum")
+    return np.where(kept > 0, joints, 0), kept / total
+
+
+def _normals(mesh: SkinnedMesh) -> FloatArray:
+    """(V, 3) unit normals, each the area-weighted mean of its triangles'."""
+    corners = np.asarray(mesh.vertices_m)[np.asarray(mesh.faces)]
+    face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros((len(mesh.vertices_m), 3))
+    for corner in range(3):
+        np.add.at(normals, np.asarray(mesh.faces)[:, corner], face)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 0, normals / np.where(length > 0, length, 1), [0.0, 1.0, 0.0])
+
+
+def _quaternions(rotations: FloatArray) -> FloatArray:
+    """(T, J, 4) x, y, z, w; the sign follows the frame before, so that a viewer blends the short way."""
+    from scipy.spatial.transform import Rotation
+
+    frames, joints = rotations.shape[:2]
+    out = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_quat().reshape(frames, joints, 4)
+    flips = np.where((out[1:] * out[:-1]).sum(axis=-1, keepdims=True) < 0, -1.0, 1.0)
+    out[1:] *= np.cumprod(flips, axis=0)
+    return np.asarray(out)
+
+
+def _sticks(animation: Animation) -> SkinnedMesh:
+    """A long octahedron from each joint to each of its children, a small one at the ends."""
+    offsets = animation.offsets_m
+    vertices: list[FloatArray] = []
+    faces: list[list[int]] = []
+    owners: list[int] = []
+    parts = [
+        (parent, animation.rest_m[parent], offsets[joint]) for joint, parent in enumerate(animation.parents) if parent >= 0
+    ]
+    for joint in set(range(len(animation.names))) - set(animation.parents):
+        parts.append((joint, animation.rest_m[joint], np.array([0.0, 0.02, 0.0])))
+    for joint, start, along in parts:
+        length = float(np.linalg.norm(along))
+        if length < 1e-6:
+            continue
+        side = np.cross(along, [1.0, 0.0, 0.0] if abs(along[0]) < 0.9 * length else [0.0, 1.0, 0.0])
+        side *= 0.08 * length / np.linalg.norm(side)
+        other = np.cross(along, side) / length
+        middle = start + 0.2 * along
+        base = len(vertices)
+        vertices += [start, middle + side, middle + other, middle - side, middle - other, start + along]
+        for ring in range(4):
+            here, there = base + 1 + ring, base + 1 + (ring + 1) % 4
+            faces += [[base, there, here], [base + 5, here, there]]
+        owners += [joint] * 6
+    weights = np.zeros((len(owners), len(animation.names)))
+    weights[np.arange(len(owners)), owners] = 1.0
+    return SkinnedMesh(name="bones", vertices_m=np.array(vertices), faces=np.array(faces), weights=weights)
