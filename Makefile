@@ -17,7 +17,7 @@ test:
 
 build:  # through the sdist: an old build/lib would bring deleted modules back
 	rm -rf build dist
-	$(BIN)python -m build
+	$(BIN)python -m build > /dev/null
 	$(BIN)python .ci/check_wheel.py dist/*.whl
 
 docs:
