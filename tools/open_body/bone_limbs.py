@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from assets import Floats, Ints, read_ply
+from mesh_parts import pieces
 from tpose import shortest
 
 Mesh3 = tuple[Floats, Ints]
@@ -23,6 +24,8 @@ HUMERUS_ELBOW = np.array([0.0131, -0.2863, -0.0096])
 CALCN_TOES = np.array([0.1788, -0.002, 0.00108])
 TALUS_CALCN = np.array([-0.04877, -0.04195, 0.00792])
 FOOT_PITCH_RAD = np.deg2rad(-5.5)
+TOE_BORDERS = (-1.0, -0.010, 0.0153, 0.0287, 0.0415, 1.0)
+"""Depths in the toe file that separate its five toes."""
 PRONATED = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
 """Files show the supinated forearm and hand; in the T pose the palm is down: the thumb side (z) comes to the front (x)."""
 
@@ -53,21 +56,26 @@ def stretch(points: Floats, source: tuple[Floats, Floats], goal: tuple[Floats, F
     return goal[0] + length * parallel + (length if width is None else width) * (turned - parallel)
 
 
+def pelvis_turn(hip: Floats) -> Floats:
+    """(2, 2) turn and scale, front and up, of the file's pelvis about the middle of the ASIS."""
+    angle = np.arctan2(hip[1], hip[0]) - np.arctan2(PELVIS_HIP[1], PELVIS_HIP[0])
+    scale = np.hypot(hip[0], hip[1]) / np.hypot(PELVIS_HIP[0], PELVIS_HIP[1])
+    c, s = np.cos(angle) * scale, np.sin(angle) * scale
+    return np.array([[c, -s], [s, c]])
+
+
 def pelvis(hip: Floats) -> Mesh3:
     """Both hip bones and the sacrum; ``hip`` (3,) is the right hip joint in the pelvis frame.
 
     Turned about the inter-ASIS line so that the sockets meet the hip joints; wider at the sockets than at the crest.
     """
-    angle = np.arctan2(hip[1], hip[0]) - np.arctan2(PELVIS_HIP[1], PELVIS_HIP[0])
     scale = np.hypot(hip[0], hip[1]) / np.hypot(PELVIS_HIP[0], PELVIS_HIP[1])
-    c, s = np.cos(angle) * scale, np.sin(angle) * scale
     right, right_faces = read_ply("r_pelvis")
     left = right * [1, 1, -1], right_faces[:, ::-1]
     points, faces = join([(right, right_faces), left, read_ply("sacrum")])
     socket = np.clip(-points[:, 1] / 0.0785, 0, 1)
     side = scale * (1 - socket) + hip[2] / PELVIS_HIP[2] * socket
-    x, y = points[:, 0], points[:, 1]
-    return np.stack([c * x - s * y, s * x + c * y, side * points[:, 2]], axis=1), faces
+    return np.column_stack([points[:, :2] @ pelvis_turn(hip).T, side * points[:, 2]]), faces
 
 
 def femur(knee: Floats) -> Mesh3:
@@ -88,11 +96,14 @@ def _pitch(points: Floats, pitch: float) -> Floats:
     return np.stack([c * points[:, 0] - s * points[:, 1], s * points[:, 0] + c * points[:, 1], points[:, 2]], axis=1)
 
 
-def foot(calcn: Floats, toes: Floats, length: float, width: float) -> tuple[Mesh3, Mesh3, Mesh3]:
-    """Talus, calcaneus with midfoot, toes.
+def foot(calcn: Floats, rays: dict[str, Floats], toes: Floats, length: float, width: float) -> tuple[Mesh3, Mesh3, Mesh3]:
+    """Talus, calcaneus with midfoot and metatarsals, toes.
+
+    The hindfoot is scaled as a whole; each metatarsal and phalanx goes to its own toe joints.
 
     Args:
         calcn: calcaneus joint in the talus frame.
+        rays: toe joints in the calcaneus frame by cube name (``toe-3-1`` ...).
         toes: toe joint in the calcaneus frame.
         length: scale along the foot.
         width: scale across it.
@@ -100,11 +111,32 @@ def foot(calcn: Floats, toes: Floats, length: float, width: float) -> tuple[Mesh
     scale = np.array([length, (length + width) / 2, width])
     talus, talus_faces = read_ply("r_talus")
     talus = _pitch((talus - TALUS_CALCN) * scale, FOOT_PITCH_RAD) + calcn
-    hind, hind_faces = read_ply("r_foot")
-    hind = _pitch(hind * scale, FOOT_PITCH_RAD)
-    fore, fore_faces = read_ply("r_bofoot")
-    fore = _pitch((fore + CALCN_TOES) * scale, FOOT_PITCH_RAD) - toes
-    return (talus, talus_faces), (hind, hind_faces), (fore, fore_faces)
+    hind: list[Mesh3] = []
+    metatarsals = []
+    for points, faces in pieces(*read_ply("r_foot")):
+        placed = _pitch(points * scale, FOOT_PITCH_RAD)
+        (metatarsals if len(points) == 112 else hind).append((placed, faces))
+    for number, (points, faces) in enumerate(sorted(metatarsals, key=lambda part: float(part[0][:, 2].mean())), start=1):
+        base, head = _end(points, 0, True), _end(points, 0, False)
+        goal = base + 0.97 * (rays[f"toe-{number}-1"] - base)
+        hind.append((stretch(points, (base, head), (base, goal), 0.85), faces))
+    fore = [(points - toes, faces) for number in range(1, 6) for points, faces in _toe(number, rays, scale)]
+    return (talus, talus_faces), join(hind), join(fore)
+
+
+def _toe(number: int, rays: dict[str, Floats], scale: Floats) -> list[Mesh3]:
+    """Phalanges of one toe between its joint cubes, in the calcaneus frame."""
+    low, high = TOE_BORDERS[number - 1], TOE_BORDERS[number]
+    own = [p for p in pieces(*read_ply("r_bofoot")) if low < p[0][:, 2].mean() <= high]
+    own = sorted(own, key=lambda part: float(part[0][:, 0].mean()))
+    out = []
+    for index, (points, faces) in enumerate(own, start=1):
+        a, b = rays[f"toe-{number}-{index}"], rays[f"toe-{number}-{index + 1}"]
+        last = index == len(own)
+        out.append(
+            (_along((points + CALCN_TOES) * scale, (a + 0.05 * (b - a), a + (0.78 if last else 0.96) * (b - a)), 0.72), faces)
+        )
+    return out
 
 
 def humerus(elbow: Floats) -> Mesh3:
@@ -129,8 +161,8 @@ def forearm(radius: Floats, wrist: Floats, width: float) -> tuple[Mesh3, Mesh3]:
         width: scale of everything across the arm.
     """
     ulna, ulna_faces = read_ply("ulna_rv")
-    head = wrist + np.array([-0.014, 0.010, 0.002]) * width
-    ulna = stretch(ulna, (np.zeros(3), _end(ulna, 1, True)), (np.zeros(3), head), width)
+    head = wrist + np.array([-0.011, 0.010, 0.000]) * width
+    ulna = stretch(ulna, (np.zeros(3), _end(ulna, 1, True)), (np.zeros(3), head), 0.85 * width)
     bone, bone_faces = read_ply("radius_rv")
     top, bottom = _end(bone, 1, False), _end(bone, 1, True)
     bone = (bone - top) @ PRONATED.T
@@ -159,12 +191,12 @@ def hand(joints: dict[str, Floats]) -> Mesh3:
             turned = scale * points @ to_hand.T
             a, b = stations[index], stations[index + 1]
             last = index == len(bones) - 1
-            goal = a + 0.04 * (b - a), a + (0.80 if last else 0.96) * (b - a)
+            goal = a + 0.04 * (b - a), a + (0.72 if last else 0.96) * (b - a)
             parts.append((_along(turned, goal), faces))
     return join(parts)
 
 
-def _along(points: Floats, goal: tuple[Floats, Floats]) -> Floats:
+def _along(points: Floats, goal: tuple[Floats, Floats], width: float = 0.85) -> Floats:
     """Put a phalanx between two points by the ends of its long axis."""
     centred = points - points.mean(axis=0)
     axis = np.linalg.svd(centred, full_matrices=False)[2][0]
@@ -172,4 +204,4 @@ def _along(points: Floats, goal: tuple[Floats, Floats]) -> Floats:
     reach = centred @ axis
     middle = points.mean(axis=0)
     source = middle + reach.min() * axis, middle + reach.max() * axis
-    return stretch(points, source, goal, 0.92)
+    return stretch(points, source, goal, width)

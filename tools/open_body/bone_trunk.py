@@ -5,43 +5,19 @@ The files stand in the torso frame of the Rajagopal model, 0.0815 m above and 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from assets import Floats, Ints, read_ply
-from bone_limbs import Mesh3, stretch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from bone_limbs import stretch
+from mesh_parts import pieces
 
 TORSO = np.array([-0.1007, 0.0815, 0.0])
 SHOULDER = np.array([0.003155, 0.3715, 0.17])
 VERTEBRAE = ("L5", "L4", "L3", "L2", "L1", *(f"T{i}" for i in range(12, 0, -1)), *(f"C{i}" for i in range(7, 0, -1)))
+L5_CENTRE = np.array([-0.004, 0.011])
+"""Front and height of the fifth lumbar vertebra in the file."""
 L5_BOTTOM, C7_TIP, C1 = -0.010, 0.408, 0.502
 """Heights in the file."""
-BACK_MARGIN_M, SIDE_MARGIN_M, FRONT_MARGIN_M = 0.011, 0.022, 0.012
-
-
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """One connected bone: vertices, faces, what it is."""
-
-    points: Floats
-    faces: Ints
-    name: str
-
-
-def pieces(points: Floats, faces: Ints) -> list[Mesh3]:
-    """Connected components of a mesh, from the lowest to the highest."""
-    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
-    count, label = connected_components(graph, directed=False)
-    out = []
-    for k in range(count):
-        pick = np.flatnonzero(label == k)
-        back = np.full(len(points), -1)
-        back[pick] = np.arange(len(pick))
-        out.append((points[pick], back[faces[label[faces[:, 0]] == k]]))
-    return sorted(out, key=lambda part: (round(float(part[0][:, 1].mean()), 6), round(float(part[0][:, 2].mean()), 6)))
+BACK_MARGIN_M, LUMBAR_MARGIN_M, SIDE_MARGIN_M, FRONT_MARGIN_M = 0.011, 0.007, 0.022, 0.012
 
 
 class Trunk:
@@ -51,12 +27,13 @@ class Trunk:
         skin: (V, 3) mean skin.
         trunk: (V,) whether a vertex belongs to trunk or head.
         marks: landmark positions: C7, suprasternal_notch, xiphoid, vertex_top, glabella, opisthocranion, head_side.
-        shoulder: right shoulder joint; acromion: right scapula joint; pelvis_scale: scale of the pelvis mesh.
+        shoulder: right shoulder joint; acromion: right scapula joint; pelvis: (2, 2) turn and scale of the pelvis mesh.
     """
 
-    def __init__(self, skin: Floats, trunk: np.ndarray, marks: dict[str, Floats], joints: Floats, pelvis_scale: float) -> None:
+    def __init__(self, skin: Floats, trunk: np.ndarray, marks: dict[str, Floats], joints: Floats, pelvis: Floats) -> None:
         self.skin, self.marks, self.joints = skin[trunk], marks, joints
-        low = pelvis_scale * (L5_BOTTOM + TORSO[1])
+        lowest = pelvis @ (np.array([L5_CENTRE[0], L5_BOTTOM]) + TORSO[:2])
+        low = lowest[1]
         self.head_scale, self.head_shift = self._fit_skull()
         top = C1 * self.head_scale[1] + self.head_shift[1]
         self.knots = np.array([L5_BOTTOM, C7_TIP, C1]), np.array([low, marks["C7"][1] - 0.004, top])
@@ -65,9 +42,13 @@ class Trunk:
         tips = np.array([p[p[:, 0].argmin(), 0] for p, _, _ in self.vertebrae])
         back = np.array([self._back(h) for h in heights])
         shift = back + BACK_MARGIN_M - tips
+        sacral = (pelvis @ (L5_CENTRE + TORSO[:2]))[0] - L5_CENTRE[0]
+        shift[:4] = sacral + np.linspace(0, 1, 5)[:4] * (shift[4] - sacral)
         smooth = np.convolve(np.pad(shift, 2, mode="edge"), np.full(5, 0.2), mode="valid")
         smooth = np.maximum(smooth, shift)
-        smooth[-4:] = np.linspace(smooth[-5], self.head_shift[2] + 0.0 * smooth[-1], 5)[1:]
+        smooth[1:5] += LUMBAR_MARGIN_M
+        smooth[0] = sacral
+        smooth[-4:] = np.linspace(smooth[-5], self.head_shift[2], 5)[1:]
         self.shift_knots = heights, smooth
         thoracic = slice(5, 17)
         self.rib_line = np.polyfit(heights[thoracic], smooth[thoracic], 1)

@@ -7,7 +7,8 @@ from typing import Any
 import bone_limbs as limbs
 import numpy as np
 from assets import Floats, Ints, Mesh, read_ply
-from bone_trunk import Trunk, pieces
+from bone_trunk import Trunk
+from mesh_parts import pieces
 from pack import Bones
 from tpose import GROUPS, TPose
 
@@ -32,6 +33,13 @@ def body_of_vertebra(name: str) -> int:
     if name.startswith("L"):
         return LUMBAR
     return HEAD if name in ("C1", "C2", "C3") else THORAX
+
+
+TOES_LOWER_M = np.array([0.0, -0.004, 0.0])
+"""The rig's toe joints lie in the upper half of the toes; the bones lie lower."""
+
+FINGERS_LOWER_M = np.array([0.0, 0.0, -0.002])
+"""The same for the fingers, palm down."""
 
 
 class Skeleton:
@@ -85,7 +93,10 @@ class Skeleton:
         ]
         length = 0.93 * np.ptp(foot[:, 2]) / 0.2655
         width = 0.84 * np.ptp(foot[:, 0]) / 0.0918
-        parts = limbs.foot(self._child(TALUS, CALCN), self._child(CALCN, TOES), length, width)
+        cubes = [f"toe-{i}-{k}" for i in range(1, 6) for k in range(1, 4 if i == 1 else 5)]
+        place = {name: self.tpose.cube(self.points, f"r-{name}") - self.joints[CALCN] for name in cubes}
+        rays = {name: self.rotations[CALCN].T @ point + TOES_LOWER_M for name, point in place.items()}
+        parts = limbs.foot(self._child(TALUS, CALCN), rays, self._child(CALCN, TOES), length, width)
         for body, mesh in zip((TALUS, CALCN, TOES), parts, strict=True):
             self._add(body, mesh)
 
@@ -98,15 +109,13 @@ class Skeleton:
         fingers = {
             f"finger-{i}-{k}": self.tpose.cube(self.points, f"r-finger-{i}-{k}") for i in range(1, 6) for k in range(1, 5)
         }
-        local = {name: self.rotations[HAND].T @ (p - self.joints[HAND]) for name, p in fingers.items()}
+        local = {name: self.rotations[HAND].T @ (p - self.joints[HAND]) + FINGERS_LOWER_M for name, p in fingers.items()}
         self._add(HAND, limbs.hand(local))
 
     def _trunk(self) -> None:
         skin = self.mesh.skin_count
         trunk = (self.tpose.weights[:skin, 0] > 0.5) & (np.arange(skin) < 13380)
-        hip = self._child(PELVIS, FEMUR)
-        scale = float(np.hypot(hip[0], hip[1]) / np.hypot(*limbs.PELVIS_HIP[:2]))
-        torso = Trunk(self.points[:skin], trunk, self.marks, self.joints, scale)
+        torso = Trunk(self.points[:skin], trunk, self.marks, self.joints, limbs.pelvis_turn(self._child(PELVIS, FEMUR)))
         for points, faces, name in torso.vertebrae:
             second, share = SOFT.get(name, (None, 0.0))
             self._rest(body_of_vertebra(name), torso.spine(points), faces, second, share)

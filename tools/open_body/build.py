@@ -59,6 +59,7 @@ def extra_pairs() -> list[dict[str, Any]]:
         {"body": "calcn_l", **side, "pair": ["L_MT5_head_lateral", "L_MT1_head_medial"]},
         {"body": "toes_l", **side, "pair": ["L_MT5_head_lateral", "L_MT1_head_medial"]},
         {"body": "toes_l", **depth, "pair": ["L_heel_back", "L_big_toe_tip"]},
+        {"body": "pelvis", **depth, "pair": ["L_ASIS", "sacrum_S2"], "other_pair": ["L_big_toe_tip", "L_heel_back"]},
         {"body": "lumbar_body", **depth, "pair": ["T10", "xiphoid"], "other_pair": ["C7", "suprasternal_notch"]},
     ]
 

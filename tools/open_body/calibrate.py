@@ -28,7 +28,7 @@ class Survey:
 
 
 def survey(sex: str) -> Survey:
-    """Means and covariance of the 31 measures."""
+    """Means and covariance of the 32 measures."""
     columns, values = read_ansur(sex)
     pick = [columns.index(TARGETS[name].column) for name in NAMES]
     table = values[:, pick] * [TARGETS[name].factor for name in NAMES]
@@ -44,11 +44,11 @@ class Population:
         self.survey = survey(sex)
 
     def measure(self, vertices: Floats) -> Floats:
-        """(31,) measures of unposed vertices."""
+        """(32,) measures of unposed vertices."""
         return np.array(list(self.tape(self.tpose.pose(vertices)).values()))
 
     def jacobian(self, c: Floats) -> tuple[Floats, Floats]:
-        """(31, parameters) derivative of the measures at c, and the vertex derivative it used."""
+        """(32, parameters) derivative of the measures at c, and the vertex derivative it used."""
         vertices, directions = self.space.vertices(c), self.space.derivative(c)
         step = 0.05
         columns = [(self.measure(vertices + step * d) - self.measure(vertices - step * d)) / (2 * step) for d in directions]

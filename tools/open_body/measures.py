@@ -1,4 +1,4 @@
-"""Measure a T-posed body the way ANSUR II measured people (31 measures).
+"""Measure a T-posed body the way ANSUR II measured people (32 measures).
 
 Source:
     ANSUR II definitions: Hotzman et al. 2011, NATICK/TR-11/017. Factors between joint centres and bony landmarks: shoulder and
@@ -45,7 +45,8 @@ TARGETS: dict[str, Target] = {
     "hand": Target("handlength", 1, 0.003),
     "foot_length": Target("footlength", 1, 0.003),
     "foot_breadth": Target("footbreadthhorizontal", 1, 0.004),
-    "hip_breadth": Target("hipbreadth", 1, 0.010),
+    "hip_breadth": Target("hipbreadth", 1, 0.008),
+    "waist_breadth": Target("waistbreadth", 1, 0.012),
     "chest_girth": Target("chestcircumference", 1, 0.020),
     "waist_girth": Target("waistcircumference", 1, 0.020),
     "buttock_girth": Target("buttockcircumference", 1, 0.020),
@@ -60,7 +61,7 @@ TARGETS: dict[str, Target] = {
     "head_breadth": Target("headbreadth", 1, 0.004),
     "chest_depth": Target("chestdepth", 1, 0.012),
     "waist_depth": Target("waistdepth", 1, 0.012),
-    "buttock_depth": Target("buttockdepth", 1, 0.012),
+    "buttock_depth": Target("buttockdepth", 1, 0.009),
     "mass": Target("weightkg", 1, 1.5),
 }
 
@@ -137,8 +138,8 @@ class Tape:
             ring = self.section(p, "trunk", origin, up)
             out[f"{name}_girth"] = float(ConvexHull(ring).area)
             out[f"{name}_depth"] = float(np.ptp(ring[:, 1]))
-            if name == "buttock":
-                out["hip_breadth"] = float(np.ptp(ring[:, 0]))
+            if name != "chest":
+                out["hip_breadth" if name == "buttock" else "waist_breadth"] = float(np.ptp(ring[:, 0]))
         shank, thigh = j[7, 1] - j[8, 1], j[6, 1] - j[7, 1]
         crotch = self.named(p, HEIGHTS["crotch"])
         out["thigh_girth"] = self.girth(p, "leg", j[7] + up * min(crotch[1] - 0.015 - j[7, 1], 0.95 * thigh), up)

@@ -62,8 +62,10 @@ _TORSO = ("shoulder_dist", "bust_circ", "underbust_circ", "waist_circ", "hips_ci
 _TORSO += ("nape_waist", "waist_hip", "hip_x", "hip_z", "hip_y", "buttocks", "navel_height", "stomach_tone", "neck_height")
 _END_SCALES = ("head_x", "head_y", "head_z", "foot_all", "foot_x", "foot_y", "foot_z", "hand")
 
+_LOOSE = ("hip_x", "hip_z", "navel_height", "buttocks")
 PRIOR_SD = np.array(
-    [0.25, 0.30, 0.25, 0.30] + [0.15 if name in _TORSO else 0.25 if name in _END_SCALES else 0.45 for name in LOCALS]
+    [0.25, 0.30, 0.25, 0.30]
+    + [0.15 if name in _TORSO and name not in _LOOSE else 0.25 if name in (*_END_SCALES, *_LOOSE) else 0.45 for name in LOCALS]
 )
 """Prior standard deviation of each parameter. Torso directions overlap; with loose priors they fold the waist."""
 
