@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -101,3 +102,50 @@ def synthetic_skel(shared: Path, synthetic_male: Path, tmp_path_factory: pytest.
         "skel_female": female / "skel_female.pkl",
         "skel_variant": other / "skel_male.pkl",
     }
+
+
+class OpenSimModel:
+    """A model loaded by OpenSim itself, with what it logged."""
+
+    sink: Any = None  # one for the whole run: taking a sink away again crashes OpenSim 4.6
+
+    def __init__(self, path: Path) -> None:
+        import opensim
+
+        if OpenSimModel.sink is None:
+            OpenSimModel.sink = opensim.StringLogSink()
+            opensim.Logger.addSink(OpenSimModel.sink)
+        opensim.Logger.setLevelString("Info")
+        before = len(OpenSimModel.sink.getString())
+        self.model = opensim.Model(str(path))
+        self.state = self.model.initSystem()
+        self.log = OpenSimModel.sink.getString()[before:]
+        opensim.Logger.setLevelString("Error")
+        coordinates = self.model.getCoordinateSet()
+        self.coordinates = [coordinates.get(i).getName() for i in range(coordinates.getSize())]
+        for i in range(coordinates.getSize()):
+            coordinates.get(i).setLocked(self.state, False)
+
+    def place(self, values: dict[str, float]) -> None:
+        """Set coordinates, clamped or not."""
+        for name, value in values.items():
+            self.model.getCoordinateSet().get(name).setValue(self.state, float(value), False)
+        self.model.realizePosition(self.state)
+
+    def body(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Origin (3,) and orientation (3, 3) of a body in ground."""
+        transform = self.model.getBodySet().get(name).getTransformInGround(self.state)
+        p, r = transform.p(), transform.R().asMat33()
+        return np.array([p.get(i) for i in range(3)]), np.array([[r.get(i, k) for k in range(3)] for i in range(3)])
+
+    def marker(self, name: str) -> np.ndarray:
+        """Position (3,) of a marker in ground."""
+        at = self.model.getMarkerSet().get(name).getLocationInGround(self.state)
+        return np.array([at.get(i) for i in range(3)])
+
+
+@pytest.fixture(scope="session")
+def opensim_model():
+    """Load a model file in OpenSim: call it with the path."""
+    pytest.importorskip("opensim")
+    return OpenSimModel

@@ -83,12 +83,13 @@ def arc_length_m(joint: Joint) -> float:
     functions = [f for _, f in joint.translations if isinstance(f, Multivariate)]
     if len(neutral) != 3 or len(functions) != 3:
         raise ModelError(f"joint {joint.name!r} is not an arc of BSM: 3 linear rotations and 3 polynomials are expected")
-    places = [(b, e) for b in (-0.3, 0.0, 0.3) for e in (-0.3, 0.0, 0.3)]
-    size = np.array([[_value(f, b, e) for f in functions] for b, e in places])
-    unit = np.array([arc_remainder(b + neutral[0], e + neutral[1]) for b, e in places])
-    length = float(np.sum(size * unit) / np.sum(unit * unit))
-    if np.abs(length * unit - size).max() > 2e-5:
-        raise ModelError(f"joint {joint.name!r} is not an arc of BSM: its polynomials fit no arc length")
+    length = 2 * float(np.linalg.norm(joint.child_translation_m))  # the child's frame lies in the middle of the arc
+    for b, e in ((-0.3, -0.3), (0.0, 0.3), (0.3, 0.0)):
+        size = [_value(f, b, e) for f in functions]
+        if np.abs(length * np.array(arc_remainder(b + neutral[0], e + neutral[1])) - size).max() > 2e-5:
+            raise ModelError(
+                f"joint {joint.name!r} is not an arc of BSM: its polynomials do not fit the arc length {length:g} m"
+            )
     return length
 
 
