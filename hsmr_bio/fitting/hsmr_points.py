@@ -167,16 +167,11 @@ class HsmrPoints:
 
     def _place(self, poses: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
         """Turned moments and the positions of their bones' joints, both (B, P, 3)."""
-        rest, turns, rotations, positions = self._bones(poses, betas)
-        return (rotations[:, self.bone] @ self._moments(betas, turns)[..., None])[..., 0], positions[:, self.bone]
-
-    def _bones(self, poses: Tensor, betas: Tensor) -> tuple[formulas.Rest, Tensor, Tensor, Tensor]:
-        """Rest pose, each joint's own turn, rotations from the rest pose and positions (B, 24, ...)."""
         c = self.body.constants(poses.dtype, poses.device)
         rest = formulas.rest_pose(c, betas)
         turns = formulas.world_rotations(c, rest, formulas.local_rotations(c, poses))
         rotations, positions = formulas.chain(self.body.parents, turns, formulas.translations(rest, poses))
-        return rest, turns, rotations, positions
+        return (rotations[:, self.bone] @ self._moments(betas, turns)[..., None])[..., 0], positions[:, self.bone]
 
     def _moments(self, betas: Tensor, turns: Tensor) -> Tensor:
         moment = self.moment.to(betas) + torch.einsum("pak,bk->bpa", self.moment_by_betas.to(betas), betas)
@@ -195,9 +190,9 @@ class HsmrPoints:
             Keypoints (B, 44, 3), their derivative (B, 44, 3, 56) by the 46 angles and the 10 betas, and the angular
             velocity (B, 46, 3) of all that an angle carries.
         """
-        rest, turns, rotations, positions = self._bones(poses_rad, betas)
-        arms = (rotations[:, self.bone] @ self._moments(betas, turns)[..., None])[..., 0]
-        frame = _Frame(self.body, poses_rad, betas, rest, rotations, positions)
+        frame = _Frame.of(self.body, poses_rad, betas)
+        rotations, positions = frame.rotations, frame.positions
+        arms = (rotations[:, self.bone] @ self._moments(betas, frame.turns)[..., None])[..., 0]
         share = arms.new_zeros(self.count, JOINT_COUNT).index_put((self.keypoint, self.bone), self.share.to(arms))
         reach = arms + self.share.to(arms)[:, None] * positions[:, self.bone]
         cell = self.keypoint * JOINT_COUNT + self.bone
@@ -222,10 +217,35 @@ class _Frame:
 
     body: Body
     poses: Tensor
-    betas: Tensor
     rest: formulas.Rest
+    turns: Tensor
+    """(B, 24, 3, 3) of each joint, rest axes."""
     rotations: Tensor
+    """(B, 24, 3, 3) of each bone from the rest pose."""
     positions: Tensor
+    """(B, 24, 3)."""
+    slide_by_pose: Tensor
+    """(B, 2, 24, 3) change of each joint's translation by its first and second angle (spine and scapulae)."""
+    slide_by_betas: Tensor
+    """(B, 10, 24, 3)."""
+
+    @classmethod
+    def of(cls, body: Body, poses: Tensor, betas: Tensor) -> _Frame:
+        """Place the bones; the joints' translations and their changes (by differences) come from one evaluation."""
+        c = body.constants(poses.dtype, poses.device)
+        rest = formulas.rest_pose(c, betas)
+        frames = len(poses)
+        nudge = torch.zeros(13, 46).to(poses)
+        for row, group in enumerate(_SLIDING, start=1):
+            nudge[row, [dof for _, dof in group]] = _STEP
+        grown = torch.cat([torch.zeros(3, JOINT_COUNT, 3).to(poses), _STEP * c.joint_dirs.permute(2, 0, 1)])
+        joints = (rest.joints.expand(frames, -1, -1)[:, None] + grown).flatten(0, 1)
+        around = formulas.Rest(joints=joints, offsets=c.offsets @ joints, rotations=rest.rotations)
+        there = formulas.translations(around, (poses[:, None] + nudge).flatten(0, 1)).unflatten(0, (frames, 13))
+        change = (there[:, 1:] - there[:, :1]) / _STEP
+        turns = formulas.world_rotations(c, rest, formulas.local_rotations(c, poses))
+        rotations, positions = formulas.chain(body.parents, turns, there[:, 0])
+        return cls(body, poses, rest, turns, rotations, positions, change[:, :2], change[:, 2:])
 
     def _parents(self) -> Tensor:
         """(B, 24, 3, 3) rotation of each joint's parent; the root's is the identity."""
@@ -254,13 +274,9 @@ class _Frame:
         owner = [joint for joint, dofs in enumerate(JOINT_DOFS) for _ in dofs]
         omega = world[:, order]
         v = torch.linalg.cross(self.positions[:, owner], omega)
-        here = formulas.translations(self.rest, self.poses)
-        for group in _SLIDING:
-            moved = self.poses.clone()
-            moved[:, [dof for _, dof in group]] += _STEP
-            slide = (formulas.translations(self.rest, moved) - here) / _STEP
-            for joint, dof in group:
-                v[:, dof] += (parents[:, joint] @ slide[:, joint, :, None])[..., 0]
+        for place, group in enumerate(_SLIDING):
+            slide = (parents @ self.slide_by_pose[:, place, :, :, None])[..., 0]
+            v[:, [dof for _, dof in group]] += slide[:, [joint for joint, _ in group]]
         return omega, v
 
     def by_betas(self) -> tuple[Tensor, Tensor]:
@@ -274,18 +290,8 @@ class _Frame:
         theta_parent = torch.cat([theta, none], dim=1)[:, list(self.body.parents)]
         above = torch.cat([self.positions, torch.zeros_like(self.positions[:, :1])], dim=1)[:, list(self.body.parents)]
         offset = (self.positions - above)[..., None].expand_as(theta)
-        shift = torch.linalg.cross(theta_parent, offset, dim=2) + parents @ self._translation_by_betas(c)
+        shift = torch.linalg.cross(theta_parent, offset, dim=2) + parents @ self.slide_by_betas.permute(0, 2, 3, 1)
         return theta, torch.einsum("ja,baik->bjik", anc, shift)
-
-    def _translation_by_betas(self, c: formulas.Constants) -> Tensor:
-        """(B, 24, 3, 10) change of the joint translations in the rest axes of the parent, by differences."""
-        frames = len(self.poses)
-        joints = self.rest.joints.expand(frames, -1, -1)[:, None] + _STEP * c.joint_dirs.permute(2, 0, 1)
-        flat = joints.flatten(0, 1)
-        moved = formulas.Rest(joints=flat, offsets=c.offsets @ flat, rotations=self.rest.rotations)
-        there = formulas.translations(moved, self.poses.repeat_interleave(BETA_COUNT, 0)).unflatten(0, (frames, BETA_COUNT))
-        here = formulas.translations(self.rest, self.poses)[:, None]
-        return ((there - here) / _STEP).permute(0, 2, 3, 1)
 
 
 @cache

@@ -30,7 +30,7 @@ from .skelify_terms import FULL, REFINE, ROBUST, TOLERANCE, Schedule, Stage, gue
 UNKNOWNS = 59
 """46 angles, 10 betas, 3 of the camera translation."""
 _CAMERA = (0, 1, 2, 56, 57, 58)
-_FIRST_ITERATIONS, _FEW_ITERATIONS, _LAST_ITERATIONS = 8, 5, 40
+_FIRST_ITERATIONS, _FEW_ITERATIONS, _NEAR_ITERATIONS, _LAST_ITERATIONS = 8, 3, 12, 7
 _NEAR = 3e-3
 """Relative change of the objective from which on Newton's curvature is used."""
 
@@ -222,8 +222,8 @@ def skelify_gauss_newton(
     last = schedule.stages[-1]
     starts = _full_starts(model, label, x, schedule) if len(schedule.stages) > 1 else _refine_starts(model, label, x)
     x = _best(model, last, label, starts)
-    x, _ = _run(model, last, label, x, iterations=_LAST_ITERATIONS, tolerance=_NEAR)
-    x, value = _run(model, last, label, x, iterations=_LAST_ITERATIONS, tolerance=1e-9, newton=True)
+    x, _ = _run(model, last, label, x, iterations=_NEAR_ITERATIONS, tolerance=_NEAR)
+    x, value = _run(model, last, label, x, iterations=_LAST_ITERATIONS, tolerance=1e-7, newton=True)
     poses, shape, translation = split(x)
     return SkelifyResult(
         poses_rad=poses.to(dtype),
