@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ import numpy as np
 
 from ..errors import EstimationError, InputError, require
 from ..io.mot import read_mot
+from ..io.silence import no_stdout
 from ..io.trc import write_trc
 from ..osim.document import OsimDocument
 from ..types import Markers, OsimMotion
@@ -95,17 +94,11 @@ def quiet_opensim(opensim: object) -> Iterator[None]:
     level = logger.getLevelString()
     logger.removeFileSink()
     logger.setLevelString("Error")
-    sys.stdout.flush()
-    saved = os.dup(1)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 1)
-        yield
-    finally:
-        logger.setLevelString(level)
-        os.dup2(saved, 1)
-        os.close(saved)
-        os.close(sink)
+    with no_stdout():
+        try:
+            yield
+        finally:
+            logger.setLevelString(level)
 
 
 def _prepare(model: object, document: OsimDocument, fixed: Mapping[str, float], limits: str) -> None:

@@ -1,0 +1,266 @@
+"""AddBiomechanics: its binary ``.b3d`` results are read, a subject folder for upload is written.
+
+Source:
+    Werling et al. 2023, PLoS ONE 18:e0295152; nimblephysics 0.10.52 ``SubjectOnDisk`` (.b3d). Folder: repository
+    keenon/AddBiomechanics, server/engine/src/subject.py and trial.py (names of the files and of the keys in ``_subject.json``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsmr_bio.dynamics.loads import ExternalForce, ExternalLoads
+from hsmr_bio.errors import FormatError, InputError, require
+from hsmr_bio.io.atomic import new_folder
+from hsmr_bio.io.mot import write_mot
+from hsmr_bio.io.silence import no_stdout
+from hsmr_bio.io.trc import write_trc
+from hsmr_bio.osim.document import OsimDocument
+from hsmr_bio.types import FloatArray, Markers, OsimMotion
+
+_FRAMES_AT_ONCE = 2000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class B3dTrial:
+    """One trial, or one segment of a trial."""
+
+    name: str
+    markers: Markers
+    motion: OsimMotion
+    """Coordinates of the last processing pass."""
+    loads: ExternalLoads
+    """Forces on the feet if a dynamics pass assigned them, else of the force plates, not assigned."""
+    missing_force_frames: int
+    """Frames whose ground reaction force is incomplete, as AddBiomechanics judged it."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class B3dFile:
+    """One subject."""
+
+    trials: tuple[B3dTrial, ...]
+    osim_xml: bytes
+    """The scaled model of the last processing pass."""
+    mass_kg: float
+    stature_m: float
+    sex: str
+    passes: tuple[str, ...]
+    """Kinds of the processing passes, first to last."""
+
+
+def read_b3d(path: str | os.PathLike[str], *, trial: str | int | None = None) -> B3dFile:
+    """Read a subject.
+
+    Only calls that return arrays are used: the shipped nimblephysics crashes with numpy 2 when it is given one.
+
+    Args:
+        path: the file.
+        trial: read only this one, by name or number.
+
+    Raises:
+        FormatError: no ``.b3d``, damaged, or without a processing pass.
+        InputError: there is no such trial.
+        MissingDependencyError: nimblephysics is not installed (there is none for Windows).
+    """
+    path = Path(path)
+    _check_header(path)
+    nimble: Any = require("nimblephysics", feature="reading .b3d")
+    try:
+        with no_stdout():
+            subject = nimble.biomechanics.SubjectOnDisk(str(path.resolve()))
+            return _read_subject(path, subject, trial)
+    except (RuntimeError, ValueError, MemoryError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise FormatError(path, None, f"damaged, or not from AddBiomechanics: {error}") from error
+
+
+def write_addbiomechanics(
+    folder: str | os.PathLike[str],
+    markers: Mapping[str, Markers],
+    osim: OsimDocument,
+    *,
+    mass_kg: float,
+    stature_m: float,
+    sex: str = "unknown",
+    age_years: float | None = None,
+    force_files: Mapping[str, str | os.PathLike[str]] | None = None,
+    motions: Mapping[str, OsimMotion] | None = None,
+    scaled: OsimDocument | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a folder as AddBiomechanics keeps one subject: drop it on a new subject's page to upload it.
+
+    Args:
+        folder: the subject's folder.
+        markers: trial name -> markers.
+        osim: the unscaled model with the markers' names in it; its feet are found by name (calcn_r, calcn_l).
+        mass_kg: of the person.
+        stature_m: of the person.
+        sex: ``"female"``, ``"male"`` or ``"unknown"`` (``"neutral"`` is written as that).
+        age_years: if known.
+        force_files: trial name -> OpenSim ``.mot`` with ground reaction forces; without any, dynamics is switched off.
+        motions: trial name -> our motion of the scaled model, for comparison on the page.
+        scaled: our scaled model, which goes with ``motions``.
+        overwrite: whether files in the folder may be replaced.
+
+    Raises:
+        InputError: a bad trial name, figure or sex, a trial without markers, or a model that lacks the markers.
+        ModelError: the model has no calcn_r and calcn_l.
+    """
+    from hsmr_bio.errors import ModelError
+
+    sex = "unknown" if sex == "neutral" else sex
+    forces, motions = dict(force_files or {}), dict(motions or {})
+    _check_subject(markers, osim, mass_kg, stature_m, sex, {*forces, *motions})
+    feet = [name for name in ("calcn_r", "calcn_l") if name in osim.bodies]
+    if len(feet) != 2:
+        raise ModelError(f"AddBiomechanics needs the two feet; {osim.name!r} has no bodies calcn_r and calcn_l")
+    if bool(motions) != (scaled is not None):
+        raise InputError("motions and the scaled model they belong to go together: give both or neither")
+    about: dict[str, Any] = {
+        "massKg": round(mass_kg, 3),
+        "heightM": round(stature_m, 4),
+        "sex": sex,
+        "skeletonPreset": "custom",
+        "footBodyNames": feet,
+        "disableDynamics": not forces,
+        "subjectTags": [],
+    }
+    if age_years is not None:
+        about["ageYears"] = age_years
+    with new_folder(folder, overwrite=overwrite) as part:
+        (part / "_subject.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        osim.write(part / "unscaled_generic.osim")
+        if scaled is not None:
+            scaled.write(part / "manually_scaled.osim")
+        for name, trial in markers.items():
+            place = part / "trials" / name
+            place.mkdir(parents=True)
+            write_trc(place / "markers.trc", trial, unit="mm")
+            if name in forces:
+                (place / "grf.mot").write_bytes(Path(forces[name]).read_bytes())
+            if name in motions:
+                write_mot(place / "manual_ik.mot", motions[name])
+
+
+def _check_header(path: Path) -> None:
+    """A .b3d begins with the length of its header (8 bytes, little endian); nimble would allocate whatever it says."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise FormatError(path, None, f"cannot be opened: {error.strerror or error}") from error
+    length = int.from_bytes(head, "little")
+    if len(head) < 8 or length <= 0:
+        raise FormatError(path, None, "no .b3d file of AddBiomechanics")
+    if length + 8 > size:
+        problem = f"no .b3d file, or truncated: its header should have {length} bytes, the whole file has {size}"
+        raise FormatError(path, None, problem)
+
+
+def _read_subject(path: Path, subject: Any, wanted: str | int | None) -> B3dFile:
+    count, passes = int(subject.getNumTrials()), int(subject.getNumProcessingPasses())
+    if passes < 1:
+        raise FormatError(path, None, "it holds no processing pass: the subject was not processed")
+    names = [str(subject.getTrialName(i)) for i in range(count)]
+    picked = list(range(count))
+    if wanted is not None:
+        picked = [i for i in picked if wanted in (i, names[i])]
+        if not picked:
+            raise InputError(f"{path}: there is no trial {wanted!r}; it has {', '.join(names)}")
+    xml = str(subject.getOpensimFileText(passes - 1)).encode()
+    document = OsimDocument.from_bytes(xml, source=f"{path.name} (model)")
+    skeleton = subject.readSkel(passes - 1, ignoreGeometry=True)
+    coordinates = tuple(str(skeleton.getDofByIndex(i).getName()) for i in range(int(skeleton.getNumDofs())))
+    rotational = np.array([document.coordinate(name).rotational for name in coordinates])
+    trials = tuple(_read_trial(path, subject, i, names[i], coordinates, rotational) for i in picked)
+    kinds = tuple(str(subject.getProcessingPassType(i)).rpartition(".")[2].lower() for i in range(passes))
+    return B3dFile(
+        trials=trials,
+        osim_xml=xml,
+        mass_kg=float(subject.getMassKg()),
+        stature_m=float(subject.getHeightM()),
+        sex=str(subject.getBiologicalSex()),
+        passes=kinds,
+    )
+
+
+def _read_trial(path: Path, subject: Any, number: int, name: str, coordinates: tuple[str, ...], rotational: Any) -> B3dTrial:
+    length, step_s = int(subject.getTrialLength(number)), float(subject.getTrialTimestep(number))
+    frames: list[Any] = []
+    for first in range(0, length, _FRAMES_AT_ONCE):
+        frames += subject.readFrames(number, first, min(_FRAMES_AT_ONCE, length - first), True, True)
+    if length < 1 or len(frames) != length or not step_s > 0:
+        raise FormatError(path, f"trial {name!r}", f"{len(frames)} of {length} frames can be read: truncated")
+    time_s = np.arange(length, dtype=np.float64) * step_s
+    values = np.array([np.asarray(frame.processingPasses[-1].pos) for frame in frames])
+    if values.shape != (length, len(coordinates)):
+        raise FormatError(path, f"trial {name!r}", f"{values.shape[1:]} values a frame, the model has {len(coordinates)}")
+    return B3dTrial(
+        name=name,
+        markers=_markers(time_s, frames),
+        motion=OsimMotion(time_s=time_s, coordinates=coordinates, values_si=values, rotational=rotational),
+        loads=_loads(subject, frames, time_s, name),
+        missing_force_frames=sum("notMissing" not in str(frame.missingGRFReason) for frame in frames),
+    )
+
+
+def _markers(time_s: FloatArray, frames: list[Any]) -> Markers:
+    """Named markers; the unnamed one that such files hold is left out."""
+    seen = [{str(name): np.asarray(place) for name, place in frame.markerObservations if name} for frame in frames]
+    names = tuple(sorted({name for frame in seen for name in frame}))
+    hidden = np.full(3, np.nan)
+    positions = np.array([[frame.get(name, hidden) for name in names] for frame in seen]).reshape(len(frames), len(names), 3)
+    return Markers(time_s=time_s, names=names, positions_m=positions)
+
+
+def _loads(subject: Any, frames: list[Any], time_s: FloatArray, name: str) -> ExternalLoads:
+    bodies = [str(body) for body in subject.getGroundForceBodies()]
+    assigned = [np.array([np.asarray(getattr(frame.processingPasses[-1], key)) for frame in frames]) for key in _ASSIGNED]
+    if np.any(assigned[0]):
+        parts = [[array[:, 3 * i : 3 * i + 3] for array in assigned] for i in range(len(bodies))]
+        labels: list[tuple[str, str | None]] = [(body, body) for body in bodies]
+    else:
+        plates = min(len(frame.rawForcePlateForces) for frame in frames)
+        parts = [[np.array([np.asarray(getattr(f, key)[i]) for f in frames]) for key in _MEASURED] for i in range(plates)]
+        labels = [(f"plate_{i + 1}", None) for i in range(plates)]
+    forces = tuple(
+        ExternalForce(name=label, body=body, time_s=time_s, force_n=force, point_m=point, torque_nm=torque)
+        for (label, body), (force, point, torque) in zip(labels, parts, strict=True)
+    )
+    return ExternalLoads(forces=forces, source=f"AddBiomechanics trial {name}")
+
+
+_ASSIGNED = ("groundContactForce", "groundContactCenterOfPressure", "groundContactTorque")
+_MEASURED = ("rawForcePlateForces", "rawForcePlateCenterOfPressures", "rawForcePlateTorques")
+
+
+def _check_subject(
+    markers: Mapping[str, Markers], osim: OsimDocument, mass_kg: float, stature_m: float, sex: str, others: set[str]
+) -> None:
+    if not markers:
+        raise InputError("at least one trial with markers is needed")
+    for name, trial in markers.items():
+        if not _NAME.fullmatch(name):
+            raise InputError(f"a trial becomes a folder, so its name must be letters, digits, - _ and . only; got {name!r}")
+        common = [marker for marker in trial.names if marker in osim.markers]
+        if len(common) < 3:
+            raise InputError(f"trial {name!r} shares {len(common)} marker names with model {osim.name!r}: rename one side")
+    if others - set(markers):
+        raise InputError(f"trials without markers: {', '.join(sorted(others - set(markers)))}")
+    if not (1 < mass_kg < 500 and 0.3 < stature_m < 2.8):
+        raise InputError(f"mass and stature must be a person's, in kg and m; got {mass_kg:g} and {stature_m:g}")
+    if sex not in ("female", "male", "unknown"):
+        raise InputError(f"sex must be 'female', 'male' or 'unknown', got {sex!r}")
