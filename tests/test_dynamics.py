@@ -216,6 +216,15 @@ def test_one_foot_carries_all_when_the_other_is_lifted(backend) -> None:
 
 
 @pytest.mark.opensim
+def test_points_that_touch_more_surely_carry_more(backend) -> None:
+    contacts = np.tile([1.0, 0.1, 0.1, 1.0], (50, 1))
+    result = ground_reaction(backend, standing(), contacts=contacts)
+    right, left = result.center_of_pressure_m[25]
+    assert right[0] < left[0] - 0.05
+    assert result.residual_force_share < 0.01
+
+
+@pytest.mark.opensim
 def test_forces_never_pull_stay_in_the_cone_and_act_under_the_sole(backend) -> None:
     motion = moving(0.5, frames=60)
     names = motion.coordinates
@@ -402,6 +411,11 @@ def test_wrong_motions_get_one_clear_error(backend) -> None:
         inverse_dynamics(backend, motion, cutoff_hz=60)
     with pytest.raises(InputError, match="backend must be"):
         inverse_dynamics(backend, motion, backend="simbody")
+    values = np.array(motion.values_si)
+    values[:, motion.coordinates.index("pelvis_ty")] += 1
+    hovering = OsimMotion(time_s=motion.time_s, coordinates=motion.coordinates, values_si=values, rotational=motion.rotational)
+    with pytest.raises(InputError, match=r"cm above the floor .* floor_m=0\.9"):
+        ground_reaction(backend, hovering)
     with pytest.raises(ShapeError, match=r"\(20, 4\)"):
         ground_reaction(backend, motion, contacts=np.ones((20, 2)))
     with pytest.raises(InputError, match="cannot be read"):

@@ -26,10 +26,12 @@ from .opensim_backend import Model, OpenSimBackend
 from .sole import HEEL_POINTS, TOE_POINTS, Soles, soles
 from .trajectory import Trajectory, trajectory
 
-_HEIGHT_M, _HEIGHT_WIDTH_M = 0.04, 0.008
-"""A point of the sole touches below 4 cm over its lowest level on either foot; feet of marker trials are off by 1 to 3 cm."""
+_HEIGHT_M, _HEIGHT_WIDTH_M = 0.05, 0.008
+"""A point of the sole touches below 5 cm over its lowest level on either foot; feet of marker trials are off by 1 to 3 cm."""
 _SPEED_M_S, _SPEED_WIDTH_M_S = 0.8, 0.2
 """and while it is slower than 0.8 m/s: the heel lands with 0.3 to 0.9 m/s, a foot swings with 3 m/s and more."""
+_SURE = 0.5
+"""Contact weight of the surest point above which speed decides about all others."""
 _DEEPEST_SOLE_M = 0.06
 """Largest distance of the foot bodies' origins from the ground under a shoe."""
 _NO_CONTACT = 0.02
@@ -133,7 +135,11 @@ def estimate(
     force, moment = backend.base_wrench(motion, backend.inverse_dynamics(motion))
     com = poses.com_m - np.array([0.0, floor_m, 0.0])
     moment = moment - np.cross(poses.com_m, force)
-    touching = _touching(feet, motion.time_s, floor_m) if contacts is None else _given(contacts, motion.time_s)
+    if contacts is None:
+        _check_floor(feet, force[:, 1].mean() / weight_n, floor_m)
+        touching = _touching(feet, motion.time_s, floor_m)
+    else:
+        touching = _given(contacts, motion.time_s)
     touching[force[:, 1] < _FREE_FALL * weight_n] = 0.0
     below = feet.points_m.reshape(len(touching), -1, 3) * np.array([1.0, 0.0, 1.0])
     points_n = np.zeros_like(below)
@@ -146,15 +152,30 @@ def estimate(
     return _collect(motion, feet, below, points_n, force, moment, com, touching, weight_n, floor_m)
 
 
+def _check_floor(feet: Soles, mean_force: float, floor_m: float) -> None:
+    """Refuse a floor that the soles of a person with ground under the feet never reach, or are always under."""
+    lowest_m = float(np.quantile(feet.points_m[..., 1].min(axis=(1, 2)), 0.05)) - floor_m
+    if mean_force > 0.5 and abs(lowest_m) > _DEEPEST_SOLE_M + 0.02:
+        place = "above" if lowest_m > 0 else "under"
+        raise InputError(
+            f"the soles stay {100 * abs(lowest_m):.0f} cm {place} the floor (y = {floor_m:g} m), yet something carries the "
+            f"body. Give the height of the floor: floor_m={floor_m + lowest_m - 0.03:.2f} (--floor-m) would fit"
+        )
+
+
 def _touching(feet: Soles, time_s: FloatArray, floor_m: float) -> FloatArray:
-    """(T, 12) weight in 0..1 of each point of the soles, from its height and speed."""
+    """(T, 12) weight in 0..1 of each point of the soles, from its height and speed.
+
+    While no point is low and slow, low ones count whatever their speed: a runner's foot lands fast.
+    """
     points = feet.points_m.reshape(len(time_s), -1, 3)
     speed = np.linalg.norm(np.gradient(points, time_s, axis=0), axis=2)
     lowest = np.quantile(points[..., 1], 0.05, axis=0).reshape(2, -1).min(axis=0)  # a foot may be in the air all the time
     level = np.tile(np.clip(lowest, floor_m - _DEEPEST_SOLE_M, floor_m + _DEEPEST_SOLE_M), 2)
     low = 1 / (1 + np.exp(np.clip((points[..., 1] - level - _HEIGHT_M) / _HEIGHT_WIDTH_M, -50, 50)))
     slow = 1 / (1 + np.exp(np.clip((speed - _SPEED_M_S) / _SPEED_WIDTH_M_S, -50, 50)))
-    return np.asarray(low * slow)
+    sure = np.max(low * slow, axis=1, keepdims=True)
+    return np.asarray(low * (slow + (1 - slow) * np.clip(1 - sure / _SURE, 0, 1)))
 
 
 def _given(contacts: FloatArray, time_s: FloatArray) -> FloatArray:
