@@ -272,7 +272,8 @@ def _rows(name: str, value: Any, width: int) -> Tensor:
 
 def _like(name: str, value: Any, other: Tensor) -> Tensor:
     try:
-        return torch.as_tensor(value).to(dtype=other.dtype, device=other.device)
+        tensor = value if isinstance(value, Tensor) else torch.tensor(np.asarray(value))
+        return tensor.to(dtype=other.dtype, device=other.device)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"{name} must be an array of numbers: {error}") from None
 

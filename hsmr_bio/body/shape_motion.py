@@ -22,6 +22,10 @@ class ShapeMotion:
     parents: tuple[int, ...]
     rest_inverse: Tensor
     """(24, 3, 3) rest axes -> bone axes."""
+    joints: Tensor
+    """(24, 3)."""
+    joint_dirs: Tensor
+    """(24, 3, 10)."""
     offsets: Tensor
     """(24, 3) joint offsets o."""
     offset_dirs: Tensor
@@ -46,7 +50,8 @@ class ShapeMotion:
             for joint in (SCAPULA_R, SCAPULA_L):
                 stretch[joint] = torch.stack([across, up, across])
             turn = torch.as_tensor(np.array(body.rest_jacobian(betas)[1]))
-            return cls(body.parents, torch.linalg.inv(rest.rotations[0]), offsets, offset_dirs, turn, stretch)
+            inverse = torch.linalg.inv(rest.rotations[0])
+            return cls(body.parents, inverse, joints, c.joint_dirs, offsets, offset_dirs, turn, stretch)
 
     def bone_motion(self, pose: TreePose) -> tuple[Tensor, Tensor]:
         """Spin and velocity of each bone per unit of each beta, at fixed coordinates.
@@ -77,7 +82,7 @@ class ShapeMotion:
 
 def _cross(rate: Tensor, arm: Tensor) -> Tensor:
     """Cross product of each column of ``rate`` (..., 3, K) with ``arm`` (..., 3)."""
-    first, second = torch.broadcast_tensors(rate, arm[..., None])  # type: ignore[no-untyped-call]
+    first, second = torch.broadcast_tensors(rate, arm[..., None])
     product: Tensor = torch.linalg.cross(first, second, dim=-2)
     return product
 

@@ -88,10 +88,9 @@ class SmplModel:
             trans: (B, 3) metres.
             dtype: of the computation.
         """
-        turn = torch.as_tensor(rotations, dtype=dtype)
+        turn = _tensor(rotations, dtype)
         turn = exp(turn) if turn.ndim == 3 else turn
-        betas = torch.as_tensor(betas, dtype=dtype).reshape(-1, BETA_COUNT)
-        trans = torch.as_tensor(trans, dtype=dtype)
+        betas, trans = _tensor(betas, dtype).reshape(-1, BETA_COUNT), _tensor(trans, dtype)
 
         template, shapedirs, posedirs, mean_joints, joint_dirs = self._constants(dtype)
         shaped = template + torch.einsum("vak,bk->bva", shapedirs, betas)
@@ -106,6 +105,10 @@ class SmplModel:
         blend = self.weights(torch.cat([world, moved[..., None]], dim=-1).transpose(0, 1)).transpose(0, 1)
         vertices = (blend[..., :3] @ posed[..., None])[..., 0] + blend[..., 3] + trans[:, None]
         return SmplPose(position + trans[:, None], vertices)
+
+
+def _tensor(value: Any, dtype: torch.dtype) -> Tensor:
+    return value.to(dtype) if isinstance(value, Tensor) else torch.tensor(np.asarray(value), dtype=dtype)
 
 
 def load_smpl(path: str | PathLike[str], *, sex: Sex | None = None) -> SmplModel:
