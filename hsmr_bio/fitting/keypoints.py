@@ -23,12 +23,17 @@ from .problem import BETAS, FLIP, FOCAL, Problem, State
 from .start import TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
 
-DEPTH_SIGMA_M = 0.3
-"""Detector depth is biased by posture; at 0.3 m it tells front from back and no more (best of the values tried)."""
+DEPTH_SIGMA_M = 0.15
+"""Detector depth is biased by posture; at 0.15 m it tells front from back and little more."""
 WORLD_SIGMA_M = 0.08
 """Error of the detector's metric landmarks after alignment (70 to 85 mm on real clips)."""
 MIN_SIGMA_PX = 1.0
 """No landmark is believed to less than a pixel."""
+INDEPENDENT_VIEWS = 24.0
+"""A detector misplaces a landmark alike in all frames of a clip: for the shape, a clip is worth so many frames."""
+HEIGHT_SIGMA_M = 0.005
+STATURE_SIGMA_M = 0.02
+"""One camera does not see size: without a known height the body keeps the mean stature of its population."""
 SHAPE_FRAMES = 240
 """Frames, spread over the clip, that shape and focal length are taken from."""
 WINDOW = 480
@@ -160,14 +165,16 @@ class Clip:
         sigma = self.options.focal_sigma
         if sigma is None:
             sigma = 0.1 if camera.source == "guess" else 1e-3
-        return SharedPrior(1.0, np.zeros(2), np.full(2, 1e-3), camera.focal_px, max(sigma, 1e-3))
+        repeats = np.sqrt(max(1.0, len(self.observation.time_s) / INDEPENDENT_VIEWS))
+        return SharedPrior(1.0 / repeats, np.zeros(2), np.full(2, 1e-3), camera.focal_px, max(sigma, 1e-3) / repeats)
 
     def stature_terms(self) -> list[Stature]:
-        """The known height, if it is known."""
-        if self.options.height_m is None:
-            return []
+        """The known height; the population's mean if it is not known."""
         line = StatureLine.of(self.body)
-        return [Stature(self.options.height_m, line.at_zero_m, line.by_betas_m)]
+        repeats = np.sqrt(max(1.0, len(self.observation.time_s) / INDEPENDENT_VIEWS))
+        if self.options.height_m is None:
+            return [Stature(line.at_zero_m, line.at_zero_m, line.by_betas_m, STATURE_SIGMA_M / repeats)]
+        return [Stature(self.options.height_m, line.at_zero_m, line.by_betas_m, HEIGHT_SIGMA_M / repeats)]
 
     def problem(self, terms: list[object], free: list[int]) -> Problem:
         """A problem on this clip's landmarks."""

@@ -26,15 +26,19 @@ _SPREAD_DEG = {
     "wrist": 18.0,
     "ankle": 20.0,
     "pro_sup": 30.0,
+    "knee_angle": 25.0,
+    "elbow_flexion": 25.0,
 }
 """Standard deviation in degrees by the beginning of the name; all other angles have 70."""
 _MEAN_DEG = {
-    "knee_angle": 10.0,
-    "elbow_flexion": 20.0,
+    "knee_angle": 5.0,
+    "elbow_flexion": 10.0,
     "shoulder_r_x": 60.0,
     "shoulder_l_x": -60.0,
 }
 _FREE_DEG = 70.0
+_HINGES = ("knee_angle", "elbow_flexion")
+"""One camera hardly sees how far a nearly straight hinge is bent towards it: these stay straight until clearly bent."""
 
 ANGLE_ACCELERATION = np.radians(4200.0)
 """rad/s^2: everyday movement; with 2.5 degrees of detector noise it smooths at about 6 Hz."""
@@ -56,7 +60,8 @@ def pose_prior() -> PosePrior:
     sigma = np.radians(_table(_SPREAD_DEG, _FREE_DEG))
     sigma[:3] = np.inf
     mean = np.concatenate([mean_pose(), np.zeros(3)])
-    return PosePrior(torch.as_tensor(mean), torch.as_tensor(np.concatenate([sigma, np.full(3, np.inf)])))
+    hinge = torch.tensor([name.startswith(_HINGES) for name in DOF_NAMES] + [False] * 3)
+    return PosePrior(torch.as_tensor(mean), torch.as_tensor(np.concatenate([sigma, np.full(3, np.inf)])), hinge)
 
 
 def limits() -> Limits:

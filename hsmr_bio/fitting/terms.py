@@ -172,14 +172,26 @@ class PosePrior:
     """(49,) or (T, 49)."""
     sigma: Tensor
     """(49,) or (T, 49); infinite where nothing is known."""
+    robust: Tensor | None = None
+    """(49,) bool: unknowns whose pull fades with the distance (hinges: straight unless they are clearly bent)."""
+
+    def _weights(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
+        """Scaled residuals, half costs and weights (T, 49)."""
+        scaled = (view.state.q - self.mean) / self.sigma
+        square = scaled.square()
+        if self.robust is None:
+            return scaled, 0.5 * square, torch.ones_like(square)
+        cost, weight = _robust(square)
+        plain = ~self.robust
+        return scaled, torch.where(plain, 0.5 * square, cost), torch.where(plain, torch.ones_like(weight), weight)
 
     def cost(self, view: View) -> float:
-        return float(0.5 * ((view.state.q - self.mean) / self.sigma).square().sum())
+        return float(self._weights(view)[1].sum())
 
     def add(self, view: View, system: ArrowSystem) -> None:
-        precision = (self.sigma**-2).expand_as(view.state.q)
-        system.gradient += ((view.state.q - self.mean) * precision).numpy()
-        _add_diagonal(system.diagonal, precision.numpy())
+        scaled, _, weight = self._weights(view)
+        system.gradient += (scaled * weight / self.sigma).numpy()
+        _add_diagonal(system.diagonal, (weight / self.sigma.square()).numpy())
 
 
 def _add_diagonal(blocks: FloatArray, values: FloatArray) -> None:

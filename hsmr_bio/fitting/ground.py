@@ -1,0 +1,319 @@
+"""From the camera to the laboratory: gravity, floor, and feet that stand still.
+
+The fit in the camera frame knows nothing of the world. Here its result is solved again, in level axes, together with
+the camera's tilt and the height of the floor: soles in contact lie on the floor and do not move, no sole is under it,
+and a body that hardly moves has its centre of mass above its feet (this is what tells a leaning camera from a leaning
+person). The image evidence stays in the problem when the observation is at hand; else the postures themselves are
+the evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import uniform_filter1d
+from torch import Tensor
+
+from ..body.body import Body
+from ..errors import InputError
+from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
+from .body_points import MassPoints, SolePoints
+from .keypoints import Clip, FitOptions
+from .placing import SKEL_TO_WORLD, require_body, turned
+from .priors import acceleration_sigma, limits, pose_prior
+from .problem import FLIP, FLOOR, TILT, Problem, State, View
+from .terms import Balance, Contacts, Floor, PosePrior, SharedPrior, Smoothness
+
+PITCH_SIGMA_RAD = np.radians(15.0)
+"""Cameras on tripods and in hands look up or down by so much."""
+ROLL_SIGMA_RAD = np.radians(6.0)
+CONTACT_SPEED_M_S = 0.35
+"""Half probability of contact: between the slip of a fitted standing foot and the slowest swing (about 1 m/s)."""
+CONTACT_HEIGHT_M = 0.06
+CONTACT_SIGMA_M_S = 0.06
+FLOOR_SIGMA_M = 0.015
+UNDER_SIGMA_M = 0.008
+BALANCE_SIGMA_M = 0.05
+"""Centre of mass against centre of support in quiet standing and slow squatting."""
+BALANCE_SPEED_M_S = 0.35
+TILT_FRAMES = 240
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundOptions:
+    """What the user knows about the camera and the floor."""
+
+    camera_pitch_rad: float | None = None
+    """Known downward pitch of the camera; None: estimated."""
+    camera_roll_rad: float | None = None
+    """Known roll of the camera, clockwise as it looks; None: estimated."""
+    treadmill: bool = False
+    """Standing feet move with a belt: they stay on the floor but are not held."""
+
+
+def to_world(
+    motion: SkelMotion,
+    body: Body,
+    observation: Observation | None = None,
+    options: GroundOptions | None = None,
+    *,
+    progress: Progress = quiet,
+) -> SkelMotion:
+    """Put a motion into the world: x forward, y up, floor at y = 0, standing feet at rest.
+
+    Args:
+        motion: in the camera frame (or level already: frame ``skel`` or ``world``; then only floor and feet are solved).
+        body: the motion's body.
+        observation: what the motion was fitted to; keeps the image evidence in the problem.
+        options: known tilt of the camera, treadmill.
+        progress: told about the frames that are done.
+
+    Returns:
+        The motion in the world frame, with contacts, and what was found out about the camera in ``notes["ground"]``.
+
+    Raises:
+        InputError: the motion belongs to another body, or is in the world frame already.
+    """
+    require_body(motion, body)
+    options = options or GroundOptions()
+    if motion.frame == "world":
+        raise InputError("the motion is in the world frame already: there is nothing to ground")
+    solver = _Grounding.of(motion, body, observation, options)
+    state = solver.solve_tilt()
+    state, contacts, sd = solver.solve_motion(state, progress)
+    return solver.world_motion(state, contacts, sd)
+
+
+@dataclass(eq=False)
+class _Grounding:
+    motion: SkelMotion
+    """In level axes of the untilted camera."""
+    body: Body
+    clip: Clip | None
+    options: GroundOptions
+    state: State
+
+    @classmethod
+    def of(cls, motion: SkelMotion, body: Body, observation: Observation | None, options: GroundOptions) -> _Grounding:
+        level = motion if motion.frame == "skel" else turned(motion, body, FLIP.numpy(), frame="skel")
+        q = torch.tensor(np.concatenate([level.poses_rad, level.trans_m], axis=1))
+        camera = motion.camera
+        clip = None
+        if observation is not None and camera is not None:
+            seen = replace(observation, camera=replace(observation.camera, focal_px=camera.focal_px))
+            clip = Clip.of(seen, body, FitOptions())
+        state = State(q, np.array(motion.betas), np.zeros(2), 0.0, camera.focal_px if camera is not None else 1000.0)
+        return cls(level, body, clip, options, state)
+
+    @property
+    def makers(self) -> dict[str, Any]:
+        """Point sets of the problem."""
+        makers: dict[str, Any] = {"soles": SolePoints(self.body), "masses": MassPoints(self.body)}
+        if self.clip is not None:
+            makers["landmarks"] = self.clip.landmarks
+        return makers
+
+    # ------------------------------------------------------------------ evidence
+    def evidence(self, state: State, frames: slice | FloatArray) -> list[Any]:
+        """What the frames show, whatever the world is: pixels, or the postures as they came."""
+        if self.clip is not None:
+            return [*self.clip.part(frames).image_terms(state), pose_prior(), limits()]
+        sigma = np.concatenate([np.full(46, np.radians(3.0)), [0.02, 0.02, 0.10]])
+        sigma[:3] = np.radians(3.0)
+        return [PosePrior(self.state.q[frames].clone(), torch.as_tensor(sigma)), limits()]
+
+    def tilt_prior(self) -> SharedPrior:
+        """Known tilt, or a level camera within reason; a motion that came level stays so."""
+        mean, sigma = np.zeros(2), np.array([PITCH_SIGMA_RAD, ROLL_SIGMA_RAD])
+        known = (self.options.camera_pitch_rad, self.options.camera_roll_rad)
+        for i, value in enumerate(known):
+            if value is not None:
+                mean[i], sigma[i] = value, 1e-4
+        return SharedPrior(1.0, mean, sigma, self.state.focal_px, 1e-3)
+
+    # ------------------------------------------------------------------ contacts
+    def contacts(self, view: View) -> Tensor:
+        """(T, 8) probability that each sole point stands, from its speed and its height over the lowest ones."""
+        time_s = np.asarray(self.motion.time_s)
+        points = view.points("soles").numpy()
+        if len(points) < 3:
+            return torch.full(points.shape[:2], 0.9, dtype=torch.float64)
+        speed = np.linalg.norm(np.gradient(points, time_s, axis=0), axis=-1)
+        window = max(3, round(0.1 / float(np.median(np.diff(time_s)))))
+        speed = uniform_filter1d(speed, window, axis=0, mode="nearest")
+        height = points[..., 1] - np.percentile(points[..., 1].min(axis=1), 10)
+        slow = _sigmoid((CONTACT_SPEED_M_S - speed) / 0.08)
+        low = _sigmoid((CONTACT_HEIGHT_M - height) / 0.015)
+        return torch.as_tensor(slow * low)
+
+    def balance(self, view: View, standing: Tensor, scale: float = 1.0) -> Balance:
+        """Centre of mass over the support, weighted by how quietly the body stands."""
+        masses = MassPoints(self.body)
+        centre = torch.einsum("p,tpi->ti", masses.shares, view.points("masses")).numpy()
+        quietness = np.ones(len(centre))
+        if len(centre) >= 3:
+            speed = np.linalg.norm(np.gradient(centre, np.asarray(self.motion.time_s), axis=0), axis=1)
+            quietness = np.exp(-((speed / BALANCE_SPEED_M_S) ** 2))
+        held = standing.sum(dim=1)
+        support = standing / held.clamp_min(1e-6)[:, None]
+        gain = torch.as_tensor(quietness) * (held / 2).clamp_max(1.0) / (BALANCE_SIGMA_M * scale)
+        return Balance("masses", masses.shares, "soles", support, gain)
+
+    # ------------------------------------------------------------------ stages
+    def solve_tilt(self) -> State:
+        """Camera tilt and floor from frames that are spread over the clip."""
+        view = Problem(self.body, self.makers, []).view(self.state)
+        state = replace(self.state, tilt_rad=self._first_tilt(view))
+        state = self._level(state)
+        for _ in range(2):
+            view = Problem(self.body, self.makers, []).view(state)
+            standing = self.contacts(view)
+            lowest = view.points("soles")[..., 1]
+            floor = float((lowest * standing).sum() / standing.sum().clamp_min(1e-6))
+            if standing.sum() < 1:
+                floor = float(np.percentile(lowest.min(dim=1).values.numpy(), 5))
+            state = replace(state, floor_m=floor)
+            state = self._refine_tilt(state, standing, view)
+        return state
+
+    def _first_tilt(self, view: View) -> FloatArray:
+        """Pitch and roll that put the centre of mass over the soles, on average over quiet frames."""
+        known = self.options.camera_pitch_rad, self.options.camera_roll_rad
+        tilt = np.zeros(2)
+        if self.motion.camera is not None:
+            standing = self.contacts(view)
+            balance = self.balance(view, standing)
+            mass = torch.einsum("p,tpi->ti", balance.mass_share, view.points("masses"))
+            foot = torch.einsum("ts,tsi->ti", balance.support, view.points("soles"))
+            up = ((mass - foot) * balance.gain[:, None] ** 2).sum(dim=0).numpy()
+            if np.linalg.norm(up) > 0:
+                up = up / np.linalg.norm(up)
+                tilt = np.array([np.arctan2(up[2], up[1]), -np.arcsin(np.clip(up[0], -1, 1))])
+                tilt = np.clip(tilt, -np.radians(40), np.radians(40))
+        return np.array([t if k is None else k for k, t in zip(known, tilt, strict=True)])
+
+    def _level(self, state: State) -> State:
+        """Turn the motion into the level axes of the tilted camera."""
+        rotation = (state.camera_rotation.T @ FLIP).numpy()
+        tilted = turned(self.motion, self.body, rotation, frame="skel")
+        return replace(state, q=torch.tensor(np.concatenate([tilted.poses_rad, tilted.trans_m], axis=1)))
+
+    def _refine_tilt(self, state: State, standing: Tensor, view: View) -> State:
+        seen = np.arange(len(state.q)) if self.clip is None else np.flatnonzero(self.clip.observation.seen)
+        chosen = seen[np.linspace(0, len(seen) - 1, min(TILT_FRAMES, len(seen))).round().astype(int)]
+        start = replace(state, q=state.q[chosen])
+        balance = self.balance(view, standing)
+        part = replace(balance, support=balance.support[chosen], gain=balance.gain[chosen])
+        terms = [
+            *self.evidence(start, chosen),
+            self.tilt_prior(),
+            Floor("soles", standing[chosen], FLOOR_SIGMA_M, UNDER_SIGMA_M),
+            part,
+        ]
+        free = [FLOOR, *range(TILT.start, TILT.stop)] if self.motion.camera is not None else [FLOOR]
+        solved, _ = Problem(self.body, self.makers, terms, free).minimise(start, iterations=10, tolerance=1e-3)
+        moved = self._level(replace(state, tilt_rad=solved.tilt_rad))
+        q = moved.q.clone()
+        q[chosen] = solved.q
+        return replace(moved, q=q, floor_m=solved.floor_m)
+
+    def solve_motion(self, state: State, progress: Progress) -> tuple[State, Tensor, FloatArray]:
+        """All frames, in windows, with tilt and floor held: contacts found twice, the motion solved twice."""
+        windows = self.clip.windows() if self.clip is not None else _windows(len(state.q))
+        standing = torch.zeros(len(state.q), 8, dtype=torch.float64)
+        sd = np.zeros((len(state.q), 49))
+        for stage in range(2):
+            view = Problem(self.body, self.makers, []).view(state)
+            standing = self.contacts(view)
+            balance = self.balance(view, standing)
+            q = state.q.clone()
+            for i, (window, keep) in enumerate(windows):
+                progress("ground", stage * len(windows) + i, 2 * len(windows))
+                solved, deviation = self._solve_window(replace(state, q=state.q[window]), window, standing, balance)
+                target = slice(window.start + keep.start, window.start + keep.stop)
+                q[target], sd[target] = solved.q[keep], deviation[keep]
+            state = replace(state, q=q)
+        progress("ground", 2 * len(windows), 2 * len(windows))
+        return state, standing, sd
+
+    def _solve_window(self, state: State, window: slice, standing: Tensor, balance: Balance) -> tuple[State, FloatArray]:
+        time_s = np.asarray(self.motion.time_s[window])
+        here = standing[window]
+        terms = [
+            *self.evidence(state, window),
+            Smoothness(time_s, acceleration_sigma()),
+            Floor("soles", here, FLOOR_SIGMA_M, UNDER_SIGMA_M),
+            replace(balance, support=balance.support[window], gain=balance.gain[window]),
+        ]
+        if not self.options.treadmill and len(time_s) > 1:
+            terms.append(Contacts("soles", time_s, here, CONTACT_SIGMA_M_S))
+        problem = Problem(self.body, self.makers, terms, [])
+        solved, _ = problem.minimise(state, iterations=8, tolerance=1e-3)
+        return solved, problem.system(problem.view(solved)).standard_deviation()
+
+    def world_motion(self, state: State, standing: Tensor, sd: FloatArray) -> SkelMotion:
+        """Floor to y = 0, forward to +x, the first frame's support over the origin."""
+        level = replace(
+            self.motion,
+            poses_rad=state.q[:, :46].numpy(),
+            trans_m=state.q[:, 46:].numpy(),
+            poses_sd_rad=sd[:, :46],
+            contacts=np.stack(
+                [standing[:, group].max(dim=1).values.numpy() for group in ([0], [1, 2, 3], [4], [5, 6, 7])], axis=1
+            ),
+        )
+        view = Problem(self.body, self.makers, []).view(state)
+        heading = _heading(view, np.asarray(self.motion.time_s))
+        rotation = _about_y(-heading) @ np.eye(3)
+        first = view.pose.positions_m[0, 0].numpy()
+        shift = -(SKEL_TO_WORLD @ rotation @ np.array([first[0], state.floor_m, first[2]]))
+        placed = turned(level, self.body, SKEL_TO_WORLD @ rotation, frame="world", shift_m=shift)
+        known = self.options.camera_pitch_rad is not None, self.options.camera_roll_rad is not None
+        to_camera = (state.camera_rotation @ torch.as_tensor((SKEL_TO_WORLD @ rotation).T)).numpy()
+        notes = {
+            **self.motion.notes,
+            "ground": {
+                "camera_pitch_deg": float(np.degrees(state.tilt_rad[0])),
+                "camera_roll_deg": float(np.degrees(state.tilt_rad[1])),
+                "pitch_source": "given" if known[0] else "estimated from balance and floor contacts",
+                "roll_source": "given" if known[1] else "estimated from balance and floor contacts",
+                "camera_height_m": float(-state.floor_m),
+                "standing_share": float((standing.max(dim=1).values > 0.5).double().mean()),
+                "R_camera_world": to_camera.tolist(),
+                "t_camera_world_m": (-to_camera @ shift).tolist(),
+                "treadmill": self.options.treadmill,
+            },
+        }
+        return replace(placed, notes=notes)
+
+
+def _sigmoid(x: FloatArray) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -40, 40))))
+
+
+def _windows(frames: int, size: int = 480, overlap: int = 45) -> list[tuple[slice, slice]]:
+    windows = []
+    for first in range(0, frames, size):
+        low, high = max(0, first - overlap), min(frames, first + size + overlap)
+        windows.append((slice(low, high), slice(first - low, min(frames, first + size) - low)))
+    return windows
+
+
+def _about_y(angle: float) -> FloatArray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+
+
+def _heading(view: View, time_s: FloatArray) -> float:
+    """Direction about y, from level +z, of walking if the person gets anywhere, else of facing at the start."""
+    pelvis = view.pose.positions_m[:, 0].numpy()
+    way = pelvis[-1] - pelvis[0]
+    duration = max(float(time_s[-1] - time_s[0]), 1e-6)
+    distance = float(np.hypot(way[0], way[2]))
+    facing = view.pose.rotations[0, 0, :, 0].numpy()
+    if distance > 1.0 and distance / duration > 0.3:
+        facing = way
+    return float(np.arctan2(facing[0], facing[2]))
