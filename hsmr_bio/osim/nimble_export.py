@@ -87,9 +87,7 @@ def arc_length_m(joint: Joint) -> float:
     for b, e in ((-0.3, -0.3), (0.0, 0.3), (0.3, 0.0)):
         size = [_value(f, b, e) for f in functions]
         if np.abs(length * np.array(arc_remainder(b + neutral[0], e + neutral[1])) - size).max() > 2e-5:
-            raise ModelError(
-                f"joint {joint.name!r} is not an arc of BSM: its polynomials do not fit the arc length {length:g} m"
-            )
+            raise ModelError(f"joint {joint.name!r} is not an arc of BSM: its polynomials do not fit a length of {length:g} m")
     return length
 
 
