@@ -105,7 +105,8 @@ class Skeleton:
         wrist = self._child(ULNA, HAND)
         ulna, radius = limbs.forearm(self._child(ULNA, RADIUS), wrist, float(np.linalg.norm(wrist)) / 0.265)
         self._add(ULNA, ulna)
-        self._add(RADIUS, radius)
+        arm = self.rotations[ULNA]
+        self._add(RADIUS, (radius[0] @ arm.T @ self.rotations[RADIUS], radius[1]))
         fingers = {
             f"finger-{i}-{k}": self.tpose.cube(self.points, f"r-finger-{i}-{k}") for i in range(1, 6) for k in range(1, 5)
         }
