@@ -129,7 +129,10 @@ class HsmrPoints:
         by = np.zeros((44, JOINT_COUNT, 3, BETA_COUNT))
         blend = None if body.data.posedirs is None else np.zeros((44, JOINT_COUNT, 3, 207))
         for k in range(44):
-            used, w = weights.indices[weights.indptr[k] : weights.indptr[k + 1]], weights.data[weights.indptr[k] : weights.indptr[k + 1]]
+            used, w = (
+                weights.indices[weights.indptr[k] : weights.indptr[k + 1]],
+                weights.data[weights.indptr[k] : weights.indptr[k + 1]],
+            )
             each = w[:, None] * skinning[used]
             share[k] = each.sum(axis=0)
             first[k] = each.T @ body.data.skin_template_m[used]
