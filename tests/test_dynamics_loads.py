@@ -275,11 +275,13 @@ def plate_channels(force_lab: np.ndarray, at_mm: np.ndarray, free_nmm: float) ->
     return np.concatenate((axes @ action, axes @ moment))
 
 
-def test_c3d_plates_give_reaction_centre_of_pressure_and_free_moment(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("unit", "per_nmm"), [("Nmm", 1.0), ("Nm", 1e-3)])
+def test_c3d_plates_give_reaction_centre_of_pressure_and_free_moment(tmp_path: Path, unit: str, per_nmm: float) -> None:
     reaction, at_mm = np.array([40.0, -25.0, 700.0]), np.array([310.0, 220.0, 0.0])
     channels = np.tile(plate_channels(reaction, at_mm, 6000.0)[:, None], (1, 200))
     channels[:, 150:] = 0
-    write_c3d(tmp_path / "plates.c3d", channels)
+    channels[3:] *= per_nmm
+    write_c3d(tmp_path / "plates.c3d", channels, moment_unit=unit)
     (force,) = read_c3d_plates(tmp_path / "plates.c3d").forces
     assert force.time_s[1] - force.time_s[0] == pytest.approx(0.001)
     np.testing.assert_allclose(force.force_n[0], [40, 700, 25], atol=1e-3)  # x forward, y up, z right = -y of the laboratory
@@ -295,7 +297,7 @@ def test_c3d_plates_give_reaction_centre_of_pressure_and_free_moment(tmp_path: P
 
 def test_c3d_without_plates_or_with_unknown_units_is_refused(tmp_path: Path) -> None:
     write_c3d(tmp_path / "odd.c3d", np.ones((6, 20)), moment_unit="lbf ft")
-    with pytest.raises(FormatError, match="unit 'lbf ft' of analog channel 4"):
+    with pytest.raises(FormatError, match="unit 'lbf ft' of its analog channel 4"):
         read_c3d_plates(tmp_path / "odd.c3d")
     ezc3d = pytest.importorskip("ezc3d")
     file = ezc3d.c3d()

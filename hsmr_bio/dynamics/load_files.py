@@ -21,7 +21,8 @@ _ZERO_N = 20.0
 """Below this vertical force a plate has no centre of pressure: 20 N is the usual threshold of gait laboratories
 (e.g. Zeni et al., Gait & Posture 27, 2008, 710-714)."""
 
-_CHANNEL_UNITS = ("n", "nm", "nmm", "mm", "m", "v", "mv", "")
+_MOMENT_UNITS = {"nm": 1.0, "nmm": 1e-3, "ncm": 1e-2}
+_CHANNEL_UNITS = ("n", *_MOMENT_UNITS, "mm", "m", "v", "mv", "volts", "")
 
 
 def read_loads(path: str | os.PathLike[str]) -> ExternalLoads:
@@ -189,28 +190,53 @@ def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forw
     forces = []
     for k, plate in enumerate(plates):
         where = f"plate {k + 1}"
-        _known_channels(path, where, content["parameters"], k)
         to_m = _factor(path, where, plate["unit_position"], {"mm": 1e-3, "m": 1.0, "cm": 1e-2})
         to_n = _factor(path, where, plate["unit_force"], {"n": 1.0, "kn": 1e3})
-        to_nm = _factor(path, where, plate["unit_moment"], {"nmm": 1e-3, "nm": 1.0, "n.mm": 1e-3, "n.m": 1.0})
-        turn = _lab_to_ground(path, where, np.asarray(plate["corners"]), up, forward)
-        force, moment = (turn @ plate["force"]).T * to_n, (turn @ plate["moment"]).T * to_nm
-        centre = (turn @ np.asarray(plate["corners"])).mean(axis=1) * to_m
+        corners, arm = np.asarray(plate["corners"]), np.zeros(3)
+        factor = _moment_factor(path, where, content["parameters"], k, to_m)
+        if factor != 1.0:
+            arm = _sensor_arm(corners, np.ravel(plate["origin"]))
+        lever = np.cross(plate["force"], arm, axisa=0, axisc=0)
+        turn = _lab_to_ground(path, where, corners, up, forward)
+        force = (turn @ plate["force"]).T * to_n
+        moment = (turn @ (factor * (plate["moment"] - lever) + lever)).T * to_n * to_m
+        centre = (turn @ corners).mean(axis=1) * to_m
         time_s = start_s + np.arange(len(force)) / rate
         forces.append(_plate_force(f"plate_{k + 1}", time_s, force, moment, centre))
     return ExternalLoads(forces=tuple(forces), source=Path(path).name)
 
 
-def _known_channels(path: str | os.PathLike[str], where: str, parameters: Any, plate: int) -> None:
-    """Refuse units that ezc3d does not know: it takes them for N and N mm without a word."""
+def _moment_factor(path: str | os.PathLike[str], where: str, parameters: Any, plate: int, to_m: float) -> float:
+    """How much larger than in ezc3d's reading the moments of the plate's sensor are.
+
+    ezc3d takes moments for N times the unit of positions whatever the file says.
+    """
     units = [str(unit).strip() for unit in parameters["ANALOG"]["UNITS"]["value"]]
     channels = np.asarray(parameters["FORCE_PLATFORM"]["CHANNEL"]["value"], dtype=int)
-    for channel in channels.reshape(len(channels), -1)[:, plate]:
-        unit = units[channel - 1] if 0 < channel <= len(units) else ""
-        if unit.lower().replace(" ", "").replace(".", "") not in _CHANNEL_UNITS:
+    own = [units[c - 1] if 0 < c <= len(units) else "" for c in channels.reshape(len(channels), -1)[:, plate]]
+    keys = [re.sub(r"[ .*·]", "", unit).lower() for unit in own]
+    for channel, (unit, key) in enumerate(zip(own, keys, strict=True), start=1):
+        if key not in _CHANNEL_UNITS:
             raise FormatError(
-                path, where, f"unit {unit!r} of analog channel {channel} is not known; N, N m or N mm is expected"
+                path, where, f"unit {unit!r} of its analog channel {channel} is not known; N, N m or N mm is expected"
             )
+    stated = {_MOMENT_UNITS[key] / to_m for key in keys if key in _MOMENT_UNITS}
+    factor = stated.pop() if len(stated) == 1 else 1.0
+    kind = int(np.ravel(parameters["FORCE_PLATFORM"]["TYPE"]["value"])[plate])
+    if factor != 1.0 and kind not in (2, 4):
+        raise FormatError(
+            path, where, f"moments in {own[-1]!r} beside positions in another length are only read from plates of type 2, 4"
+        )
+    return factor
+
+
+def _sensor_arm(corners: FloatArray, origin: FloatArray) -> FloatArray:
+    """From the sensor to the middle of the surface, in laboratory axes (C3D user guide, FORCE_PLATFORM:ORIGIN)."""
+    x = corners[:, 0] - corners[:, 1]
+    y = corners[:, 0] - corners[:, 3]
+    axes = np.stack([x / np.linalg.norm(x), y / np.linalg.norm(y)], axis=1)
+    z = np.cross(axes[:, 0], axes[:, 1])
+    return np.asarray(np.column_stack((axes, z)) @ origin)
 
 
 def _plate_force(name: str, time_s: FloatArray, force: FloatArray, moment: FloatArray, centre: FloatArray) -> ExternalForce:
