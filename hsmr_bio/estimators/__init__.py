@@ -40,6 +40,14 @@ class EstimateOptions:
     """(x0, y0, x1, y1) px around the wanted person in the first frame that is read."""
     max_people: int = 4
     """Most people followed at a time by ``estimate_people``."""
+    checkpoint: Path | None = None
+    """Weights of an estimator that needs the user's (``hsmr``)."""
+    device: str = "cpu"
+    """Where a network runs: ``cpu``, ``cuda`` ..."""
+    dtype: str = "float32"
+    """Precision of a network: ``float32`` or ``bfloat16``."""
+    boxes: Path | None = None
+    """CSV file with the person's box per frame, instead of the detector's."""
 
 
 DEFAULT_OPTIONS = EstimateOptions()

@@ -49,6 +49,8 @@ class FitOptions:
     """Body height, if known."""
     focal_sigma: float | None = None
     """Standard deviation of the logarithm of the focal length; None: 0.1 for a guessed camera, else fixed."""
+    refine: bool = False
+    """Of an observation with predicted SKEL parameters (HSMR): whether its landmarks correct the prediction, in one fit."""
 
 
 def fit_motion(
@@ -69,7 +71,12 @@ def fit_motion(
         EstimationError: too little of the person is seen.
         InputError: the body does not define the observation's keypoints.
     """
-    clip = Clip.of(observation, body, options or FitOptions())
+    options = options or FitOptions()
+    if observation.skel_poses_rad is not None:
+        from .prediction import fit_prediction
+
+        return fit_prediction(observation, body, options, refine=options.refine, progress=progress)
+    clip = Clip.of(observation, body, options)
     state = clip.start()
     state = clip.fit_shape(state)
     q, sd = [], []

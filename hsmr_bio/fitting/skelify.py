@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..body.body import Body
 from ..errors import InputError, ShapeError
 from ..hsmr.camera import camera_to_translation, least_squares_translation, project, to_patch_px
 from ..hsmr.config import FOCAL_PATCH
@@ -24,6 +25,7 @@ from ..hsmr.keypoints import GROUPS
 from ..hsmr.losses import LIMIT_BOUNDS, LIMIT_DOFS
 from ..hsmr.pose import MEAN_BETAS, MEAN_CAMERA, MEAN_POSE_RAD
 from ..kinematics.solve import levenberg_marquardt
+from .hsmr_points import HsmrPoints
 from .skelify_lbfgs import SkelifyResult, skelify_lbfgs
 from .skelify_terms import FULL, REFINE, ROBUST, TOLERANCE, Schedule, Stage, guess_depth, keypoint_error, person_scale, robust
 
@@ -281,7 +283,7 @@ def _run(
 
 def skelify(
     keypoints_2d: Any,
-    model: KeypointModel,
+    model: Body | KeypointModel,
     *,
     poses_rad: Any = None,
     betas: Any = None,
@@ -293,7 +295,8 @@ def skelify(
 
     Args:
         keypoints_2d: (B, 44, 3) normalised patch units (-0.5 to 0.5 over the person's square box) and confidence.
-        model: the body's keypoints, e.g. ``HsmrPoints.from_table(load_body())``.
+        model: a body, whose keypoints are then those of the shipped table; or the keypoints themselves, e.g.
+            ``HsmrPoints.from_regressors(body, ...)`` with HSMR's own regressors.
         poses_rad: (B, 46) start, in camera axes; None: HSMR's mean pose.
         betas: (B, 10) start; None: HSMR's mean shape on a licensed body, zero on the open one.
         translation_m: (B, 3) start, patch camera of focal length 5000 px; None: HSMR's mean camera.
@@ -308,6 +311,7 @@ def skelify(
         ShapeError: shapes that do not fit, or values that are not finite.
         InputError: an unknown schedule or method, or an image without any confident keypoint.
     """
+    model = HsmrPoints.from_table(model) if isinstance(model, Body) else model
     label = _checked("keypoints_2d", keypoints_2d, (None, 44, 3))
     count = len(label)
     if bool((label[..., 2].sum(1) <= 0).any()):

@@ -63,6 +63,26 @@ def full_image_translation(translation_m: Tensor, box_cxcys_px: Tensor, image_si
     return torch.stack([x + offset[..., 0], y + offset[..., 1], depth], dim=-1)
 
 
+def translation_for_focal(
+    translation_m: Tensor, image_size_px: tuple[int, int], center_px: tuple[float, float], focal_px: float
+) -> Tensor:
+    """The full-image translation for the focal length and principal point of the actual camera.
+
+    Keeps the person's size and place in the image (similar triangles): nearer by the ratio of the focal lengths. The release
+    stays with 5000 px and the image's centre; with those numbers this returns its input.
+
+    Args:
+        translation_m: (..., 3) for a focal length of 5000 px and the principal point at the image's centre.
+        image_size_px: (width, height).
+        center_px: principal point.
+        focal_px: focal length.
+    """
+    depth = translation_m[..., 2] * focal_px / FOCAL_PX
+    middle = translation_m.new_tensor(image_size_px) / 2
+    shift = (middle - translation_m.new_tensor(center_px)) * (depth / focal_px)[..., None]
+    return torch.cat([translation_m[..., :2] + shift, depth[..., None]], dim=-1)
+
+
 def least_squares_translation(
     points_m: Tensor, keypoints: Tensor, *, focal: float = FOCAL_PX, size: float = PATCH_PX
 ) -> Tensor:
