@@ -15,9 +15,9 @@ from torch import Tensor
 from ..body.body import Body
 from ..body.forward import chain
 from ..body.smpl_model import SMPL_PARENTS, SmplModel
-from ..mapping import Bounds, Weights, fit_tree
 from ..skeleton import JOINT_NAMES
 from ..types import FloatArray, SkelMotion
+from .bones import Bounds, Weights, fit_tree
 from .smpl import SmplFit, limit_excess, unwrapped
 from .smpl_motion import SmplMotion
 from .smpl_parts import parts_from_joints

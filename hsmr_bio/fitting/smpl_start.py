@@ -9,9 +9,9 @@ from torch import Tensor
 from ..body.body import Body
 from ..body.forward import chain
 from ..body.smpl_model import SMPL_PARENTS
-from ..mapping import Bounds, Weights, fit_tree
 from ..skeleton import DOF_NAMES, LIMITS_RAD
 from ..types import FloatArray
+from .bones import Bounds, Weights, fit_tree
 
 PART_OF_BONE: tuple[int, ...] = (0, 2, 5, 8, 8, 11, 1, 4, 7, 7, 10, 3, 9, 15, 14, 17, 19, 21, 21, 13, 16, 18, 20, 20)
 """SMPL joint that turns the part each SKEL bone lies in; the radius turns with the hand."""

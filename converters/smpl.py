@@ -1,0 +1,156 @@
+"""SMPL motion as others store it: SMPL and SMPL-H ``.npz`` and ``.pkl``, AMASS, HMR2.0-like dictionaries, joints alone.
+
+A file is a mapping (or an array of joints). What counts is which keys it has, not which program wrote it. Pickles and object
+arrays are read without running anything from them.
+
+Source:
+    AMASS (Mahmood et al. 2019), SMPL (Loper et al. 2015), HMR2.0 (Goel et al. 2023), WHAM (Shin et al. 2024) and GVHMR (Shen et
+    al. 2024): names and shapes of their stored values, as facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hsmr_bio.errors import FormatError, InputError
+from hsmr_bio.fitting.smpl_motion import Axes, SmplMotion, recognise_axes
+from hsmr_bio.fitting.smpl_parts import parts_from_joints
+from hsmr_bio.io.unpickle import load_numpy, load_pickle
+from hsmr_bio.types import FloatArray
+
+from .smpl_values import CAMERA_KEYS, SmplValues, first_of, plain, read_values
+
+_RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate", "framerate")
+_TIME_KEYS = ("time_s", "times", "timestamps")
+_NESTS = ("smpl_params_global", "pred_smpl_params", "smpl_params", "smpl_params_incam", "smpl")
+"""Keys under which the parameters lie one level deeper; the first that is there counts."""
+
+
+def read_smpl(
+    path: str | PathLike[str],
+    *,
+    rate_hz: float | None = None,
+    axes: Axes | Literal["auto"] = "auto",
+) -> tuple[SmplMotion, ...]:
+    """Read SMPL motion.
+
+    Args:
+        path: ``.npz``, ``.npy``, ``.pkl`` or ``.pt``.
+        rate_hz: frames per second; None: what the file says.
+        axes: of the file's world; ``auto`` tells them from the way the body stands, and from keys that only cameras have.
+
+    Returns:
+        One motion per person.
+
+    Raises:
+        FormatError: no SMPL in the file, wrong shapes or units, NaN, damaged, or a pickle that wants to run something.
+        InputError: no such file; no rate, or up cannot be told.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise InputError(f"{source}: there is no such file")
+    content = load_content(source)
+    motions = tuple(_motion(source, person, rate_hz, axes) for person in _people(source, content))
+    if not motions:
+        raise FormatError(source, None, "there is no person in it")
+    return motions
+
+
+def load_content(path: Path) -> Any:
+    """What a file holds: a mapping or an array, read without running anything from it.
+
+    Raises:
+        FormatError: another kind of file, or a damaged or hostile one.
+    """
+    ending = path.suffix.lower()
+    if ending in (".npz", ".npy"):
+        content = load_numpy(path)
+    elif ending in (".pkl", ".pickle"):
+        content = load_pickle(path)
+    elif ending in (".pt", ".pth"):
+        content = _load_torch(path)
+    else:
+        raise FormatError(path, None, "SMPL motion is stored as .npz, .npy, .pkl or .pt")
+    return plain(content)
+
+
+def _load_torch(path: Path) -> Any:
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise FormatError(path, None, f"not a file of tensors alone; nothing of it was run ({error})") from None
+
+
+def _people(path: Path, content: Any) -> Iterator[Any]:
+    """The persons in a file: one, or the values of a mapping or list of mappings."""
+    if isinstance(content, np.ndarray):
+        yield content
+        return
+    if isinstance(content, list) and content and all(isinstance(item, Mapping) for item in content):
+        yield from content
+        return
+    if not isinstance(content, Mapping):
+        raise FormatError(path, None, f"a mapping or an array of joints is expected, it holds a {type(content).__name__}")
+    for name in _NESTS:
+        if isinstance(content.get(name), Mapping):
+            yield {**{key: value for key, value in content.items() if key not in _NESTS}, **content[name]}
+            return
+    if content and all(isinstance(value, Mapping) for value in content.values()):
+        yield from content.values()
+        return
+    yield content
+
+
+def _motion(path: Path, content: Any, rate_hz: float | None, axes: Axes | Literal["auto"]) -> SmplMotion:
+    values = read_values(path, content)
+    frames = values.frames
+    return SmplMotion(
+        time_s=_times(path, content, frames, rate_hz),
+        rotations=values.rotations,
+        trans_m=values.trans_m,
+        joints_m=values.joints_m,
+        betas=values.betas,
+        sex=values.sex,
+        axes=_axes(path, content, values) if axes == "auto" else axes,
+        source=f"SMPL {path.name}",
+        notes=values.notes,
+    )
+
+
+def _times(path: Path, content: Any, frames: int, rate_hz: float | None) -> FloatArray:
+    if isinstance(content, Mapping) and rate_hz is None:
+        for key in _TIME_KEYS:
+            if key in content and np.size(content[key]) == frames:
+                return np.asarray(content[key], dtype=np.float64).reshape(-1)
+        stored = first_of(content, _RATE_KEYS)
+        if stored is not None:
+            rate_hz = float(np.asarray(stored[1]).reshape(-1)[0])
+    if rate_hz is None and frames > 1:
+        raise InputError(f"{path}: the file does not store its frame rate: give it (--rate-hz)")
+    if rate_hz is not None and not (np.isfinite(rate_hz) and rate_hz > 0):
+        raise InputError(f"{path}: the frame rate must be positive, got {rate_hz}")
+    return np.arange(frames) / (rate_hz or 1.0)
+
+
+def _axes(path: Path, content: Any, values: SmplValues) -> Axes:
+    if isinstance(content, Mapping) and any(key in content for key in CAMERA_KEYS):
+        return "camera"
+    if values.rotations is not None:
+        root = values.rotations[:, 0]
+    elif values.joints_m is not None:
+        root = parts_from_joints(values.joints_m)[:, 0]
+    else:
+        raise FormatError(path, None, "neither rotations nor joints")
+    try:
+        return recognise_axes(root)
+    except InputError as error:
+        raise InputError(f"{path}: {error} (--axes)") from None

@@ -1,0 +1,251 @@
+"""SMPL labels to SKEL pseudo labels, a folder at a time: resumable, with a quality per item and reasons for rejection.
+
+Every ``.npz`` of the input holds N independent people. Its result has the same name and HSMR's names of the values:
+``orig_poses`` and ``orig_betas``, and ``flip_*`` for the mirrored person, fitted separately, because SKEL does not mirror
+exactly.
+
+Source:
+    What goes wrong in such fits (arms wrung like candy wrappers, knees bent the wrong way, scapulae at their bounds): Xia et
+    al. 2025 (HSMR), Fig. 3. HSMR keeps labels whose largest vertex error is below 0.06 m.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from hsmr_bio.body import Body
+from hsmr_bio.body.smpl_model import SmplModel
+from hsmr_bio.errors import FormatError, InputError
+from hsmr_bio.fitting.smpl import SmplFitOptions, SmplFitter, limit_excess
+from hsmr_bio.fitting.smpl_start import fit_limits
+from hsmr_bio.io.atomic import new_file
+from hsmr_bio.io.unpickle import load_numpy
+from hsmr_bio.skeleton import DOF_NAMES
+from hsmr_bio.types import BoolArray, FloatArray, Progress, quiet
+
+from .smpl_values import SmplValues, plain, read_values
+
+LARGEST_VERTEX_ERROR_M = 0.06
+"""HSMR's own filter."""
+FOREARM_TWIST_RAD = np.radians(120)
+"""Turn of SMPL's hand against the upper arm about the forearm beyond which the skin is wrung (chosen: pronation and supination
+together span about 160 degrees, 80 to each side)."""
+KNEE_WRONG_RAD = np.radians(20)
+"""Bend of SMPL's knee to the front, or to a side, beyond which it is no knee (chosen)."""
+AT_BOUND_RAD = np.radians(1)
+"""A scapula angle this near to its bound is held there by it (chosen)."""
+BEYOND_LIMIT_RAD = np.radians(10)
+"""Any angle this far beyond its limit (chosen: the strictest column of HSMR's table of violations at 10, 20, 30 degrees)."""
+_MIRROR = np.arange(24)
+for _left, _right in ((1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (20, 21), (22, 23)):
+    _MIRROR[[_left, _right]] = _right, _left
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """What became of a folder."""
+
+    files: int
+    skipped: int
+    """Files whose results were there already."""
+    items: int
+    accepted: int
+    reasons: Mapping[str, int]
+    """Reason -> number of items rejected for it; an item may have several."""
+
+
+def convert_labels(
+    source: str | PathLike[str],
+    out: str | PathLike[str],
+    smpl: SmplModel,
+    body: Body,
+    options: SmplFitOptions | None = None,
+    *,
+    flip: bool = True,
+    progress: Progress = quiet,
+) -> LabelSummary:
+    """Convert every ``.npz`` of a folder; results that exist already are kept, so an interrupted run goes on.
+
+    Args:
+        source: a folder (with its subfolders), or one file.
+        out: folder for the results, laid out like ``source``; ``labels.json`` there sums up, ``rejected.tsv`` lists file, item
+            and reasons.
+        smpl: the SMPL file that the labels were made with.
+        body: the SKEL file.
+        options: of the fit.
+        flip: whether to fit the mirrored persons too.
+        progress: told about files.
+
+    Returns:
+        Counts over all files, those of earlier runs included.
+
+    Raises:
+        InputError: nothing to convert.
+        FormatError: a file without SMPL parameters; results of the files before it stay.
+    """
+    source, out = Path(source), Path(out)
+    root = source if source.is_dir() else source.parent
+    files = sorted(source.rglob("*.npz")) if source.is_dir() else [source]
+    if not files or not files[0].exists():
+        raise InputError(f"{source}: there is no .npz file to convert")
+    fitter = SmplFitter(smpl, body, options or SmplFitOptions())
+    skipped = 0
+    for index, file in enumerate(files):
+        target = out / file.relative_to(root)
+        if target.exists():
+            skipped += 1
+        else:
+            result = convert_items(fitter, read_values(file, _content(file)), flip=flip)
+            with new_file(target) as part, part.open("wb") as stream:
+                np.savez(stream, body=np.array(body.name), **result)
+        progress("SMPL labels", index + 1, len(files))
+    return _summarise(out, [file.relative_to(root) for file in files], skipped)
+
+
+def convert_items(fitter: SmplFitter, values: SmplValues, *, flip: bool = True) -> dict[str, FloatArray | BoolArray | Any]:
+    """Convert N independent people.
+
+    Args:
+        fitter: of the pair of files.
+        values: rotations and betas of N people; a translation is not needed.
+        flip: whether to fit the mirrored persons too.
+
+    Returns:
+        ``orig_poses`` (N, 46), ``orig_betas`` (N, 10), ``orig_trans`` (N, 3), ``orig_pve_max`` and ``orig_pve_mean`` (N,) in m
+        over all vertices, the same for ``flip_``, ``accepted`` (N,) and ``reasons`` (N,) separated by ``; ``.
+
+    Raises:
+        InputError: no rotations or betas.
+    """
+    if values.rotations is None or values.betas is None:
+        raise InputError("labels need SMPL rotations and betas")
+    count = len(values.rotations)
+    betas = np.broadcast_to(np.atleast_2d(values.betas), (count, 10))
+    trans = np.zeros((count, 3)) if values.trans_m is None else values.trans_m
+    sides = {"orig": (values.rotations, trans)}
+    if flip:
+        sides["flip"] = (mirrored(values.rotations), trans * [-1, 1, 1])
+    result: dict[str, Any] = {}
+    reasons: list[list[str]] = [[] for _ in range(count)]
+    for name, (rotations, place) in sides.items():
+        parts = [_fit(fitter, rotations[s], betas[s], place[s]) for s in _slices(count, fitter.options.chunk)]
+        q, mean, worst = (np.concatenate(column) for column in zip(*parts, strict=True))
+        result |= {f"{name}_poses": q[:, :46], f"{name}_betas": betas.copy(), f"{name}_trans": q[:, 46:]}
+        result |= {f"{name}_pve_mean": mean, f"{name}_pve_max": worst}
+        for item, found in enumerate(rejections(q[:, :46], worst, rotations)):
+            reasons[item] += [reason for reason in found if reason not in reasons[item]]
+    result["reasons"] = np.array(["; ".join(found) for found in reasons])
+    result["accepted"] = np.array([not found for found in reasons])
+    return result
+
+
+def mirrored(rotations: FloatArray) -> FloatArray:
+    """(T, 24, 3, 3) SMPL rotations of the mirrored person."""
+    sign = np.array([-1.0, 1.0, 1.0])
+    return np.asarray(sign[:, None] * rotations[:, _MIRROR] * sign)
+
+
+def rejections(poses_rad: FloatArray, pve_max_m: FloatArray, rotations: FloatArray) -> list[list[str]]:
+    """Reasons not to train on a fit, per item.
+
+    Args:
+        poses_rad: (N, 46) fitted.
+        pve_max_m: (N,) largest vertex error.
+        rotations: (N, 24, 3, 3) of SMPL.
+    """
+    limits = fit_limits()[:46]
+    scapula = [DOF_NAMES.index(name) for name in DOF_NAMES if name.startswith("scapula")]
+    near = np.minimum(poses_rad - limits[:, 0], limits[:, 1] - poses_rad)[:, scapula]
+    tests = {
+        "skin too far": ~(pve_max_m < LARGEST_VERTEX_ERROR_M),
+        "arm wrung": forearm_twist_rad(rotations).max(axis=1) > FOREARM_TWIST_RAD,
+        "knee bent the wrong way": knee_error_rad(rotations).max(axis=1) > KNEE_WRONG_RAD,
+        "scapula at its bound": (near < AT_BOUND_RAD).any(axis=1),
+        "beyond limits": (np.maximum(poses_rad - limits[:, 1], limits[:, 0] - poses_rad) > BEYOND_LIMIT_RAD).any(axis=1),
+    }
+    return [[reason for reason, hit in tests.items() if hit[item]] for item in range(len(poses_rad))]
+
+
+def forearm_twist_rad(rotations: FloatArray) -> FloatArray:
+    """(N, 2) turn of the hand against the upper arm about the forearm, left and right: twist of elbow and wrist together."""
+    twists = []
+    for elbow, wrist in ((18, 20), (19, 21)):
+        quaternion = Rotation.from_matrix(rotations[:, elbow] @ rotations[:, wrist]).as_quat()
+        twists.append(np.abs(2 * np.arctan2(quaternion[:, 0], quaternion[:, 3])))
+    twist = np.stack(twists, axis=1)
+    return np.asarray(np.minimum(twist, 2 * np.pi - twist))
+
+
+def knee_error_rad(rotations: FloatArray) -> FloatArray:
+    """(N, 2) how far the knees bend to the front, or sideways, left and right."""
+    errors = []
+    for knee in (4, 5):
+        shank = rotations[:, knee] @ np.array([0.0, -1.0, 0.0])
+        front = np.where(shank[:, 2] > 0, np.arctan2(shank[:, 2], -shank[:, 1]), 0.0)
+        errors.append(np.maximum(front, np.arcsin(np.clip(np.abs(shank[:, 0]), 0, 1))))
+    return np.stack(errors, axis=1)
+
+
+def _slices(total: int, size: int) -> list[slice]:
+    return [slice(first, min(first + size, total)) for first in range(0, total, size)]
+
+
+def _fit(fitter: SmplFitter, rotations: FloatArray, betas: FloatArray, trans: FloatArray) -> tuple[FloatArray, ...]:
+    """Angles (T, 49), and mean and largest vertex error (T,) over the whole skin."""
+    fitted = fitter.fit(rotations, trans, betas, continuous=False)
+    mean, worst = [], []
+    with torch.no_grad():
+        for s in _slices(len(rotations), 32):
+            q, shape = torch.tensor(fitted.q[s], dtype=torch.float32), torch.tensor(betas[s], dtype=torch.float32)
+            skin = fitter.body.forward(q[:, :46], shape, q[:, 46:], skin=True).skin_m
+            wanted = fitter.smpl.forward(rotations[s], betas[s], trans[s], dtype=torch.float32).vertices_m
+            far = (skin - wanted).norm(dim=-1)
+            mean.append(far.mean(1).double().numpy())
+            worst.append(far.amax(1).double().numpy())
+    return fitted.q, np.concatenate(mean), np.concatenate(worst)
+
+
+def _content(path: Path) -> Any:
+    content = plain(load_numpy(path))
+    if not isinstance(content, Mapping):
+        raise FormatError(path, None, "labels are a .npz with named arrays")
+    inner = next((content[name] for name in ("smpl", "smpl_params") if isinstance(content.get(name), Mapping)), None)
+    return content if inner is None else {**content, **inner}
+
+
+def _summarise(out: Path, files: list[Path], skipped: int) -> LabelSummary:
+    """Gather the results of all files, write ``labels.json`` and ``rejected.tsv``."""
+    lines, counts, items, accepted = [], Counter[str](), 0, 0
+    quality: dict[str, Any] = {}
+    for file in files:
+        stored = load_numpy(out / file)
+        items += len(stored["accepted"])
+        accepted += int(stored["accepted"].sum())
+        excess = limit_excess(stored["orig_poses"])
+        quality[file.as_posix()] = {
+            "items": len(stored["accepted"]),
+            "accepted": int(stored["accepted"].sum()),
+            "mean_vertex_error_mm": float(stored["orig_pve_mean"].mean() * 1e3),
+            "share_of_angles_beyond_limits": float((excess > np.radians(1)).mean()),
+        }
+        for index, reasons in enumerate(stored["reasons"].tolist()):
+            if reasons:
+                lines.append(f"{file.as_posix()}\t{index}\t{reasons}")
+                counts.update(reasons.split("; "))
+    summary = LabelSummary(len(files), skipped, items, accepted, dict(counts.most_common()))
+    with new_file(out / "labels.json") as part:
+        text = {"items": items, "accepted": accepted, "rejected_for": summary.reasons, "files": quality}
+        part.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+    with new_file(out / "rejected.tsv") as part:
+        part.write_text("".join(f"{line}\n" for line in ["file\titem\treasons", *lines]), encoding="utf-8")
+    return summary

@@ -1,0 +1,218 @@
+"""SMPL parameters in a mapping of arrays: finds them under their many names, and checks shapes and units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from hsmr_bio.errors import FormatError
+from hsmr_bio.types import FloatArray, Sex
+
+POSE_KEYS = ("poses", "pose", "pose_world", "smpl_poses", "fullpose", "full_pose")
+ROOT_KEYS = ("global_orient_axis_angle", "global_orient", "root_orient", "smpl_global_orient")
+BODY_KEYS = ("body_pose_axis_angle", "body_pose", "pose_body", "smpl_body_pose")
+TRANS_KEYS = ("trans_world", "trans", "transl", "smpl_trans", "translation", "pred_cam_t_full", "pred_cam_t", "cam_t")
+CAMERA_KEYS = ("pred_cam_t_full", "pred_cam_t", "cam_t", "pred_cam", "camera_bbox")
+"""Keys that only results in camera axes have."""
+JOINT_KEYS = ("smpl_joints", "joints", "joints3d", "joints_3d", "kp3d", "Jtr")
+BETA_KEYS = ("betas", "beta", "shape")
+_SEXES: dict[str, Sex] = {"m": "male", "male": "male", "f": "female", "female": "female", "neutral": "neutral", "n": "neutral"}
+_MOST_TURN_RAD = 4 * np.pi
+_FAR_M = 1000.0
+_BODY_JOINTS = 24
+_SMPLH_BODY = 22
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SmplValues:
+    """Parameters as found, T frames."""
+
+    rotations: FloatArray | None
+    """(T, 24, 3, 3)."""
+    joints_m: FloatArray | None
+    """(T, 24, 3)."""
+    trans_m: FloatArray | None
+    """(T, 3)."""
+    betas: FloatArray | None
+    """(10,) or (T, 10)."""
+    sex: Sex
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        known = self.rotations if self.rotations is not None else self.joints_m
+        return 0 if known is None else len(known)
+
+
+def plain(value: Any) -> Any:
+    """Turn tensors and arrays of one object into arrays and their content, in mappings and lists too."""
+    if hasattr(value, "detach"):
+        return value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return plain(value.item()) if value.ndim == 0 else [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def first_of(content: Mapping[Any, Any], names: Sequence[str]) -> tuple[str, Any] | None:
+    """The first of some keys that a mapping has, with its value; None if it has none."""
+    return next(((name, content[name]) for name in names if content.get(name) is not None), None)
+
+
+def read_values(path: Path, content: Any) -> SmplValues:
+    """Find SMPL's parameters.
+
+    Args:
+        path: for messages.
+        content: a mapping, or an array (T, 24, 3) of joints.
+
+    Raises:
+        FormatError: nothing of SMPL is there, or shapes, units or values that cannot be.
+    """
+    if isinstance(content, np.ndarray):
+        content = {"joints": content}
+    rotations, width = _rotations(path, content)
+    joints = _joints(path, content)
+    if rotations is None and joints is None:
+        keys = ", ".join(map(str, list(content)[:8]))
+        wanted = "poses, or global_orient and body_pose, or joints of shape (T, 24, 3)"
+        raise FormatError(path, None, f"no SMPL motion: expected {wanted}; it has {keys or 'nothing'}")
+    frames = len(rotations if rotations is not None else joints)  # type: ignore[arg-type]
+    if frames == 0:
+        raise FormatError(path, None, "there is no frame")
+    notes: dict[str, Any] = {}
+    if width in (156, 165) or width == _SMPLH_BODY * 3:
+        notes["smpl_hands"] = "hand poses are left out: SKEL has no fingers"
+    trans = _trans(path, content, frames)
+    betas = _betas(path, content, frames)
+    if joints is not None and len(joints) != frames:
+        raise FormatError(path, "joints", f"{len(joints)} frames of joints, {frames} of poses")
+    return SmplValues(rotations=rotations, joints_m=joints, trans_m=trans, betas=betas, sex=_sex(path, content), notes=notes)
+
+
+def _numbers(path: Path, key: str, value: Any) -> FloatArray:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise FormatError(path, key, f"expected numbers: {error}") from None
+    if not np.isfinite(array).all():
+        raise FormatError(path, key, f"{int((~np.isfinite(array)).sum())} of {array.size} values are NaN or infinite")
+    return array
+
+
+def _rotations(path: Path, content: Mapping[Any, Any]) -> tuple[FloatArray | None, int]:
+    """Rotations (T, 24, 3, 3), and the width of the pose vector that they came from."""
+    whole = first_of(content, POSE_KEYS)
+    if whole is not None:
+        matrices = _matrices(path, *whole)
+        return _to_24(path, whole[0], matrices), 3 * matrices.shape[1]
+    root, body = first_of(content, ROOT_KEYS), first_of(content, BODY_KEYS)
+    if root is None or body is None:
+        return None, 0
+    first, rest = _matrices(path, *root, joints=1), _matrices(path, *body)
+    if len(first) != len(rest):
+        raise FormatError(path, body[0], f"{len(rest)} frames, but {root[0]} has {len(first)}")
+    matrices = np.concatenate([first, rest], axis=1)
+    return _to_24(path, body[0], matrices), 3 * matrices.shape[1]
+
+
+def _matrices(path: Path, key: str, value: Any, joints: int | None = None) -> FloatArray:
+    """Rotation matrices (T, J, 3, 3) from matrices or axis-angle values of any of the usual shapes."""
+    array = _numbers(path, key, value)
+    if array.ndim >= 3 and array.shape[-2:] == (3, 3):
+        matrices = array.reshape(-1, joints, 3, 3) if joints else array.reshape(-1, *array.shape[-3:])
+        if np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0) > 1e-2:
+            raise FormatError(path, key, "expected rotation matrices, but they are not orthonormal")
+        left, _, right = np.linalg.svd(matrices)
+        return np.asarray(left @ right)
+    if array.ndim >= 2 and array.shape[-1] == 3 and (array.ndim > 2 or joints != 1):
+        vectors = array.reshape(-1, *array.shape[-2:])
+    elif array.shape and array.shape[-1] % 3 == 0 and array.shape[-1] > 0:
+        vectors = array.reshape(-1, array.shape[-1] // 3, 3)
+    else:
+        raise FormatError(path, key, f"expected axis-angle values (T, 3 J) or matrices (T, J, 3, 3), got shape {array.shape}")
+    if joints is not None and vectors.shape[1] != joints:
+        raise FormatError(path, key, f"expected {joints} joint, got shape {array.shape}")
+    largest = float(np.linalg.norm(vectors, axis=-1).max(initial=0))
+    if largest > _MOST_TURN_RAD:
+        raise FormatError(path, key, f"an angle of {largest:.4g}: axis-angle values must be in radians")
+    return np.asarray(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3))
+
+
+def _to_24(path: Path, key: str, matrices: FloatArray) -> FloatArray:
+    """SMPL's 24 joints: the first 22 are the body in SMPL, SMPL-H and SMPL-X; the hands of the latter two are left out."""
+    count = matrices.shape[1]
+    if count == _BODY_JOINTS:
+        return matrices
+    if count < _SMPLH_BODY:
+        raise FormatError(
+            path, key, f"{count} joints; SMPL has 24, SMPL-H 52, SMPL-X 55, and at least the 22 of the body are needed"
+        )
+    hands = np.broadcast_to(np.eye(3), (len(matrices), 2, 3, 3))
+    return np.concatenate([matrices[:, :_SMPLH_BODY], hands], axis=1)
+
+
+def _joints(path: Path, content: Mapping[Any, Any]) -> FloatArray | None:
+    found = first_of(content, JOINT_KEYS)
+    if found is None:
+        return None
+    array = _numbers(path, *found)
+    if array.ndim == 2 and array.shape == (_BODY_JOINTS, 3):
+        array = array[None]
+    if array.ndim != 3 or array.shape[1] < _BODY_JOINTS or array.shape[2] != 3:
+        if first_of(content, POSE_KEYS) or first_of(content, BODY_KEYS):
+            return None
+        raise FormatError(path, found[0], f"expected SMPL joints (T, 24, 3), got shape {array.shape}")
+    array = array[:, :_BODY_JOINTS]
+    thigh = float(np.median(np.linalg.norm(array[:, 1] - array[:, 4], axis=1)))
+    if not 0.1 < thigh < 0.8:
+        raise FormatError(path, found[0], f"the thigh is {thigh:.4g} long: joints must be in metres and in SMPL's order")
+    return array
+
+
+def _trans(path: Path, content: Mapping[Any, Any], frames: int) -> FloatArray | None:
+    found = first_of(content, TRANS_KEYS)
+    if found is None:
+        return None
+    array = _numbers(path, *found).reshape(-1, 3) if np.size(found[1]) % 3 == 0 else _numbers(path, *found)
+    scale = first_of(content, ("smpl_scaling",))
+    if scale is not None:
+        array = array / float(np.asarray(scale[1]).reshape(-1)[0])
+    if array.shape != (frames, 3):
+        raise FormatError(path, found[0], f"expected shape ({frames}, 3), got {np.shape(found[1])}")
+    if np.abs(array).max(initial=0) > _FAR_M:
+        raise FormatError(path, found[0], f"a translation of {np.abs(array).max():.4g}: metres are expected")
+    return array
+
+
+def _betas(path: Path, content: Mapping[Any, Any], frames: int) -> FloatArray | None:
+    found = first_of(content, BETA_KEYS)
+    if found is None:
+        return None
+    array = _numbers(path, *found)
+    rows = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
+    if rows.shape[1] < 10:
+        raise FormatError(path, found[0], f"at least 10 shape values are needed, there are {rows.shape[1]}")
+    if len(rows) not in (1, frames):
+        raise FormatError(path, found[0], f"{len(rows)} rows of betas do not fit {frames} frames")
+    return np.asarray(rows[0, :10] if len(rows) == 1 else rows[:, :10])
+
+
+def _sex(path: Path, content: Mapping[Any, Any]) -> Sex:
+    found = first_of(content, ("gender", "sex"))
+    if found is None:
+        return "neutral"
+    value = np.asarray(found[1]).reshape(-1)[0] if np.size(found[1]) else ""
+    text = (value.decode("latin1") if isinstance(value, bytes) else str(value)).strip().lower()
+    if text not in _SEXES:
+        raise FormatError(path, found[0], f"expected female, male or neutral, got {text!r}")
+    return _SEXES[text]
