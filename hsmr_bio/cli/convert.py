@@ -1,0 +1,75 @@
+"""``hsmr-bio convert``: between the formats of motion capture, animation and OpenSim."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .common import add_json, note, print_json
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "convert",
+        help="between file formats: .trc .c3d .bvh .glb .mot .npz .b3d ...",
+        description="Convert a file. The content of A says what it is, the ending of B what is wanted; a folder's name without "
+        "an ending gives a subject folder for AddBiomechanics. What is lost on the way is said on stderr.",
+    )
+    parser.add_argument("source", type=Path, metavar="A", help="file to read (or a folder of HSMR's results)")
+    parser.add_argument(
+        "target", type=Path, metavar="B", help="file to write: .trc .c3d .bvh .glb .mot .npz .pkl .osim, or a folder"
+    )
+    parser.add_argument("--model", type=Path, metavar="OSIM", help="model of the coordinates; default: the .osim of A's name")
+    parser.add_argument("--body", default=None, help="body of a SKEL motion; default: the one it names")
+    parser.add_argument("--up", choices=("x", "y", "z"), help="axis of a .c3d that points up, if it does not say")
+    parser.add_argument("--unit", choices=("m", "cm", "mm", "inch"), help="unit of a .bvh; default: recognised by its size")
+    parser.add_argument("--rate-hz", type=float, help="frames per second, for files that store none")
+    parser.add_argument("--image-size", type=int, nargs=2, metavar=("W", "H"), help="pixels of the video behind HSMR's results")
+    parser.add_argument("--person", type=int, default=0, help="which of several persons, from 0 (default: %(default)s)")
+    parser.add_argument("--trial", help="which trial of a .b3d")
+    parser.add_argument(
+        "--parts",
+        choices=("skin", "bones", "both"),
+        default="skin",
+        help="what a .glb shows of the body (default: %(default)s)",
+    )
+    parser.add_argument("--mass-kg", type=float, help="of the person, for AddBiomechanics")
+    parser.add_argument("--height-m", type=float, help="of the person, for AddBiomechanics")
+    parser.add_argument("--sex", choices=("female", "male", "unknown"), default="unknown", help="for AddBiomechanics")
+    parser.add_argument("--overwrite", action="store_true", help="replace B if it exists")
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert; print the written file, or all about it as JSON."""
+    from ..converters.content import ConvertOptions
+    from ..converters.registry import convert
+
+    options = ConvertOptions(
+        model=args.model,
+        body=args.body,
+        up=args.up,
+        unit=args.unit,
+        rate_hz=args.rate_hz,
+        image_size_px=tuple(args.image_size) if args.image_size else None,
+        person=args.person,
+        trial=args.trial,
+        parts=("skin", "bones") if args.parts == "both" else (args.parts,),
+        mass_kg=args.mass_kg,
+        stature_m=args.height_m,
+        sex=args.sex,
+        overwrite=args.overwrite,
+    )
+    done = convert(args.source, args.target, options)
+    for text in done.notes:
+        note(args, text)
+    note(args, f"{done.source} -> {done.target}; lost: {'; '.join(done.lost) if done.lost else 'nothing'}")
+    if args.json:
+        facts = {"written": str(done.written), "source": done.source, "target": done.target}
+        print_json({**facts, "lost": list(done.lost), "notes": list(done.notes)})
+    else:
+        print(done.written)
+    return 0

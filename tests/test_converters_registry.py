@@ -1,0 +1,216 @@
+"""From any format to any other: recognised by content, losses told, errors clear; through the command line as well."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hsmr_bio.body import load_body
+from hsmr_bio.cli import main
+from hsmr_bio.converters.bvh import read_bvh
+from hsmr_bio.converters.c3d import read_c3d
+from hsmr_bio.converters.content import ConvertOptions
+from hsmr_bio.converters.glb_file import read_glb
+from hsmr_bio.converters.registry import convert, detect, target_format
+from hsmr_bio.errors import FormatError, HsmrBioError, InputError
+from hsmr_bio.io.mot import read_mot, write_mot
+from hsmr_bio.io.npz import load_motion, save_motion
+from hsmr_bio.io.trc import read_trc, write_trc
+from hsmr_bio.osim.library import bsm
+from hsmr_bio.types import Markers, OsimMotion, SkelMotion
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+B3D = SHARED / "data" / "formats" / "opencap_walk.b3d"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A SKEL motion, coordinates with their model, and markers of the same name as the model."""
+    rng = np.random.default_rng(0)
+    time_s = 2.0 + np.arange(12) / 60
+    poses = 0.2 * rng.normal(size=(1, 46)) * np.sin(time_s[:, None] * 3 + np.arange(46))
+    body = load_body()
+    skel = SkelMotion(
+        time_s=time_s,
+        poses_rad=poses,
+        trans_m=np.tile([0.0, 1.0, 0.0], (12, 1)),
+        betas=np.zeros(10),
+        body=body.name,
+        frame="world",
+    )
+    save_motion(tmp_path / "skel.npz", skel)
+    document = bsm()
+    values = np.repeat(document.default_si[None], 12, axis=0)
+    values[:, list(document.coordinates).index("knee_angle_r")] = 0.3 + 0.2 * np.sin(5 * time_s)
+    coordinates = tuple(document.coordinates)
+    motion = OsimMotion(time_s=time_s, coordinates=coordinates, values_si=values, rotational=document.rotational)
+    write_mot(tmp_path / "walk.mot", motion)
+    document.write(tmp_path / "walk.osim")
+    return tmp_path
+
+
+def test_a_chain_through_all_formats_keeps_the_markers(folder: Path) -> None:
+    first = convert(folder / "walk.mot", folder / "walk.trc")
+    assert first.source == "MOT" and first.target == "TRC" and "joint angles" in first.lost[0]
+    markers = read_trc(folder / "walk.trc")
+    assert markers.names == tuple(bsm().markers)
+    there = convert(folder / "walk.trc", folder / "copy.c3d")
+    assert there.lost == ("digits beyond float32 (about 0.1 micrometre)",)
+    back = convert(folder / "copy.c3d", folder / "back.trc")
+    assert back.lost == () and any("+y" in note for note in back.notes)
+    np.testing.assert_allclose(read_trc(folder / "back.trc").positions_m, markers.positions_m, atol=2e-6)
+
+
+def test_coordinates_become_bones(folder: Path) -> None:
+    done = convert(folder / "walk.mot", folder / "walk.glb")
+    assert "muscles" in done.lost[0] and "2 s" in done.lost[-1]
+    convert(folder / "walk.mot", folder / "walk.bvh")
+    exact, fixed = read_glb(folder / "walk.glb").animation, read_bvh(folder / "walk.bvh").animation
+    order = [fixed.names.index(name) for name in exact.names]
+    assert np.linalg.norm(exact.world()[0] - fixed.world()[0][:, order], axis=-1).max() < 0.02
+    convert(folder / "walk.bvh", folder / "joints.trc")
+    joints = read_trc(folder / "joints.trc")
+    np.testing.assert_allclose(joints.positions_m, fixed.world()[0], atol=1e-5)
+
+
+def test_a_skel_motion_becomes_a_body(folder: Path) -> None:
+    done = convert(folder / "skel.npz", folder / "skel.glb", ConvertOptions(parts=("skin", "bones")))
+    assert "surface differs" in done.lost[0]
+    read = read_glb(folder / "skel.glb")
+    assert read.meshes == 2
+    body, motion = load_body(), load_motion(folder / "skel.npz")
+    expected = body.forward(motion.poses_rad.copy(), motion.betas.copy(), motion.trans_m.copy()).joints_m.numpy()
+    np.testing.assert_allclose(read.animation.world()[0], expected, atol=1e-6)
+    assert convert(folder / "skel.npz", folder / "again.npz").lost == ()
+    np.testing.assert_array_equal(load_motion(folder / "again.npz").poses_rad, motion.poses_rad)
+    with pytest.raises(InputError, match="licensed SKEL"):
+        convert(folder / "skel.npz", folder / "skel.pkl")  # SKEL's own programs know no open body
+
+
+def test_the_content_decides_not_the_ending(folder: Path) -> None:
+    convert(folder / "walk.mot", folder / "walk.bvh")
+    (folder / "walk.bvh").rename(folder / "liar.trc")
+    assert detect(folder / "liar.trc").name == "BVH"
+    done = convert(folder / "liar.trc", folder / "truth.glb")
+    assert done.source == "BVH" and any("whatever its ending says" in note for note in done.notes)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("walk.trc", "x.glb", "hsmr-bio ik"),
+        ("walk.trc", "x.mot", "hsmr-bio ik"),
+        ("skel.npz", "x.mot", "hsmr-bio skel2mot"),
+        ("walk.mot", "x.npz", "mot2skel"),
+        ("walk.mot", "x.osim", "carries no model"),
+        ("walk.mot", "x.fbx", "'.fbx' are not written"),
+        ("walk.mot", "x.b3d", "made by AddBiomechanics alone"),
+        ("walk.mot", "subject", "--mass-kg"),
+        ("nobody.mot", "x.trc", "no such file"),
+        ("noise.bin", "x.trc", "no known format"),
+        ("walk.mot", "walk.trc", "exists already"),
+        ("alone.mot", "x.trc", "--model"),
+    ],
+)
+def test_what_cannot_be_converted_is_said(folder: Path, source: str, target: str, message: str) -> None:
+    convert(folder / "walk.mot", folder / "walk.trc")
+    (folder / "noise.bin").write_bytes(bytes(range(256)))
+    (folder / "alone.mot").write_bytes((folder / "walk.mot").read_bytes())
+    before = sorted(folder.iterdir())
+    with pytest.raises(HsmrBioError, match=message):
+        convert(folder / source, folder / target)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_code_in_a_file_is_never_run(folder: Path) -> None:
+    """A pickle, and an object array in an .npz, that would make a file."""
+    import pickle
+
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, Any]:
+            return Path.touch, (folder / "exploded",)
+
+    (folder / "bomb.pkl").write_bytes(pickle.dumps({"poses": Bomb(), "betas": Bomb(), "trans": Bomb()}))
+    np.savez(folder / "bomb.npz", poses=np.array([Bomb()], dtype=object))
+    for name in ("bomb.pkl", "bomb.npz"):
+        with pytest.raises(InputError):
+            convert(folder / name, folder / "x.glb", ConvertOptions(rate_hz=30.0))
+    assert not (folder / "exploded").exists()
+
+
+@pytest.mark.assets
+def test_a_subject_of_addbiomechanics_falls_into_its_parts(tmp_path: Path) -> None:
+    if not B3D.is_file():
+        pytest.skip("the development data are not here")
+    options = ConvertOptions(trial="walking1_segment_0")
+    with pytest.raises(InputError, match="--trial"):
+        convert(B3D, tmp_path / "walk.trc")
+    for ending in ("trc", "mot", "osim", "c3d"):
+        done = convert(B3D, tmp_path / f"walk.{ending}", options)
+        assert "ground reaction forces" in done.lost
+    assert read_mot(tmp_path / "walk.mot").values_si.shape == (131, 33)
+    trc, c3d = read_trc(tmp_path / "walk.trc"), read_c3d(tmp_path / "walk.c3d").markers
+    np.testing.assert_allclose(trc.positions_m, c3d.positions_m, atol=2e-6)
+    convert(tmp_path / "walk.mot", tmp_path / "walk.glb")
+    assert len(read_glb(tmp_path / "walk.glb").animation.names) == 22
+    convert(B3D, tmp_path / "subject", options)
+    about = json.loads((tmp_path / "subject" / "_subject.json").read_text())
+    assert (about["massKg"], about["heightM"], about["sex"]) == (68.0, 1.7, "male")
+
+
+def test_the_command_tells_losses_on_stderr_and_the_file_on_stdout(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(folder / "walk.mot"), str(folder / "walk.bvh")]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{folder / 'walk.bvh'}\n"
+    assert "lost:" in err and "muscles" in err
+    assert main(["convert", str(folder / "walk.mot"), str(folder / "walk.glb"), "--json", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["target"] == "GLB" and err == ""
+    assert main(["convert", str(folder / "walk.mot"), str(folder / "walk.glb")]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert target_format(folder / "new_subject").name == "AddBiomechanics"
+
+
+def test_ik_brings_back_the_motion_that_made_the_markers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert(folder / "walk.mot", folder / "walk.trc")
+    out = folder / "found.mot"
+    words = ["ik", str(folder / "walk.trc"), "-o", str(out), "--json", "--weight", "RASI=2", "--lock", "subtalar_angle_l"]
+    if "RASI" not in bsm().markers:
+        words[words.index("RASI=2")] = f"{next(iter(bsm().markers))}=2"
+    assert main(words) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["own"]["rms_mm"] < 0.1 and figures["frames"] == 12
+    found, truth = read_mot(out, bsm()), read_mot(folder / "walk.mot", bsm())
+    np.testing.assert_allclose(found.column("knee_angle_r"), truth.column("knee_angle_r"), atol=2e-3)
+    assert main(["ik", str(folder / "walk.trc"), "-o", str(out)]) == 1
+    assert main(["ik", str(folder / "walk.trc"), "-o", str(folder / "y.mot"), "--weight", "heavy"]) == 1
+    assert "MARKER=NUMBER" in capsys.readouterr().err
+    assert main(["ik", str(folder / "walk.mot"), "-o", str(folder / "y.mot")]) == 1
+    assert "holds MOT" in capsys.readouterr().err
+
+
+def test_ik_reads_c3d_and_asks_for_a_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert(folder / "walk.mot", folder / "other.c3d", ConvertOptions(model=folder / "walk.osim"))
+    assert main(["ik", str(folder / "other.c3d")]) == 1
+    assert "--model" in capsys.readouterr().err
+    assert main(["ik", str(folder / "other.c3d"), "--model", str(folder / "walk.osim")]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{folder / 'other.mot'}\n" and "marker RMS 0.0" in err
+    np.testing.assert_allclose(read_mot(folder / "other.mot").time_s, 2.0 + np.arange(12) / 60, atol=1e-6)
+
+
+def test_an_unreadable_marker_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    markers = Markers(time_s=np.array([0.0, 0.1]), names=("a", "b", "c"), positions_m=np.zeros((2, 3, 3)))
+    write_trc(tmp_path / "m.trc", markers)
+    text = (tmp_path / "m.trc").read_text().replace("\tm\t", "\tfeet\t", 1)
+    (tmp_path / "m.trc").write_text(text)
+    bsm().write(tmp_path / "m.osim")
+    assert main(["ik", str(tmp_path / "m.trc")]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "feet" in err
+    with pytest.raises(FormatError):
+        convert(tmp_path / "m.trc", tmp_path / "m.c3d")
