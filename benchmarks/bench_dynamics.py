@@ -19,7 +19,7 @@ import numpy as np
 
 from hsmr_bio.dynamics import inverse_dynamics, trajectory
 from hsmr_bio.dynamics.ground_reaction import FRICTION, estimate
-from hsmr_bio.dynamics.inverse_dynamics import read_motion
+from hsmr_bio.dynamics.motion import read_motion
 from hsmr_bio.dynamics.nimble_backend import NimbleBackend
 from hsmr_bio.dynamics.opensim_backend import BodyWrench, OpenSimBackend
 from hsmr_bio.dynamics.setup_files import write_id_setup

@@ -22,9 +22,10 @@ import numpy as np
 from ..errors import InputError, ModelError, ShapeError
 from ..types import BoolArray, FloatArray, OsimMotion
 from .loads import ExternalForce, ExternalLoads
+from .motion import states_of
 from .opensim_backend import Model, OpenSimBackend
 from .sole import HEEL_POINTS, TOE_POINTS, Soles, soles
-from .trajectory import Trajectory, trajectory
+from .trajectory import Trajectory
 
 _HEIGHT_M, _HEIGHT_WIDTH_M = 0.05, 0.008
 """A point of the sole touches below 5 cm over its lowest level on either foot; feet of marker trials are off by 1 to 3 cm."""
@@ -118,7 +119,7 @@ def ground_reaction(
     backend = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
     if not friction > 0:
         raise InputError(f"friction must be positive, got {friction:g}")
-    return estimate(backend, backend.select(trajectory(motion, cutoff_hz=cutoff_hz)), contacts, floor_m, friction)
+    return estimate(backend, states_of(backend, motion, cutoff_hz=cutoff_hz), contacts, floor_m, friction)
 
 
 def estimate(

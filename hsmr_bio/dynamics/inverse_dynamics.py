@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..io.mot import read_mot
 from ..types import FloatArray, GeneralizedForces, OsimMotion
 from .ground_reaction import FRICTION, GroundReaction, estimate
 from .load_files import read_loads
 from .loads import ExternalLoads, check_ground_forces
+from .motion import read_motion, states_of
 from .opensim_backend import Model, OpenSimBackend
 from .sole import assign_to_feet, soles
-from .trajectory import Trajectory, trajectory
+from .trajectory import Trajectory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,16 +123,6 @@ class InverseDynamics(GeneralizedForces):
         return frame
 
 
-@dataclass(frozen=True)
-class _Kind:
-    rotational: bool
-
-
-@dataclass(frozen=True)
-class _Kinds:
-    coordinates: Mapping[str, _Kind]
-
-
 def inverse_dynamics(
     model: Model | OpenSimBackend,
     motion: OsimMotion | str | os.PathLike[str],
@@ -170,8 +160,7 @@ def inverse_dynamics(
     """
     dynamics = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
     given = motion if isinstance(motion, OsimMotion) else read_motion(dynamics, motion)
-    _same_kinds(dynamics, given)
-    states = dynamics.select(trajectory(given, cutoff_hz=cutoff_hz))
+    states = states_of(dynamics, given, cutoff_hz=cutoff_hz)
     ground: GroundReaction | None = None
     if isinstance(loads, str) and loads == "estimate":
         ground = estimate(dynamics, states, contacts, floor_m, friction)
@@ -209,12 +198,6 @@ def inverse_dynamics(
     )
 
 
-def read_motion(backend: OpenSimBackend, path: str | os.PathLike[str]) -> OsimMotion:
-    """Read a ``.mot`` file with the model's own word on which coordinates are angles."""
-    kinds = dict(zip(backend.coordinates, backend.rotational.tolist(), strict=True))
-    return read_mot(path, _Kinds({name: _Kind(angle) for name, angle in kinds.items()}))
-
-
 def column(forces: GeneralizedForces, name: str) -> FloatArray:
     """(T,) values of one coordinate.
 
@@ -242,16 +225,6 @@ def to_frame(forces: GeneralizedForces) -> pd.DataFrame:
     kinds = ["moment" if angle else "force" for angle in forces.rotational]
     names = [f"{name}_{kind}" for name, kind in zip(forces.coordinates, kinds, strict=True)]
     return pd.DataFrame(np.array(forces.values_si), columns=names, index=pd.Index(np.array(forces.time_s), name="time_s"))
-
-
-def _same_kinds(backend: OpenSimBackend, motion: OsimMotion) -> None:
-    for name, angle in zip(motion.coordinates, motion.rotational, strict=True):
-        if name in backend.coordinates and bool(backend.rotational[backend.coordinates.index(name)]) != bool(angle):
-            stated, known = ("an angle", "is not") if angle else ("a length", "is an angle")
-            raise InputError(
-                f"coordinate {name!r} is {stated} in the motion, but in the model it {known} (coupled coordinates are never "
-                "turned from degrees, as in OpenSim). Read the .mot with its model: read_mot(path, model)"
-            )
 
 
 def _assigned(backend: OpenSimBackend, motion: Trajectory, loads: ExternalLoads, floor_m: float) -> ExternalLoads:

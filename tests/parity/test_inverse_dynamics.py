@@ -77,6 +77,28 @@ def test_residuals_of_the_estimate_are_small(estimated) -> None:
     assert ground.residual_moment_share == pytest.approx(estimated.residuals.moment_rms_bw_h, rel=0.05)
 
 
+def test_kneecaps_follow_their_knees_if_the_motion_lacks_them() -> None:
+    from hsmr_bio.dynamics.motion import read_motion
+    from hsmr_bio.dynamics.opensim_backend import OpenSimBackend
+    from hsmr_bio.types import OsimMotion
+
+    folder, model, file = TRIALS["s4"]
+    backend = OpenSimBackend(folder / model)
+    motion = read_motion(backend, folder / file)
+    kept = [k for k, name in enumerate(motion.coordinates) if not name.endswith("_beta")]
+    assert len(kept) == len(motion.coordinates) - 2
+    fewer = OsimMotion(
+        time_s=motion.time_s,
+        coordinates=tuple(motion.coordinates[k] for k in kept),
+        values_si=motion.values_si[:, kept],
+        rotational=motion.rotational[kept],
+    )
+    whole, filled = inverse_dynamics(backend, motion), inverse_dynamics(backend, fewer)
+    column = whole.coordinates.index("knee_angle_r_beta")
+    np.testing.assert_allclose(filled.trajectory.q_si[:, column], whole.trajectory.q_si[:, column], atol=1e-5)
+    np.testing.assert_allclose(filled.column("hip_flexion_r"), whole.column("hip_flexion_r"), atol=0.01)
+
+
 def test_a_foot_beside_the_plates_is_found_by_the_checks() -> None:
     folder, model, motion = TRIALS["s4"]
     report = check_dynamics(inverse_dynamics(folder / model, folder / motion, folder / "grf.mot"))
