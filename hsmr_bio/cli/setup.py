@@ -8,13 +8,16 @@ from typing import Any
 
 from .common import add_json, print_json
 
+CHECKPOINTS = (".ckpt", ".pt", ".pth", ".safetensors")
+"""Endings of HSMR's weights."""
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "setup",
         help="check and register your licensed SKEL and SMPL files",
-        description="Check your licensed files (skel_female.pkl, skel_male.pkl, SMPL_*.pkl) and copy them to this program's "
+        description="Check your licensed files (skel_female.pkl, skel_male.pkl, SMPL_*.pkl, HSMR's hsmr.ckpt) and copy them to this program's "
         "folder, where --body skel and smpl2mot find them. Nothing is downloaded, nothing in a file is run. "
         "The main job needs none of them.",
     )
@@ -28,16 +31,36 @@ def run(args: argparse.Namespace) -> int:
     from ..body.assets import register, search_folders
 
     if args.path is None:
-        found = [str(file) for folder in search_folders() if folder.is_dir() for file in sorted(folder.glob("*.pkl"))]
+        found = [
+            str(file)
+            for folder in search_folders()
+            if folder.is_dir()
+            for file in sorted(folder.glob("*"))
+            if file.suffix in (".pkl", *CHECKPOINTS)
+        ]
         if args.json:
             print_json({"folders": [str(folder) for folder in search_folders()], "files": found})
         else:
             print("\n".join(found) if found else f"nothing is registered (looked in {', '.join(map(str, search_folders()))})")
         return 0
+    if args.path.suffix in CHECKPOINTS:
+        return _checkpoint(args)
     registered = register(args.path)
     rows = [{"kind": f.kind, "sex": f.sex, "source": str(f.source), "registered_as": str(f.target)} for f in registered]
     if args.json:
         print_json({"files": rows})
     else:
         print("\n".join(f"{row['kind']} {row['sex']}: {row['source']} -> {row['registered_as']}" for row in rows))
+    return 0
+
+
+def _checkpoint(args: argparse.Namespace) -> int:
+    """Check HSMR's weights and register them."""
+    from ..hsmr.checkpoint import register_checkpoint
+
+    target = register_checkpoint(args.path)
+    if args.json:
+        print_json({"files": [{"kind": "hsmr", "source": str(args.path), "registered_as": str(target)}]})
+    else:
+        print(f"hsmr: {args.path} -> {target}")
     return 0

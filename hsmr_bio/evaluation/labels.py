@@ -122,7 +122,9 @@ def _moyo(path: Path, content: dict[str, Any]) -> Labels:
     smpl = raw.item() if raw.ndim == 0 else raw
     if not isinstance(smpl, dict):
         raise FormatError(path, "smpl", f"expected a dict of arrays, found {type(smpl).__name__}")
-    values = {name: np.asarray(smpl[name], dtype=np.float64) for name in ("global_orient", "body_pose", "betas") if name in smpl}
+    values = {
+        name: np.asarray(smpl[name], dtype=np.float64) for name in ("global_orient", "body_pose", "betas") if name in smpl
+    }
     if len(values) != 3:
         raise FormatError(path, "smpl", f"expected global_orient, body_pose and betas, found {', '.join(map(str, smpl))}")
     return Labels(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..body.assets import search_folders
+from ..body.assets import data_folder, search_folders
 from ..errors import FormatError, InputError, MissingAssetError, require
 from .config import BackboneConfig, HeadConfig, HsmrConfig
 from .network import Hsmr
@@ -151,8 +151,28 @@ def find_checkpoint(checkpoint: str | Path | None) -> Path:
         f"HSMR's weights were not found (looked for: {looked}). Get the package HSMR-ViTH-r1d1 from the HSMR project "
         "(https://github.com/IsshikiHugh/HSMR; its licence allows research only), pass its checkpoints/hsmr.ckpt with "
         f"--checkpoint FILE or put it into the folder named by HSMR_BIO_ASSETS as {CHECKPOINT_NAME}, "
-        "and check it with: hsmr-bio info FILE"
+        "and check it with: hsmr-bio setup FILE"
     )
+
+
+def register_checkpoint(path: str | Path) -> Path:
+    """Check the user's checkpoint and put its network into the user's data folder, where it is found without an argument.
+
+    Only the network's weights are written; training state and licensed body data stay behind.
+
+    Returns:
+        The file written.
+
+    Raises:
+        As :func:`load_hsmr`.
+    """
+    network = load_hsmr(path)
+    target = data_folder() / CHECKPOINT_NAME
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    torch.save(network.state_dict(), part)
+    part.replace(target)
+    return target
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -170,7 +190,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     found = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor) and k.startswith(PREFIXES)}
     if not found:
         names = ", ".join(str(k) for k in list(state)[:5]) or "nothing"
-        raise FormatError(path, None, f"no weights named backbone.* or head.*, so this is not an HSMR checkpoint (it holds {names})")
+        raise FormatError(
+            path, None, f"no weights named backbone.* or head.*, so this is not an HSMR checkpoint (it holds {names})"
+        )
     return {name: value.detach() for name, value in found.items()}
 
 
@@ -191,7 +213,9 @@ def _read_torch(path: Path) -> Any:
     except Exception as error:  # a damaged pickle can raise anything
         first = (str(error).splitlines() or [""])[0]
         raise FormatError(
-            path, None, f"cannot be read as a PyTorch checkpoint, probably truncated: get it again ({type(error).__name__}: {first})"
+            path,
+            None,
+            f"cannot be read as a PyTorch checkpoint, probably truncated: get it again ({type(error).__name__}: {first})",
         ) from error
 
 
@@ -224,9 +248,7 @@ def infer_config(weights: dict[str, Tensor], path: Path) -> HsmrConfig:
     blocks = _count(weights, "backbone.blocks.")
     heads = release.head.heads
     return HsmrConfig(
-        backbone=BackboneConfig(
-            width=width, blocks=blocks, heads=_HEADS_OF_WIDTH[width], drop_path=release.backbone.drop_path
-        ),
+        backbone=BackboneConfig(width=width, blocks=blocks, heads=_HEADS_OF_WIDTH[width], drop_path=release.backbone.drop_path),
         head=HeadConfig(
             context_width=width,
             width=poses.shape[1],

@@ -53,7 +53,9 @@ def fit_aspect(size_px: npt.ArrayLike) -> FloatArray:
     """Enlarge (..., 2) widths and heights to the aspect 192:256; never shrinks."""
     width, height = np.moveaxis(np.asarray(size_px, dtype=np.float64), -1, 0)
     tall = height / width >= ASPECT
-    return np.stack([np.where(tall, np.maximum(height / ASPECT, width), width), np.where(tall, height, width * ASPECT)], axis=-1)
+    return np.stack(
+        [np.where(tall, np.maximum(height / ASPECT, width), width), np.where(tall, height, width * ASPECT)], axis=-1
+    )
 
 
 def square_box(box_lurb_px: npt.ArrayLike) -> FloatArray:

@@ -50,9 +50,7 @@ def test_pck_and_2d_error(data: dict, expected: dict) -> None:
 
 
 def test_mesh_errors(data: dict, expected: dict) -> None:
-    ours = metrics.mesh_errors_mm(
-        data["moyo_pd_joints"], data["moyo_gt_joints"], data["moyo_pd_verts"], data["moyo_gt_verts"]
-    )
+    ours = metrics.mesh_errors_mm(data["moyo_pd_joints"], data["moyo_gt_joints"], data["moyo_pd_verts"], data["moyo_gt_verts"])
     for name, key in (("MPJPE", "MPJPE"), ("PA-MPJPE", "PA-MPJPE"), ("MPVPE", "MPVE"), ("PA-MPVPE", "PA-MPVE")):
         np.testing.assert_allclose(ours[name], data[f"{key.replace('-', '_')}_per_sample"], atol=1e-3, rtol=1e-5)
         assert ours[name].mean() == pytest.approx(expected["moyo"][key], rel=1e-5)

@@ -111,7 +111,9 @@ def test_the_small_network_agrees_with_the_official_one_at_every_station() -> No
     near(torch.sin(out.poses_rad - io["poses"]), 0, 1e-3)
     near(poses_to_matrices(out.poses_rad), io["rotmats"], 1e-4)
     size = torch.tensor([io["img_hw"][1], io["img_hw"][0]], dtype=torch.float32)
-    np.testing.assert_allclose(full_image_translation(out.translation_m, io["bbx_cs"], size), io["full_cam_t"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        full_image_translation(out.translation_m, io["bbx_cs"], size), io["full_cam_t"], rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.slow

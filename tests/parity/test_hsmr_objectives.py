@@ -194,4 +194,3 @@ def test_extreme_crops() -> None:
         box, points = augmentation.crop_to(part, data["in_cxcywh"], data["kp2d"])
         near(box, data[f"crop_{key}"], rtol=0, atol=1e-4)
         assert (points[list(augmentation.CROPS[part][0]), 2] == 0).all()
-
