@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hsmr_bio.errors import InputError
+from hsmr_bio.errors import HsmrBioError, InputError
 from hsmr_bio.io.mot import read_mot
+from hsmr_bio.io.npz import kind_of
 from hsmr_bio.io.trc import read_trc
 from hsmr_bio.osim.document import OsimDocument
 
@@ -14,6 +15,7 @@ from .bvh import read_bvh
 from .c3d import read_c3d
 from .content import Content, ConvertOptions
 from .glb_file import read_glb
+from .smpl import read_smpl
 from .stored import read_skel_motions
 
 
@@ -71,12 +73,26 @@ def from_b3d(path: Path, options: ConvertOptions) -> Content:
 
 
 def from_skel(path: Path, options: ConvertOptions) -> Content:
-    """Read one person's SKEL motion."""
-    motions = read_skel_motions(path, rate_hz=options.rate_hz, image_size_px=options.image_size_px)
+    """Read one person's SKEL motion; SMPL is recognised, and has to be fitted first."""
+    try:
+        motions = read_skel_motions(path, rate_hz=options.rate_hz, image_size_px=options.image_size_px)
+    except InputError as error:
+        if _is_smpl(path, options):
+            raise InputError(f"{path} holds SMPL motion, which has to be fitted first: hsmr-bio smpl2mot {path}") from error
+        raise
     if not 0 <= options.person < len(motions):
         raise InputError(f"{path} holds {len(motions)} person(s), numbered from 0; there is no {options.person}")
     lost = (f"the other {len(motions) - 1} person(s)",) if len(motions) > 1 else ()
     return Content(name=path.stem, skel=motions[options.person], lost=lost)
+
+
+def _is_smpl(path: Path, options: ConvertOptions) -> bool:
+    try:
+        if not path.is_file() or (path.suffix.lower() == ".npz" and kind_of(path) is not None):
+            return False
+        return bool(read_smpl(path, rate_hz=options.rate_hz or 30.0))
+    except HsmrBioError:
+        return False
 
 
 def _model(path: Path, options: ConvertOptions) -> OsimDocument | None:

@@ -14,12 +14,17 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hsmr_bio.body.load import load_body
+from hsmr_bio.cli import main
 from hsmr_bio.converters.animation import from_osim, from_skel
 from hsmr_bio.converters.bvh import write_bvh
 from hsmr_bio.converters.glb_file import read_glb
 from hsmr_bio.converters.gltf import SkinnedMesh, skinned, write_glb, write_skinned_glb
+from hsmr_bio.converters.meshes import write_meshes
 from hsmr_bio.errors import FormatError, InputError, ShapeError, UnknownCoordinateError
+from hsmr_bio.io.mot import write_mot
+from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import bsm
+from hsmr_bio.scaling import scale_model
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
 from hsmr_bio.types import OsimMotion, SkelMotion
 
@@ -242,3 +247,47 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match="faces"):
         SkinnedMesh(name="m", vertices_m=np.zeros((1, 3)), faces=np.array([[0, 0, 1]]), weights=np.ones((1, 1)))
     assert not list(tmp_path.iterdir())
+
+
+def test_meshes_of_single_frames_are_the_bodys_surface(tmp_path: Path) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    body, motion = load_body(), walking(5)
+    files = write_meshes(tmp_path / "m", body, motion, every=2)
+    assert [path.name for path in files] == ["skin_000000.ply", "skin_000002.ply", "skin_000004.ply"]
+    pose = body.forward(motion.poses_rad[[4]], np.array(motion.betas), motion.trans_m[[4]], skin=True, skeleton=True)
+    mesh = trimesh.load(files[-1], process=False)
+    np.testing.assert_allclose(mesh.vertices, pose.skin_m.numpy()[0], atol=1e-6)
+    np.testing.assert_array_equal(mesh.faces, body.faces)
+    bones = write_meshes(tmp_path / "b", body, motion, part="bones", every=4)
+    np.testing.assert_allclose(trimesh.load(bones[-1], process=False).vertices, pose.skeleton_m.numpy()[0], atol=1e-6)
+    with pytest.raises(InputError, match="exists already"):
+        write_meshes(tmp_path / "m", body, motion)
+    with pytest.raises(InputError, match="every"):
+        write_meshes(tmp_path / "n", body, motion, every=0)
+
+
+def test_a_bsm_motion_animates_the_body(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """hsmr-bio mot2skel with a .glb: the skin of the person whose model moved."""
+    body = load_body()
+    betas = np.array([0.5, -1.0, *[0.3] * 8])
+    subject = scale_model(body, betas, name="anna")
+    document = OsimDocument.from_bytes(subject.osim_xml)
+    values = np.repeat(document.default_si[None], 8, axis=0)
+    names = list(document.coordinates)
+    values[:, names.index("knee_angle_r")] = np.linspace(0.1, 1.0, 8)
+    values[:, names.index("pelvis_ty")] = 0.95
+    motion = OsimMotion(time_s=np.arange(8) / 30, coordinates=tuple(names), values_si=values, rotational=document.rotational)
+    document.write(tmp_path / "anna.osim")
+    write_mot(tmp_path / "anna.mot", motion)
+    words = ["mot2skel", str(tmp_path / "anna.mot"), "--betas", *map(str, betas), "-o"]
+    assert main([*words, str(tmp_path / "anna.glb")]) == 0
+    assert "surface differs" in capsys.readouterr().err
+    shown = read_glb(tmp_path / "anna.glb").animation
+    knees = shown.world()[0][:, [JOINT_NAMES.index("femur_r"), JOINT_NAMES.index("tibia_r"), JOINT_NAMES.index("talus_r")]]
+    thigh, shank = knees[:, 0] - knees[:, 1], knees[:, 2] - knees[:, 1]
+    cosine = (thigh * shank).sum(-1) / np.linalg.norm(thigh, axis=-1) / np.linalg.norm(shank, axis=-1)
+    bend = np.pi - np.arccos(cosine)
+    np.testing.assert_allclose(bend[-1] - bend[0], 0.9, atol=0.1)
+    assert main([*words, str(tmp_path / "frames")]) == 0
+    assert len(list((tmp_path / "frames").glob("skin_*.ply"))) == 8
+    assert main([*words, str(tmp_path / "anna.glb")]) == 1

@@ -126,6 +126,14 @@ def test_what_cannot_be_converted_is_said(folder: Path, source: str, target: str
     assert sorted(folder.iterdir()) == before
 
 
+def test_smpl_is_recognised_and_sent_to_its_own_command(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    amass = {"poses": 0.1 * rng.normal(size=(5, 156)), "betas": np.zeros(16), "trans": np.tile([0, 0, 0.9], (5, 1))}
+    np.savez(folder / "amass.npz", **amass, mocap_framerate=120.0, gender="male")
+    with pytest.raises(InputError, match="smpl2mot"):
+        convert(folder / "amass.npz", folder / "x.glb")
+
+
 def test_code_in_a_file_is_never_run(folder: Path) -> None:
     """A pickle, and an object array in an .npz, that would make a file."""
     import pickle
