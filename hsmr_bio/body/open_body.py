@@ -53,14 +53,23 @@ def load_open_body(sex: Sex = "neutral") -> BodyData:
     name = f"open_{sex}.npz"
     folder = resources.files("hsmr_bio.body").joinpath("data")
     data = folder.joinpath(name).read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    lines = folder.joinpath(_HASHES).read_text("ascii").splitlines()
-    expected = {line.split()[1]: line.split()[0] for line in lines if line.strip()}
-    if digest != expected.get(name):
-        raise ModelError(f"{name} is damaged: its SHA-256 {digest[:8]}... is not the one in {_HASHES}. Install hsmr_bio again")
+    digest = checked_digest(name, data, folder.joinpath(_HASHES).read_text("ascii"))
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         arrays: Arrays = {key: archive[key] for key in archive.files}
     return _body(arrays, sex, f"open-{sex}@{digest[:8]}")
+
+
+def checked_digest(name: str, data: bytes, listing: str) -> str:
+    """SHA-256 of a file's bytes, if a listing in the format of ``sha256sum`` has the same.
+
+    Raises:
+        ModelError: the listing has another one, or none.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    expected = {line.split()[1]: line.split()[0] for line in listing.splitlines() if line.strip()}
+    if digest != expected.get(name):
+        raise ModelError(f"{name} is damaged: its SHA-256 {digest[:8]}... is not the one in {_HASHES}. Install hsmr_bio again")
+    return digest
 
 
 def _body(arrays: Arrays, sex: Sex, name: str) -> BodyData:

@@ -29,6 +29,7 @@ from measures import DENSITY_KG_M3, Tape  # noqa: E402
 from pack import STEP_M, pack, quantise_shape, write_all  # noqa: E402
 from regressor import joint_regressor  # noqa: E402
 from skinning import skin_weights  # noqa: E402
+from survey_table import table  # noqa: E402
 from tpose import TPose  # noqa: E402
 
 SIDES = [f"{name}_{{}}" for name in ("femur", "tibia", "talus", "calcn", "toes")]
@@ -105,13 +106,14 @@ def body_file(mesh: Mesh, tpose: TPose, sex: str, linear: Linear) -> bytes:
     )
 
 
-def build() -> dict[str, bytes]:
-    """All three artefacts: file name -> bytes."""
+def build(report: Path | None = None) -> dict[str, bytes]:
+    """All three artefacts: file name -> bytes; statistics against ANSUR II into ``report`` if wanted."""
     mesh = read_mesh()
     tpose = TPose(mesh)
-    people = {}
+    people, surveys, lines = {}, {}, []
     for sex in ("male", "female"):
         population = Population(mesh, tpose, sex)
+        surveys[sex] = population.survey
         mean = population.fit_mean()
         people[sex] = population.sample(mean, PAIRS)
         log.info("%s: calibrated, %d bodies drawn", sex, len(people[sex]))
@@ -122,6 +124,10 @@ def build() -> dict[str, bytes]:
         facts = ", ".join(f"{name} {value:.3f}" for name, value in linear.facts.items())
         log.info("%s: explained %s; %s", sex, np.round(linear.explained, 3).tolist(), facts)
         files[f"open_{sex}.npz"] = body_file(mesh, tpose, sex, linear)
+        if report is not None and sex in surveys:
+            lines += [f"## {sex}", "", *table(linear, Tape(tpose), surveys[sex]), ""]
+    if report is not None:
+        report.write_text("\n".join(lines))
     return files
 
 
@@ -129,9 +135,11 @@ def main() -> None:
     """Build and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "hsmr_bio" / "body" / "data")
-    out: Path = parser.parse_args().out
+    parser.add_argument("--report", type=Path, help="write a table of the body's statistics against ANSUR II here")
+    options = parser.parse_args()
+    out: Path = options.out
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    files = build()
+    files = build(options.report)
     write_all(out, files)
     for name, data in sorted(files.items()):
         log.info("%s: %.2f MB", out / name, len(data) / 1e6)
