@@ -50,7 +50,7 @@ def observation(body, truth) -> Observation:
     points = KeypointPoints.of(body, "blazepose33")(np.zeros(10))
     placed = body.tree(np.zeros(10)).forward(np.concatenate([poses, np.zeros((FRAMES, 3))], axis=1))
     positions = placed.points(points.bodies, points.local_m)
-    pixels = project(positions, torch.as_tensor(trans), focal=FOCAL).numpy() + [640, 360]
+    pixels = project(positions, torch.as_tensor(trans), focal=FOCAL).numpy() + np.array([640, 360])
     noisy = poses + np.radians(6) * rng.standard_normal(poses.shape)
     return Observation(
         time_s=time_s,

@@ -15,7 +15,7 @@ from .common import opensim_leaves_no_log
 
 COMMANDS: tuple[str, ...] = (
     *("image2mot", "skel2mot", "smpl2mot", "mot2skel", "scale", "ik", "id"),
-    *("check", "view", "convert", "info", "setup"),
+    *("check", "eval", "view", "convert", "info", "setup"),
 )
 """Modules of this package, in the order of the help: the main job first."""
 

@@ -17,8 +17,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "setup",
         help="check and register your licensed SKEL and SMPL files",
-        description="Check your licensed files (skel_female.pkl, skel_male.pkl, SMPL_*.pkl, HSMR's hsmr.ckpt) and copy them to this program's "
-        "folder, where --body skel and smpl2mot find them. Nothing is downloaded, nothing in a file is run. "
+        description="Check your licensed files (skel_female.pkl, skel_male.pkl, SMPL_*.pkl, HSMR's hsmr.ckpt) and copy them to "
+        "this program's folder, where --body skel and smpl2mot find them. Nothing is downloaded, nothing in a file is run. "
         "The main job needs none of them.",
     )
     parser.add_argument("path", type=Path, nargs="?", help="a file, or a folder to search; without it: say what is registered")

@@ -78,7 +78,7 @@ class _WeightsUnpickler(pickle.Unpickler):
             return getattr(torch, name)
         if module in ("torch", "torch.storage") and name.endswith("Storage"):
             return getattr(torch, name) if hasattr(torch, name) else getattr(torch.storage, name)
-        if module.split(".")[0] in _INERT_PACKAGES or (module, name) in _INERT_NAMES:
+        if module.split(".", maxsplit=1)[0] in _INERT_PACKAGES or (module, name) in _INERT_NAMES:
             return _Inert
         raise _Refused(f"{module}.{name}")
 
@@ -203,7 +203,7 @@ def _read_torch(path: Path) -> Any:
             with zipfile.ZipFile(path) as archive:
                 if any(name.endswith("/constants.pkl") for name in archive.namelist()):
                     raise FormatError(path, None, "this is a TorchScript program, not a file of weights; it is not run")
-        return torch.load(path, map_location="cpu", mmap=zipped, pickle_module=_PICKLE, weights_only=False)  # noqa: S614
+        return torch.load(path, map_location="cpu", mmap=zipped, pickle_module=_PICKLE, weights_only=False)
     except _Refused as error:
         raise FormatError(
             path, None, f"the pickle asks for {error}, which weights do not need; nothing was run. Do not trust this file"

@@ -103,10 +103,7 @@ def keypoints_from_skin(
     """
     if skin_m.shape[1] != SKIN_VERTICES:
         raise InputError(f"the 44 keypoints are defined on a skin of {SKIN_VERTICES} vertices, this one has {skin_m.shape[1]}")
-    if joint_regressor is None:
-        joints = skel_joints_m[:, list(SKEL_TO_SMPL_JOINTS)]
-    else:
-        joints = regress(joint_regressor, skin_m)
+    joints = skel_joints_m[:, list(SKEL_TO_SMPL_JOINTS)] if joint_regressor is None else regress(joint_regressor, skin_m)
     points = torch.cat([joints, skin_m[:, list(SMPLH_VERTICES)]], dim=1)
     return torch.cat([points[:, list(OPENPOSE_FROM_45)], regress(extra_regressor, skin_m)], dim=1), joints
 

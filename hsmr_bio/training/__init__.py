@@ -1,0 +1,1 @@
+"""The paper's training: augmentation, losses, pseudo labels that improve, and the loop."""

@@ -1,0 +1,201 @@
+"""Metrics from their definitions, the limit test of SMPL rotations, label readers, and the eval command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from hsmr_bio.cli import main  # noqa: E402
+from hsmr_bio.errors import FormatError, InputError, ShapeError  # noqa: E402
+from hsmr_bio.evaluation import labels, metrics, violations  # noqa: E402
+from hsmr_bio.evaluation.evaluate import Predictions, evaluate, read_predictions  # noqa: E402
+from hsmr_bio.hsmr.pose import axis_rotation  # noqa: E402
+from hsmr_bio.kinematics.rotations import exp, log  # noqa: E402
+from hsmr_bio.skeleton import DOF_NAMES  # noqa: E402
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+
+def cloud(seed: int, count: int = 4, points: int = 44) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, points, 3))
+
+
+def rotation(seed: int) -> np.ndarray:
+    vector = torch.tensor(np.random.default_rng(seed).standard_normal(3))
+    return exp(vector).numpy()
+
+
+@given(seed=st.integers(0, 1000), scale=st.floats(0.1, 10))
+@settings(max_examples=25, deadline=None)
+def test_alignment_undoes_every_similarity(seed: int, scale: float) -> None:
+    target = cloud(seed)
+    moved = scale * target @ rotation(seed).T + [1.0, -2.0, 3.0]
+    np.testing.assert_allclose(metrics.similarity_align(moved, target), target, atol=1e-9)
+
+
+def test_alignment_does_not_mirror() -> None:
+    target = cloud(1)
+    assert metrics.distance_mm(target * [-1, 1, 1], target, align=True).min() > 100
+
+
+def test_errors_are_in_millimetres_and_relative_to_the_root() -> None:
+    label = np.concatenate([cloud(0), np.ones((4, 44, 1))], axis=2)
+    shifted = label[..., :3] + [5.0, 0, 0]
+    assert metrics.keypoint_errors_mm(shifted, label)["MPJPE"] == pytest.approx(np.zeros(4), abs=1e-9)
+    moved = label[..., :3].copy()
+    moved[:, 39] += [0, 0.01, 0]
+    assert metrics.keypoint_errors_mm(moved, label)["MPJPE"] == pytest.approx(np.full(4, 10.0))
+
+
+def test_pck_counts_strictly_nearer_keypoints_in_units_of_the_box() -> None:
+    label = np.zeros((2, 44, 3))
+    label[:, :3, 2] = [0.9, 0.6, 0.5]  # the third is not visible: its confidence is not above a half
+    predicted = np.zeros((2, 44, 2))
+    predicted[0, 0, 0] = 0.05 * 0.75  # box enlarged by 4/3, so exactly at the threshold
+    predicted[1, 0, 0] = 0.049 * 0.75
+    found = metrics.pck(predicted, label, np.full(2, 400.0), np.tile([1.5, 1.0], (2, 1)))
+    assert set(found) == {f"kp{i}_pck_{t}" for i in ("0", "1", "Avg") for t in ("0.05", "0.1")}
+    assert (found["kp0_pck_0.05"], found["kp0_pck_0.1"], found["kpAvg_pck_0.05"]) == (0.5, 1.0, 0.75)
+
+
+def smpl_knee(flexion: float, varus: float = 0.0, twist: float = 0.0) -> np.ndarray:
+    """(1, 23, 3) body pose with a left knee of Euler angles XZY."""
+    angles = [torch.tensor([value], dtype=torch.float64) for value in (flexion, varus, twist)]
+    matrix = axis_rotation("X", angles[0]) @ axis_rotation("Z", angles[1]) @ axis_rotation("Y", angles[2])
+    pose = np.zeros((1, 23, 3))
+    pose[0, 3] = log(matrix)[0].numpy()
+    return pose
+
+
+@pytest.mark.parametrize(
+    ("flexion", "varus", "tolerance", "excess"),
+    [(90, 0, 0, 0), (140, 0, 0, 5), (140, 0, 10, 0), (-20, 0, 10, 10), (60, 15, 10, 5), (60, -15, 0, 15)],
+)
+def test_knee_violations_of_smpl_rotations(flexion: float, varus: float, tolerance: float, excess: float) -> None:
+    pose = smpl_knee(np.radians(flexion), np.radians(varus))
+    for form in ("official", "corrected"):
+        worst = violations.smpl_violations(pose, tolerance, form)["l_knee"].max()
+        assert np.degrees(worst) == pytest.approx(excess, abs=1e-6)
+
+
+def test_the_forms_differ_only_in_the_second_solution() -> None:
+    """A knee bent by 100 degrees with the other Euler triple in the matrix: only the true second solution finds it."""
+    pose = smpl_knee(np.radians(100 - 180), np.radians(180), np.radians(180))
+    assert violations.smpl_violations(pose, 0, "corrected")["l_knee"].max() == pytest.approx(0, abs=1e-6)
+    random = np.random.default_rng(0).standard_normal((200, 23, 3))
+    official, corrected = (violations.smpl_violations(random, 10, form)["r_elbow"].sum(1) for form in ("official", "corrected"))
+    assert (np.abs(official - corrected) > 1e-3).any()
+
+
+def test_skel_violations_wrap_full_turns() -> None:
+    poses = np.zeros((2, 46))
+    poses[:, DOF_NAMES.index("knee_angle_r")] = [2 * np.pi + 0.5, np.radians(145)]
+    found = violations.statistics(violations.skel_violations(poses, 0), 0)
+    assert found["VD0_r_knee_percentage"] == 0.5
+    assert np.degrees(found["VD0_r_knee_max"]) == pytest.approx(10)
+    assert found["VD0_l_knee_max"] == 0
+
+
+def write_labels(folder: Path) -> Path:
+    rng = np.random.default_rng(3)
+    path = folder / "labels.npz"
+    keypoints = np.concatenate([rng.uniform(10, 90, (3, 44, 2)), np.ones((3, 44, 1))], axis=2)
+    points = np.concatenate([rng.standard_normal((3, 44, 3)), np.ones((3, 44, 1))], axis=2)
+    np.savez(
+        path,
+        imgname=np.array(["a.png", "b.png", "c.png"]),
+        center=np.full((3, 2), 50.0),
+        scale=np.full((3, 1), 80.0),
+        body_keypoints_2d=keypoints[:, :25],
+        extra_keypoints_2d=keypoints[:, 25:],
+        body_keypoints_3d=points[:, :25],
+        extra_keypoints_3d=points[:, 25:],
+    )
+    return path
+
+
+def test_eval_fills_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_labels(tmp_path)
+    read = labels.read_labels(path)
+    side = read.box_size_px
+    assert side == pytest.approx(np.full(3, 80 * 4 / 3))
+    exact_2d = (read.keypoints_px[..., :2] - 50) / side[:, None, None]
+    np.savez(
+        tmp_path / "perfect.npz",
+        poses=np.zeros((3, 46)),
+        pred_keypoints_3d=read.keypoints_m[..., :3],
+        pred_keypoints_2d=exact_2d,
+    )
+    np.savez(tmp_path / "smpl.npz", body_pose=np.zeros((3, 69)))
+    command = ["eval", str(tmp_path / "perfect.npz"), str(tmp_path / "smpl.npz"), "--labels", str(path)]
+    assert main([*command, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["perfect"]["MPJPE"] == pytest.approx(0, abs=1e-6)
+    assert figures["perfect"]["kpAvg_pck_0.05"] == 1
+    assert figures["smpl"]["VD10_l_knee_percentage"] == 0
+    assert "MPJPE" not in figures["smpl"]
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert "PA-MPJPE [mm]" in text and "l_knee 10" in text and "perfect" in text
+
+
+def test_eval_refuses_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_labels(tmp_path)
+    with pytest.raises(InputError, match="2 rows"):
+        evaluate(Predictions(name="two", poses=np.zeros((2, 46))), labels.read_labels(path))
+    np.savez(tmp_path / "strange.npz", something=np.zeros(3))
+    with pytest.raises(FormatError, match="something"):
+        read_predictions(tmp_path / "strange.npz")
+    np.savez(tmp_path / "short.npz", poses=np.zeros((3, 45)))
+    with pytest.raises(FormatError, match=r"\(N, 46\)"):
+        read_predictions(tmp_path / "short.npz")
+    assert main(["eval"]) == 1
+    assert "files of predictions" in capsys.readouterr().err
+    with pytest.raises(ShapeError):
+        metrics.distance_mm(np.zeros((1, 3, 3)), np.zeros((1, 4, 3)))
+
+
+def test_hsmr_video_results_are_read(tmp_path: Path) -> None:
+    frames = [{"poses": np.zeros((1, 46)), "betas": np.zeros((1, 10)), "patch_cam_t": np.ones((1, 3))} for _ in range(2)]
+    frames.append({"poses": np.zeros((0, 46)), "betas": np.zeros((0, 10)), "patch_cam_t": np.zeros((0, 3)), "bbx_cs": None})
+    stored = np.empty(3, dtype=object)
+    stored[:] = frames
+    np.save(tmp_path / "HSMR-v.npy", stored, allow_pickle=True)
+    assert len(read_predictions(tmp_path / "HSMR-v.npy")) == 2
+
+
+def test_a_label_file_that_is_wrong_says_where(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", center=np.zeros((2, 2)))
+    with pytest.raises(FormatError, match="imgname"):
+        labels.read_labels(tmp_path / "a.npz")
+    np.savez(
+        tmp_path / "b.npz",
+        imgname=np.array(["x"]),
+        center=np.zeros((1, 2)),
+        scale=np.ones(1),
+        body_keypoints_2d=np.zeros((1, 24, 3)),
+    )
+    with pytest.raises(FormatError, match="body_keypoints_2d"):
+        labels.read_labels(tmp_path / "b.npz")
+    with pytest.raises(InputError, match="no such"):
+        labels.read_labels(tmp_path / "c.npz")
+
+
+def test_posetrack_people_need_the_whole_body() -> None:
+    points = np.concatenate([np.random.default_rng(0).uniform(0, 100, (17, 2)), np.ones((17, 1))], axis=1)
+    person = labels.posetrack_person(points)
+    assert person is not None
+    keypoints, centre, size = person
+    assert int(keypoints[:, 2].sum()) == 17
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    np.testing.assert_allclose(centre, (low + high) / 2)
+    np.testing.assert_allclose(size, 1.2 * (high - low))
+    points[16, 2] = 0
+    assert labels.posetrack_person(points) is None
