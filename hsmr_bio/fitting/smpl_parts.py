@@ -49,7 +49,7 @@ def parts_from_joints(joints_m: FloatArray) -> FloatArray:
 
 def _frame(first: FloatArray, second: FloatArray, seen: FloatArray, hint: FloatArray) -> FloatArray:
     """Rotations (T, 3, 3) that take ``first`` exactly onto ``seen`` and ``second`` as near as possible to ``hint``."""
-    return _basis(seen, hint) @ _basis(first[None], second[None])[0].T
+    return np.asarray(_basis(seen, hint) @ _basis(first[None], second[None])[0].T)
 
 
 def _basis(axis: FloatArray, hint: FloatArray) -> FloatArray:

@@ -1,0 +1,119 @@
+"""From an SMPL file to SKEL motion with whatever licensed files the user has.
+
+With SMPL and SKEL files the skin is fitted; with less, the open body takes SMPL's rotations or joints, and the result says what
+was lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from os import PathLike
+from typing import Literal
+
+import numpy as np
+
+from hsmr_bio.body import Body, load_body
+from hsmr_bio.body.assets import find
+from hsmr_bio.body.smpl_model import SmplModel, load_smpl
+from hsmr_bio.errors import MissingAssetError
+from hsmr_bio.fitting.smpl import SmplFit, SmplFitOptions, smpl_to_skel
+from hsmr_bio.fitting.smpl_motion import Axes, SmplMotion
+from hsmr_bio.fitting.smpl_open import smpl_to_open
+from hsmr_bio.types import Progress, Sex, quiet
+
+from .smpl import read_smpl
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SmplImportOptions:
+    """How an SMPL file is imported."""
+
+    smpl: str | PathLike[str] | None = None
+    """The user's SMPL file or its folder; None: the registered one, if there is one."""
+    body: str | PathLike[str] | None = None
+    """``open``, ``skel`` or a SKEL file; None: the registered SKEL file of that sex if SMPL's is there too, else the open one."""
+    sex: Sex | None = None
+    """None: what the file says."""
+    axes: Axes | Literal["auto"] = "auto"
+    rate_hz: float | None = None
+    """None: what the file says."""
+    height_m: float | None = None
+    """Of the person; used on the open body only, SMPL's betas say it otherwise."""
+    refine_betas: bool = False
+
+
+def import_smpl(
+    path: str | PathLike[str], options: SmplImportOptions | None = None, *, progress: Progress = quiet
+) -> tuple[tuple[SmplFit, Body], ...]:
+    """Read an SMPL file and convert everybody in it.
+
+    Args:
+        path: see :func:`hsmr_bio.converters.smpl.read_smpl`.
+        options: which body, which files, which axes.
+        progress: told about frames.
+
+    Returns:
+        One result per person, with the body that it is on.
+
+    Raises:
+        FormatError: the motion or a body file cannot be read.
+        InputError: see ``read_smpl`` and :func:`hsmr_bio.fitting.smpl.smpl_to_skel`.
+        MissingAssetError: a licensed file was asked for and is not there.
+    """
+    options = options or SmplImportOptions()
+    motions = read_smpl(path, rate_hz=options.rate_hz, axes=options.axes)
+    return tuple(_import(motion, options, progress) for motion in motions)
+
+
+def _import(motion: SmplMotion, options: SmplImportOptions, progress: Progress) -> tuple[SmplFit, Body]:
+    sex = options.sex or motion.sex
+    smpl = _smpl(options, sex)
+    body, lost = _body(motion, options, sex, smpl)
+    shares_skin = len(body.data.skin_template_m) == (len(smpl.template_m) if smpl else -1)
+    if smpl is None or not shares_skin or motion.rotations is None:
+        fit = smpl_to_open(motion, body, smpl, height_m=options.height_m)
+        if body.data.topology == "smpl":
+            lost.append("the fit to the skin: it needs SMPL's file, rotations and betas")
+    else:
+        if motion.betas is None:
+            motion = dataclasses.replace(motion, betas=np.zeros(10))
+            lost.append("the person's shape: the file has no betas, the mean body is used")
+        refine = options.refine_betas or smpl.sex != body.sex
+        if smpl.sex != body.sex:
+            lost.append(f"betas of SMPL's {smpl.sex} body: fitted anew for the {body.sex} SKEL body")
+        fit = smpl_to_skel(motion, smpl, body, SmplFitOptions(refine_betas=refine), progress=progress)
+    lost = [*lost, *fit.lost]
+    skel = dataclasses.replace(fit.motion, notes={**fit.motion.notes, "lost": lost})
+    return dataclasses.replace(fit, motion=skel, lost=tuple(lost)), body
+
+
+def _smpl(options: SmplImportOptions, sex: Sex) -> SmplModel | None:
+    """The SMPL file that was named, or the registered one, or None."""
+    if options.smpl is not None:
+        from pathlib import Path
+
+        path = Path(options.smpl).expanduser()
+        return load_smpl(find("smpl", sex, path) if path.is_dir() else path)
+    try:
+        return load_smpl(find("smpl", sex))
+    except MissingAssetError:
+        return None
+
+
+def _body(motion: SmplMotion, options: SmplImportOptions, sex: Sex, smpl: SmplModel | None) -> tuple[Body, list[str]]:
+    """The body to use, and what its choice loses."""
+    if options.body is not None:
+        return load_body(options.body, sex), []
+    fits = smpl is not None and motion.rotations is not None and sex != "neutral"
+    if fits:
+        try:
+            return load_body("skel", sex), []
+        except MissingAssetError:
+            pass
+    reasons = [
+        *(["no SMPL file of that sex is registered"] if smpl is None else []),
+        *(["only joints are known"] if motion.rotations is None else []),
+        *(["the file does not say the sex (--sex)"] if sex == "neutral" else []),
+    ]
+    why = ", ".join(reasons) or "no SKEL file of that sex is registered"
+    return load_body("open", sex), [f"the exact fit to SMPL's skin: {why}"]
