@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .body.body import Body
 from .osim.build import element, numbers, to_bytes
@@ -18,8 +18,11 @@ from .osim.geometry import mesh_list
 from .osim.library import bsm
 from .osim.masses import scaled_masses
 from .osim.placement import Geometry, place_joints
+from .osim.skel_joints import ball_ranges, skel_joints
 from .osim.skin_markers import place_markers
 from .types import Sex, Subject, readonly
+
+JointShapes = Literal["bsm", "skel"]
 
 
 def scale_model(
@@ -30,6 +33,7 @@ def scale_model(
     height_m: float | None = None,
     sex: Sex | None = None,
     name: str = "subject",
+    joints: JointShapes = "bsm",
 ) -> Subject:
     """Make a person's BSM model.
 
@@ -40,6 +44,8 @@ def scale_model(
         height_m: of the person; all lengths are then brought to it. By default the shape's own stature.
         sex: whose mass fractions; by default the body's.
         name: of the model; also the beginning of the names of its mesh files.
+        joints: ``"bsm"`` for BSM's own joints, scaled; ``"skel"`` for BSM's coordinates on SKEL's joints
+            (:mod:`hsmr_bio.osim.skel_joints`).
 
     Returns:
         The model as the bytes of its ``.osim`` file, with the factors per body. Its meshes are written by
@@ -66,6 +72,8 @@ def scale_model(
         .with_defaults({"pelvis_ty": floor_m})
         .with_meshes(mesh_list(name))
     )
+    if joints == "skel":
+        document = document.with_joints(skel_joints(geometry, placement)).with_ranges(ball_ranges(geometry))
     return Subject(
         name=name,
         body=body.name,

@@ -197,3 +197,59 @@ def test_wrong_figures_are_refused(open_body) -> None:
         scale_model(open_body, TALL, name="a/b")
     with pytest.raises(ShapeError, match="betas"):
         scale_model(open_body, np.zeros(9))
+
+
+@pytest.mark.opensim
+def test_on_skels_joints_opensim_moves_as_the_body_does(open_body, opensim_model, tmp_path) -> None:
+    from hsmr_bio.mapping import to_coordinates
+    from hsmr_bio.skeleton import LIMITS_RAD
+    from hsmr_bio.types import SkelMotion
+
+    subject = scale_model(open_body, TALL, joints="skel")
+    path = tmp_path / "s.osim"
+    path.write_bytes(subject.osim_xml)
+    loaded = opensim_model(path)
+    model = document(subject)
+    assert loaded.log.count("warning") == 0
+    assert loaded.coordinates == list(model.coordinates)
+    assert set(model.coordinates) == set(bsm().coordinates)
+    assert all(
+        c.rotational for name, c in model.coordinates.items() if not name.startswith("pelvis_t") or name == "pelvis_tilt"
+    )
+    low, high = np.nan_to_num(LIMITS_RAD).T
+    poses = np.random.default_rng(4).uniform(low, high, (40, 46))
+    motion = SkelMotion(
+        time_s=np.arange(40.0), poses_rad=poses, trans_m=np.zeros((40, 3)), betas=TALL, body=open_body.name, frame="skel"
+    )
+    mapped = to_coordinates(motion, subject, open_body, continuous=False)
+    assert mapped.residual_m.max() < 1e-3
+    assert np.degrees(mapped.residual_rad.max()) < 0.2
+    pose = open_body.forward(poses, TALL)
+    for k in range(5):
+        loaded.place(dict(zip(mapped.coordinates, mapped.values_si[k], strict=True)))
+        for j, name in enumerate(JOINT_NAMES):
+            origin, orientation = loaded.body(name)
+            assert np.linalg.norm(origin - WORLD_REST @ pose.joints_m[k, j].numpy()) < 1e-3, name
+            assert np.abs(orientation - WORLD_REST @ pose.joints_ori[k, j].numpy()).max() < 3e-3, name
+
+
+def test_skels_joints_keep_bsms_zeros_and_signs(open_body) -> None:
+    """The same names mean the same: equal default poses, and every coordinate moves its body the same way."""
+    own, skel = (document(scale_model(open_body, np.zeros(10), joints=j)) for j in ("bsm", "skel"))
+
+    def placed(model: OsimDocument, bent: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+        q = np.array([c.default_si + bent.get(name, 0.0) for name, c in model.coordinates.items()])
+        pose = model.tree().forward(q)
+        return pose.positions_m.numpy(), pose.rotations.numpy()
+
+    still = [placed(model, {}) for model in (own, skel)]
+    assert np.abs(still[0][0] - still[1][0]).max() < 2e-5
+    for name, c in own.coordinates.items():
+        body = own.joints[c.joint].child.body
+        j = JOINT_NAMES.index(body)
+        moved = [placed(model, {name: 0.1}) for model in (own, skel)]
+        if name.startswith("scapula_elevation"):  # both raise the shoulder, SKEL tilts it the other way
+            assert all(m[0][j, 1] - s[0][j, 1] > 0.005 for m, s in zip(moved, still, strict=True)), name
+            continue
+        between = np.trace(moved[0][1][j].T @ moved[1][1][j])
+        assert np.degrees(np.arccos(np.clip((between - 1) / 2, -1, 1))) < 4, name

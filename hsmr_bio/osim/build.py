@@ -192,7 +192,8 @@ def _transform(axes: Sequence[AxisSpec]) -> Any:
     return element("SpatialTransform", *lines)
 
 
-def _joint(spec: JointSpec) -> Any:
+def joint_element(spec: JointSpec) -> Any:
+    """Make a joint with its offset frames and coordinates."""
     frames = (f"{spec.parent}_offset", f"{spec.child}_offset")
     parts = [
         element("socket_parent_frame", frames[0]),
@@ -250,7 +251,7 @@ def model_element(
         element("gravity", numbers((0.0, -GRAVITY_M_S2, 0.0))),
         element("Ground", name="ground"),
         _set("BodySet", "bodyset", (_body(b) for b in bodies)),
-        _set("JointSet", "jointset", (_joint(j) for j in joints)),
+        _set("JointSet", "jointset", (joint_element(j) for j in joints)),
         _set("MarkerSet", "markerset", (_marker(m) for m in markers)),
         name=name,
     )

@@ -17,7 +17,7 @@ import numpy as np
 from lxml import etree
 
 from ..errors import FormatError, InputError, ModelError, UnknownCoordinateError
-from .build import body_path, element, number, numbers
+from .build import JointSpec, body_path, element, joint_element, number, numbers
 from .functions import find_function, read_function
 from .joints import JOINT_KINDS, coordinate_order, motion_type, orientation_of, read_joint, rotation_of
 from .parts import Mesh, OffsetFrame, OsimBody, OsimCoordinate, OsimJoint, OsimMarker, Triple
@@ -309,6 +309,15 @@ class OsimDocument:
                 _multiply(find_function(line), factor, name)
         return copy
 
+    def with_joints(self, joints: Iterable[JointSpec]) -> OsimDocument:
+        """Replace joints by others of the same names."""
+        copy = self._copy()
+        for joint in joints:
+            part = copy._part("JointSet", joint.name)
+            part.getparent().replace(part, joint_element(joint))
+        etree.indent(copy._root, space="\t")
+        return copy
+
     def with_markers(self, markers: Iterable[OsimMarker]) -> OsimDocument:
         """Replace the whole marker set."""
         copy = self._copy()
@@ -340,6 +349,14 @@ class OsimDocument:
         for name, value in values_si.items():
             part = copy._part("JointSet", self.coordinate(name).joint)
             _put(part.find(f"coordinates/Coordinate[@name='{name}']"), "default_value", number(value))
+        return copy
+
+    def with_ranges(self, ranges_si: Mapping[str, tuple[float, float]]) -> OsimDocument:
+        """Change the ranges of some coordinates."""
+        copy = self._copy()
+        for name, limits in ranges_si.items():
+            part = copy._part("JointSet", self.coordinate(name).joint)
+            _put(part.find(f"coordinates/Coordinate[@name='{name}']"), "range", numbers(limits))
         return copy
 
     def with_meshes(self, meshes: Iterable[Mesh]) -> OsimDocument:

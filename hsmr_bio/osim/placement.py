@@ -30,6 +30,7 @@ from .parts import OffsetFrame, Triple
 ARC_BODIES = ("lumbar_body", "thorax", "head")
 SCAPULAE = ("scapula_r", "scapula_l")
 KNEES = ("tibia_r", "tibia_l")
+_HANDS = ("hand_r", "hand_l")
 _BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
 _FIT_SHARE = 0.5
 """The arcs are fitted over this share of SKEL's ranges; most movement is inside."""
@@ -172,13 +173,14 @@ def _centre(geometry: Geometry, name: str, joint: Joint) -> _Place:
     """A joint that turns about a fixed centre.
 
     A hip or shoulder keeps its axes on the parent. A joint with fewer axes cannot make up for a bone that leaves its
-    parent at another angle than in the mean body, so its frame on the parent turns with the bone.
+    parent at another angle than in the mean body, so its frame on the parent turns with the bone. The hands are straight
+    in the T pose, whatever axes their bones have.
     """
     fixed, moving = np.asarray(joint.parent_rotation), np.asarray(joint.child_rotation)
     wanted = geometry.relative(name)
     at = geometry.offset_m(name)
     child_at = np.asarray(joint.child_translation_m)
-    angles = _angles(joint, fixed.T @ wanted @ moving)
+    angles = np.zeros(2) if name in _HANDS else _angles(joint, fixed.T @ wanted @ moving)
     if name not in _BALLS:
         fixed = wanted @ moving @ _turn(joint, angles).T
     return _Place(at, fixed, child_at, _values(joint, angles))

@@ -15,7 +15,7 @@ from functools import cache
 from math import comb, cos, fsum, pi
 
 Interval = tuple[float, float]
-_NODES = 24
+_NODES = 16
 _DIGITS = 11
 
 
@@ -78,3 +78,19 @@ def fit_polynomial(
                 for q, b in enumerate(_powers(k, second)):
                     terms[p, q].append(amount * a * b)
     return tuple(round(fsum(terms[key]), digits) + 0.0 for key in terms)
+
+
+def fit_polynomial_of_one(
+    function: Callable[[float], float], interval: Interval, order: int, *, digits: int = _DIGITS
+) -> tuple[float, ...]:
+    """Approximate a smooth function of one variable: coefficients of OpenSim's PolynomialFunction, highest power first."""
+    count = max(_NODES, order + 1)
+    angles = [pi * (i + 0.5) / count for i in range(count)]
+    middle, half = (interval[0] + interval[1]) / 2, (interval[1] - interval[0]) / 2
+    values = [function(middle + half * cos(a)) for a in angles]
+    terms: list[list[float]] = [[] for _ in range(order + 1)]
+    for k in range(order + 1):
+        amount = (1 if k == 0 else 2) / count * fsum(v * cos(k * a) for v, a in zip(values, angles, strict=True))
+        for power, c in enumerate(_powers(k, interval)):
+            terms[power].append(amount * c)
+    return tuple(round(fsum(column), digits) + 0.0 for column in reversed(terms))

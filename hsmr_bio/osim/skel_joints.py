@@ -1,0 +1,141 @@
+"""BSM's coordinates on SKEL's joints: the same bodies, names and zeros, moving as SKEL moves.
+
+BSM and SKEL share bones and the names of coordinates, but some joints move differently: SKEL's knees are plain hinges, its
+left ankle has the right one's axis, its wrists, spine and scapulae turn in another order, and its spine and scapulae slide
+along other curves. A person's model can take over SKEL's joints, but for pelvis, hips and shoulders, which are alike anyway.
+A motion of SKEL is then reproduced to a hundredth of a millimetre, which BSM's own joints cannot do.
+
+The zero of every coordinate stays BSM's: SKEL's angle is the coordinate less its value in the T pose, with BSM's sign.
+
+Source:
+    SKEL's joints: Keller et al. 2023, as in :mod:`hsmr_bio.body.tree`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from ..kinematics.functions import Function
+from ..kinematics.rotations import euler_about
+from ..kinematics.tree import Joint
+from ..skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES, LIMITS_RAD, PARENTS
+from ..types import FloatArray
+from .build import AxisSpec, CoordinateSpec, JointSpec, linear, multivariate, polynomial
+from .joints import orientation_of
+from .placement import Geometry, Placement
+from .polynomial_fit import Interval, fit_polynomial, fit_polynomial_of_one
+
+BODIES = tuple(name for name in JOINT_NAMES if name not in ("pelvis", "femur_r", "femur_l", "humerus_r", "humerus_l"))
+"""Bodies that are carried by SKEL's joint: all but those on free or ball joints, which are alike."""
+BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
+"""Bodies on ball joints: BSM's joint, at SKEL's centre."""
+OPPOSITE = ("scapula_elevation_r", "scapula_abduction_l")
+"""Coordinates whose sign in BSM is the opposite of SKEL's: elevation raises and abduction protracts on both sides."""
+ORDER = 12
+"""Total degree of the translations: 1e-4 mm over the fitted range."""
+_SAMPLES = 4000
+FIT_MARGIN_RAD = 0.35
+"""The translations are fitted this far beyond SKEL's limits."""
+
+
+def skel_joints(geometry: Geometry, placement: Placement) -> list[JointSpec]:
+    """Make the joints that a BSM model takes over from SKEL.
+
+    Args:
+        geometry: of the person.
+        placement: of BSM's own joints, for the coordinates of the T pose.
+
+    Returns:
+        Joints by BSM's names, whose coordinates have BSM's names, signs and zeros. Their ranges hold BSM's and SKEL's.
+    """
+    skel = geometry.body.tree(geometry.betas).joints
+    return [_joint(geometry, placement, JOINT_NAMES.index(name), skel[JOINT_NAMES.index(name)]) for name in BODIES]
+
+
+def _joint(geometry: Geometry, placement: Placement, j: int, skel: Joint) -> JointSpec:
+    name = JOINT_NAMES[j]
+    fixed, moving = np.asarray(skel.parent_rotation), np.asarray(skel.child_rotation)
+    changes = {dof: _Change(geometry, placement, dof) for dof in JOINT_DOFS[j]}
+    axes = []
+    for i, (dof, axis) in enumerate(zip(reversed(JOINT_DOFS[j]), reversed(JOINT_AXES[j]), strict=True)):
+        change = changes[dof]
+        axes.append(AxisSpec(f"rotation{i + 1}", axis, (change.name,), linear(change.sign, -change.sign * change.shift)))
+    along = fixed.T @ geometry.rest.bone_rotations[PARENTS[j]].T  # columns: rest axes in the joint's fixed frame
+    for i, (_, function) in enumerate(skel.translations):
+        inputs = [changes[dof] for dof in function.inputs]
+        axes.append(_slide(f"translation{i + 1}", along[:, i], function, inputs, geometry.length_factor))
+    return JointSpec(
+        geometry.generic_joints[name].name,
+        JOINT_NAMES[PARENTS[j]],
+        name,
+        tuple(changes[dof].coordinate() for dof in reversed(JOINT_DOFS[j])),
+        tuple(axes),
+        parent_offset=(geometry.offset_m(name).tolist(), orientation_of(fixed)),
+        child_offset=((0.0, 0.0, 0.0), orientation_of(moving)),
+    )
+
+
+def ball_ranges(geometry: Geometry) -> dict[str, tuple[float, float]]:
+    """Ranges of hips and shoulders that hold BSM's and all that SKEL's limits allow.
+
+    BSM turns these joints in another order than SKEL, so SKEL's limits have no simple image; theirs is sampled.
+    """
+    random = np.random.default_rng(0)
+    q = np.zeros((_SAMPLES, len(DOF_NAMES) + 3))
+    dofs = [dof for name in BALLS for dof in JOINT_DOFS[JOINT_NAMES.index(name)]]
+    q[:, dofs] = random.uniform(*LIMITS_RAD[dofs].T, (_SAMPLES, len(dofs)))
+    rotations = geometry.body.tree(geometry.betas).forward(q).rotations.numpy()
+    ranges = {}
+    for name in BALLS:
+        j = JOINT_NAMES.index(name)
+        joint = geometry.generic_joints[name]
+        relative = rotations[:, PARENTS[j]].transpose(0, 2, 1) @ rotations[:, j]
+        local = np.asarray(joint.parent_rotation).T @ relative @ np.asarray(joint.child_rotation)
+        axes = torch.tensor(np.array([axis for axis, _ in joint.rotations], dtype=np.float64))
+        angles = euler_about(axes, torch.as_tensor(local)).numpy()
+        for k, (_, function) in enumerate(joint.rotations):
+            coordinate = geometry.generic.coordinates[geometry.coordinates[function.inputs[0]]]
+            low, high = coordinate.range_si
+            ranges[coordinate.name] = (min(low, float(angles[:, k].min())), max(high, float(angles[:, k].max())))
+    return ranges
+
+
+class _Change:
+    """From a BSM coordinate to SKEL's angle: sign * (coordinate - shift)."""
+
+    def __init__(self, geometry: Geometry, placement: Placement, dof: int) -> None:
+        self.name = DOF_NAMES[dof]
+        self.sign = -1.0 if self.name in OPPOSITE else 1.0
+        self.shift = placement.t_pose_si.get(self.name, 0.0)
+        low, high = sorted(self.sign * limit + self.shift for limit in LIMITS_RAD[dof])
+        self.generic = geometry.generic.coordinates[self.name]
+        self.limits: Interval = (min(low, self.generic.range_si[0]), max(high, self.generic.range_si[1]))
+        self.fitted: Interval = (low - FIT_MARGIN_RAD, high + FIT_MARGIN_RAD)
+        self.dof = dof
+
+    def coordinate(self) -> CoordinateSpec:
+        return CoordinateSpec(self.name, self.limits, self.generic.default_si)
+
+    def skel(self, value: float) -> float:
+        return self.sign * (value - self.shift)
+
+
+def _slide(component: str, axis: FloatArray, function: Function, inputs: list[_Change], length_factor: float) -> AxisSpec:
+    """One of SKEL's translations as a polynomial of one or two coordinates."""
+
+    def value(*values: float) -> float:
+        q = torch.zeros(len(DOF_NAMES) + 3, dtype=torch.float64)
+        for change, v in zip(inputs, values, strict=True):
+            q[change.dof] = change.skel(v)
+        return float(function.value_and_partials(q)[0]) * length_factor
+
+    names = tuple(change.name for change in inputs)
+    one: Callable[[float], float] = value
+    if len(inputs) == 1:
+        made = polynomial(fit_polynomial_of_one(one, inputs[0].fitted, ORDER))
+    else:
+        made = multivariate(fit_polynomial(value, inputs[0].fitted, inputs[1].fitted, ORDER), ORDER)
+    return AxisSpec(component, axis.tolist(), names, made)
