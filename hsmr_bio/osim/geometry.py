@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..body.body import Body
+from ..body.data_model import IntArray
 from ..errors import InputError, ShapeError
 from ..skeleton import JOINT_NAMES
 from ..types import FloatArray
@@ -121,7 +122,7 @@ def vertex_normals(points_m: FloatArray, faces: Any) -> FloatArray:
     return np.asarray(np.divide(total, length, out=np.tile([0.0, 1.0, 0.0], (len(points_m), 1)), where=length > 0))
 
 
-def read_vtp(path: str | PathLike[str]) -> tuple[FloatArray, FloatArray]:
+def read_vtp(path: str | PathLike[str]) -> tuple[FloatArray, IntArray]:
     """Read back the points (P, 3) and triangles (F, 3) of a file that :func:`vtp` wrote.
 
     Raises:

@@ -86,7 +86,8 @@ def ball_ranges(geometry: Geometry) -> dict[str, tuple[float, float]]:
     random = np.random.default_rng(0)
     q = np.zeros((_SAMPLES, len(DOF_NAMES) + 3))
     dofs = [dof for name in BALLS for dof in JOINT_DOFS[JOINT_NAMES.index(name)]]
-    q[:, dofs] = random.uniform(*LIMITS_RAD[dofs].T, (_SAMPLES, len(dofs)))
+    low, high = LIMITS_RAD[dofs].T
+    q[:, dofs] = random.uniform(low, high, (_SAMPLES, len(dofs)))
     rotations = geometry.body.tree(geometry.betas).forward(q).rotations.numpy()
     ranges = {}
     for name in BALLS:
