@@ -1,312 +1,187 @@
-"""SKEL motion to OpenSim coordinates and back.
+"""SKEL motion to OpenSim coordinates and back; markers of a moving model.
 
 SKEL's angles and BSM's share their names and not their zeros, axis order or joint shapes, so values are never copied.
-What the two bodies share are bones: the map places every bone of the OpenSim model where SKEL's bone is. It asks for
-bone orientations and joint centres at once (weighted least squares), with coordinate limits as soft bounds.
-
-The start is exact per joint (Euler angles of the relative orientation, the branch that lies in the ranges and follows
-the frame before); then a few Gauss-Newton steps on all frames together. The trunk is solved from its own bones and
-each limb given the trunk, so the normal equations fall into five small blocks.
+What the two bodies share are bones: the map places every bone of the OpenSim model where SKEL's bone is, and reports what
+is left over per joint in metres and radians. The twin's coordinates are SKEL's angles; for it the map is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import numpy as np
 import torch
-from torch import Tensor
 
+from .body.body import Body
 from .errors import InputError
-from .kinematics.functions import Linear
-from .kinematics.rotations import euler_about, log
-from .kinematics.tree import Tree, TreePose
-from .types import FloatArray
+from .fitting.bones import Bounds, MapResult, fit_tree
+from .fitting.placing import SKEL_TO_WORLD, near_branch, require_body
+from .osim.document import OsimDocument
+from .osim.twin import twin_motion, twin_to_skel
+from .skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
+from .types import FloatArray, Frame, Markers, OsimMotion, SkelMotion, Subject
 
-CENTRE_SD_M = 0.003
-"""How far a joint centre may give way, in the balance against ``ORIENTATION_SD_RAD``."""
-ORIENTATION_SD_RAD = 0.02
-"""How far a bone's orientation may give way: 1.1 degrees; at a lever of 0.15 m both cost the same."""
-LIMIT_SD_RAD = 0.01
-"""Stiffness of the soft bounds: an excess of 0.6 degrees costs as much as one standard deviation of a joint centre."""
-
-
-@dataclass(frozen=True, eq=False)
-class Bounds:
-    """Soft limits of the coordinates; infinite where there is none."""
-
-    low: FloatArray
-    high: FloatArray
-
-    @classmethod
-    def of(cls, ranges: FloatArray) -> Bounds:
-        """From ranges (N, 2); a range of a full turn or more (the free root) is none."""
-        free = ~(ranges[:, 1] - ranges[:, 0] < 2 * np.pi - 1e-3)
-        return cls(np.where(free, -np.inf, ranges[:, 0]), np.where(free, np.inf, ranges[:, 1]))
+_TO_WORLD: dict[Frame, FloatArray] = {
+    "world": np.eye(3),
+    "skel": SKEL_TO_WORLD,
+    "camera": SKEL_TO_WORLD @ np.diag([1.0, -1.0, -1.0]),
+}
+"""Axes of a motion's frame -> ground. A camera is taken as level: gravity is not in a camera motion."""
 
 
-class MapResult(NamedTuple):
-    """Coordinates and what they leave over."""
-
-    q: FloatArray
-    """(T, N)."""
-    residual_m: FloatArray
-    """(T, J) distance between joint centres."""
-    residual_rad: FloatArray
-    """(T, J) angle between bone orientations."""
-
-
-class Weights(NamedTuple):
-    """Inverse standard deviations per body, zero where a body is not asked for."""
-
-    centre: Tensor
-    """(J,) 1/m."""
-    orientation: Tensor
-    """(J,) 1/rad."""
-
-
-def fit_tree(
-    tree: Tree,
-    centres_m: Tensor,
-    orientations: Tensor,
-    bounds: Bounds,
-    *,
-    weights: Weights | None = None,
-    iterations: int = 3,
-    chunk: int = 2000,
-    continuous: bool = True,
-) -> MapResult:
-    """Place the bodies of a tree at given joint centres and orientations, frame by frame.
+def to_coordinates(motion: SkelMotion, subject: Subject, body: Body, *, continuous: bool = True) -> OsimMotion:
+    """Coordinates of a subject's model that put its bones where the SKEL motion has them.
 
     Args:
-        tree: the model; J bodies.
-        centres_m: (T, J, 3) wanted body origins in ground.
-        orientations: (T, J, 3, 3) wanted body orientations in ground.
-        bounds: soft limits per coordinate.
-        weights: per body; by default ``1/CENTRE_SD_M`` and ``1/ORIENTATION_SD_RAD``.
-        iterations: Gauss-Newton steps after the exact start.
-        chunk: frames that are solved together; bounds the memory.
+        motion: any frame; ``world`` is taken as OpenSim's ground, the others are turned into it.
+        subject: made by ``scale_model`` or ``twin_model`` from the same body and betas.
+        body: the motion's body.
         continuous: whether the frames are a motion; False: each is a case of its own.
 
     Returns:
-        Coordinates, continuous in time for a motion, and the residuals per body.
-    """
-    if weights is None:
-        ones = torch.ones(len(tree.bodies), dtype=tree.dtype)
-        weights = Weights(ones / CENTRE_SD_M, ones / ORIENTATION_SD_RAD)
-    start = _start(tree, centres_m, orientations, bounds, continuous)
-    goal = _Goal(tree, centres_m, orientations, bounds, weights)
-    parts, far, turned = [], [], []
-    for first in range(0, len(start), chunk):
-        frames = slice(first, first + chunk)
-        q, pose = goal.part(frames).solve(start[frames], iterations)
-        parts.append(q)
-        far.append((pose.positions_m - centres_m[frames]).norm(dim=-1))
-        turned.append(log(orientations[frames].transpose(-1, -2) @ pose.rotations).norm(dim=-1))
-    return MapResult(torch.cat(parts).numpy(), torch.cat(far).numpy(), torch.cat(turned).numpy())
-
-
-class _Block(NamedTuple):
-    columns: Tensor
-    bodies: Tensor
-
-
-def _blocks(tree: Tree) -> list[_Block]:
-    """Trunk (all that has a side-less name) and one block per limb: each side of each chain that leaves the trunk."""
-    side = [name.rsplit("_", 1)[-1] if name.endswith(("_r", "_l")) else "" for name in tree.bodies]
-    root: list[int] = []
-    for j, parent in enumerate(tree.parents):
-        root.append(-1 if not side[j] else j if parent < 0 or not side[parent] else root[parent])
-    owner = {}
-    for j, joint in enumerate(tree.joints):
-        for _, function in (*joint.rotations, *joint.translations):
-            for n in function.inputs:
-                owner[n] = root[j]
-    blocks = []
-    for chain in sorted(set(root)):
-        columns = [n for n in range(len(tree.coordinates)) if owner.get(n) == chain]
-        bodies = [j for j in range(len(tree.bodies)) if root[j] == chain]
-        if columns:
-            blocks.append(_Block(torch.tensor(columns), torch.tensor(bodies)))
-    return blocks
-
-
-class _Goal:
-    """Wanted bones of some frames, and the damped Gauss-Newton iteration of all blocks that meets them."""
-
-    def __init__(self, tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, weights: Weights) -> None:
-        self.tree, self.centres, self.orientations = tree, centres, orientations
-        self.bounds, self.weights = bounds, weights
-        self.low, self.high = (torch.as_tensor(b, dtype=tree.dtype) for b in (bounds.low, bounds.high))
-        self.blocks = _blocks(tree)
-
-    def part(self, frames: slice) -> _Goal:
-        """Some of the frames."""
-        return _Goal(self.tree, self.centres[frames], self.orientations[frames], self.bounds, self.weights)
-
-    def solve(self, q: Tensor, iterations: int) -> tuple[Tensor, TreePose]:
-        """Lower the cost of every frame; a step that raises it is taken back and tried again with more damping."""
-        damping = torch.full((len(q),), 1e-6, dtype=q.dtype)
-        pose = self.tree.forward(q)
-        residual = self._residual(q, pose)
-        for _ in range(iterations):
-            trial = q + self._step(q, pose, residual, damping)
-            trial_pose = self.tree.forward(trial)
-            reached = self._residual(trial, trial_pose)
-            better = reached[3] < residual[3]
-            if bool(better.all()):
-                q, pose, residual = trial, trial_pose, reached
-                continue
-            q = torch.where(better[:, None], trial, q)
-            damping = torch.where(better, damping, (damping * 100).clamp_min(1e-2))
-            pose = self.tree.forward(q)
-            residual = self._residual(q, pose)
-        return q, pose
-
-    def _residual(self, q: Tensor, pose: TreePose) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Centres (B, J, 3), orientations (B, J, 3) and excess over the limits (B, N), all weighted; and their cost (B,)."""
-        miss = (pose.positions_m - self.centres) * self.weights.centre[:, None]
-        turn = _small_angle(pose.rotations @ self.orientations.transpose(-1, -2)) * self.weights.orientation[:, None]
-        excess = ((q - self.high).clamp_min(0) - (self.low - q).clamp_min(0)) / LIMIT_SD_RAD
-        cost = miss.square().sum((1, 2)) + turn.square().sum((1, 2)) + excess.square().sum(1)
-        return miss, turn, excess, cost
-
-    def _step(self, q: Tensor, pose: TreePose, residual: tuple[Tensor, ...], damping: Tensor) -> Tensor:
-        """One Gauss-Newton step of every block (B, N)."""
-        omega, v = pose.twists()
-        positions = pose.positions_m
-        miss, turn, excess, _ = residual
-        step = torch.zeros_like(q)
-        for columns, bodies in self.blocks:
-            moved = self.tree.ancestors[bodies][:, columns].to(q.dtype)
-            spin = omega[:, None, columns]  # (B, 1, n, 3)
-            speed = v[:, None, columns] + torch.linalg.cross(spin, positions[:, bodies, None])
-            jacobian = torch.cat(
-                [
-                    (speed * (moved * self.weights.centre[bodies, None])[..., None]).transpose(1, 2).flatten(2),
-                    (spin * (moved * self.weights.orientation[bodies, None])[..., None]).transpose(1, 2).flatten(2),
-                ],
-                dim=2,
-            )  # (B, n, M)
-            rest = torch.cat([miss[:, bodies].flatten(1), turn[:, bodies].flatten(1)], dim=1)
-            hessian = jacobian @ jacobian.transpose(1, 2)
-            gradient = (jacobian @ rest[..., None])[..., 0] + excess[:, columns] / LIMIT_SD_RAD
-            outside = (excess[:, columns] != 0).to(q.dtype) / LIMIT_SD_RAD**2
-            diagonal = outside + damping[:, None] * hessian.diagonal(dim1=1, dim2=2) + 1e-6
-            factor, _ = torch.linalg.cholesky_ex(hessian + torch.diag_embed(diagonal))
-            step[:, columns] = -torch.cholesky_solve(gradient[..., None], factor)[..., 0].clamp(-0.5, 0.5)
-        return step
-
-
-def _small_angle(matrix: Tensor) -> Tensor:
-    """Rotation vector of a rotation that is not near a half turn; cheaper than the general one."""
-    m = matrix
-    sine = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], dim=-1) / 2
-    trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
-    size = sine.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    vector: Tensor = sine / size * torch.atan2(size, (trace[..., None] - 1) / 2)
-    return vector
-
-
-def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, continuous: bool) -> Tensor:
-    """Coordinates from the relative orientation of each bone and its parent, branch by branch."""
-    frames = len(centres)
-    q = torch.zeros(frames, len(tree.coordinates), dtype=tree.dtype)
-    eye = torch.eye(3, dtype=tree.dtype)
-    for j, joint in enumerate(tree.joints):
-        fixed, moving = tree.parent_rotation[j], tree.child_rotation[j]
-        above = orientations[:, joint.parent] if joint.parent >= 0 else eye
-        local = (above @ fixed).transpose(-1, -2) @ orientations[:, j] @ moving
-        linear = [(axis, f) for axis, f in joint.rotations if isinstance(f, Linear)]
-        axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64).reshape(-1, 3), dtype=tree.dtype)
-        if len(linear) == 1:
-            _put(q, linear[0][1], _about(axes[0], local), bounds)
-        elif linear:
-            if len(linear) == 2:
-                axes = torch.cat([axes, torch.linalg.cross(axes[0], axes[1])[None]])
-            first = euler_about(axes, local)
-            second = first * torch.tensor([1.0, -1.0, 1.0], dtype=tree.dtype) + np.pi
-            _put_branches(q, [f for _, f in linear], (first, second), bounds, continuous)
-    _root_translation(tree, q, centres, orientations)
-    return q
-
-
-def _about(axis: Tensor, matrix: Tensor) -> Tensor:
-    """Angle about one axis that comes nearest to a rotation."""
-    m = matrix
-    sine = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], dim=-1) @ axis
-    along = torch.einsum("i,...ij,j->...", axis, m, axis)
-    return torch.atan2(sine, m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2] - along)
-
-
-def _put(q: Tensor, function: Linear, angle: Tensor, bounds: Bounds) -> None:
-    value = ((angle - function.intercept) / function.slope).numpy()
-    n = function.input
-    q[:, n] = torch.as_tensor(_turns(value[:, None], bounds.low[[n]], bounds.high[[n]])[:, 0])
-
-
-def _turns(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Choose full turns: nearest to the middle of the range where there is one, else continuous in time."""
-    bounded = np.isfinite(low) & np.isfinite(high)
-    middle = np.where(bounded, (np.where(bounded, low, 0) + np.where(bounded, high, 0)) / 2, 0.0)
-    near = values - 2 * np.pi * np.round((values - middle) / (2 * np.pi))
-    return np.where(bounded, near, np.unwrap(near, axis=0))
-
-
-def _put_branches(
-    q: Tensor, functions: Sequence[Linear], solutions: tuple[Tensor, Tensor], bounds: Bounds, continuous: bool
-) -> None:
-    """Choose, along time, between the two Euler solutions and their full turns: in range, and near the frame before."""
-    branches = []
-    for angles in solutions:
-        columns = [(angles[:, i] - f.intercept) / f.slope for i, f in enumerate(functions)]
-        branches.append(torch.stack(columns, dim=1).numpy())
-    inputs = [f.input for f in functions]
-    low, high = bounds.low[inputs], bounds.high[inputs]
-    options = np.stack([_turns(branch, low, high) for branch in branches])  # (2, T, n)
-    outside = (np.maximum(options - high, 0) + np.maximum(low - options, 0)).sum(-1)  # (2, T)
-    outside[1] += 0.01  # of two equally good branches, the one with the middle angle within a quarter turn
-    if continuous:
-        chosen = _turns(_viterbi(options, outside), low, high)
-    else:
-        chosen = options[outside.argmin(axis=0), np.arange(options.shape[1])]
-    q[:, inputs] = torch.as_tensor(chosen)
-
-
-def _viterbi(options: FloatArray, outside: FloatArray) -> FloatArray:
-    """Cheapest path through (2, T, n) options: excess over the range, plus the angle travelled (full turns are free)."""
-    frames = options.shape[1]
-    travel = options[None, :, 1:] - options[:, None, :-1]  # [from, to, T-1, n]
-    travel = np.abs((travel + np.pi) % (2 * np.pi) - np.pi).sum(-1)
-    cost = outside[:, 0].copy()
-    back = np.zeros((2, frames), dtype=int)
-    for t in range(1, frames):
-        total = cost[:, None] + travel[:, :, t - 1]
-        back[:, t] = total.argmin(axis=0)
-        cost = total.min(axis=0) + outside[:, t] * 0.1
-    path = np.zeros(frames, dtype=int)
-    path[-1] = int(cost.argmin())
-    for t in range(frames - 1, 0, -1):
-        path[t - 1] = back[path[t], t]
-    return np.asarray(options[path, np.arange(frames)])
-
-
-def _root_translation(tree: Tree, q: Tensor, centres: Tensor, orientations: Tensor) -> None:
-    """Put the root body's origin where it is wanted: its translations are linear and act in the fixed frame.
+        All coordinates of the model over the motion's time, with the distance (T, 24) and the angle (T, 24) that the map
+        leaves over per bone, and the standard deviations that came with the motion.
 
     Raises:
-        InputError: the root joint does not have three translations of its own coordinates.
+        InputError: motion, subject and body do not belong together.
     """
-    joint = tree.joints[0]
-    linear = [(axis, f) for axis, f in joint.translations if isinstance(f, Linear)]
-    if len(linear) != 3:
-        raise InputError(f"the root joint {joint.name!r} must have three free translations, it has {len(linear)}")
-    axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64), dtype=tree.dtype)
-    to_joint = orientations[:, 0] @ torch.as_tensor(np.asarray(joint.child_translation_m, dtype=np.float64), dtype=tree.dtype)
-    fixed = torch.as_tensor(np.asarray(joint.parent_translation_m, dtype=np.float64), dtype=tree.dtype)
-    wanted = (centres[:, 0] + to_joint - fixed) @ tree.parent_rotation[0]
-    amounts = torch.linalg.solve(axes.T, wanted.T).T
-    for i, (_, function) in enumerate(linear):
-        q[:, function.input] = (amounts[:, i] - function.intercept) / function.slope
+    require_body(motion, body)
+    _require_subject(motion, subject)
+    if subject.model == "twin":
+        return twin_motion(motion, body, subject)
+    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
+    tree = document.tree()
+    rows = [JOINT_NAMES.index(name) for name in tree.bodies]
+    turn = torch.as_tensor(_TO_WORLD[motion.frame])
+    length = subject.stature_m / body.stature_m(motion.betas)
+    pose = body.tree(motion.betas).forward(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
+    result = fit_tree(
+        tree,
+        pose.positions_m[:, rows] @ turn.T * length,
+        turn @ pose.rotations[:, rows],
+        Bounds.of(np.array([document.coordinates[name].range_si for name in tree.coordinates])),
+        continuous=continuous,
+    )
+    rotational = np.array([document.coordinates[name].rotational for name in tree.coordinates])
+    return OsimMotion(
+        time_s=motion.time_s,
+        coordinates=tree.coordinates,
+        values_si=result.q,
+        rotational=rotational,
+        residual_m=result.residual_m,
+        residual_rad=result.residual_rad,
+        bodies=tree.bodies,
+        sd_si=_deviations(motion, tree.coordinates),
+    )
+
+
+def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: bool = True) -> SkelMotion:
+    """SKEL motion of the body that a subject was made from: the inverse of :func:`to_coordinates`.
+
+    Args:
+        motion: coordinates of the subject's model, at least all its 46 angles and the pelvis' place.
+        subject: the model, with its betas.
+        body: the body that the betas belong to.
+        continuous: whether the frames are a motion.
+
+    Returns:
+        The motion in the world frame. Angles that BSM has and SKEL has not (the rolling of the knee) show as residuals in
+        ``notes["map"]``.
+
+    Raises:
+        InputError: the motion lacks coordinates of the model, or the subject is another body's.
+    """
+    if subject.model == "twin":
+        return twin_to_skel(motion, body, subject)
+    if subject.body != body.name:
+        raise InputError(f"the subject was made from {subject.body!r}, but the body given is {body.name!r}")
+    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
+    source = document.tree()
+    pose = source.forward(coordinate_values(motion, document))
+    rows = [source.bodies.index(name) for name in JOINT_NAMES]
+    length = subject.stature_m / body.stature_m(subject.betas)
+    target = body.tree(subject.betas)
+    free = np.concatenate([LIMITS_RAD, np.full((3, 2), np.nan)])
+    widened = free + np.array([-0.5, 0.5])
+    free = np.where(np.isnan(free), np.array([-np.inf, np.inf]), widened)
+    result = fit_tree(
+        target, pose.positions_m[:, rows] / length, pose.rotations[:, rows], Bounds.of(free), continuous=continuous
+    )
+    poses = result.q[:, : len(DOF_NAMES)].copy()
+    if continuous:
+        poses[:, :3] = near_branch(poses[:, :3])
+    return SkelMotion(
+        time_s=motion.time_s,
+        poses_rad=poses,
+        trans_m=result.q[:, len(DOF_NAMES) :],
+        betas=subject.betas,
+        body=body.name,
+        frame="world",
+        source="OpenSim coordinates",
+        notes={"map": _summary(result)},
+    )
+
+
+def coordinate_values(motion: OsimMotion, document: OsimDocument) -> FloatArray:
+    """(T, N) values in the order of the model's tree; coordinates that the motion lacks keep their defaults.
+
+    Raises:
+        InputError: the motion has no coordinate of the model at all, or lacks more than a tenth of them.
+    """
+    tree = document.tree()
+    missing = [name for name in tree.coordinates if name not in motion.coordinates]
+    if len(missing) > len(tree.coordinates) / 10:
+        raise InputError(
+            f"the motion lacks {len(missing)} of the model's {len(tree.coordinates)} coordinates "
+            f"({', '.join(missing[:5])} ...): it belongs to another model"
+        )
+    values = np.tile([document.coordinates[name].default_si for name in tree.coordinates], (len(motion.time_s), 1))
+    for n, name in enumerate(tree.coordinates):
+        if name not in missing:
+            values[:, n] = motion.column(name)
+    return values
+
+
+def virtual_markers(subject: Subject, motion: OsimMotion) -> Markers:
+    """Markers of a subject's model, carried along by a motion.
+
+    Args:
+        subject: a model with markers.
+        motion: its coordinates.
+
+    Returns:
+        All markers of the model (BSM: 105), in ground.
+    """
+    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
+    tree = document.tree()
+    names = tuple(document.markers)
+    bodies = [tree.bodies.index(document.markers[name].body) for name in names]
+    local = torch.tensor([document.markers[name].position_m for name in names], dtype=torch.float64)
+    pose = tree.forward(coordinate_values(motion, document))
+    return Markers(time_s=motion.time_s, names=names, positions_m=pose.points(bodies, local).numpy())
+
+
+def _require_subject(motion: SkelMotion, subject: Subject) -> None:
+    if subject.body != motion.body:
+        raise InputError(f"the subject was made from {subject.body!r}, but the motion belongs to {motion.body!r}")
+    if not np.allclose(subject.betas, motion.betas, atol=1e-6):
+        raise InputError("the subject was made from other betas than the motion's: scale the model from the motion's betas")
+
+
+def _deviations(motion: SkelMotion, coordinates: tuple[str, ...]) -> FloatArray | None:
+    """Standard deviations by name: one SKEL angle moves the coordinate of its name, to within the different zeros."""
+    if motion.poses_sd_rad is None:
+        return None
+    sd = np.zeros((len(motion.time_s), len(coordinates)))
+    for n, name in enumerate(coordinates):
+        if name in DOF_NAMES:
+            sd[:, n] = motion.poses_sd_rad[:, DOF_NAMES.index(name)]
+    return sd
+
+
+def _summary(result: MapResult) -> dict[str, dict[str, float]]:
+    """RMS of what the map left over, per bone."""
+    centre = np.sqrt(np.square(result.residual_m).mean(axis=0)) * 1e3
+    angle = np.degrees(np.sqrt(np.square(result.residual_rad).mean(axis=0)))
+    return {
+        "centre_rms_mm": dict(zip(JOINT_NAMES, map(float, centre), strict=True)),
+        "orientation_rms_deg": dict(zip(JOINT_NAMES, map(float, angle), strict=True)),
+    }

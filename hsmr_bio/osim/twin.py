@@ -258,7 +258,7 @@ def twin_motion(motion: SkelMotion, body: Body, subject: Subject) -> OsimMotion:
         raise InputError("the motion is in camera axes; bring it into the world first")
     values = np.concatenate([motion.poses_rad, motion.trans_m], axis=1)
     factor = subject.stature_m / body.stature_m(subject.betas)
-    values[:, 46:] += body.rest(motion.betas).joints_m[0] * factor
+    values[:, 46:] = (values[:, 46:] + body.rest(motion.betas).joints_m[0]) * factor
     if motion.frame == "skel":
         values[:, 46:] = values[:, 46:] @ _TO_GROUND.T
     else:
@@ -286,7 +286,7 @@ def twin_to_skel(motion: OsimMotion, body: Body, subject: Subject) -> SkelMotion
     return SkelMotion(
         time_s=motion.time_s,
         poses_rad=poses,
-        trans_m=values[:, 46:] - body.rest(subject.betas).joints_m[0] * factor,
+        trans_m=values[:, 46:] / factor - body.rest(subject.betas).joints_m[0],
         betas=subject.betas,
         body=body.name,
         frame="world",

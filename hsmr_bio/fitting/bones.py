@@ -1,0 +1,328 @@
+"""The coordinates of a joint tree that put its bones where they are wanted: joint centres and orientations at once.
+
+Weighted least squares with coordinate limits as soft bounds. The start is exact per joint (Euler angles of the relative
+orientation, the branch that lies in the ranges and follows the frame before); then a few damped Gauss-Newton steps on
+all frames together. The trunk is solved from its own bones and each limb given the trunk, so the normal equations fall
+into five small blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..kinematics.functions import Linear
+from ..kinematics.rotations import euler_about, log
+from ..kinematics.tree import Tree, TreePose
+from ..types import FloatArray
+
+CENTRE_SD_M = 0.004
+"""How far a joint centre may give way, in the balance against ``ORIENTATION_SD_RAD``."""
+ORIENTATION_SD_RAD = 0.03
+"""How far a bone's orientation may give way: 1.7 degrees; at a lever of 0.13 m both cost the same."""
+_CENTRE_SD_M = dict.fromkeys(("femur", "tibia", "talus", "humerus", "ulna", "hand"), 0.001) | {"scapula": 0.012}
+_ORIENTATION_SD_RAD = {"scapula": 0.3, "tibia": 0.1, "talus": 0.1, "radius": 0.15, "hand": 0.15}
+"""Hips, knees, ankles, shoulders, elbows and wrists are what motions are judged by, so they are held best. The others give
+way where the two models differ in kind: SKEL's knee is a hinge and BSM's rolls and turns; their scapulae glide on
+other ellipsoids; their wrists turn about the same axes in the opposite order; SKEL does not mirror the ankle's axis."""
+LIMIT_SD_RAD = 0.01
+"""Stiffness of the soft bounds: an excess of 0.6 degrees costs as much as one standard deviation of a joint centre."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Soft limits of the coordinates; infinite where there is none."""
+
+    low: FloatArray
+    high: FloatArray
+
+    @classmethod
+    def of(cls, ranges: FloatArray) -> Bounds:
+        """From ranges (N, 2); a range of a full turn or more (the free root) is none."""
+        free = ~(ranges[:, 1] - ranges[:, 0] < 2 * np.pi - 1e-3)
+        return cls(np.where(free, -np.inf, ranges[:, 0]), np.where(free, np.inf, ranges[:, 1]))
+
+
+class MapResult(NamedTuple):
+    """Coordinates and what they leave over."""
+
+    q: FloatArray
+    """(T, N)."""
+    residual_m: FloatArray
+    """(T, J) distance between joint centres."""
+    residual_rad: FloatArray
+    """(T, J) angle between bone orientations."""
+
+
+class Weights(NamedTuple):
+    """Inverse standard deviations per body, zero where a body is not asked for."""
+
+    centre: Tensor
+    """(J,) 1/m."""
+    orientation: Tensor
+    """(J,) 1/rad."""
+
+    @classmethod
+    def of(cls, tree: Tree) -> Weights:
+        """The balance of this module, by the names of the bodies."""
+        names = [name.removesuffix("_r").removesuffix("_l") for name in tree.bodies]
+        centre = [1 / _CENTRE_SD_M.get(name, CENTRE_SD_M) for name in names]
+        turn = [1 / _ORIENTATION_SD_RAD.get(name, ORIENTATION_SD_RAD) for name in names]
+        return cls(torch.tensor(centre, dtype=tree.dtype), torch.tensor(turn, dtype=tree.dtype))
+
+
+def fit_tree(
+    tree: Tree,
+    centres_m: Tensor,
+    orientations: Tensor,
+    bounds: Bounds,
+    *,
+    weights: Weights | None = None,
+    iterations: int = 3,
+    chunk: int = 2000,
+    continuous: bool = True,
+) -> MapResult:
+    """Place the bodies of a tree at given joint centres and orientations, frame by frame.
+
+    Args:
+        tree: the model; J bodies.
+        centres_m: (T, J, 3) wanted body origins in ground.
+        orientations: (T, J, 3, 3) wanted body orientations in ground.
+        bounds: soft limits per coordinate.
+        weights: per body; by default those of this module.
+        iterations: Gauss-Newton steps after the exact start.
+        chunk: frames that are solved together; bounds the memory.
+        continuous: whether the frames are a motion; False: each is a case of its own.
+
+    Returns:
+        Coordinates, continuous in time for a motion, and the residuals per body.
+    """
+    if weights is None:
+        weights = Weights.of(tree)
+    start = _start(tree, centres_m, orientations, bounds, continuous)
+    goal = _Goal(tree, centres_m, orientations, bounds, weights)
+    parts, far, turned = [], [], []
+    for first in range(0, len(start), chunk):
+        frames = slice(first, first + chunk)
+        q, pose = goal.part(frames).solve(start[frames], iterations)
+        parts.append(q)
+        far.append((pose.positions_m - centres_m[frames]).norm(dim=-1))
+        turned.append(log(orientations[frames].transpose(-1, -2) @ pose.rotations).norm(dim=-1))
+    return MapResult(torch.cat(parts).numpy(), torch.cat(far).numpy(), torch.cat(turned).numpy())
+
+
+class _Block(NamedTuple):
+    columns: Tensor
+    bodies: Tensor
+    turned: Tensor
+    """Which of the bodies also count with their orientation: those that the columns turn freely."""
+
+
+def _blocks(tree: Tree) -> list[_Block]:
+    """Trunk (all that has a side-less name) and one block per limb: each side of each chain that leaves the trunk."""
+    side = [name.rsplit("_", 1)[-1] if name.endswith(("_r", "_l")) else "" for name in tree.bodies]
+    root: list[int] = []
+    for j, parent in enumerate(tree.parents):
+        root.append(-1 if not side[j] else j if parent < 0 or not side[parent] else root[parent])
+    owner = {}
+    for j, joint in enumerate(tree.joints):
+        for _, function in (*joint.rotations, *joint.translations):
+            for n in function.inputs:
+                owner[n] = root[j]
+    blocks = []
+    for chain in sorted(set(root)):
+        columns = [n for n in range(len(tree.coordinates)) if owner.get(n) == chain]
+        inside = [j for j in range(len(tree.bodies)) if root[j] == chain]
+        # a limb whose root joint does not move its centre (the hips) tells the trunk where that centre is to be
+        hung = [j for j in range(len(tree.bodies)) if chain == -1 and root[j] == j and not tree.joints[j].translations]
+        if columns:
+            turned = torch.tensor([1.0] * len(inside) + [0.0] * len(hung), dtype=tree.dtype)
+            blocks.append(_Block(torch.tensor(columns), torch.tensor(inside + hung), turned))
+    return blocks
+
+
+class _Goal:
+    """Wanted bones of some frames, and the damped Gauss-Newton iteration of all blocks that meets them."""
+
+    def __init__(self, tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, weights: Weights) -> None:
+        self.tree, self.centres, self.orientations = tree, centres, orientations
+        self.bounds, self.weights = bounds, weights
+        self.low, self.high = (torch.as_tensor(b, dtype=tree.dtype) for b in (bounds.low, bounds.high))
+        self.blocks = _blocks(tree)
+
+    def part(self, frames: slice) -> _Goal:
+        """Some of the frames."""
+        return _Goal(self.tree, self.centres[frames], self.orientations[frames], self.bounds, self.weights)
+
+    def solve(self, q: Tensor, iterations: int) -> tuple[Tensor, TreePose]:
+        """Lower the cost of every frame; a step that raises it is taken back and tried again with more damping."""
+        damping = torch.full((len(q),), 1e-6, dtype=q.dtype)
+        pose = self.tree.forward(q)
+        residual = self._residual(q, pose)
+        for _ in range(iterations):
+            trial = q + self._step(q, pose, residual, damping)
+            trial_pose = self.tree.forward(trial)
+            reached = self._residual(trial, trial_pose)
+            better = reached[3] < residual[3]
+            if bool(better.all()):
+                q, pose, residual = trial, trial_pose, reached
+                continue
+            q = torch.where(better[:, None], trial, q)
+            damping = torch.where(better, damping, (damping * 100).clamp_min(1e-2))
+            pose = self.tree.forward(q)
+            residual = self._residual(q, pose)
+        return q, pose
+
+    def _residual(self, q: Tensor, pose: TreePose) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Centres (B, J, 3), orientations (B, J, 3) and excess over the limits (B, N), all weighted; and their cost (B,)."""
+        miss = (pose.positions_m - self.centres) * self.weights.centre[:, None]
+        turn = _small_angle(pose.rotations @ self.orientations.transpose(-1, -2)) * self.weights.orientation[:, None]
+        excess = ((q - self.high).clamp_min(0) - (self.low - q).clamp_min(0)) / LIMIT_SD_RAD
+        cost = miss.square().sum((1, 2)) + turn.square().sum((1, 2)) + excess.square().sum(1)
+        return miss, turn, excess, cost
+
+    def _step(self, q: Tensor, pose: TreePose, residual: tuple[Tensor, ...], damping: Tensor) -> Tensor:
+        """One Gauss-Newton step of every block (B, N)."""
+        omega, v = pose.twists()
+        positions = pose.positions_m
+        miss, turn, excess, _ = residual
+        step = torch.zeros_like(q)
+        for columns, bodies, turned in self.blocks:
+            moved = self.tree.ancestors[bodies][:, columns].to(q.dtype)
+            spin = omega[:, None, columns]  # (B, 1, n, 3)
+            speed = v[:, None, columns] + torch.linalg.cross(spin, positions[:, bodies, None])
+            jacobian = torch.cat(
+                [
+                    (speed * (moved * self.weights.centre[bodies, None])[..., None]).transpose(1, 2).flatten(2),
+                    (spin * (moved * (self.weights.orientation[bodies] * turned)[:, None])[..., None])
+                    .transpose(1, 2)
+                    .flatten(2),
+                ],
+                dim=2,
+            )  # (B, n, M)
+            rest = torch.cat([miss[:, bodies].flatten(1), (turn[:, bodies] * turned[:, None]).flatten(1)], dim=1)
+            hessian = jacobian @ jacobian.transpose(1, 2)
+            gradient = (jacobian @ rest[..., None])[..., 0] + excess[:, columns] / LIMIT_SD_RAD
+            outside = (excess[:, columns] != 0).to(q.dtype) / LIMIT_SD_RAD**2
+            diagonal = outside + damping[:, None] * hessian.diagonal(dim1=1, dim2=2) + 1e-6
+            factor, _ = torch.linalg.cholesky_ex(hessian + torch.diag_embed(diagonal))
+            step[:, columns] = -torch.cholesky_solve(gradient[..., None], factor)[..., 0].clamp(-0.5, 0.5)
+        return step
+
+
+def _small_angle(matrix: Tensor) -> Tensor:
+    """Rotation vector of a rotation that is not near a half turn; cheaper than the general one."""
+    m = matrix
+    sine = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], dim=-1) / 2
+    trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
+    size = sine.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    vector: Tensor = sine / size * torch.atan2(size, (trace[..., None] - 1) / 2)
+    return vector
+
+
+def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, continuous: bool) -> Tensor:
+    """Coordinates from the relative orientation of each bone and its parent, branch by branch."""
+    frames = len(centres)
+    q = torch.zeros(frames, len(tree.coordinates), dtype=tree.dtype)
+    eye = torch.eye(3, dtype=tree.dtype)
+    for j, joint in enumerate(tree.joints):
+        fixed, moving = tree.parent_rotation[j], tree.child_rotation[j]
+        above = orientations[:, joint.parent] if joint.parent >= 0 else eye
+        local = (above @ fixed).transpose(-1, -2) @ orientations[:, j] @ moving
+        linear = [(axis, f) for axis, f in joint.rotations if isinstance(f, Linear)]
+        axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64).reshape(-1, 3), dtype=tree.dtype)
+        if len(linear) == 1:
+            _put(q, linear[0][1], _about(axes[0], local), bounds)
+        elif linear:
+            if len(linear) == 2:
+                axes = torch.cat([axes, torch.linalg.cross(axes[0], axes[1])[None]])
+            first = euler_about(axes, local)
+            second = first * torch.tensor([1.0, -1.0, 1.0], dtype=tree.dtype) + np.pi
+            _put_branches(q, [f for _, f in linear], (first, second), bounds, continuous)
+    _root_translation(tree, q, centres, orientations)
+    return q
+
+
+def _about(axis: Tensor, matrix: Tensor) -> Tensor:
+    """Angle about one axis that comes nearest to a rotation."""
+    m = matrix
+    sine = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], dim=-1) @ axis
+    along = torch.einsum("i,...ij,j->...", axis, m, axis)
+    return torch.atan2(sine, m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2] - along)
+
+
+def _put(q: Tensor, function: Linear, angle: Tensor, bounds: Bounds) -> None:
+    value = ((angle - function.intercept) / function.slope).numpy()
+    n = function.input
+    q[:, n] = torch.as_tensor(_turns(value[:, None], bounds.low[[n]], bounds.high[[n]])[:, 0])
+
+
+def _turns(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Choose full turns: nearest to the middle of the range where there is one, else continuous in time."""
+    bounded = np.isfinite(low) & np.isfinite(high)
+    middle = np.where(bounded, (np.where(bounded, low, 0) + np.where(bounded, high, 0)) / 2, 0.0)
+    near = values - 2 * np.pi * np.round((values - middle) / (2 * np.pi))
+    return np.where(bounded, near, np.unwrap(near, axis=0))
+
+
+def _put_branches(
+    q: Tensor, functions: Sequence[Linear], solutions: tuple[Tensor, Tensor], bounds: Bounds, continuous: bool
+) -> None:
+    """Choose, along time, between the two Euler solutions and their full turns: in range, and near the frame before."""
+    branches = []
+    for angles in solutions:
+        columns = [(angles[:, i] - f.intercept) / f.slope for i, f in enumerate(functions)]
+        branches.append(torch.stack(columns, dim=1).numpy())
+    inputs = [f.input for f in functions]
+    low, high = bounds.low[inputs], bounds.high[inputs]
+    options = np.stack([_turns(branch, low, high) for branch in branches])  # (2, T, n)
+    outside = (np.maximum(options - high, 0) + np.maximum(low - options, 0)).sum(-1)  # (2, T)
+    outside[1] += 0.01  # of two equally good branches, the one with the middle angle within a quarter turn
+    if continuous:
+        chosen = _turns(_viterbi(options, outside), low, high)
+    else:
+        chosen = options[outside.argmin(axis=0), np.arange(options.shape[1])]
+    q[:, inputs] = torch.as_tensor(chosen)
+
+
+def _viterbi(options: FloatArray, outside: FloatArray) -> FloatArray:
+    """Cheapest path through (2, T, n) options: excess over the range, plus the angle travelled (full turns are free)."""
+    frames = options.shape[1]
+    travel = options[None, :, 1:] - options[:, None, :-1]  # [from, to, T-1, n]
+    travel = np.abs((travel + np.pi) % (2 * np.pi) - np.pi).sum(-1)
+    cost = outside[:, 0].copy()
+    back = np.zeros((2, frames), dtype=int)
+    for t in range(1, frames):
+        total = cost[:, None] + travel[:, :, t - 1]
+        back[:, t] = total.argmin(axis=0)
+        cost = total.min(axis=0) + outside[:, t] * 0.1
+    path = np.zeros(frames, dtype=int)
+    path[-1] = int(cost.argmin())
+    for t in range(frames - 1, 0, -1):
+        path[t - 1] = back[path[t], t]
+    return np.asarray(options[path, np.arange(frames)])
+
+
+def _root_translation(tree: Tree, q: Tensor, centres: Tensor, orientations: Tensor) -> None:
+    """Put the root body's origin where it is wanted: its translations are linear and act in the fixed frame.
+
+    Raises:
+        InputError: the root joint does not have three translations of its own coordinates.
+    """
+    joint = tree.joints[0]
+    linear = [(axis, f) for axis, f in joint.translations if isinstance(f, Linear)]
+    if len(linear) != 3:
+        raise InputError(f"the root joint {joint.name!r} must have three free translations, it has {len(linear)}")
+    axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64), dtype=tree.dtype)
+    to_joint = orientations[:, 0] @ torch.as_tensor(np.asarray(joint.child_translation_m, dtype=np.float64), dtype=tree.dtype)
+    fixed = torch.as_tensor(np.asarray(joint.parent_translation_m, dtype=np.float64), dtype=tree.dtype)
+    wanted = (centres[:, 0] + to_joint - fixed) @ tree.parent_rotation[0]
+    amounts = torch.linalg.solve(axes.T, wanted.T).T
+    for i, (_, function) in enumerate(linear):
+        q[:, function.input] = (amounts[:, i] - function.intercept) / function.slope
