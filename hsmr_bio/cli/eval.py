@@ -14,9 +14,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "eval",
         help="the HSMR paper's tables for any predictions (HSMR, or SMPL from HMR2.0, PARE, CLIFF ...)",
-        description="Fill the paper's tables: joint and vertex errors, PCK, and how often knees and elbows leave their limits by "
-        "10, 20, 30 degrees. A file of predictions (.npz) holds poses (N, 46) for SKEL, or body_pose (N, 69), global_orient, betas "
-        "for SMPL, or pred_keypoints_3d/_2d (N, 44, .), joints, verts; rows in the order of the label file.",
+        description="Fill the paper's tables: joint and vertex errors, PCK, and how often knees and elbows leave their "
+        "limits by 10, 20, 30 degrees. A file of predictions (.npz) holds poses (N, 46) for SKEL, or body_pose (N, 69), "
+        "global_orient, betas for SMPL, or pred_keypoints_3d/_2d (N, 44, .), joints, verts; rows in the label file's order.",
     )
     parser.add_argument("predictions", type=Path, nargs="*", help="one file per method; its name becomes the row")
     parser.add_argument(
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         if not rows[-1][1]:
             note(args, f"{method.name}: nothing in it can be compared with these labels")
     if args.json:
-        print_json({name: figures for name, figures in rows})
+        print_json(dict(rows))
     else:
         print(text_tables(rows, args.form))
     return 0

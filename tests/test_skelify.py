@@ -1,0 +1,141 @@
+"""SKELify: our solver against the paper's, independence of samples, derivatives, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hsmr_bio.body import load_body  # noqa: E402
+from hsmr_bio.errors import InputError, ShapeError  # noqa: E402
+from hsmr_bio.fitting import skelify_terms as terms  # noqa: E402
+from hsmr_bio.fitting.hsmr_points import HsmrPoints  # noqa: E402
+from hsmr_bio.fitting.skelify import _Objective, skelify  # noqa: E402
+from hsmr_bio.fitting.skelify_lbfgs import skelify_lbfgs  # noqa: E402
+from hsmr_bio.hsmr.camera import project  # noqa: E402
+from hsmr_bio.hsmr.losses import LIMIT_BOUNDS, LIMIT_DOFS  # noqa: E402
+from hsmr_bio.hsmr.pose import MEAN_POSE_RAD  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def points() -> HsmrPoints:
+    return HsmrPoints.from_table(load_body("open"))
+
+
+def people(points: HsmrPoints, count: int, seed: int = 0, noise: float = 0.003):
+    """Labels, true poses, true translations."""
+    rng = np.random.default_rng(seed)
+    poses = np.tile(np.array(MEAN_POSE_RAD), (count, 1)) + 0.2 * rng.standard_normal((count, 46))
+    low, high = np.array(LIMIT_BOUNDS).T
+    poses[:, list(LIMIT_DOFS)] = np.clip(poses[:, list(LIMIT_DOFS)], low, high)
+    translation = np.column_stack([0.1 * rng.standard_normal((count, 2)), rng.uniform(40, 48, count)])
+    true, place = torch.tensor(poses), torch.tensor(translation)
+    seen = project(points(true, torch.zeros(count, 10).double()), place)
+    label = torch.cat([seen + noise * torch.tensor(rng.standard_normal(seen.shape)), torch.ones(count, 44, 1)], dim=2)
+    return label, true, place
+
+
+def test_derivatives_of_the_keypoints_are_exact(points: HsmrPoints) -> None:
+    generator = torch.Generator().manual_seed(0)
+    poses = torch.tensor([MEAN_POSE_RAD]).double() + 0.4 * torch.randn(3, 46, generator=generator, dtype=torch.float64)
+    betas = torch.randn(3, 10, generator=generator, dtype=torch.float64)
+    found, jacobian, _ = points.with_jacobian(poses, betas)
+    torch.testing.assert_close(found, points(poses, betas))
+    for i in range(3):
+        by_pose, by_betas = torch.autograd.functional.jacobian(lambda q, b: points(q[None], b[None])[0], (poses[i], betas[i]))
+        torch.testing.assert_close(jacobian[i, ..., :46], by_pose, atol=2e-5, rtol=0)
+        torch.testing.assert_close(jacobian[i, ..., 46:], by_betas, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("newton", [False, True])
+def test_the_gradient_of_the_objective_is_exact(points: HsmrPoints, newton: bool) -> None:
+    label, poses, place = people(points, 2)
+    x = torch.cat([poses + 0.02, torch.full((2, 10), 0.1), place], dim=1)
+    depth = torch.tensor([42.0, 45.0]).double()
+    stage = terms.Stage(name="all", loops=0, depth=0.3, shape=5, angle=30)
+    objective = _Objective(points, stage, label, depth, torch.ones(59, dtype=torch.bool), newton)
+    everyone = torch.arange(2)
+    value, gradient, curvature = objective.equations(x, everyone)
+    expected = torch.autograd.functional.jacobian(lambda y: objective.cost(y, everyone).sum(), x)
+    torch.testing.assert_close(gradient, expected, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(value, objective.cost(x, everyone))
+    projected = project(points(x[:, :46], x[:, 46:56]), x[:, 56:])
+    total = terms.torch_sum(terms.stage_terms(stage, projected, label, x[:, :46], x[:, 46:56], x[:, 56:], depth))
+    assert float(value.mean()) == pytest.approx(float(total), rel=1e-9)
+    if newton:
+        exact = torch.autograd.functional.hessian(lambda y: objective.cost(y[None], everyone[:1])[0], x[0])
+        plain = _Objective(points, stage, label, depth, torch.ones(59, dtype=torch.bool)).equations(x, everyone)[2]
+        assert (curvature[0] - exact).norm() < 0.5 * (plain[0] - exact).norm()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", ["full", "refine"])
+def test_our_solver_ends_no_higher_than_the_papers(points: HsmrPoints, schedule: str) -> None:
+    label, poses, place = people(points, 2, seed=3)
+    start = {} if schedule == "full" else {"poses_rad": poses + 0.1, "translation_m": place}
+    ours = skelify(label, points, schedule=schedule, **start)
+    theirs = skelify(label, points, schedule=schedule, method="lbfgs", **start)
+    assert ours.objective <= theirs.objective * (1 + 1e-6)
+
+
+def test_a_person_is_found_from_the_mean_pose(points: HsmrPoints) -> None:
+    label, _, _ = people(points, 4, seed=1, noise=0.0)
+    result = skelify(label, load_body("open"))
+    assert result.poses_rad.shape == (4, 46)
+    assert (result.keypoint_error.sqrt() < 0.04).all(), "4 % of the box"
+
+
+def test_results_do_not_depend_on_the_batch(points: HsmrPoints) -> None:
+    label, _, _ = people(points, 3, seed=2)
+    together = skelify(label, points)
+    for i in range(3):
+        alone = skelify(label[i : i + 1], points)
+        torch.testing.assert_close(alone.poses_rad[0], together.poses_rad[i], atol=2e-3, rtol=0)
+
+
+def test_refinement_moves_towards_the_image_and_stays_near_the_prediction(points: HsmrPoints) -> None:
+    label, poses, place = people(points, 3, seed=4)
+    rough = poses + 0.15 * torch.randn(3, 46, generator=torch.Generator().manual_seed(0)).double()
+    before = terms.keypoint_error(project(points(rough, torch.zeros(3, 10).double()), place), label)
+    result = skelify(label, points, poses_rad=rough, betas=np.zeros((3, 10)), translation_m=place)
+    assert (result.keypoint_error < 0.5 * before).all()
+
+
+def test_unseen_keypoints_have_no_pull(points: HsmrPoints) -> None:
+    label, poses, place = people(points, 1, seed=5)
+    hidden = label.clone()
+    hidden[:, [4, 7, 31, 36], 2] = 0
+    moved = hidden.clone()
+    moved[:, [4, 7, 31, 36], :2] += 3.0
+    start = {"poses_rad": poses, "translation_m": place}
+    torch.testing.assert_close(skelify(hidden, points, **start).poses_rad, skelify(moved, points, **start).poses_rad)
+
+
+def test_the_papers_procedure_keeps_the_body_still_while_the_camera_moves(points: HsmrPoints) -> None:
+    label, poses, place = people(points, 1, seed=6)
+    camera = terms.Schedule(stages=(terms.Stage(name="camera-init", loops=2, camera_only=True, keypoints="torso", depth=100),))
+    start = (value.float() for value in (label, poses, torch.zeros(1, 10), place + 1))
+    result = skelify_lbfgs(points, *start, schedule=camera)
+    torch.testing.assert_close(result.poses_rad[:, 3:], poses[:, 3:].float())
+    assert len(result.history) == 1 and result.history[0][-1] < result.history[0][0]
+
+
+def test_what_cannot_be_fitted_is_refused(points: HsmrPoints) -> None:
+    label, _, _ = people(points, 2)
+    with pytest.raises(ShapeError, match=r"\(any, 44, 3\)"):
+        skelify(label[:, :25], points)
+    with pytest.raises(ShapeError, match="finite"):
+        skelify(label * float("nan"), points)
+    unseen = label.clone()
+    unseen[1, :, 2] = 0
+    with pytest.raises(InputError, match="image 1"):
+        skelify(unseen, points)
+    with pytest.raises(InputError, match="schedule"):
+        skelify(label, points, schedule="fast")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="method"):
+        skelify(label, points, method="adam")  # type: ignore[arg-type]
+    flat = label.clone()
+    flat[..., :2] = 0
+    with pytest.raises(InputError, match="shoulders and hips"):
+        skelify(flat, points)
