@@ -79,7 +79,7 @@ def _body(arrays: Arrays, sex: Sex, name: str) -> BodyData:
     template = _whole(_undo(arrays["template"]).T * meta["template_step_m"], half, mirror)
     steps = np.array(meta["shapedirs_steps_m"])
     directions = _whole(_undo(arrays["shapedirs"]).transpose(2, 1, 0) * steps, half, mirror)
-    vertices, faces, rigid, soft = _bones(arrays)
+    vertices, faces, rigid, soft = _bones(arrays, meta["template_step_m"])
     return BodyData(
         name=name,
         sex=sex,
@@ -144,9 +144,9 @@ def _regressor(arrays: Arrays, mirror: npt.NDArray[Any]) -> sparse.csr_array:
     return sparse.csr_array((np.concatenate([value, value[twice]]), (rows, columns)), shape=(JOINT_COUNT, len(mirror)))
 
 
-def _bones(arrays: Arrays) -> tuple[npt.NDArray[Any], npt.NDArray[Any], sparse.csr_array, sparse.csr_array]:
+def _bones(arrays: Arrays, step_m: float) -> tuple[npt.NDArray[Any], npt.NDArray[Any], sparse.csr_array, sparse.csr_array]:
     """Vertices and faces of all 24 bones in body order, their rigid and soft weights; left bones mirror right ones."""
-    points = _undo(arrays["bone_vertices"]).T * 1e-5
+    points = _undo(arrays["bone_vertices"]).T * step_m
     faces = _undo(arrays["bone_faces"]).T
     sizes = arrays["bone_sizes"].astype(np.int64)
     first_vertex = np.concatenate([[0], np.cumsum(sizes[:, 0])])
