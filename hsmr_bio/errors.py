@@ -92,5 +92,5 @@ def require(name: str, *, feature: str, extra: str | None = None) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        hint = f"pip install 'hsmr_bio[{extra}]'" if extra else f"pip install {name.split('.')[0]}"
+        hint = f"pip install 'hsmr_bio[{extra}]'" if extra else f"pip install {name.split('.', maxsplit=1)[0]}"
         raise MissingDependencyError(f"{feature} needs the package {name!r}: {hint} ({error})") from error
