@@ -1,0 +1,77 @@
+"""The part of the report on forces: ground reaction, joint moments and powers, residuals."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from hsmr_bio.dynamics.checks import check_dynamics
+from hsmr_bio.dynamics.inverse_dynamics import InverseDynamics
+from hsmr_bio.types import FloatArray
+
+from .charts import Chart, Curve, chart_svg
+from .inputs import side_of
+from .tables import checks_table
+
+SHOWN = (
+    *("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle"),
+    *("lumbar_extension", "lumbar_bending", "lumbar_twist", "elbow_flexion"),
+)
+"""Coordinates whose moments are drawn, without their side; all others are in the .sto files."""
+POWERED = ("hip_flexion", "knee_angle", "ankle_angle")
+
+
+def dynamics_section(result: InverseDynamics) -> str:
+    """Give the section as HTML: what was assumed, the charts, the checks."""
+    charts = "".join(
+        f"<figure class=plot><figcaption>{escape(chart.title)}</figcaption>{chart_svg(chart, result.time_s)}</figure>"
+        for chart in dynamics_charts(result)
+    )
+    checks = checks_table(check_dynamics(result)) if result.residuals is not None else ""
+    return f"<p>{escape(_story(result))}</p><div class=plots>{charts}</div>{checks}"
+
+
+def dynamics_charts(result: InverseDynamics) -> list[Chart]:
+    """Vertical force of each foot, moments and powers of the main joints; both sides in one chart, per kilogram."""
+    charts = []
+    if result.ground is not None:
+        forces = result.ground.force_n[..., 1] / result.ground.body_weight_n
+        curves = tuple(_curve(f"vertical_force_{side}", forces[:, k]) for k, side in enumerate("rl"))
+        charts.append(Chart("vertical ground force (estimated)", "BW", curves))
+    moments, powers = result.values_si / result.mass_kg, result.power_w / result.mass_kg
+    for names, values, word, unit in ((SHOWN, moments, "moment", "N m/kg"), (POWERED, powers, "power", "W/kg")):
+        for name in names:
+            found = [n for n in (name, f"{name}_r", f"{name}_l") if n in result.coordinates]
+            if found:
+                curves = tuple(_curve(n, values[:, result.coordinates.index(n)]) for n in found)
+                charts.append(Chart(f"{name.replace('_', ' ')} {word}", unit, curves))
+    return charts
+
+
+def _curve(name: str, values: FloatArray) -> Curve:
+    return Curve(name=name, side=side_of(name), values=np.asarray(values), sd=None, limits=None)
+
+
+def _story(result: InverseDynamics) -> str:
+    """Say in whole sentences where the forces come from and how much they leave unexplained."""
+    parts = [f"Net moments of everything inside the body, per kilogram of its {result.mass_kg:.1f} kg."]
+    if result.ground is not None:
+        flight = float(np.mean(result.ground.flight))
+        parts.append(
+            "Nobody measured the ground reaction: it is the one that Newton's laws ask for, carried by the feet that touch "
+            "the floor. How two feet share it is partly an assumption."
+        )
+        if flight > 0:
+            parts.append(f"In {flight:.0%} of the frames no foot carries anything.")
+    elif result.loads is not None:
+        parts.append(f"External forces are those of {result.loads.source}.")
+        parts += [str(entry) + "." for entry in result.loads.assignments]
+    else:
+        parts.append("No external forces were given: leg and trunk moments mean nothing.")
+    if result.residuals is not None:
+        parts.append(
+            f"The pelvis needs {result.residuals.force_rms_bw:.1%} of body weight (RMS) from nowhere to move as seen, and a "
+            f"moment of {result.residuals.moment_rms_bw_h:.1%} of body weight times height of the centre of mass."
+        )
+    return " ".join(parts)

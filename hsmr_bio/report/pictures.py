@@ -1,0 +1,63 @@
+"""Pictures of the video with the model's joints in them, for the report."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+
+from hsmr_bio.io.video import open_video
+from hsmr_bio.types import FloatArray, SkelMotion
+
+from .inputs import ReportFrame
+
+PICTURES = 6
+PICTURE_SIDE_PX = 720
+
+
+def pictures(
+    video: str | PathLike[str],
+    motion: SkelMotion,
+    time_s: FloatArray,
+    joints_m: FloatArray,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    fps_hz: float | None = None,
+    source_clock: bool = False,
+) -> tuple[ReportFrame, ...]:
+    """Take a few frames, spread over the motion, and project the model's joints into them.
+
+    Args:
+        video: what the motion was estimated from.
+        motion: in the world frame, with its camera and the camera's pose in ``notes["ground"]``.
+        time_s: (T,) of ``joints_m``.
+        joints_m: (T, J, 3) the model's joint centres in ground.
+        start_s: as for the estimate.
+        end_s: as for the estimate.
+        fps_hz: as for the estimate.
+        source_clock: as for the estimate.
+
+    Returns:
+        At most ``PICTURES`` frames; none if the camera's pose is not known.
+    """
+    ground = motion.notes.get("ground", {})
+    if motion.camera is None or "R_camera_world" not in ground:
+        return ()
+    rotation, shift = np.array(ground["R_camera_world"]), np.array(ground["t_camera_world_m"])
+    wanted = time_s[np.unique(np.linspace(0, len(time_s) - 1, PICTURES + 2)[1:-1].round().astype(int))]
+    source = open_video(
+        video, start_s=start_s, end_s=end_s, fps_hz=fps_hz, source_clock=source_clock, max_side_px=PICTURE_SIDE_PX
+    )
+    found: list[ReportFrame] = []
+    frames = iter(source)
+    for frame in frames:
+        if len(found) == len(wanted):
+            break
+        if frame.time_s < wanted[len(found)] - 1e-3:
+            continue
+        row = int(np.abs(time_s - frame.time_s).argmin())
+        camera = joints_m[row] @ rotation.T + shift
+        pixels = motion.camera.focal_px * camera[:, :2] / np.maximum(camera[:, 2:], 0.05) + motion.camera.center_px
+        found.append(ReportFrame(time_s=frame.time_s, rgb=np.array(frame.rgb), joints_px=pixels / np.array(frame.scale)))
+    return tuple(found)
