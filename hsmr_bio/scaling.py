@@ -65,7 +65,7 @@ def scale_model(
     floor_m = float(geometry.origins_m[0, 1] - geometry.skin_m[:, 1].min())
     document = (
         generic.renamed(checked_name(name))
-        .with_bodies(scaled_masses(generic, factors, mass, sex, geometry.origin_shifts_m).values())
+        .with_bodies(scaled_masses(generic, factors, mass, sex, geometry.origin_shifts_m, geometry.alignments).values())
         .with_frames(placement.frames)
         .with_translation_scales(placement.translation_scales)
         .with_markers(place_markers(geometry, body_marker_vertices(body)))

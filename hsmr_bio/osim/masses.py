@@ -76,6 +76,7 @@ def scaled_masses(
     mass_kg: float,
     sex: Sex,
     origin_shifts_m: Mapping[str, FloatArray],
+    alignments: Mapping[str, FloatArray],
 ) -> dict[str, OsimBody]:
     """Mass properties of a person.
 
@@ -89,6 +90,7 @@ def scaled_masses(
         mass_kg: of the whole person.
         sex: whose fractions.
         origin_shifts_m: body -> (3,) place of the person's body origin in the generic body.
+        alignments: body -> (3, 3) turn from the generic body's axes to the person's.
 
     Returns:
         Body name -> its mass properties; the masses sum to ``mass_kg``.
@@ -102,15 +104,16 @@ def scaled_masses(
         for name in bodies:
             body = generic.bodies[name]
             mass = mass_kg * percent[key] / total * body.mass_kg / together
-            made[name] = scaled_body(body, factors[name], mass, origin_shifts_m[name])
+            made[name] = scaled_body(body, factors[name], mass, origin_shifts_m[name], alignments[name])
     return made
 
 
-def scaled_body(body: OsimBody, factors: Triple, mass_kg: float, origin_shift_m: FloatArray) -> OsimBody:
-    """A body of another mass, stretched along its axes, its origin moved by ``origin_shift_m`` before that."""
+def scaled_body(body: OsimBody, factors: Triple, mass_kg: float, origin_shift_m: FloatArray, alignment: FloatArray) -> OsimBody:
+    """A body of another mass: its origin moved, its axes turned, then stretched along them."""
     s = np.array(factors)
-    com = s * (np.array(body.com_m) - origin_shift_m)
-    moments = second_moments(body.inertia_kg_m2) * np.outer(s, s) * (mass_kg / body.mass_kg)
+    com = s * (alignment @ (np.array(body.com_m) - origin_shift_m))
+    turned = alignment @ second_moments(body.inertia_kg_m2) @ alignment.T
+    moments = turned * np.outer(s, s) * (mass_kg / body.mass_kg)
     tensor = np.trace(moments) * np.eye(3) - moments
     inertia = (tensor[0, 0], tensor[1, 1], tensor[2, 2], tensor[0, 1], tensor[0, 2], tensor[1, 2])
     return OsimBody(body.name, mass_kg, _triple(com), tuple(float(v) for v in inertia))  # type: ignore[arg-type]

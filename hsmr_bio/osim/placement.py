@@ -8,7 +8,7 @@ arcs along the spine (whose length is fitted to SKEL's) and its ellipsoid under 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +30,15 @@ from .parts import OffsetFrame, Triple
 ARC_BODIES = ("lumbar_body", "thorax", "head")
 SCAPULAE = ("scapula_r", "scapula_l")
 KNEES = ("tibia_r", "tibia_l")
+_ENDS = {
+    f"{name}_{s}": end.replace("#", s) if "_" in end else f"{s.upper()}{end}"
+    for s in "rl"
+    for name, end in (
+        *(("femur", "tibia_#"), ("tibia", "talus_#"), ("humerus", "ulna_#"), ("ulna", "hand_#"), ("radius", "hand_#")),
+        ("hand", "HME"),
+    )
+}
+"""Limb bone -> the body at its other end, or the marker there."""
 _HANDS = ("hand_r", "hand_l")
 _BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
 _FIT_SHARE = 0.5
@@ -89,9 +98,49 @@ class Geometry:
         """(3,) where the person's body has its origin, in the generic body of that name."""
         return np.asarray(self.generic_joints[name].child_translation_m) if name in KNEES else np.zeros(3)
 
+    def alignment(self, name: str) -> FloatArray:
+        """(3, 3) turn from the generic body's axes to the person's, so that the bone has the same direction in both.
+
+        BSM's forearm and hand run up to 11 degrees off their own y axis; the open body's run along it.
+        """
+        if name not in _ENDS:
+            return np.eye(3)
+        generic, mine = self._direction(name)
+        cross = np.cross(generic, mine)
+        x, y, z = cross
+        skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        return np.asarray(np.eye(3) + skew + skew @ skew / (1 + float(np.dot(generic, mine))))
+
+    def _direction(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """Unit vectors along a limb's bone, generic and the person's, each in its own axes."""
+        j, end = JOINT_NAMES.index(name), _ENDS[name]
+        if end in JOINT_NAMES:
+            k = JOINT_NAMES.index(end)
+            start = self.generic_origins_m[j] + self.generic_rotations[j] @ self.origin_shift_m(name)
+            generic = self.generic_rotations[j].T @ (self.generic_origins_m[k] - start)
+            mine = self.rotations[j].T @ (self.origins_m[k] - self.origins_m[j])
+        else:
+            generic = np.array(self.generic.markers[end].position_m)
+            skin = self.local_skin_m(name)[self.skin_share(name) > 0.5]
+            mine = skin[np.linalg.norm(skin, axis=1).argmax()]
+        return generic / np.linalg.norm(generic), mine / np.linalg.norm(mine)
+
+    def generic_place_m(self, name: str, place_m: Sequence[float]) -> FloatArray:
+        """(3,) a place on a generic body, in the person's axes, before it is stretched."""
+        return np.asarray(self.alignment(name) @ (np.array(place_m) - self.origin_shift_m(name)))
+
+    def skin_share(self, name: str) -> FloatArray:
+        """(V,) skinning weight of a bone."""
+        return np.asarray(self.body.data.skin_weights[:, [JOINT_NAMES.index(name)]].toarray())[:, 0]
+
+    @property
+    def alignments(self) -> dict[str, FloatArray]:
+        """:meth:`alignment` of all bodies."""
+        return {name: self.alignment(name) for name in JOINT_NAMES}
+
     @property
     def origin_shifts_m(self) -> dict[str, FloatArray]:
-        """The same for all bodies."""
+        """:meth:`origin_shift_m` of all bodies."""
         return {name: self.origin_shift_m(name) for name in JOINT_NAMES}
 
     @cached_property

@@ -35,7 +35,7 @@ def marker_vertices(mean: Geometry, factors: Mapping[str, Triple]) -> dict[str, 
         near = [j, *(k for k, parent in enumerate(PARENTS) if parent == j), *([PARENTS[j]] if PARENTS[j] >= 0 else [])]
         allowed = weights[:, near].sum(axis=1) >= _MIN_WEIGHT
         allowed &= weights[:, j] > 0
-        place = (np.array(marker.position_m) - mean.origin_shift_m(marker.body)) * factors[marker.body]
+        place = mean.generic_place_m(marker.body, marker.position_m) * factors[marker.body]
         distance = np.linalg.norm(mean.local_skin_m(marker.body) - place, axis=1)
         found[marker.name] = int(np.argmin(np.where(allowed, distance, np.inf)))
     return found

@@ -89,7 +89,7 @@ def twin_model(
     sex = sex or body.sex
     geometry = Geometry(bsm(), body, betas, length_factor)
     factors = body_factors(geometry)
-    masses = scaled_masses(bsm(), factors, mass, sex, geometry.origin_shifts_m)
+    masses = scaled_masses(bsm(), factors, mass, sex, geometry.origin_shifts_m, geometry.alignments)
     bodies = [BodySpec(n, masses[n].mass_kg, masses[n].com_m, masses[n].inertia_kg_m2) for n in JOINT_NAMES]
     placed = place_markers(geometry, body_marker_vertices(body))
     markers = [MarkerSpec(m.name, m.body, m.position_m) for m in placed]
