@@ -127,7 +127,7 @@ def _axes(x, y, times: tuple[float, float], values: tuple[float, float], unit: s
     for value in _ticks(*values, 4):
         height = float(y(value))
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>')
-        text = f"{value:g}{unit if unit == '°' else ' m'}"
+        text = f"{value:g}{unit if unit == '°' else f' {unit}'}"
         parts.append(f'<text class="tick" x="{LEFT - 5}" y="{height + 3.5:.1f}" text-anchor="end">{text}</text>')
     for time in _ticks(*times, 5):
         parts.append(f'<text class="tick" x="{float(x(time)):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{time:g} s</text>')

@@ -29,7 +29,8 @@ def dynamics_section(result: InverseDynamics) -> str:
         for chart in dynamics_charts(result)
     )
     checks = checks_table(check_dynamics(result)) if result.residuals is not None else ""
-    return f"<p>{escape(_story(result))}</p><div class=plots>{charts}</div>{checks}"
+    text = f"<p>{escape(_story(result))}</p><div class=plots>{charts}</div>{checks}"
+    return f'<section id="forces"><h2>Forces and moments</h2>{text}</section>'
 
 
 def dynamics_charts(result: InverseDynamics) -> list[Chart]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmr_bio.checks import CheckReport
+from hsmr_bio.dynamics.inverse_dynamics import InverseDynamics
 from hsmr_bio.errors import ShapeError
 from hsmr_bio.types import FloatArray, OsimMotion, SkelMotion, Subject, readonly
 
@@ -54,6 +55,8 @@ class ReportInputs:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     """Names of the files written beside the report."""
+    dynamics: InverseDynamics | None = None
+    """Moments and forces, if they were computed."""
     remarks: tuple[str, ...] = ()
     """Sentences for the reader: what went wrong or was left out on the way."""
 

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from hsmr_bio.dynamics.results import summary
 from hsmr_bio.errors import InputError, require
 from hsmr_bio.types import FloatArray
 
 from .charts import BAND_SD, LEFT, RIGHT, WIDTH, chart_svg, charts_of
+from .dynamics import dynamics_section
 from .inputs import ReportFrame, ReportInputs, side_of
 from .tables import checks_table, facts, limits_table, scale_table, verdict
 
@@ -87,6 +89,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
             "model": subject.model,
             "scale_factors": {name: list(values) for name, values in subject.scale_factors.items()},
         },
+        "dynamics": None if inputs.dynamics is None else _plain(summary(inputs.dynamics)),
         "assumptions": _plain(dict(inputs.assumptions)),
         "remarks": list(inputs.remarks),
         "timings_s": _plain(dict(inputs.timings_s)),
@@ -119,6 +122,7 @@ def report_html(inputs: ReportInputs) -> str:
         frames=_frames_html(inputs),
         charts=charts,
         bands=_bands_note(inputs),
+        dynamics="" if inputs.dynamics is None else dynamics_section(inputs.dynamics),
         limits=limits_table(inputs.checks.limits),
         scale=scale_table(inputs.subject),
         checks=checks_table(inputs.checks),
@@ -161,7 +165,7 @@ def _around_person(frame: ReportFrame) -> ReportFrame:
 def _frame_html(inputs: ReportInputs, frame: ReportFrame) -> str:
     frame = _around_person(frame)
     height, width = frame.rgb.shape[:2]
-    thick = max(width, height) / 220
+    thick = max(width, height) / 110
     lines = []
     for first, second in inputs.bones:
         ends = np.asarray(frame.joints_px)[[first, second]]
