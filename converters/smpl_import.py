@@ -31,7 +31,7 @@ class SmplImportOptions:
     smpl: str | PathLike[str] | None = None
     """The user's SMPL file or its folder; None: the registered one, if there is one."""
     body: str | PathLike[str] | None = None
-    """``open``, ``skel`` or a SKEL file; None: the registered SKEL file of that sex if SMPL's is there too, else the open one."""
+    """``open``, ``skel`` or a SKEL file; None: the registered SKEL file if SMPL's is there too, else the open body."""
     sex: Sex | None = None
     """None: what the file says."""
     axes: Axes | Literal["auto"] = "auto"
