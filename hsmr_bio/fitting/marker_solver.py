@@ -2,8 +2,8 @@
 
 A coordinate moves everything beyond its joint like one rigid body, with the twist (omega, v). Its Jacobian columns for all the
 markers it moves are ``v + omega x point``, so every product of two columns depends on the markers only through their
-summed weight, first and second moment, as with masses in the composite-rigid-body algorithm. The Gauss-Newton matrix
-then costs O(N^2) per frame, whatever the number of markers.
+summed weight, first and second moment, as with masses in the composite-rigid-body algorithm. These sums are taken
+once per body; an iteration then costs O(N^2) per frame, whatever the number of markers.
 
 Source:
     Featherstone 2008, Rigid Body Dynamics Algorithms, ch. 6 (composite bodies), here with marker weights for masses.
@@ -119,13 +119,27 @@ class MarkerProblem:
             for _, function in (*joint.rotations, *joint.translations):
                 for n in function.inputs:
                     owner[n] = j
-        moves = tree.ancestors.T  # (N, J)
         above = tree.ancestors[owner.clamp_min(0)].T & (owner >= 0)[None]  # (N, N): coordinate i moves what j moves
-        object.__setattr__(self, "_carried", moves[:, self.bodies].to(tree.dtype))
         object.__setattr__(self, "_above", above)
+        object.__setattr__(self, "_moves", tree.ancestors.T.to(tree.dtype))
+        object.__setattr__(self, "_sums", self._body_sums())
 
-    _carried: Tensor = None  # type: ignore[assignment]
     _above: Tensor = None  # type: ignore[assignment]
+    _moves: Tensor = None  # type: ignore[assignment]
+    _sums: Tensor = None  # type: ignore[assignment]
+
+    def _body_sums(self) -> Tensor:
+        """(T, J, 26) sums over each body's markers, all that the fit needs to know of them.
+
+        With weight w, place l on the body and target y: w, w l, w y, w l l^T, w l y^T and w (l.l + y.y).
+        """
+        local, target = self.local_m.expand_as(self.targets_m), self.targets_m
+        squares = (local * local + target * target).sum(-1, keepdim=True)
+        each = torch.cat(
+            [torch.ones_like(squares), local, target, _outer(local, local), _outer(local, target), squares], dim=-1
+        )
+        sums = torch.zeros(len(target), len(self.tree.joints), each.shape[-1], dtype=each.dtype)
+        return sums.index_add(1, self.bodies, self.weights[..., None] * each)
 
     def points(self, q: Tensor) -> Tensor:
         """(B, P, 3) places of the markers at coordinates q (B, N)."""
@@ -134,17 +148,25 @@ class MarkerProblem:
     def system(self, q: Tensor, frames: Tensor) -> System:
         """Build the normal equations of frames (B,) at coordinates q (B, N)."""
         pose = self.tree.forward(q)
-        points = pose.points(self.bodies, self.local_m)
-        weight = self.weights[frames][..., None]
-        residual = points - self.targets_m[frames]
+        turn, place = pose.rotations, pose.positions_m
+        mass, local, target, local_local, local_target, squares = torch.split(self._sums[frames], [1, 3, 3, 9, 9, 1], dim=-1)
+        turned = (turn @ local[..., None])[..., 0]
+        first = turned + mass * place
+        crossed = turn @ local_target.unflatten(-1, (3, 3))
+        second = turn @ local_local.unflatten(-1, (3, 3)) @ turn.transpose(-1, -2)
+        second = second + turned[..., :, None] * place[..., None, :] + place[..., :, None] * first[..., None, :]
+        force = first - target
+        torque = -_axial(crossed) - torch.linalg.cross(place, target)
         from_rest = q - self.rest[frames]
-        cost = 0.5 * ((weight * residual * residual).sum((-1, -2)) + (self.prior * from_rest * from_rest).sum(-1))
-        pull, lever = weight * residual, weight * points
-        moments = torch.cat([weight, lever, pull, torch.linalg.cross(points, pull), _outer(lever, points)], dim=-1)
-        mass, first, force, torque, second = torch.split(self._carried @ moments, [1, 3, 3, 3, 9], dim=-1)
+        double = (
+            squares[..., 0] + (place * (first + turned - 2 * target)).sum(-1) - 2 * crossed.diagonal(dim1=-2, dim2=-1).sum(-1)
+        )
+        cost = 0.5 * (double.sum(-1) + (self.prior * from_rest * from_rest).sum(-1))
+        moments = self._moves @ torch.cat([mass, first, force, torque, second.flatten(-2)], dim=-1)
+        mass, first, force, torque, second = torch.split(moments, [1, 3, 3, 3, 9], dim=-1)
         omega, v = pose.twists()
         gradient = (omega * torque + v * force).sum(-1) + self.prior * from_rest
-        tensor = second.reshape(*second.shape[:-1], 3, 3)
+        tensor = second.unflatten(-1, (3, 3))
         trace = tensor.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True)
         turning = trace * omega - (tensor @ omega[..., None])[..., 0] + torch.linalg.cross(first, v)
         pushing = mass * v + torch.linalg.cross(omega, first)
@@ -230,3 +252,9 @@ def _pick(good: Tensor, new: Tensor, old: Tensor) -> Tensor:
 def _outer(first: Tensor, second: Tensor) -> Tensor:
     """(..., 3) twice -> (..., 9)."""
     return (first[..., :, None] * second[..., None, :]).flatten(-2)
+
+
+def _axial(matrix: Tensor) -> Tensor:
+    """The vector sum of a x b of matrices sum of a b^T; (..., 3, 3) -> (..., 3)."""
+    other = matrix - matrix.transpose(-1, -2)
+    return torch.stack([other[..., 1, 2], other[..., 2, 0], other[..., 0, 1]], dim=-1)

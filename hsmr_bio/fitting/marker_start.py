@@ -134,7 +134,7 @@ def _headings(problem: MarkerProblem, turning: list[int], frames: Tensor, bounds
     count = len(starts)
     rows = torch.stack(starts).repeat(len(frames), 1)
     each = frames.repeat_interleave(count)
-    first = solve(problem, rows, each, bounds._replace(free=only_root), tolerance=_ROUGH, max_iterations=12)
+    first = solve(problem, rows, each, bounds._replace(free=only_root), tolerance=_ROUGH, max_iterations=8)
     cost = first.cost.reshape(-1, count)
     # The same pose can be written in two ways; of equal fits the one with the smaller angles is taken.
     angles = torch.remainder(first.q[:, turning] - rest[turning] + pi, 2 * pi) - pi
