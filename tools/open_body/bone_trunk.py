@@ -27,7 +27,8 @@ class Trunk:
         skin: (V, 3) mean skin.
         trunk: (V,) whether a vertex belongs to trunk or head.
         marks: landmark positions: C7, suprasternal_notch, xiphoid, vertex_top, glabella, opisthocranion, head_side.
-        shoulder: right shoulder joint; acromion: right scapula joint; pelvis: (2, 2) turn and scale of the pelvis mesh.
+        joints: (24, 3).
+        pelvis: (2, 2) turn and scale of the pelvis mesh.
     """
 
     def __init__(self, skin: Floats, trunk: np.ndarray, marks: dict[str, Floats], joints: Floats, pelvis: Floats) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from assets import Floats
+from assets import Floats, Ints
 from scipy.spatial import cKDTree
 
 SUPPORT = 400
 RESIDUAL_M = 0.0002
 
 
-def joint_regressor(skin: Floats, directions: Floats, joints: Floats, joint_directions: Floats, mirror: Floats) -> Floats:
+def joint_regressor(skin: Floats, directions: Floats, joints: Floats, joint_directions: Floats, mirror: Ints) -> Floats:
     """(24, V) weights, rows sum to 1, that give the joints of every beta to 0.2 mm.
 
     Ridge regression over vertices near the joint; the ridge is the largest that keeps the residual, so that the weights stay
