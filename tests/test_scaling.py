@@ -253,3 +253,11 @@ def test_skels_joints_keep_bsms_zeros_and_signs(open_body) -> None:
             continue
         between = np.trace(moved[0][1][j].T @ moved[1][1][j])
         assert np.degrees(np.arccos(np.clip((between - 1) / 2, -1, 1))) < 4, name
+
+
+def test_head_and_hands_reach_as_far_as_their_skin(open_body) -> None:
+    subject = scale_model(open_body, TALL)
+    model = document(subject)
+    for bone, name in (("head", "THD"), ("hand_r", "RHME"), ("hand_l", "LHME")):
+        generic = np.linalg.norm(bsm().markers[name].position_m) * subject.scale_factors[bone][1]
+        assert np.linalg.norm(model.markers[name].position_m) == pytest.approx(generic, abs=0.01), name
