@@ -6,7 +6,7 @@ Shapes use fixed letters: T frames, N coordinates, M markers, K keypoints.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -150,6 +150,15 @@ class Observation:
             value = getattr(self, name)
             if value is not None:
                 _set(self, name, readonly(name, value, shape, allow_nan=True))
+
+    def at(self, frames: Any, *, since_s: float = 0.0) -> Observation:
+        """The observation of some frames: an index array, a mask or a slice; ``since_s`` is taken off their times."""
+        per_frame = (
+            *("keypoints_px", "confidence", "keypoints_m"),
+            *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px"),
+        )
+        picked: dict[str, Any] = {name: value[frames] for name in per_frame if (value := getattr(self, name)) is not None}
+        return replace(self, time_s=self.time_s[frames] - since_s, **picked)
 
     @property
     def seen(self) -> BoolArray:

@@ -57,6 +57,4 @@ def _cut(observation: Observation, options: EstimateOptions) -> Observation:
     if not keep.any():
         raise InputError(f"the saved observation lasts {since[-1]:g} s: there is nothing from {options.start_s:g} s on")
     zero = 0.0 if options.source_clock else observation.time_s[keep][0]
-    columns = ("keypoints_px", "confidence", "keypoints_m", "skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px")
-    cut = {name: value[keep] for name in columns if (value := getattr(observation, name)) is not None}
-    return replace(observation, time_s=observation.time_s[keep] - zero, **cut)
+    return observation.at(keep, since_s=zero)

@@ -8,7 +8,6 @@ frames are solved together by damped Gauss-Newton on analytic Jacobians.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -138,14 +137,9 @@ class Clip:
 
     def part(self, frames: slice | FloatArray) -> Clip:
         """Some of the frames."""
-        o = self.observation
-        pick: dict[str, Any] = {
-            name: None if getattr(o, name) is None else getattr(o, name)[frames]
-            for name in ("keypoints_px", "confidence", "keypoints_m", "skel_poses_rad", "skel_betas", "skel_trans_m")
-        }
         return replace(
             self,
-            observation=replace(o, time_s=o.time_s[frames], **pick),
+            observation=self.observation.at(frames),
             sigma_m=self.sigma_m[frames],
             rays=self.rays[frames],
             world=None if self.world is None else self.world[frames],

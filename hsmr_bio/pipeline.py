@@ -1,0 +1,318 @@
+"""The main path: one video in, OpenSim files and a report out. Read this first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from .body import Body, load_body
+from .checks import CheckReport, check_motion
+from .dynamics.setup_files import write_id_setup, write_ik_setup
+from .errors import EstimationError, InputError
+from .estimators import EstimateOptions, get_estimator
+from .fitting.ground import GroundOptions, to_world
+from .fitting.keypoints import FitOptions, fit_motion
+from .fitting.smoothing import seen_frames, steady
+from .io.atomic import new_folder, refuse_existing
+from .io.mot import write_mot
+from .io.npz import save_motion, save_observation
+from .io.trc import write_trc
+from .mapping import coordinate_values, to_coordinates, virtual_markers
+from .osim.document import OsimDocument
+from .osim.geometry import write_geometry
+from .osim.twin import twin_model
+from .report import ReportInputs, write_report
+from .report.pictures import pictures
+from .scaling import scale_model, write_scale_set
+from .types import Markers, Observation, OsimMotion, Progress, Sex, SkelMotion, Subject, quiet
+
+CAMERA_MOVES_SHARE = 0.04
+"""Share of the picture's longer side by which its corners may wander before the camera counts as moving."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultOptions:
+    """What becomes of a motion: the subject, the filter, the files."""
+
+    height_m: float | None = None
+    """Body height; None: that of the shape (one camera does not see size)."""
+    mass_kg: float | None = None
+    """Body mass; None: volume of the skin times the body's density."""
+    model: Literal["bsm", "twin"] = "bsm"
+    cutoff_hz: float | None = 6.0
+    """Low-pass of the angles; None: off. 6 Hz is usual for walking (Winter 2009)."""
+    overwrite: bool = False
+    name: str | None = None
+    """Of the files; None: that of the input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image2MotOptions(ResultOptions):
+    """Everything that ``image2mot`` can be told; the defaults need nothing from the user."""
+
+    estimator: str = "blazepose"
+    body: str = "open"
+    sex: Sex = "neutral"
+    estimate: EstimateOptions = field(default_factory=EstimateOptions)
+    ground: GroundOptions = field(default_factory=GroundOptions)
+    people: bool = False
+    """Follow everybody, not only the most prominent person; person 2 is written as ``NAME_p2``."""
+    moving_camera: bool = False
+    """Go on although the camera moves; the world is then wrong where it does."""
+    save_observation: bool = False
+    """Keep what the estimator saw as ``NAME_observation.npz``, for the estimator ``replay``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """One person's results."""
+
+    name: str
+    skel: SkelMotion
+    subject: Subject
+    motion: OsimMotion
+    markers: Markers
+    checks: CheckReport
+    paths: tuple[Path, ...] = ()
+    """Files, once they are in place."""
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    observation: Observation | None = None
+
+
+def image2mot(
+    source: str | PathLike[str],
+    out_dir: str | PathLike[str],
+    options: Image2MotOptions | None = None,
+    *,
+    progress: Progress = quiet,
+) -> Result | list[Result]:
+    """Estimate, fit, ground, scale, map, check and write: one step a line.
+
+    Args:
+        source: a video, an image, a folder of images, or for the estimator ``replay`` a saved observation.
+        out_dir: folder for the results.
+        options: see :class:`Image2MotOptions`.
+        progress: told about stages.
+
+    Returns:
+        The person's results; with ``options.people`` a list of them, the most prominent person first.
+
+    Raises:
+        InputError: a source or option that cannot be used, or results that exist already.
+        EstimationError: nobody is seen, or the camera moves.
+        MissingAssetError: a licensed file that the options ask for is not there.
+    """
+    options = options or Image2MotOptions()
+    name = options.name or Path(source).stem.removesuffix("_observation")
+    _refuse_early(Path(out_dir), name, options)
+    body = load_body(options.body, options.sex)
+    timer = _Timer()
+    observations = _observe(source, options, progress)
+    timer.stop("estimate")
+    with new_folder(out_dir, overwrite=options.overwrite) as folder:
+        results = []
+        for person, observation in enumerate(observations, start=1):
+            label = name if person == 1 else f"{name}_p{person}"
+            motion = motion_of(observation, body, options, progress=progress)
+            timer.stop("fit and ground")
+            result = make_results(motion, body, options, name=label)
+            timer.stop("subject, map and checks")
+            if options.save_observation:
+                save_observation(folder / f"{label}_observation.npz", observation)
+            written = write_results(folder, result, body, options, source=source, timings_s=timer.passed_s)
+            timer.stop("files and report")
+            results.append(replace(written, timings_s=dict(timer.passed_s), observation=observation))
+    done = [replace(r, paths=tuple(Path(out_dir) / path.name for path in r.paths)) for r in results]
+    return done if options.people else done[0]
+
+
+def motion_of(
+    observation: Observation, body: Body, options: Image2MotOptions | None = None, *, progress: Progress = quiet
+) -> SkelMotion:
+    """From what was seen to a motion in the world: fit, ground, constant rate, filter.
+
+    Raises:
+        EstimationError: too little is seen, or the camera moves.
+    """
+    options = options or Image2MotOptions()
+    seen = seen_frames(observation)
+    _refuse_moving_camera(seen, options)
+    motion = fit_motion(seen, body, FitOptions(height_m=options.height_m), progress=progress)
+    world = to_world(motion, body, seen, options.ground, progress=progress)
+    return steady(world, cutoff_hz=_usable_cutoff(world, options.cutoff_hz))
+
+
+def make_results(motion: SkelMotion, body: Body, options: ResultOptions | None = None, *, name: str = "motion") -> Result:
+    """From a world motion to a scaled model, its coordinates, its markers and the checks; nothing is written.
+
+    Raises:
+        InputError: the motion belongs to another body, or mass and height are no person's.
+    """
+    options = options or ResultOptions()
+    scale = twin_model if options.model == "twin" else scale_model
+    subject = scale(body, motion.betas, mass_kg=options.mass_kg, height_m=options.height_m, name=name)
+    coordinates = to_coordinates(motion, subject, body)
+    markers = virtual_markers(subject, coordinates)
+    checks = check_motion(coordinates, subject, skel=motion)
+    return Result(name=name, skel=motion, subject=subject, motion=coordinates, markers=markers, checks=checks)
+
+
+def write_results(
+    folder: str | PathLike[str],
+    result: Result,
+    body: Body,
+    options: ResultOptions | None = None,
+    *,
+    source: str | PathLike[str] | None = None,
+    timings_s: Mapping[str, float] | None = None,
+) -> Result:
+    """Write one person's files into a folder: model, geometry, motion, markers, SKEL motion, setups, report.
+
+    Args:
+        folder: where; the caller makes it appear at once (``io.atomic.new_folder``).
+        result: from :func:`make_results`.
+        body: whose bones are drawn.
+        options: as for :func:`make_results`.
+        source: the video, for pictures in the report; None: without pictures.
+        timings_s: for the report.
+
+    Returns:
+        The result with the paths of its files.
+    """
+    options = options or ResultOptions()
+    out, name, motion, subject = Path(folder), result.name, result.motion, result.subject
+    length = subject.stature_m / body.stature_m(subject.betas)
+    (out / f"{name}.osim").write_bytes(subject.osim_xml)
+    write_geometry(out / "Geometry", body, subject.betas, prefix=name, length_factor=length)
+    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{name}.osim")
+    write_mot(out / f"{name}.mot", motion)
+    write_trc(out / f"{name}.trc", result.markers)
+    save_motion(out / f"{name}_skel.npz", result.skel)
+    write_scale_set(out / f"{name}_scale_set.xml", subject)
+    span = float(motion.time_s[0]), float(motion.time_s[-1])
+    if span[1] > span[0]:
+        setups = (
+            ("setup_ik.xml", "setup_id.xml")
+            if not name.endswith(tuple(f"_p{i}" for i in range(2, 10)))
+            else (
+                f"{name}_setup_ik.xml",
+                f"{name}_setup_id.xml",
+            )
+        )
+        files = {"model_file": f"{name}.osim", "time_range_s": span}
+        write_ik_setup(out / setups[0], marker_file=f"{name}.trc", markers=result.markers.names, **files)  # type: ignore[arg-type]
+        write_id_setup(out / setups[1], motion_file=f"{name}.mot", cutoff_hz=options.cutoff_hz, **files)  # type: ignore[arg-type]
+    _report(out, result, document, source, options, timings_s or {})
+    paths = sorted(p for p in out.iterdir() if p.is_file() and (p.name.startswith(f"{name}") or "setup" in p.name))
+    return replace(result, paths=tuple(paths))
+
+
+def _report(
+    out: Path,
+    result: Result,
+    document: OsimDocument,
+    source: str | PathLike[str] | None,
+    options: ResultOptions,
+    timings_s: Mapping[str, float],
+) -> None:
+    tree = document.tree()
+    joints = tree.forward(coordinate_values(result.motion, document)).positions_m.numpy()
+    frames = ()
+    if source is not None and isinstance(options, Image2MotOptions) and options.estimator != "replay":
+        e = options.estimate
+        clip = {"start_s": e.start_s, "end_s": e.end_s, "fps_hz": e.fps_hz, "source_clock": e.source_clock}
+        frames = pictures(source, result.skel, np.asarray(result.motion.time_s), joints, **clip)  # type: ignore[arg-type,assignment]
+    inputs = ReportInputs(
+        name=result.name,
+        checks=result.checks,
+        motion=result.motion,
+        ranges_si={name: document.coordinates[name].range_si for name in tree.coordinates},
+        joints_m=joints,
+        joint_names=tree.bodies,
+        bones=tuple((j, parent) for j, parent in enumerate(tree.parents) if parent >= 0),
+        subject=result.subject,
+        skel=result.skel,
+        frames=frames,
+        assumptions=assumptions(result, options),
+        timings_s=timings_s,
+        files=tuple(sorted(p.name for p in out.iterdir() if p.is_file())),
+    )
+    write_report(out / f"{result.name}_report.html", out / f"{result.name}_report.json", inputs)
+
+
+def assumptions(result: Result, options: ResultOptions) -> dict[str, Any]:
+    """What was assumed, and where each assumption came from."""
+    skel, subject = result.skel, result.subject
+    found: dict[str, Any] = {
+        "body": f"{skel.body} (betas {', '.join(f'{b:.2f}' for b in skel.betas)})",
+        "stature": f"{subject.stature_m:.3f} m, "
+        + ("given" if options.height_m is not None else "the population's mean: one camera does not see size"),
+        "mass": f"{subject.mass_kg:.1f} kg, from {subject.mass_source}",
+        "filter": "none" if options.cutoff_hz is None else f"zero-lag low-pass at {options.cutoff_hz:g} Hz",
+    }
+    if skel.camera is not None:
+        found["camera"] = f"focal length {skel.camera.focal_px:.0f} px ({skel.camera.source})"
+    ground = skel.notes.get("ground")
+    if ground:
+        found["gravity"] = (
+            f"camera pitch {ground['camera_pitch_deg']:.1f} deg ({ground['pitch_source']}), "
+            f"roll {ground['camera_roll_deg']:.1f} deg ({ground['roll_source']})"
+        )
+        found["floor"] = (
+            f"camera {ground['camera_height_m']:.2f} m above it; feet stand in {ground['standing_share']:.0%} of frames"
+        )
+    return found
+
+
+def _observe(source: str | PathLike[str], options: Image2MotOptions, progress: Progress) -> list[Observation]:
+    estimator = get_estimator(options.estimator)
+    if options.people:
+        return list(estimator.estimate_people(source, options.estimate, progress=progress))
+    return [estimator.estimate(source, options.estimate, progress=progress)]
+
+
+def _refuse_early(out: Path, name: str, options: ResultOptions) -> None:
+    """Stop before the work if the results could not be written at the end."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; give the name of a folder for the results")
+    refuse_existing([out / f"{name}{ending}" for ending in (".osim", ".mot", ".trc")], overwrite=options.overwrite)
+
+
+def _refuse_moving_camera(observation: Observation, options: Image2MotOptions) -> None:
+    shift = observation.camera_shift_px
+    if shift is None or options.moving_camera:
+        return
+    side = max(observation.camera.image_size_px)
+    worst = float(np.nanmax(shift)) if np.isfinite(shift).any() else 0.0
+    if worst > CAMERA_MOVES_SHARE * side:
+        frame = int(np.nanargmax(shift))
+        raise EstimationError(
+            f"the camera moves: at {observation.time_s[frame]:.2f} s the picture has shifted by {worst:.0f} px "
+            f"({worst / side:.0%} of its longer side). Film from a tripod, cut the clip to a part where the camera rests "
+            "(--start, --end), or go on with --moving-camera and a world that is wrong where it moves"
+        )
+
+
+def _usable_cutoff(motion: SkelMotion, cutoff_hz: float | None) -> float | None:
+    """The cutoff, or none for a still: one frame has no rate."""
+    return None if len(motion.time_s) < 2 else cutoff_hz
+
+
+class _Timer:
+    """Seconds spent per stage."""
+
+    def __init__(self) -> None:
+        self.passed_s: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        """Book the time since the last stop on a stage."""
+        now = time.perf_counter()
+        self.passed_s[stage] = self.passed_s.get(stage, 0.0) + now - self._since
+        self._since = now
