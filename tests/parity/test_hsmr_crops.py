@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hsmr_bio.hsmr import crops  # noqa: E402
-from hsmr_bio.training.augmentation import Augmentation, augment  # noqa: E402
+from hsmr_bio.hsmr import crops
+from hsmr_bio.training.augmentation import Augmentation, augment
 
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures" / "hsmr"
 pytestmark = [pytest.mark.assets, pytest.mark.skipif(not FIXTURES.is_dir(), reason="no parity data in ../shared")]

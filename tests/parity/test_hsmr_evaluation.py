@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from hsmr_bio.evaluation import labels, metrics, violations  # noqa: E402
+from hsmr_bio.evaluation import labels, metrics, violations
 
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures" / "hsmr"
 pytestmark = [pytest.mark.assets, pytest.mark.skipif(not FIXTURES.is_dir(), reason="no parity data in ../shared")]
