@@ -118,6 +118,22 @@ LIMITS_RAD: FloatArray = _limits()
 SKEL writes scapula_elevation_l as (-0.1, -0.4): bounds swapped. Its mirror rule gives the left side the opposite
 sign, so (0.1, 0.4) raises both shoulders alike and is used here."""
 
+REST_SLACK_RAD = 0.1
+
+
+def _with_rest() -> FloatArray:
+    table = np.array(LIMITS_RAD)
+    table[DOF_NAMES.index("scapula_elevation_r"), 1] = REST_SLACK_RAD
+    table[DOF_NAMES.index("scapula_elevation_l"), 0] = -REST_SLACK_RAD
+    table.flags.writeable = False
+    return table
+
+
+LIMITS_WITH_REST_RAD: FloatArray = _with_rest()
+"""(46, 2) ``LIMITS_RAD`` with SKEL's rest pose inside: its ranges of scapula elevation leave out 0, where the shoulders of the
+template are; here they reach ``REST_SLACK_RAD`` beyond it (chosen). For fits to SMPL's skin, and for a model that opens in its
+rest pose."""
+
 MIRROR_DOF: tuple[int, ...] = (
     *(0, 1, 2),
     *range(10, 17),

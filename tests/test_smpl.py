@@ -416,3 +416,62 @@ def test_wrong_knees_and_wrung_arms_are_measured() -> None:
     turns[:, 20] = Rotation.from_rotvec([-2.5, 0, 0]).as_matrix()
     np.testing.assert_allclose(knee_error_rad(turns), [[0.5, 0]], atol=1e-12)
     np.testing.assert_allclose(forearm_twist_rad(turns), [[2.5, 0]], atol=1e-12)
+
+
+# ------------------------------------------------------------------ the command
+
+
+@pytest.fixture
+def registered(synthetic_male, tmp_path, monkeypatch):
+    monkeypatch.setenv("HSMR_BIO_ASSETS", str(synthetic_male))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+def test_the_command_fits_the_skin_when_both_files_are_registered(tmp_path, sequence, registered, capsys) -> None:
+    from hsmr_bio.cli import main
+    from hsmr_bio.io.mot import read_mot
+    from hsmr_bio.io.npz import load_motion
+
+    source = write_amass(tmp_path / "walk.npz", sequence, betas=sequence["betas"][0])
+    assert main(["smpl2mot", str(source), "-o", str(tmp_path / "out"), "--cutoff-hz", "0", "--json", "--model", "twin"]) in (
+        0,
+        3,
+    )
+    person = json.loads(capsys.readouterr().out)["people"][0]
+    assert person["body"] == "skel_male@1.1.1"
+    assert person["smpl_vertex_error_mm"] < 4.6  # hands hang: AMASS has none
+    assert person["lost"] == []
+    motion = read_mot(tmp_path / "out" / "walk.mot")
+    assert len(motion.time_s) == 10
+    stored = load_motion(tmp_path / "out" / "walk_skel.npz")
+    assert stored.frame == "world"
+    np.testing.assert_allclose(stored.betas, sequence["betas"][0])
+    way = stored.trans_m[-1] - stored.trans_m[0]
+    assert way[0] > 0.4  # it walks along x
+    assert abs(way[2]) < 1e-6
+
+
+def test_the_command_uses_the_open_body_without_files(tmp_path, sequence, monkeypatch, capsys) -> None:
+    from hsmr_bio.cli import main
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("HSMR_BIO_ASSETS", raising=False)
+    source = write_amass(tmp_path / "walk.npz", sequence)
+    assert main(["smpl2mot", str(source), "-o", str(tmp_path / "out"), "--cutoff-hz", "0"]) in (0, 3)
+    text = capsys.readouterr()
+    assert "no SMPL file of that sex is registered" in text.err
+    assert str(tmp_path / "out" / "walk.mot") in text.out
+    assert (tmp_path / "out" / "Geometry").is_dir()
+    assert main(["smpl2mot", str(source), "-o", str(tmp_path / "out")]) == 1  # nothing is replaced unasked
+
+
+def test_the_command_converts_labels(tmp_path, sequence, registered, capsys) -> None:
+    from hsmr_bio.cli import main
+
+    (tmp_path / "in").mkdir()
+    np.savez(tmp_path / "in" / "a.npz", poses=sequence["poses"][:2], betas=np.zeros((2, 10)))
+    words = ["smpl2mot", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--labels"]
+    assert main([*words, "--sex", "male", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == 2
+    assert main(words) == 1
+    assert "--sex" in capsys.readouterr().err

@@ -18,10 +18,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "smpl2mot",
         help="SMPL motion (AMASS, HMR2.0, WHAM, GVHMR ...) -> OpenSim files",
-        description="Turn SMPL motion into the files that image2mot writes: SMPL, SMPL-H and AMASS .npz, dictionaries like those "
-        "of HMR2.0, WHAM and GVHMR (.pkl, .pt), or SMPL joints alone (T x 24 x 3, .npy). With your licensed SMPL and SKEL "
-        "files (hsmr-bio setup) SKEL's skin is fitted to SMPL's; without them the open body takes SMPL's rotations or joints, and "
-        "the notes say what was lost. Exit code 3: files written, a check failed.",
+        description="Turn SMPL motion into the files that image2mot writes: SMPL, SMPL-H and AMASS .npz, dictionaries like "
+        "those of HMR2.0, WHAM and GVHMR (.pkl, .pt), or SMPL joints alone (T x 24 x 3, .npy). With your licensed SMPL and "
+        "SKEL files (hsmr-bio setup) SKEL's skin is fitted to SMPL's; without them the open body takes SMPL's rotations or "
+        "joints, and the notes say what was lost. Exit code 3: files written, a check failed.",
     )
     parser.add_argument("input", type=Path, help="file; with --labels: folder of .npz labels")
     add_output(parser, what="folder for the results")

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..body.body import Body
 from ..body.forward import chain
 from ..body.smpl_model import SMPL_PARENTS
-from ..skeleton import DOF_NAMES, LIMITS_RAD
+from ..skeleton import DOF_NAMES, LIMITS_WITH_REST_RAD
 from ..types import FloatArray
 from .bones import Bounds, Weights, fit_tree
 
@@ -17,16 +17,12 @@ PART_OF_BONE: tuple[int, ...] = (0, 2, 5, 8, 8, 11, 1, 4, 7, 7, 10, 3, 9, 15, 14
 """SMPL joint that turns the part each SKEL bone lies in; the radius turns with the hand."""
 _CENTRE_SD_M = 0.01
 _ORIENTATION_SD_RAD = 0.1
-SCAPULA_SLACK_RAD = 0.1
-"""SKEL's ranges of scapula elevation leave out its own rest pose (0); here they reach this far beyond it."""
 
 
 def fit_limits() -> FloatArray:
     """(49, 2) limits of the fit: SKEL's table with the rest pose inside; infinite where there is none."""
     table = np.full((len(DOF_NAMES) + 3, 2), np.nan)
-    table[: len(DOF_NAMES)] = LIMITS_RAD
-    right, left = (DOF_NAMES.index(f"scapula_elevation_{side}") for side in "rl")
-    table[right, 1], table[left, 0] = SCAPULA_SLACK_RAD, -SCAPULA_SLACK_RAD
+    table[: len(DOF_NAMES)] = LIMITS_WITH_REST_RAD
     return np.where(np.isnan(table), np.array([-np.inf, np.inf]), table)
 
 

@@ -23,7 +23,7 @@ import torch
 from ..body.body import Body
 from ..errors import InputError
 from ..kinematics.rotations import about_axis, to_xyz
-from ..skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES, LIMITS_RAD, PARENTS
+from ..skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES, LIMITS_WITH_REST_RAD, PARENTS
 from ..types import FloatArray, OsimMotion, Sex, SkelMotion, Subject, readonly
 from .build import (
     AxisSpec,
@@ -158,8 +158,8 @@ def _joints(body: Body, betas: FloatArray, geometry: Geometry) -> list[JointSpec
 
 
 def _angle(dof: int) -> CoordinateSpec:
-    """A coordinate with SKEL's limits; not clamped, as SKEL's own T pose lies outside some of them."""
-    low, high = LIMITS_RAD[dof]
+    """A coordinate with SKEL's limits and its rest pose inside; not clamped, so that any SKEL pose can be shown."""
+    low, high = LIMITS_WITH_REST_RAD[dof]
     free = not np.isfinite(low)
     return CoordinateSpec(DOF_NAMES[dof], (-pi, pi) if free else (float(low), float(high)))
 
