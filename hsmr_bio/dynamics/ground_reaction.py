@@ -6,11 +6,12 @@ the soles that touch the floor by a non-negative least squares per frame:
     minimize   |W - sum_i (f_i, (x_i - c) x f_i / 1 m)|^2          balance of the whole body
              + e sum_ik (s_ik / w_i)^2                              share by how surely point i touches
              + h sum_i |f_i,horizontal - f_i,y (c - x_i) / c_y|^2   each foot's force points at the centre of mass
+             + t sum_feet |own wrench - smooth wrench|^2            second pass: smooth over time
     subject to f_i = sum_k s_ik g_k,  s_ik >= 0                     unilateral, inside a friction pyramid
 
-with everything in body weights. The first term wins wherever the contacts can carry W; the other two decide what
+with everything in body weights. The first term wins wherever the contacts can carry W; the others decide what
 Newton's laws leave open, the split between two feet. Since forces act at points of the sole and never pull, the
-centre of pressure stays under the sole. Contact weights are smooth in time, hence so are the shares.
+centre of pressure stays under the sole. The smooth wrench is the first pass's, low-passed without lag.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError, ModelError, ShapeError
+from ..filtering import lowpass
 from ..types import BoolArray, FloatArray, OsimMotion
 from .loads import ExternalForce, ExternalLoads
 from .motion import states_of
@@ -43,6 +46,8 @@ _SHARE_WEIGHT = 1e-3
 """e: keeps the balance within 0.2 % of body weight on walking data."""
 _AIM_WEIGHT = 1e-2
 """h: halves the error of fore-aft forces in double support (37 to 20 N on the trial in docs/validation.md)."""
+_SMOOTH_WEIGHT, _SMOOTH_HZ, _FEWEST_TO_SMOOTH = 0.1, 10.0, 10
+"""t, and the low-pass of the first solution: halves the jumps of joint moments when a foot lands or leaves."""
 _CONTACT_SMOOTHING_S = 0.10
 """Width of the window that smooths contact probabilities given from outside: about one loading phase of walking."""
 FRICTION = 0.8
@@ -143,13 +148,10 @@ def estimate(
         touching = _given(contacts, motion.time_s)
     touching[force[:, 1] < _FREE_FALL * weight_n] = 0.0
     below = feet.points_m.reshape(len(touching), -1, 3) * np.array([1.0, 0.0, 1.0])
-    points_n = np.zeros_like(below)
-    for frame in range(len(motion.time_s)):
-        active = np.flatnonzero(touching[frame] > _NO_CONTACT)
-        if len(active):
-            wrench = np.concatenate((force[frame], moment[frame])) / weight_n
-            shares = _distribute(wrench, below[frame, active], com[frame], touching[frame, active], friction)
-            points_n[frame, active] = weight_n * shares
+    wrench = np.concatenate((force, moment), axis=1) / weight_n
+    first = _distribute_all(wrench, below, com, touching, friction, None)
+    wanted = _smooth_wrenches(first, below - com[:, None], motion.time_s)
+    points_n = weight_n * (first if wanted is None else _distribute_all(wrench, below, com, touching, friction, wanted))
     return _collect(motion, feet, below, points_n, force, moment, com, touching, weight_n, floor_m)
 
 
@@ -194,25 +196,67 @@ def _given(contacts: FloatArray, time_s: FloatArray) -> FloatArray:
     return np.asarray(smooth[:, order])
 
 
-def _distribute(wrench: FloatArray, points: FloatArray, com: FloatArray, touching: FloatArray, friction: float) -> FloatArray:
+def _distribute_all(
+    wrench: FloatArray,
+    below: FloatArray,
+    com: FloatArray,
+    touching: FloatArray,
+    friction: float,
+    wanted: FloatArray | None,
+) -> FloatArray:
+    """Forces (T, 12, 3) of all points in body weights."""
+    result = np.zeros_like(below)
+    for frame in range(len(below)):
+        active = np.flatnonzero(touching[frame] > _NO_CONTACT)
+        if len(active):
+            feet = active // (below.shape[1] // 2)
+            pull = None if wanted is None else (feet, wanted[frame])
+            arms = below[frame, active] - com[frame]
+            result[frame, active] = _distribute(wrench[frame], arms, com[frame, 1], touching[frame, active], friction, pull)
+    return result
+
+
+def _smooth_wrenches(points: FloatArray, arms: FloatArray, time_s: FloatArray) -> FloatArray | None:
+    """Force and moment (T, 2, 6) of each foot about the centre of mass, smoothed in time; None: too few frames."""
+    rate_hz = (len(time_s) - 1) / (time_s[-1] - time_s[0])
+    if len(time_s) < _FEWEST_TO_SMOOTH:
+        return None
+    frames = len(time_s)
+    both = np.concatenate((points, np.cross(arms, points)), axis=2).reshape(frames, 2, -1, 6).sum(axis=2)
+    smooth = lowpass(both.reshape(frames, -1), rate_hz=rate_hz, cutoff_hz=min(_SMOOTH_HZ, 0.4 * rate_hz))
+    return np.asarray(smooth.reshape(frames, 2, 6))
+
+
+def _distribute(
+    wrench: FloatArray,
+    arms: FloatArray,
+    com_height_m: float,
+    touching: FloatArray,
+    friction: float,
+    pull: tuple[npt.NDArray[np.intp], FloatArray] | None,
+) -> FloatArray:
     """Forces (P, 3) of the active points, all in body weights; the problem in the module's docstring."""
     from scipy.optimize import nnls
 
     edges = np.array([[friction, 1, 0], [-friction, 1, 0], [0, 1, friction], [0, 1, -friction]])
-    count = len(points)
-    arms = points - com
+    count = len(arms)
     balance = np.zeros((6, count, 4))
     balance[:3] = edges.T[:, None, :]
     balance[3:] = np.cross(arms[:, None, :], edges[None, :, :]).transpose(2, 0, 1)
     share = np.diag(np.repeat(np.sqrt(_SHARE_WEIGHT) / touching, 4))
-    lean = -arms[:, [0, 2]] / com[1]
+    lean = -arms[:, [0, 2]] / com_height_m
     sideways = edges[None, :, [0, 2]] - lean[:, None, :] * edges[None, :, 1:2]
     aim = np.zeros((2, count, count, 4))
     aim[:, np.arange(count), np.arange(count)] = np.sqrt(_AIM_WEIGHT) * sideways.transpose(2, 0, 1)
-    rows = np.concatenate((balance.reshape(6, -1), share, aim.reshape(2 * count, -1)))
-    target = np.zeros(len(rows))
-    target[:6] = wrench
-    solution, _ = nnls(rows, target)
+    rows = [balance.reshape(6, -1), share, aim.reshape(2 * count, -1)]
+    target = [wrench, np.zeros(6 * count)]
+    if pull is not None:
+        feet, wanted = pull
+        for foot in (0, 1):
+            own = np.where((feet == foot)[None, :, None], balance, 0.0)
+            rows.append(np.sqrt(_SMOOTH_WEIGHT) * own.reshape(6, -1))
+            target.append(np.sqrt(_SMOOTH_WEIGHT) * wanted[foot])
+    solution, _ = nnls(np.concatenate(rows), np.concatenate(target))
     return np.asarray(solution.reshape(count, 4) @ edges)
 
 

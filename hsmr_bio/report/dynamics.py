@@ -39,14 +39,14 @@ def dynamics_charts(result: InverseDynamics) -> list[Chart]:
     if result.ground is not None:
         forces = result.ground.force_n[..., 1] / result.ground.body_weight_n
         curves = tuple(_curve(f"vertical_force_{side}", forces[:, k]) for k, side in enumerate("rl"))
-        charts.append(Chart("vertical ground force (estimated)", "BW", curves))
+        charts.append(Chart("vertical ground force (estimated), body weights", "", curves))
     moments, powers = result.values_si / result.mass_kg, result.power_w / result.mass_kg
     for names, values, word, unit in ((SHOWN, moments, "moment", "N m/kg"), (POWERED, powers, "power", "W/kg")):
         for name in names:
             found = [n for n in (name, f"{name}_r", f"{name}_l") if n in result.coordinates]
             if found:
                 curves = tuple(_curve(n, values[:, result.coordinates.index(n)]) for n in found)
-                charts.append(Chart(f"{name.replace('_', ' ')} {word}", unit, curves))
+                charts.append(Chart(f"{name.replace('_', ' ')} {word}, {unit}", "", curves))
     return charts
 
 
