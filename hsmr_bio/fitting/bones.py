@@ -26,8 +26,8 @@ CENTRE_SD_M = 0.004
 """How far a joint centre may give way, in the balance against ``ORIENTATION_SD_RAD``."""
 ORIENTATION_SD_RAD = 0.03
 """How far a bone's orientation may give way: 1.7 degrees; at a lever of 0.13 m both cost the same."""
-_CENTRE_SD_M = dict.fromkeys(("femur", "tibia", "talus", "humerus", "ulna", "hand"), 0.001) | {"scapula": 0.012}
-_ORIENTATION_SD_RAD = {"scapula": 0.3, "tibia": 0.1, "talus": 0.1, "radius": 0.15, "hand": 0.15}
+_CENTRE_SD_M = dict.fromkeys(("femur", "tibia", "talus", "humerus", "ulna", "hand"), 0.002) | {"scapula": 0.012}
+_ORIENTATION_SD_RAD = {"scapula": 0.12, "tibia": 0.1, "talus": 0.1, "radius": 0.15, "hand": 0.15}
 """Hips, knees, ankles, shoulders, elbows and wrists are what motions are judged by, so they are held best. The others give
 way where the two models differ in kind: SKEL's knee is a hinge and BSM's rolls and turns; their scapulae glide on
 other ellipsoids; their wrists turn about the same axes in the opposite order; SKEL does not mirror the ankle's axis."""
