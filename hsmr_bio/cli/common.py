@@ -112,6 +112,19 @@ def add_body(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sex", choices=("neutral", "female", "male"), default=None, help="which body; default: neutral")
 
 
+def hertz_or_off(word: str) -> float:
+    """Read the word after ``--cutoff-hz``: a frequency, or ``off``, which is 0."""
+    if word.lower() in ("off", "none"):
+        return 0.0
+    try:
+        value = float(word)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"a frequency in Hz or 'off' was expected, got {word!r}")
+    return value
+
+
 def beside(path: Path, ending: str) -> Path | None:
     """Return the file of the same name with another ending, if it is there (``clip.mot`` -> ``clip.osim``)."""
     found = path.with_suffix(ending)

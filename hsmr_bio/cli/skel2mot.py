@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .common import add_body, add_json, add_output, note, print_json, progress_of
+from .common import add_body, add_json, add_output, hertz_or_off, note, print_json, progress_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,8 +32,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="default: %(default)s")
     parser.add_argument(
         "--cutoff-hz",
-        type=float,
-        help="low-pass filter; 0: none. Default: 6, and none for motions that are in the world already (*_skel.npz)",
+        type=hertz_or_off,
+        metavar="HZ",
+        help="zero-lag low-pass of the angles, or 'off'. Default: 6, and off for motions that are in the world already (*_skel.npz)",
     )
     parser.add_argument("--keep-height", action="store_true", help="do not lower a motion in the skel frame to the floor")
     add_json(parser)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .common import add_body, add_json, add_output, note, print_json, progress_of
+from .common import add_body, add_json, add_output, hertz_or_off, note, print_json, progress_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -39,7 +39,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--height-m", type=float, help="of the person; default: what the betas give")
     parser.add_argument("--mass-kg", type=float, help="of the person; default: volume of the skin times density")
     parser.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="default: %(default)s")
-    parser.add_argument("--cutoff-hz", type=float, default=6.0, help="low-pass filter; 0: none (default: %(default)g)")
+    parser.add_argument(
+        "--cutoff-hz", type=hertz_or_off, default=6.0, metavar="HZ", help="zero-lag low-pass, or 'off' (default: %(default)g)"
+    )
     parser.add_argument("--camera-pitch-deg", type=float, help="known downward pitch of the camera; default: estimated")
     parser.add_argument("--camera-roll-deg", type=float, help="known roll of the camera; default: estimated")
     parser.add_argument("--keep-height", action="store_true", help="do not lower an upright motion to the floor")
