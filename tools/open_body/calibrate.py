@@ -55,7 +55,10 @@ class Population:
         return np.stack(columns, axis=1), directions
 
     def fit_mean(self, iterations: int = 8) -> Floats:
-        """Gauss-Newton with step halving: measures to ANSUR's means, parameters near their prior."""
+        """Gauss-Newton with step halving: measures to ANSUR's means, parameters near their prior.
+
+        Rounded to 0.001, so that other processors, whose last digits differ, arrive at the same numbers.
+        """
         c = START.copy()
 
         def cost(c: Floats) -> float:
@@ -76,7 +79,7 @@ class Population:
                 step = step / 2
             else:
                 break
-        return c
+        return np.round(c, 3)
 
     def sample(self, c: Floats, pairs: int) -> list[Posed]:
         """T-posed bodies drawn around the mean: ``pairs`` draws from ANSUR's normal distribution, each with its opposite.
