@@ -16,7 +16,7 @@ import numpy as np
 
 from hsmr_bio.errors import EstimationError, FormatError, InputError
 from hsmr_bio.io.cameras import camera_for
-from hsmr_bio.io.video import open_video
+from hsmr_bio.io.video import RgbImage, open_video
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
@@ -139,7 +139,7 @@ class _Crop:
     frame: int
     box_px: FloatArray
     """(3,) centre and side of the square, pixels of the original picture."""
-    patch: FloatArray
+    patch: RgbImage
 
 
 def _crops(
@@ -212,9 +212,9 @@ def _boxes_of(person: Observation, given: dict[int, FloatArray] | None) -> Float
         margin = BOX_MARGIN * float((high - low).max())
         if (high - low).max() >= _LEAST_BOX_PX:
             boxes[frame] = [*(low - margin), *(high + margin)]
-    for frame, box in (given or {}).items():
-        if frame < len(boxes):
-            boxes[frame] = box
+    for number, box in (given or {}).items():
+        if number < len(boxes):
+            boxes[number] = box
     return boxes
 
 

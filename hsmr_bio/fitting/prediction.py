@@ -15,11 +15,11 @@ from ..body.body import Body
 from ..body.keypoint_table import keypoints_of
 from ..errors import EstimationError, InputError
 from ..skeleton import DOF_NAMES
-from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
+from ..types import BoolArray, FloatArray, Observation, Progress, SkelMotion, quiet
 from .keypoints import Clip, FitOptions
 from .placing import near_branch, turned
 from .priors import acceleration_sigma, limits
-from .problem import FLIP, FOCAL, State
+from .problem import FLIP, FOCAL, Problem, State, Term
 from .start import fill_gaps, translations, viewing_rays
 from .terms import PosePrior, Smoothness
 
@@ -62,7 +62,7 @@ def fit_prediction(
     options = options or FitOptions()
     if observation.skel_poses_rad is None or observation.skel_trans_m is None or observation.skel_betas is None:
         raise InputError("this observation has no SKEL parameters; use fit_motion for landmarks alone")
-    known = np.isfinite(observation.skel_poses_rad).all(axis=1)
+    known = np.asarray(np.isfinite(observation.skel_poses_rad).all(axis=1))
     if known.sum() < 2:
         raise EstimationError(f"the network saw the person in {int(known.sum())} of {len(known)} frames; at least 2 are needed")
     landmarks = int(observation.seen.sum()) >= 2
@@ -131,7 +131,7 @@ def _toward(rays: FloatArray) -> FloatArray:
     return np.asarray(np.eye(3) + cross + cross @ cross / (1 + rays[:, 2])[:, None, None])
 
 
-def _evidence(level: FloatArray, known: FloatArray, *, place: bool) -> PosePrior:
+def _evidence(level: FloatArray, known: BoolArray, *, place: bool) -> PosePrior:
     """Every unknown near its prediction; nothing is known in frames without one."""
     sigma = np.array([LOOSE_SIGMA_RAD if name.startswith(_LOOSE) else ANGLE_SIGMA_RAD for name in DOF_NAMES])
     rows = np.tile(np.concatenate([sigma, PLACE_SIGMA_M if place else np.full(3, np.inf)]), (len(level), 1))
@@ -160,7 +160,7 @@ def _shaped(clip: Clip, state: State, *, own: bool) -> State:
     return replace(state, focal_px=fitted.focal_px)
 
 
-def _refined(clip: Clip, state: State, level: FloatArray, known: FloatArray, progress: Progress) -> SkelMotion:
+def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, progress: Progress) -> SkelMotion:
     """Landmarks, prediction, limits and smoothness, window by window."""
     q, sd = [], []
     windows = list(clip.windows())
@@ -182,13 +182,15 @@ def _refined(clip: Clip, state: State, level: FloatArray, known: FloatArray, pro
     return clip.motion(replace(state, q=torch.as_tensor(np.concatenate(q))), np.concatenate(sd))
 
 
-def _smoothed(observation: Observation, body: Body, state: State, known: FloatArray, progress: Progress) -> SkelMotion:
+def _smoothed(observation: Observation, body: Body, state: State, known: BoolArray, progress: Progress) -> SkelMotion:
     """The prediction alone: one body, limits, smooth movement."""
-    from .problem import Problem
-
     level = state.q.numpy()
-    terms = [_evidence(level, known, place=True), limits(), Smoothness(observation.time_s, acceleration_sigma())]
-    problem = Problem(body, {}, list(terms), [])
+    terms: list[Term] = [
+        _evidence(level, known, place=True),
+        limits(),
+        Smoothness(observation.time_s, acceleration_sigma()),
+    ]
+    problem = Problem(body, {}, terms, [])
     solved, _ = problem.minimise(state, iterations=_ITERATIONS, tolerance=1e-6)
     sd = problem.system(problem.view(solved)).standard_deviation()
     progress("fit", 1, 1)

@@ -131,7 +131,8 @@ class _Objective:
         """
         moment = torch.linalg.cross(by_model[..., :46], force[..., None].expand(-1, -1, -1, 46), dim=2).sum(1)
         upper = (omega @ moment) * self.model.above.to(omega)
-        return upper + upper.transpose(1, 2) - torch.diag_embed(upper.diagonal(dim1=1, dim2=2))
+        full: Tensor = upper + upper.transpose(1, 2) - torch.diag_embed(upper.diagonal(dim1=1, dim2=2))
+        return full
 
     def _add_priors(
         self, poses: Tensor, betas: Tensor, translation: Tensor, samples: Tensor, gradient: Tensor, hessian: Tensor
@@ -259,7 +260,8 @@ def _best(model: KeypointModel, stage: Stage, label: Tensor, starts: tuple[Tenso
     twice = torch.cat([label, label])
     both, value = _run(model, stage, twice, torch.cat(starts), iterations=_FEW_ITERATIONS, tolerance=1e-4)
     first, second = value.chunk(2)
-    return torch.where((first <= second)[:, None], *both.chunk(2))
+    plain, other = both.chunk(2)
+    return torch.where((first <= second)[:, None], plain, other)
 
 
 def _run(

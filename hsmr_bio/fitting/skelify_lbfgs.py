@@ -113,7 +113,7 @@ def _run_stage(
         projected = project(points, parts["translation"])
         terms = stage_terms(stage, projected, label, poses, parts["betas"], parts["translation"], depth)
         total = torch_sum(terms)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         values.append(float(total.detach()))
         return total
 

@@ -73,8 +73,7 @@ def robust(error: Tensor, constant: float = ROBUST) -> Tensor:
 
 def person_scale(label: Tensor) -> Tensor:
     """(B,) mean length of the label's two torso edges; the confidence plays no part."""
-    lengths = [(label[:, a, :2] - label[:, b, :2]).norm(dim=-1) for a, b in SCALE_EDGES_LABEL]
-    return (lengths[0] + lengths[1]) / 2
+    return _mean_length(label[..., :2])
 
 
 def normalise_scale(points: Tensor, label: Tensor, how: Normalisation = "torso") -> Tensor:
@@ -110,12 +109,14 @@ def guess_depth(points_m: Tensor, label: Tensor, *, focal: float = FOCAL_PATCH, 
         with_confidence: the release measures the label's edges with the confidence as a third coordinate; so for parity.
     """
     columns = 3 if with_confidence else 2
+    return focal * (_mean_length(points_m) / _mean_length(label[..., :columns]))
 
-    def length(values: Tensor) -> Tensor:
-        first, second = ((values[:, a] - values[:, b]).norm(dim=-1) for a, b in SCALE_EDGES_LABEL)
-        return (first + second) / 2
 
-    return focal * (length(points_m) / length(label[..., :columns]))
+def _mean_length(points: Tensor) -> Tensor:
+    (a, b), (c, d) = SCALE_EDGES_LABEL
+    first: Tensor = torch.linalg.vector_norm(points[:, a] - points[:, b], dim=-1)
+    second: Tensor = torch.linalg.vector_norm(points[:, c] - points[:, d], dim=-1)
+    return (first + second) / 2
 
 
 def depth_term(target_m: Tensor, translation_m: Tensor) -> Tensor:

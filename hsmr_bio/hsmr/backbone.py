@@ -108,4 +108,5 @@ class Backbone(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         tokens = self.last_norm(tokens)
-        return tokens.transpose(1, 2).unflatten(2, (rows, columns))
+        features: Tensor = tokens.transpose(1, 2).unflatten(2, (rows, columns))
+        return features

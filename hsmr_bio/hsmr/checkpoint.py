@@ -286,7 +286,7 @@ def _check_names(network: Hsmr, weights: dict[str, Tensor], path: Path) -> None:
 def _precision(dtype: torch.dtype | str) -> torch.dtype:
     names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     value = names.get(dtype) if isinstance(dtype, str) else dtype
-    if value not in names.values():
+    if value is None or value not in names.values():
         raise InputError(f"dtype must be float32 or bfloat16, got {dtype!r}")
     return value
 

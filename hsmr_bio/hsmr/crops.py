@@ -136,7 +136,7 @@ def resize(image: Image, side: int) -> Image:
     top, bottom = across[low] >> 4, across[high] >> 4
     first, second = (one - weight)[:, None, None], weight[:, None, None]
     value = (((top * first) >> 16) + ((bottom * second) >> 16) + 2) >> 2
-    return np.clip(value, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(value, 0, 255), dtype=np.uint8)
 
 
 def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:

@@ -111,7 +111,8 @@ def keypoints_from_skin(
 def regress(regressor: Tensor, skin_m: Tensor) -> Tensor:
     """(K, V) dense or sparse times (B, V, 3) to (B, K, 3)."""
     flat = skin_m.transpose(0, 1).flatten(1)
-    return (regressor @ flat).unflatten(1, (-1, 3)).transpose(0, 1)
+    out: Tensor = (regressor @ flat).unflatten(1, (-1, 3)).transpose(0, 1)
+    return out
 
 
 def regressor_tensor(matrix: Any, *, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -94,7 +94,8 @@ def rodrigues(axis: Tensor, angle_rad: Tensor) -> Tensor:
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
     sine, cosine = torch.sin(angle_rad)[..., None, None], torch.cos(angle_rad)[..., None, None]
     identity = torch.eye(3, dtype=axis.dtype, device=axis.device)
-    return identity + sine * cross + (1 - cosine) * (cross @ cross)
+    out: Tensor = identity + sine * cross + (1 - cosine) * (cross @ cross)
+    return out
 
 
 def poses_to_matrices(poses_rad: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ _SMPL_PAIRS = ((1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (
 
 def _ids(text: str) -> tuple[int, ...]:
     """``"10-11 13 | 0-1"``: OpenPose indices, a bar, extra indices."""
-    out = []
+    out: list[int] = []
     for shift, part in zip((0, 25), text.split("|"), strict=True):
         for item in part.split():
             first, _, last = item.partition("-")

@@ -82,7 +82,7 @@ def train(
         losses = training_losses(batch)
         total = weighted_sum(losses)
         optimiser.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         _check_finite(number, total, losses, network)
         optimiser.step()
         accepted = None
