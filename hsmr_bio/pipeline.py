@@ -13,6 +13,9 @@ import numpy as np
 
 from .body import Body, load_body
 from .checks import CheckReport, check_motion
+from .dynamics.checks import check_dynamics
+from .dynamics.inverse_dynamics import InverseDynamics, inverse_dynamics
+from .dynamics.results import write_dynamics
 from .dynamics.setup_files import write_id_setup, write_ik_setup
 from .errors import EstimationError, InputError
 from .estimators import EstimateOptions, get_estimator
@@ -47,6 +50,8 @@ class ResultOptions:
     model: Literal["bsm", "twin"] = "bsm"
     cutoff_hz: float | None = 6.0
     """Low-pass of the angles; None: off. 6 Hz is usual for walking (Winter 2009)."""
+    dynamics: bool = False
+    """Also estimate the ground reaction and solve for joint moments."""
     overwrite: bool = False
     name: str | None = None
     """Of the files; None: that of the input."""
@@ -83,6 +88,8 @@ class Result:
     """Files, once they are in place."""
     timings_s: Mapping[str, float] = field(default_factory=dict)
     observation: Observation | None = None
+    dynamics: InverseDynamics | None = None
+    """With ``ResultOptions.dynamics``."""
 
 
 def image2mot(
@@ -160,7 +167,11 @@ def make_results(motion: SkelMotion, body: Body, options: ResultOptions | None =
     coordinates = to_coordinates(motion, subject, body)
     markers = virtual_markers(subject, coordinates)
     checks = check_motion(coordinates, subject, skel=motion)
-    return Result(name=name, skel=motion, subject=subject, motion=coordinates, markers=markers, checks=checks)
+    forces: InverseDynamics | None = None
+    if options.dynamics:
+        forces = inverse_dynamics(subject, coordinates, "estimate", cutoff_hz=options.cutoff_hz, contacts=motion.contacts)
+        checks = replace(checks, checks=(*checks.checks, *check_dynamics(forces).checks))
+    return Result(name=name, skel=motion, subject=subject, motion=coordinates, markers=markers, checks=checks, dynamics=forces)
 
 
 def write_results(
@@ -206,8 +217,14 @@ def write_results(
             )
         )
         files = {"model_file": f"{name}.osim", "time_range_s": span}
-        write_ik_setup(out / setups[0], marker_file=f"{name}.trc", markers=result.markers.names, **files)  # type: ignore[arg-type]
-        write_id_setup(out / setups[1], motion_file=f"{name}.mot", cutoff_hz=options.cutoff_hz, **files)  # type: ignore[arg-type]
+        joints = [n for n in motion.coordinates if not n.startswith("pelvis_")]
+        pull: dict[str, Any] = {"coordinate_file": f"{name}.mot", "coordinates": joints}
+        write_ik_setup(out / setups[0], marker_file=f"{name}.trc", markers=result.markers.names, **pull, **files)  # type: ignore[arg-type]
+        if result.dynamics is None:
+            write_id_setup(out / setups[1], motion_file=f"{name}.mot", cutoff_hz=options.cutoff_hz, **files)  # type: ignore[arg-type]
+        else:
+            model, coordinates = f"{name}.osim", f"{name}.mot"
+            write_dynamics(out, result.dynamics, name=name, model_file=model, motion_file=coordinates, setup_file=setups[1])
     _report(out, result, document, source, options, timings_s or {})
     paths = sorted(p for p in out.iterdir() if p.is_file() and (p.name.startswith(f"{name}") or "setup" in p.name))
     return replace(result, paths=tuple(paths))
@@ -238,6 +255,7 @@ def _report(
         bones=tuple((j, parent) for j, parent in enumerate(tree.parents) if parent >= 0),
         subject=result.subject,
         skel=result.skel,
+        dynamics=result.dynamics,
         frames=frames,
         assumptions=assumptions(result, options),
         timings_s=timings_s,

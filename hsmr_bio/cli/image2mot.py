@@ -79,6 +79,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cutoff-hz", default="6", metavar="HZ", help="zero-lag low-pass of the angles, or 'off' (default: %(default)s)"
     )
+    group.add_argument("--dynamics", action="store_true", help="also estimate the ground reaction and joint moments")
     group.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="OpenSim model (default: %(default)s)")
 
 
@@ -113,6 +114,7 @@ def options_of(args: argparse.Namespace) -> Image2MotOptions:
         mass_kg=args.mass_kg,
         model=args.model,
         cutoff_hz=cutoff_of(args.cutoff_hz),
+        dynamics=args.dynamics,
         overwrite=args.overwrite,
         name=args.name,
         estimator=args.estimator,

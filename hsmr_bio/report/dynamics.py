@@ -6,13 +6,11 @@ from html import escape
 
 import numpy as np
 
-from hsmr_bio.dynamics.checks import check_dynamics
 from hsmr_bio.dynamics.inverse_dynamics import InverseDynamics
 from hsmr_bio.types import FloatArray
 
 from .charts import Chart, Curve, chart_svg
 from .inputs import side_of
-from .tables import checks_table
 
 SHOWN = (
     *("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle"),
@@ -23,13 +21,12 @@ POWERED = ("hip_flexion", "knee_angle", "ankle_angle")
 
 
 def dynamics_section(result: InverseDynamics) -> str:
-    """Give the section as HTML: what was assumed, the charts, the checks."""
+    """Give the section as HTML: what was assumed, and the charts; the checks stand with all others."""
     charts = "".join(
         f"<figure class=plot><figcaption>{escape(chart.title)}</figcaption>{chart_svg(chart, result.time_s)}</figure>"
         for chart in dynamics_charts(result)
     )
-    checks = checks_table(check_dynamics(result)) if result.residuals is not None else ""
-    text = f"<p>{escape(_story(result))}</p><div class=plots>{charts}</div>{checks}"
+    text = f"<p>{escape(_story(result))}</p><div class=plots>{charts}</div>"
     return f'<section id="forces"><h2>Forces and moments</h2>{text}</section>'
 
 
