@@ -31,7 +31,7 @@ from hsmr_bio.fitting.smpl_start import fit_limits
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.unpickle import load_numpy
 from hsmr_bio.skeleton import DOF_NAMES
-from hsmr_bio.types import BoolArray, FloatArray, Progress, quiet
+from hsmr_bio.types import FloatArray, Progress, quiet
 
 from .smpl_values import SmplValues, plain, read_values
 
@@ -107,12 +107,12 @@ def convert_labels(
         else:
             result = convert_items(fitter, read_values(file, _content(file)), flip=flip)
             with new_file(target) as part, part.open("wb") as stream:
-                np.savez(stream, body=np.array(body.name), **result)
+                np.savez(stream, **(result | {"body": np.array(body.name)}))
         progress("SMPL labels", index + 1, len(files))
     return _summarise(out, [file.relative_to(root) for file in files], skipped)
 
 
-def convert_items(fitter: SmplFitter, values: SmplValues, *, flip: bool = True) -> dict[str, FloatArray | BoolArray | Any]:
+def convert_items(fitter: SmplFitter, values: SmplValues, *, flip: bool = True) -> dict[str, Any]:
     """Convert N independent people.
 
     Args:
@@ -207,7 +207,7 @@ def _fit(fitter: SmplFitter, rotations: FloatArray, betas: FloatArray, trans: Fl
     with torch.no_grad():
         for s in _slices(len(rotations), 32):
             q, shape = torch.tensor(fitted.q[s], dtype=torch.float32), torch.tensor(betas[s], dtype=torch.float32)
-            skin = fitter.body.forward(q[:, :46], shape, q[:, 46:], skin=True).skin_m
+            skin = fitter.body.skin(q[:, :46], shape, q[:, 46:])
             wanted = fitter.smpl.forward(rotations[s], betas[s], trans[s], dtype=torch.float32).vertices_m
             far = (skin - wanted).norm(dim=-1)
             mean.append(far.mean(1).double().numpy())

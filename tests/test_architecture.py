@@ -28,7 +28,7 @@ LAYERS = (
     {"scaling", "subjects", "mapping", "limits", "measures", "checks", "fitting", "hsmr", "dynamics"},
     {"converters"},
     {"estimators", "evaluation", "training", "report"},
-    {"pipeline", "skel_pipeline"},
+    {"pipeline", "skel_pipeline", "smpl_pipeline"},
     {"cli", "__main__"},
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}

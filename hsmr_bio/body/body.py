@@ -231,6 +231,13 @@ class Body:
             skeleton_m = _blend(self._bone_weights, transforms, bones) + trans[:, None]
         return BodyPose(positions + trans[:, None], rotations @ rest.rotations, skin_m, skeleton_m)
 
+    def skin(self, poses: Any, betas: Any, trans: Any = None) -> Tensor:
+        """(B, V, 3) posed skin; arguments as for :meth:`forward`."""
+        skin = self.forward(poses, betas, trans, skin=True).skin_m
+        if skin is None:
+            raise RuntimeError("forward(skin=True) gives a skin")
+        return skin
+
     def _bones_at_rest(self, c: formulas.Constants, rest: formulas.Rest, scale: Tensor) -> Tensor:
         place = torch.cat([rest.rotations * scale[..., None, :], rest.joints[..., None]], dim=-1)
         return _blend(self._bone_weights_rigid, place, c.bone_template[None])
