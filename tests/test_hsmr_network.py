@@ -88,6 +88,32 @@ def test_the_euler_head_gives_angles_themselves(patches) -> None:
     torch.testing.assert_close(out.poses_rad, out.pose_numbers)
 
 
+def test_the_backbone_equals_torchs_own_transformer(network: Hsmr, patches) -> None:
+    """The same weights in nn.TransformerEncoder give the same features."""
+    ours = network.backbone
+    layer = torch.nn.TransformerEncoderLayer(
+        48, 4, 4 * 48, dropout=0, activation="gelu", batch_first=True, norm_first=True, layer_norm_eps=1e-6
+    )
+    encoder = torch.nn.TransformerEncoder(layer, 2, norm=torch.nn.LayerNorm(48, eps=1e-6), enable_nested_tensor=False).eval()
+    state = {}
+    for i, block in enumerate(ours.blocks):
+        state |= {
+            f"layers.{i}.self_attn.in_proj_weight": block.attn.qkv.weight,
+            f"layers.{i}.self_attn.in_proj_bias": block.attn.qkv.bias,
+            f"layers.{i}.self_attn.out_proj.weight": block.attn.proj.weight,
+            f"layers.{i}.self_attn.out_proj.bias": block.attn.proj.bias,
+        }
+        pairs = {"linear1": block.mlp.fc1, "linear2": block.mlp.fc2, "norm1": block.norm1, "norm2": block.norm2}
+        for name, module in pairs.items():
+            state |= {f"layers.{i}.{name}.weight": module.weight, f"layers.{i}.{name}.bias": module.bias}
+    state |= {"norm.weight": ours.last_norm.weight, "norm.bias": ours.last_norm.bias}
+    encoder.load_state_dict(state)
+    strip = patches[..., 32:224]
+    tokens = ours.patch_embed(strip) + ours.pos_embed[:, 1:] + ours.pos_embed[:, :1]
+    expected = encoder(tokens).transpose(1, 2).reshape(3, 48, 16, 12)
+    torch.testing.assert_close(ours(strip), expected, atol=1e-5, rtol=0)
+
+
 def test_stochastic_depth_acts_only_in_training(patches) -> None:
     torch.manual_seed(0)
     network = Hsmr(SMALL)
