@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .mapping import to_coordinates, to_skel, virtual_markers
     from .osim.library import bsm
     from .osim.twin import twin_model
-    from .pipeline import image2mot
+    from .pipeline import Image2MotOptions, image2mot
     from .scaling import scale_model
 
 __version__ = "0.1.0"
@@ -35,6 +35,7 @@ __all__ = [
     "Body",
     "CheckReport",
     "GeneralizedForces",
+    "Image2MotOptions",
     "LimitReport",
     "Markers",
     "Observation",
@@ -68,6 +69,7 @@ __all__ = [
 _HOME = {
     "Body": "body",
     "CheckReport": "checks",
+    "Image2MotOptions": "pipeline",
     "LimitReport": "limits",
     "bsm": "osim.library",
     "check_limits": "limits",

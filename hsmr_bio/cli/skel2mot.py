@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
         "--cutoff-hz",
         type=hertz_or_off,
         metavar="HZ",
-        help="zero-lag low-pass of the angles, or 'off'. Default: 6, and off for motions that are in the world already (*_skel.npz)",
+        help="zero-lag low-pass of the angles, or 'off'. Default: 6, and off for a motion in the world frame (*_skel.npz)",
     )
     parser.add_argument("--keep-height", action="store_true", help="do not lower a motion in the skel frame to the floor")
     add_json(parser)
