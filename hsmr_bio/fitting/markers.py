@@ -33,8 +33,8 @@ _ANCHOR_STEP_S = 0.15
 """Between anchors no joint turns so far that interpolation misleads (own choice: a sprinter's knee turns 1.5 rad)."""
 _CHUNK = 1024
 _JUMP_RAD = 1.0
-"""A turn between anchors that makes us look for a nearer solution."""
-_FRAME_JUMP_RAD = 0.35
+"""A turn between anchors that makes us look for a nearer solution: another way to write a rotation is far away."""
+_FRAME_JUMP_RAD = 0.8
 _MIN_MARKERS = 3
 
 
@@ -109,7 +109,8 @@ def inverse_kinematics(
     if backend != "own":
         raise InputError(f"backend must be 'own' or 'opensim', got {backend!r}")
     problem = _problem(markers, document, names, weights or {}, fixed, limits)
-    q = _solve_all(problem, markers.time_s, _bounds(document, fixed, limits), progress)
+    bounds = _bounds(document, fixed, limits)
+    q = _solve_all(problem, markers.time_s, bounds, _usual(document, problem, bounds), progress)
     values = document.couple(_centred(q, np.asarray(problem.periodic)))
     rotational = np.asarray(document.rotational)
     return OsimMotion(time_s=markers.time_s, coordinates=tuple(document.coordinates), values_si=values, rotational=rotational)
@@ -265,7 +266,22 @@ def _bounds(document: OsimDocument, fixed: Mapping[str, float], limits: str) -> 
     return Bounds(torch.as_tensor(ranges[:, 0]), torch.as_tensor(ranges[:, 1]), torch.as_tensor(free))
 
 
-def _solve_all(problem: MarkerProblem, time_s: FloatArray, bounds: Bounds, progress: Progress) -> FloatArray:
+def _usual(document: OsimDocument, problem: MarkerProblem, bounds: Bounds) -> Bounds:
+    """Bounds for the anchors: also the ranges that the model does not clamp, but the root's.
+
+    They keep the anchors on one of the several ways to write the same pose. The frames themselves may leave them.
+    """
+    import torch
+
+    ranges = document.ranges_si.copy()
+    usable = document.rotational & (ranges[:, 0] < ranges[:, 1]) & ~problem.tree.ancestors[0].numpy()
+    usable &= (ranges[:, 0] <= document.default_si) & (document.default_si <= ranges[:, 1])
+    ranges[~usable] = -np.inf, np.inf
+    lower, upper = torch.as_tensor(ranges[:, 0]), torch.as_tensor(ranges[:, 1])
+    return bounds._replace(lower=torch.maximum(bounds.lower, lower), upper=torch.minimum(bounds.upper, upper))
+
+
+def _solve_all(problem: MarkerProblem, time_s: FloatArray, bounds: Bounds, usual: Bounds, progress: Progress) -> FloatArray:
     """(T, N) solution of every frame."""
     import torch
 
@@ -274,7 +290,7 @@ def _solve_all(problem: MarkerProblem, time_s: FloatArray, bounds: Bounds, progr
 
     anchors = anchor_frames(problem, time_s, _ANCHOR_STEP_S)
     with torch.no_grad():
-        at_anchors = solve_anchors(problem, anchors, bounds, jump_rad=_JUMP_RAD)
+        at_anchors = solve_anchors(problem, anchors, usual, jump_rad=_JUMP_RAD)
         start = interpolate(time_s, anchors, at_anchors)
         problem = replace(problem, rest=start)  # what no marker shows in a frame stays as it was around it
         parts = []
