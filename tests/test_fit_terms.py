@@ -26,7 +26,8 @@ def make_problem(body: Body, term: object) -> Problem:
 def make_state(seed: int = 0) -> State:
     rng = np.random.default_rng(seed)
     q = np.concatenate([mean_pose(), [0.1, 0.2, -3.5]]) + rng.normal(size=(FRAMES, 49)) * 0.15
-    return State(torch.tensor(q), rng.normal(size=10) * 0.5, np.array([0.2, -0.1]), -0.9, 900.0)
+    offsets = rng.normal(size=(8, 3)) * 0.02
+    return State(torch.tensor(q), rng.normal(size=10) * 0.5, np.array([0.2, -0.1]), -0.9, 900.0, offsets)
 
 
 def term_cases(body: Body) -> dict[str, object]:
@@ -47,7 +48,7 @@ def term_cases(body: Body) -> dict[str, object]:
         "prior": pose_prior(),
         "limits": limits(),
         "smoothness": t.Smoothness(time_s, acceleration_sigma()),
-        "shared": t.SharedPrior(1.0, np.array([0.1, 0.0]), np.array([0.2, 0.1]), 800.0, 0.1),
+        "shared": t.SharedPrior(1.0, 0.02, np.array([0.1, 0.0]), np.array([0.2, 0.1]), 800.0, 0.1),
         "stature": t.Stature(1.8, line.at_zero_m, line.by_betas_m),
         "contacts": t.Contacts("soles", time_s, stand, 0.5),
         "floor": t.Floor("soles", stand, 0.02, 0.01),

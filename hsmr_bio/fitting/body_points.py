@@ -14,9 +14,11 @@ from ..body.data_model import Keypoint
 from ..body.keypoint_table import keypoints_of
 from ..skeleton import JOINT_NAMES
 from ..types import FloatArray
-from .problem import PointSet
+from .problem import BETAS, OFFSETS, SHAPE, PointSet
 
 _J = {name: j for j, name in enumerate(JOINT_NAMES)}
+OFFSET_PLACES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "foot_index")
+"""Landmark pairs whose definition differs from person to person (clothes, build): a clip may shift them."""
 
 
 def attach(body: Body, betas: FloatArray, bodies: Sequence[int], rest_m: FloatArray, rest_by_betas: FloatArray) -> PointSet:
@@ -36,7 +38,9 @@ def attach(body: Body, betas: FloatArray, bodies: Sequence[int], rest_m: FloatAr
     arm = rest_m - joints[index]
     change = rest_by_betas - joints_by_betas[index] - np.cross(turns[index], arm[:, :, None], axis=1)
     into = rotations[index].transpose(0, 2, 1)
-    return PointSet(torch.tensor(index), torch.as_tensor((into @ arm[..., None])[..., 0]), torch.as_tensor(into @ change))
+    by_shape = np.zeros((*rest_m.shape, SHAPE.stop))
+    by_shape[..., BETAS] = into @ change
+    return PointSet(torch.tensor(index), torch.as_tensor((into @ arm[..., None])[..., 0]), torch.as_tensor(by_shape))
 
 
 def _joints(body: Body, betas: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -94,14 +98,32 @@ class KeypointPoints:
         sigma = np.array([k.sigma_2d_m for k in self.keypoints])
         return sigma if self.mix is None else np.asarray(self.mix.numpy() @ sigma)
 
-    def __call__(self, betas: FloatArray) -> PointSet:
+    @cached_property
+    def _pairs(self) -> list[tuple[int, int, float]]:
+        """(point, pair, sign of x) of the landmarks whose place a clip may correct."""
+        found = []
+        for point, keypoint in enumerate(self.keypoints):
+            side, _, place = keypoint.name.partition("_")
+            if side in ("left", "right") and place in OFFSET_PLACES:
+                found.append((point, OFFSET_PLACES.index(place), 1.0 if side == "left" else -1.0))
+        return found
+
+    def __call__(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:
         joints, by_betas = _joints(self.body, betas)
         stature = StatureLine.of(self.body)
         offset = np.array([k.offset_over_stature for k in self.keypoints])
         from_joint = [k.joint for k in self.keypoints]
         rest = joints[from_joint] + offset * stature.at(betas)
         change = by_betas[from_joint] + offset[:, :, None] * stature.by_betas_m
-        return replace(attach(self.body, betas, [k.body for k in self.keypoints], rest, change), mix=self.mix)
+        sides = {point: (pair, np.array([sign, 1.0, 1.0])) for point, pair, sign in self._pairs}
+        for point, (pair, mirror) in sides.items():
+            rest[point] += mirror * offsets_m[pair]
+        points = attach(self.body, betas, [k.body for k in self.keypoints], rest, change)
+        into = self.body.rest_pose(betas).rotations[0].numpy()
+        for point, (pair, mirror) in sides.items():
+            first = OFFSETS.start + 3 * pair
+            points.local_by_shape[point, :, first : first + 3] = torch.as_tensor(into[points.bodies[point]].T * mirror)
+        return replace(points, mix=self.mix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +165,7 @@ class SolePoints:
         """(8,) calcaneus for heel and ball, toes for the tip."""
         return [_J[f"{'toes' if name == 'toe' else 'calcn'}_{side}"] for side in "rl" for name in ("heel", "in", "out", "toe")]
 
-    def __call__(self, betas: FloatArray) -> PointSet:
+    def __call__(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:
         data = self.body.data
         rest = np.array([data.skin_template_m[v].mean(axis=0) for v in self._vertices])
         change = np.array([data.shapedirs[v].mean(axis=0) for v in self._vertices])
@@ -177,7 +199,7 @@ class MassPoints:
         shares = torch.tensor([share for _, _, _, share in SEGMENTS], dtype=torch.float64)
         return shares / shares.sum()
 
-    def __call__(self, betas: FloatArray) -> PointSet:
+    def __call__(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:
         joints, by_betas = _joints(self.body, betas)
         near, far = [_J[s[0]] for s in SEGMENTS], [_J[s[1]] for s in SEGMENTS]
         way = np.array([s[2] for s in SEGMENTS])

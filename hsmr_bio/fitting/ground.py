@@ -24,7 +24,7 @@ from .body_points import MassPoints, SolePoints
 from .keypoints import Clip, FitOptions
 from .placing import SKEL_TO_WORLD, require_body, turned
 from .priors import acceleration_sigma, limits, pose_prior
-from .problem import FLIP, FLOOR, TILT, Problem, State, View
+from .problem import FLIP, FLOOR, OFFSET_GROUPS, TILT, Problem, State, View
 from .terms import Balance, Contacts, Floor, PosePrior, SharedPrior, Smoothness
 
 PITCH_SIGMA_RAD = np.radians(15.0)
@@ -105,7 +105,9 @@ class _Grounding:
         if observation is not None and camera is not None:
             seen = replace(observation, camera=replace(observation.camera, focal_px=camera.focal_px))
             clip = Clip.of(seen, body, FitOptions())
-        state = State(q, np.array(motion.betas), np.zeros(2), 0.0, camera.focal_px if camera is not None else 1000.0)
+        focal_px = camera.focal_px if camera is not None else 1000.0
+        offsets = np.array(motion.notes.get("landmark_offsets_m", np.zeros((OFFSET_GROUPS, 3))))
+        state = State(q, np.array(motion.betas), np.zeros(2), 0.0, focal_px, offsets)
         return cls(level, body, clip, options, state)
 
     @property
@@ -132,7 +134,7 @@ class _Grounding:
         for i, value in enumerate(known):
             if value is not None:
                 mean[i], sigma[i] = value, 1e-4
-        return SharedPrior(1.0, mean, sigma, self.state.focal_px, 1e-3)
+        return SharedPrior(1.0, 1.0, mean, sigma, self.state.focal_px, 1e-3)
 
     # ------------------------------------------------------------------ contacts
     def contacts(self, view: View) -> Tensor:

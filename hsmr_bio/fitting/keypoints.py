@@ -18,7 +18,7 @@ from ..errors import EstimationError, InputError
 from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
 from .body_points import KeypointPoints, StatureLine
 from .priors import acceleration_sigma, limits, mean_pose, pose_prior
-from .problem import BETAS, FLIP, FOCAL, Problem, State
+from .problem import FLIP, FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
 from .start import TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
 
@@ -31,6 +31,8 @@ MIN_SIGMA_PX = 1.0
 INDEPENDENT_VIEWS = 24.0
 """A detector misplaces a landmark alike in all frames of a clip: for the shape, a clip is worth so many frames."""
 HEIGHT_SIGMA_M = 0.005
+OFFSET_SIGMA_M = 0.015
+"""Landmarks sit 4 to 16 mm from their mean place on other bodies (spread over the calibration bodies)."""
 STATURE_SIGMA_M = 0.02
 """One camera does not see size: without a known height the body keeps the mean stature of its population."""
 SHAPE_FRAMES = 240
@@ -167,7 +169,9 @@ class Clip:
         if sigma is None:
             sigma = 0.1 if camera.source == "guess" else 1e-3
         repeats = np.sqrt(max(1.0, len(self.observation.time_s) / INDEPENDENT_VIEWS))
-        return SharedPrior(1.0 / repeats, np.zeros(2), np.full(2, 1e-3), camera.focal_px, max(sigma, 1e-3) / repeats)
+        return SharedPrior(
+            1.0 / repeats, OFFSET_SIGMA_M / repeats, np.zeros(2), np.full(2, 1e-3), camera.focal_px, max(sigma, 1e-3) / repeats
+        )
 
     def stature_terms(self) -> list[Stature]:
         """The known height; the population's mean if it is not known."""
@@ -190,7 +194,7 @@ class Clip:
                 f"keypoints of {o.source or 'this estimator'} come without metric positions; the first guess needs them"
             )
         torso = [self.landmarks.names.index(name) for name in TORSO]
-        angles = root_orientations(self.body, self.world, self.landmarks(np.zeros(10)), torso)
+        angles = root_orientations(self.body, self.world, self.landmarks(np.zeros(10), np.zeros((OFFSET_GROUPS, 3))), torso)
         q = np.zeros((len(time_s), 49))
         q[:, :46] = mean_pose()
         q[:, :3] = unwrapped(time_s, angles)
@@ -221,9 +225,9 @@ class Clip:
         part = self.part(chosen)
         start = replace(state, q=state.q[chosen])
         terms = [*part.image_terms(start), pose_prior(), limits(), part.shared_prior(), *part.stature_terms()]
-        free = [*range(BETAS.start, BETAS.stop), FOCAL]
+        free = [*range(SHAPE.start, SHAPE.stop), FOCAL]
         solved, _ = part.problem(list(terms), free).minimise(start, iterations=12, tolerance=1e-3)
-        return replace(state, betas=solved.betas, focal_px=solved.focal_px)
+        return replace(state, betas=solved.betas, offsets_m=solved.offsets_m, focal_px=solved.focal_px)
 
     def fit_window(self, state: State) -> tuple[State, FloatArray]:
         """Frames of one window with shape and camera held: the motion, and the standard deviation of each unknown."""
@@ -257,5 +261,6 @@ class Clip:
             source=o.source,
             poses_sd_rad=sd[:, :46],
             camera=camera,
+            notes={"landmark_offsets_m": state.offsets_m.tolist()},
         )
         return turned(level, self.body, state.camera_rotation.numpy(), frame="camera")

@@ -2,9 +2,9 @@
 
 Unknowns per frame are SKEL's 46 angles and its translation (N = 49) in *level* axes: y up, x to the image's right and
 z towards the camera, so that a person who faces the camera upright has the rest orientation. Shared by all frames
-are the ten betas, the camera's tilt against gravity (pitch, roll), the height of the floor and the logarithm of the
-focal length (K = 14). Each term adds its squared residuals, divided by their standard deviations, to one
-band-and-border system.
+are the ten betas, small offsets of the detector's landmarks on this person, the camera's tilt against gravity (pitch,
+roll), the height of the floor and the logarithm of the focal length (K = 38). Each term adds its squared residuals,
+divided by their standard deviations, to one band-and-border system.
 """
 
 from __future__ import annotations
@@ -25,10 +25,15 @@ from .banded import ArrowSystem
 
 UNKNOWNS = 49
 BETAS = slice(0, 10)
-TILT = slice(10, 12)
-FLOOR = 12
-FOCAL = 13
-SHARED = 14
+OFFSET_GROUPS = 8
+"""Pairs of left and right landmarks whose place on the body the clip itself may correct."""
+OFFSETS = slice(10, 10 + 3 * OFFSET_GROUPS)
+SHAPE = slice(0, OFFSETS.stop)
+"""Betas and offsets: what places points on the body."""
+TILT = slice(SHAPE.stop, SHAPE.stop + 2)
+FLOOR = TILT.stop
+FOCAL = FLOOR + 1
+SHARED = FOCAL + 1
 FLIP = torch.tensor(np.diag([1.0, -1.0, -1.0]))
 """Level axes of an untilted camera -> camera axes (x right, y down, z away)."""
 
@@ -44,13 +49,16 @@ class State:
     """(2,) pitch and roll of the camera: its rotation vector about x and z."""
     floor_m: float
     focal_px: float
+    offsets_m: FloatArray = field(default_factory=lambda: np.zeros((OFFSET_GROUPS, 3)))
+    """(8, 3) shift of landmark pairs in rest axes, for the left side; the right side is mirrored."""
 
     def moved(self, step: FloatArray, shared: FloatArray) -> State:
-        """The guess after a step of the frames (T, 49) and of the shared unknowns (14,)."""
+        """The guess after a step of the frames (T, 49) and of the shared unknowns (38,)."""
         return replace(
             self,
             q=self.q + torch.as_tensor(step),
             betas=self.betas + shared[BETAS],
+            offsets_m=self.offsets_m + shared[OFFSETS].reshape(-1, 3),
             tilt_rad=self.tilt_rad + shared[TILT],
             floor_m=self.floor_m + float(shared[FLOOR]),
             focal_px=self.focal_px * float(np.exp(np.clip(shared[FOCAL], -0.3, 0.3))),
@@ -79,21 +87,21 @@ class PointSet:
     """(P,) long."""
     local_m: Tensor
     """(P, 3) in bone axes."""
-    local_by_betas: Tensor
-    """(P, 3, 10)."""
+    local_by_shape: Tensor
+    """(P, 3, 34) by betas and offsets."""
     mix: Tensor | None = None
     """(L, P) each output point as a weighted mean of the points; None: the points themselves."""
 
 
 class PointMaker(Protocol):
-    """Gives the points of a body for some betas."""
+    """Gives the points of a body for some betas and landmark offsets."""
 
-    def __call__(self, betas: FloatArray) -> PointSet: ...
+    def __call__(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet: ...
 
 
 @dataclass(eq=False)
 class Shape:
-    """Everything that depends on betas alone."""
+    """Everything that depends on betas and offsets alone."""
 
     tree: Tree
     joints_by_betas: Tensor
@@ -103,8 +111,9 @@ class Shape:
     points: dict[str, PointSet]
 
 
-def make_shape(body: Body, betas: FloatArray, makers: dict[str, PointMaker]) -> Shape:
-    """Tree, points and their derivatives for one shape."""
+def make_shape(body: Body, state: State, makers: dict[str, PointMaker]) -> Shape:
+    """Tree, points and their derivatives for the shape of a guess."""
+    betas = state.betas
     rest = body.rest_pose(betas)
     rotations = rest.rotations[0].numpy()
     by_betas, turns = body.rest_jacobian(betas)
@@ -122,7 +131,7 @@ def make_shape(body: Body, betas: FloatArray, makers: dict[str, PointMaker]) -> 
         tree=body.tree(betas),
         joints_by_betas=torch.as_tensor(translation),
         turns_by_betas=torch.as_tensor(turn),
-        points={name: maker(betas) for name, maker in makers.items()},
+        points={name: maker(betas, state.offsets_m) for name, maker in makers.items()},
     )
 
 
@@ -133,8 +142,10 @@ class View:
     state: State
     shape: Shape
     pose: TreePose
+    shape_moves: bool
+    """Whether betas or offsets are free; if not, their derivatives are not computed."""
     _points: dict[str, Tensor] = field(default_factory=dict)
-    _jacobians: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    _jacobians: dict[str, tuple[Tensor, Tensor | None]] = field(default_factory=dict)
 
     def points(self, name: str) -> Tensor:
         """(T, P, 3) positions of a point set in level axes."""
@@ -144,17 +155,21 @@ class View:
             self._points[name] = fixed if points.mix is None else points.mix @ fixed
         return self._points[name]
 
-    def jacobians(self, name: str) -> tuple[Tensor, Tensor]:
-        """Derivatives of ``points``: (T, P, 3, 49) by the frame's unknowns, (T, P, 3, 10) by betas."""
+    def jacobians(self, name: str) -> tuple[Tensor, Tensor | None]:
+        """Derivatives of ``points``: (T, P, 3, 49) by the frame's unknowns; (T, P, 3, 34) by the shape, if it moves."""
         if name not in self._jacobians:
             points = self.shape.points[name]
             at = self.pose.points(points.bodies, points.local_m)
             by_q = self.pose.point_jacobian(at, points.bodies)
-            moved = self.pose.offset_jacobian(at, points.bodies, self.shape.joints_by_betas, self.shape.turns_by_betas)
-            by_betas = moved + self.pose.rotations[:, points.bodies] @ points.local_by_betas
+            by_shape = None
+            if self.shape_moves:
+                by_shape = self.pose.rotations[:, points.bodies] @ points.local_by_shape
+                moved = self.pose.offset_jacobian(at, points.bodies, self.shape.joints_by_betas, self.shape.turns_by_betas)
+                by_shape[..., BETAS] += moved
             if points.mix is not None:
-                by_q, by_betas = (torch.einsum("lp,tpin->tlin", points.mix, part) for part in (by_q, by_betas))
-            self._jacobians[name] = by_q, by_betas
+                by_q = torch.einsum("lp,tpin->tlin", points.mix, by_q)
+                by_shape = None if by_shape is None else torch.einsum("lp,tpin->tlin", points.mix, by_shape)
+            self._jacobians[name] = by_q, by_shape
         return self._jacobians[name]
 
 
@@ -187,11 +202,11 @@ class Problem:
 
     def view(self, state: State) -> View:
         """Place a guess."""
-        key = state.betas.tobytes()
+        key = state.betas.tobytes() + state.offsets_m.tobytes()
         if self._shape is None or self._shape[0] != key:
-            self._shape = key, make_shape(self.body, state.betas, self.makers)
+            self._shape = key, make_shape(self.body, state, self.makers)
         shape = self._shape[1]
-        return View(state, shape, shape.tree.forward(state.q))
+        return View(state, shape, shape.tree.forward(state.q), bool(np.any(self.free < SHAPE.stop)))
 
     def cost(self, view: View) -> float:
         """Sum of all terms."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..types import FloatArray
 from .banded import ArrowSystem
-from .problem import BETAS, FLOOR, FOCAL, TILT, View
+from .problem import BETAS, FLOOR, FOCAL, OFFSETS, SHAPE, TILT, View
 
 ROBUST = 3.0
 """Residual, in standard deviations, at which an observation has lost three quarters of its weight."""
@@ -39,8 +39,16 @@ def _accumulate(system: ArrowSystem, by_q: Tensor, by_shared: Tensor | None, res
     system.shared_gradient[columns] += (flat.T @ rest).numpy()
 
 
-_BETA_COLUMNS = list(range(BETAS.start, BETAS.stop))
+_SHAPE_COLUMNS = list(range(SHAPE.start, SHAPE.stop))
 _TILT_COLUMNS = list(range(TILT.start, TILT.stop))
+
+
+def _side_by_side(*parts: tuple[Tensor | None, list[int]]) -> tuple[Tensor | None, list[int]]:
+    """Join the derivatives by several groups of shared unknowns; groups that do not move are None."""
+    present = [(block, columns) for block, columns in parts if block is not None]
+    if not present:
+        return None, []
+    return torch.cat([block for block, _ in present], dim=-1), [c for _, columns in present for c in columns]
 
 
 @dataclass
@@ -68,7 +76,7 @@ class Reprojection:
     def add(self, view: View, system: ArrowSystem) -> None:
         scaled, camera = self._residual(view)
         root = _robust(scaled.square().sum(-1))[1].sqrt()
-        by_q, by_betas = view.jacobians(self.points)
+        by_q, by_shape = view.jacobians(self.points)
         depth = camera[..., 2].clamp_min(0.1)
         gain = root * view.state.focal_px / self.sigma_px
         rows = self._projection(view, camera, depth) * (gain / depth)[..., None, None]  # (T, L, 2, 3)
@@ -77,10 +85,10 @@ class Reprojection:
         turn = torch.linalg.cross(view.state.turn_by_tilt.expand_as(points), points)
         by_tilt = rows @ turn.transpose(-1, -2)  # R [d] x = R (d x point)
         by_focal = (camera[..., :2] / depth[..., None] * gain[..., None])[..., None]
-        shared = torch.cat([rows @ by_betas, by_tilt, by_focal], dim=-1).reshape(frames, -1, 13)
-        columns = [*_BETA_COLUMNS, *_TILT_COLUMNS, FOCAL]
+        shape = None if by_shape is None else rows @ by_shape
+        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (by_tilt, _TILT_COLUMNS), (by_focal, [FOCAL]))
         residual = (scaled * root[..., None]).reshape(frames, -1)
-        _accumulate(system, (rows @ by_q).reshape(frames, -1, by_q.shape[-1]), shared, residual, columns)
+        _accumulate(system, (rows @ by_q).flatten(1, 2), None if shared is None else shared.flatten(1, 2), residual, columns)
 
     @staticmethod
     def _projection(view: View, camera: Tensor, depth: Tensor) -> Tensor:
@@ -117,14 +125,18 @@ class Depth:
     def add(self, view: View, system: ArrowSystem) -> None:
         residual, along = self._residual(view)
         root = _robust(residual.square())[1].sqrt()
-        by_q, by_betas = view.jacobians(self.points)
+        by_q, by_shape = view.jacobians(self.points)
         gain = (root / self.sigma_m)[..., None]
         points = view.points(self.points)[..., None, :]
         by_tilt = torch.linalg.cross(view.state.turn_by_tilt.expand(*points.shape[:2], 2, 3), points.expand(-1, -1, 2, -1))
-        columns = [torch.einsum("ti,tlin->tln", along, j) for j in (by_q, by_betas, by_tilt.transpose(-1, -2))]
-        relative = [(c - c[:, list(self.root)].mean(dim=1, keepdim=True)) * gain for c in columns]
-        shared = torch.cat(relative[1:], dim=-1)
-        _accumulate(system, relative[0], shared, residual * root, [*_BETA_COLUMNS, *_TILT_COLUMNS])
+
+        def relative(jacobian: Tensor) -> Tensor:
+            rows = torch.einsum("ti,tlin->tln", along, jacobian)
+            return (rows - rows[:, list(self.root)].mean(dim=1, keepdim=True)) * gain
+
+        shape = None if by_shape is None else relative(by_shape)
+        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (relative(by_tilt.transpose(-1, -2)), _TILT_COLUMNS))
+        _accumulate(system, relative(by_q), shared, residual * root, columns)
 
 
 @dataclass
@@ -153,15 +165,10 @@ class Positions:
         root = _robust(residual.square().sum(-1))[1].sqrt()
         known = torch.isfinite(self.target_m).all(dim=-1)
         gain = torch.where(known, root / self.sigma_m, torch.zeros_like(root))[..., None, None]
-        by_q, by_betas = (self._relative(jacobian) * gain for jacobian in view.jacobians(self.points))
-        frames = len(residual)
-        _accumulate(
-            system,
-            by_q.reshape(frames, -1, by_q.shape[-1]),
-            by_betas.reshape(frames, -1, 10),
-            (residual * root[..., None]).reshape(frames, -1),
-            _BETA_COLUMNS,
-        )
+        by_q, by_shape = view.jacobians(self.points)
+        rows = (self._relative(by_q) * gain).flatten(1, 2)
+        shape = None if by_shape is None else (self._relative(by_shape) * gain).flatten(1, 2)
+        _accumulate(system, rows, shape, (residual * root[..., None]).flatten(1), _SHAPE_COLUMNS)
 
 
 @dataclass
@@ -287,6 +294,7 @@ class SharedPrior:
     """Betas near the population, camera tilt and focal length near what is known of them."""
 
     sigma_beta: float
+    sigma_offset_m: float
     tilt_mean_rad: FloatArray
     tilt_sigma_rad: FloatArray
     focal_px: float
@@ -294,11 +302,12 @@ class SharedPrior:
     """Standard deviation of the logarithm of the focal length."""
 
     def _residuals(self, view: View) -> tuple[list[int], FloatArray, FloatArray]:
-        columns = [*_BETA_COLUMNS, *_TILT_COLUMNS, FOCAL]
-        values = np.concatenate(
-            [view.state.betas, view.state.tilt_rad - self.tilt_mean_rad, [np.log(view.state.focal_px / self.focal_px)]]
-        )
-        return columns, values, np.array([self.sigma_beta] * 10 + [*self.tilt_sigma_rad, self.focal_sigma])
+        state = view.state
+        tilt, focal = state.tilt_rad - self.tilt_mean_rad, np.log(state.focal_px / self.focal_px)
+        values = np.concatenate([state.betas, state.offsets_m.ravel(), tilt, [focal]])
+        offsets = [self.sigma_offset_m] * (OFFSETS.stop - OFFSETS.start)
+        sigma = np.array([self.sigma_beta] * 10 + offsets + [*self.tilt_sigma_rad, self.focal_sigma])
+        return [*_SHAPE_COLUMNS, *_TILT_COLUMNS, FOCAL], values, sigma
 
     def cost(self, view: View) -> float:
         _, values, sigma = self._residuals(view)
@@ -388,9 +397,10 @@ class Floor:
 
     def add(self, view: View, system: ArrowSystem) -> None:
         residual, gain = self._residual(view)
-        by_q, by_betas = view.jacobians(self.points)
-        shared = torch.cat([by_betas[:, :, 1] * gain[..., None], -gain[..., None]], dim=-1)
-        _accumulate(system, by_q[:, :, 1] * gain[..., None], shared, residual, [*_BETA_COLUMNS, FLOOR])
+        by_q, by_shape = view.jacobians(self.points)
+        shape = None if by_shape is None else by_shape[:, :, 1] * gain[..., None]
+        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (-gain[..., None], [FLOOR]))
+        _accumulate(system, by_q[:, :, 1] * gain[..., None], shared, residual, columns)
 
 
 @dataclass
@@ -416,10 +426,11 @@ class Balance:
         return float(0.5 * self._residual(view).square().sum())
 
     def add(self, view: View, system: ArrowSystem) -> None:
-        (mass_q, mass_b), (sole_q, sole_b) = view.jacobians(self.masses), view.jacobians(self.soles)
-        rows = [
-            torch.einsum("p,tpin->tin", self.mass_share, mass) - torch.einsum("ts,tsin->tin", self.support, sole)
-            for mass, sole in ((mass_q, sole_q), (mass_b, sole_b))
-        ]
-        by_q, by_betas = (row[:, [0, 2]] * self.gain[:, None, None] for row in rows)
-        _accumulate(system, by_q, by_betas, self._residual(view), _BETA_COLUMNS)
+        (mass_q, mass_s), (sole_q, sole_s) = view.jacobians(self.masses), view.jacobians(self.soles)
+
+        def rows(mass: Tensor, sole: Tensor) -> Tensor:
+            both = torch.einsum("p,tpin->tin", self.mass_share, mass) - torch.einsum("ts,tsin->tin", self.support, sole)
+            return both[:, [0, 2]] * self.gain[:, None, None]
+
+        shape = None if mass_s is None or sole_s is None else rows(mass_s, sole_s)
+        _accumulate(system, rows(mass_q, sole_q), shape, self._residual(view), _SHAPE_COLUMNS)
