@@ -24,8 +24,9 @@ from ..body.forward import Rest
 from ..body.smpl_model import SmplModel
 from ..errors import InputError
 from ..kinematics.tree import Tree, TreePose
-from ..skeleton import DOF_NAMES, LIMITS_RAD
+from ..skeleton import LIMITS_RAD
 from ..types import FloatArray, Progress, SkelMotion, quiet
+from .placing import near_branch
 from .skin_points import PosedSkin, SkinSample, sample_skin
 from .smpl_motion import SmplMotion
 from .smpl_skin import SmplSkin
@@ -173,10 +174,9 @@ def limit_excess(poses_rad: FloatArray) -> FloatArray:
 
 
 def unwrapped(poses_rad: FloatArray) -> FloatArray:
-    """Angles without jumps of a full turn, for the three of the root (the others have limits or stay near zero)."""
-    free = [DOF_NAMES.index(name) for name in ("pelvis_tilt", "pelvis_list", "pelvis_rotation")]
+    """(T, 46) angles without jumps of the root: full turns, and the two Euler solutions (other joints have limits)."""
     result = poses_rad.copy()
-    result[:, free] = np.unwrap(poses_rad[:, free], axis=0)
+    result[:, :3] = near_branch(poses_rad[:, :3])
     return result
 
 
