@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import measures
+from .check_report import Check, CheckReport, Status, Threshold
 from .errors import InputError, ModelError
 from .limits import LimitReport, check_limits
 from .types import FloatArray, Markers, OsimMotion, SkelMotion, Subject
@@ -16,19 +17,7 @@ from .types import FloatArray, Markers, OsimMotion, SkelMotion, Subject
 if TYPE_CHECKING:
     from .osim.document import OsimDocument
 
-Status = Literal["pass", "warn", "fail", "skipped"]
-_ROUNDING = 1e-9
-
-
-@dataclass(frozen=True, kw_only=True)
-class Threshold:
-    """Up to ``warn_above`` a figure passes, up to ``fail_above`` it is a warning, beyond it fails."""
-
-    warn_above: float
-    fail_above: float
-    unit: str
-    source: str
-
+__all__ = ["THRESHOLDS", "Check", "CheckReport", "Status", "Threshold", "check_motion"]
 
 THRESHOLDS: dict[str, Threshold] = {
     "joint limits": Threshold(
@@ -83,67 +72,6 @@ THRESHOLDS: dict[str, Threshold] = {
     ),
 }
 """Name of the check -> thresholds; the order is the order of the report."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One figure and what it means."""
-
-    name: str
-    status: Status
-    value: float | None
-    """None if the check was skipped."""
-    threshold: Threshold
-    detail: str
-    """Where and when, or why the check was skipped."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
-        return {**vars(self), "threshold": vars(self.threshold)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckReport:
-    """All checks of one motion."""
-
-    checks: tuple[Check, ...]
-    limits: LimitReport | None
-
-    @property
-    def status(self) -> Status:
-        """Return the worst status: fail, else warn, else pass."""
-        found = {check.status for check in self.checks}
-        return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
-
-    def __getitem__(self, name: str) -> Check:
-        for check in self.checks:
-            if check.name == name:
-                return check
-        raise InputError(f"there is no check {name!r}; there are {', '.join(check.name for check in self.checks)}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
-        return {
-            "status": self.status,
-            "checks": [check.to_json() for check in self.checks],
-            "limits": None if self.limits is None else self.limits.to_json(),
-        }
-
-    def text(self) -> str:
-        """Return a table for people."""
-        words = {status: sum(check.status == status for check in self.checks) for status in ("pass", "warn", "fail", "skipped")}
-        lines = [f"{self.status.upper()}: " + ", ".join(f"{count} {status}" for status, count in words.items() if count)]
-        for check in self.checks:
-            value = "" if check.value is None else f"{check.value:.3g} {check.threshold.unit}"
-            allowed = (
-                ""
-                if check.value is None
-                else f"(pass <= {check.threshold.warn_above:g}, fail > {check.threshold.fail_above:g})"
-            )
-            lines.append(f"  {check.status:8}{check.name:23}{value:>14}  {allowed}  {check.detail}".rstrip())
-        if self.limits is not None and (self.limits.outside or self.limits.paper_table):
-            lines += ["", self.limits.text()]
-        return "\n".join(lines)
 
 
 class _Skip(Exception):  # noqa: N818 (not an error: it carries the reason)
@@ -270,12 +198,7 @@ def _judge(name: str, measure: Callable[[_Given], _Figure], given: _Given) -> Ch
         value, detail = measure(given)
     except (_Skip, InputError) as reason:
         return Check(name=name, status="skipped", value=None, threshold=threshold, detail=str(reason))
-    status: Status = "fail"
-    if value <= threshold.warn_above + _ROUNDING:
-        status = "pass"
-    elif value <= threshold.fail_above + _ROUNDING:
-        status = "warn"
-    return Check(name=name, status=status, value=float(value), threshold=threshold, detail=detail)
+    return Check(name=name, status=threshold.judge(value), value=float(value), threshold=threshold, detail=detail)
 
 
 def _joint_limits(given: _Given) -> _Figure:

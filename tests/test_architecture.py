@@ -25,7 +25,7 @@ LAYERS = (
     {"errors", "types"},
     {"skeleton", "filtering", "kinematics"},
     {"io", "osim", "body", "osim_models"},
-    {"scaling", "subjects", "mapping", "limits", "measures", "checks", "fitting", "hsmr", "dynamics"},
+    {"scaling", "subjects", "mapping", "limits", "measures", "check_report", "checks", "fitting", "hsmr", "dynamics"},
     {"converters"},
     {"estimators", "evaluation", "training", "report"},
     {"pipeline", "skel_pipeline", "smpl_pipeline"},

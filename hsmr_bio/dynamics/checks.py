@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checks import Check, CheckReport, Status, Threshold
+from ..check_report import Check, CheckReport, Threshold
 from ..errors import InputError
 from .inverse_dynamics import InverseDynamics
 
@@ -63,7 +63,6 @@ def check_dynamics(result: InverseDynamics) -> CheckReport:
 
 def _judge(name: str, value: float, detail: str, measured: bool) -> Check:
     threshold = THRESHOLDS[name]
-    status: Status = "pass" if value <= threshold.warn_above else "warn" if value <= threshold.fail_above else "fail"
     if measured and status != "pass":
         detail += " (a foot that stands beside the plates has no force)"
-    return Check(name=name, status=status, value=value, threshold=threshold, detail=detail)
+    return Check(name=name, status=threshold.judge(value), value=value, threshold=threshold, detail=detail)
