@@ -63,6 +63,7 @@ def check_dynamics(result: InverseDynamics) -> CheckReport:
 
 def _judge(name: str, value: float, detail: str, measured: bool) -> Check:
     threshold = THRESHOLDS[name]
+    status = threshold.judge(value)
     if measured and status != "pass":
         detail += " (a foot that stands beside the plates has no force)"
-    return Check(name=name, status=threshold.judge(value), value=value, threshold=threshold, detail=detail)
+    return Check(name=name, status=status, value=value, threshold=threshold, detail=detail)
