@@ -10,7 +10,7 @@ import json
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from hsmr_bio.types import FloatArray, SkelMotion
 from .animation import Animation, as_numpy, from_skel
 
 _SKIN_COLOR = (0.80, 0.62, 0.52, 1.0)
+_GLASS = (*_SKIN_COLOR[:3], 0.4)
+"""Skin with bones inside."""
 _BONE_COLOR = (0.93, 0.87, 0.75, 1.0)
 _FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
 _ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
@@ -129,6 +131,8 @@ def write_skinned_glb(
     animation = from_skel(motion, body)
     rest = body.rest(motion.betas)
     meshes = [_body_mesh(body, motion, rest, part) for part in parts]
+    if len(parts) > 1:
+        meshes = [replace(mesh, color=_GLASS) if mesh.name == "skin" else mesh for mesh in meshes]
     write_glb(path, animation, meshes)
     picked = np.unique(np.linspace(0, len(motion.time_s) - 1, _SAMPLED_FRAMES).round().astype(int))
     skin = parts[0] == "skin"
@@ -239,7 +243,8 @@ class _Builder:
 
 def _material(mesh: SkinnedMesh) -> dict[str, Any]:
     surface = {"baseColorFactor": list(mesh.color), "metallicFactor": 0.0, "roughnessFactor": 0.8}
-    return {"name": mesh.name, "pbrMetallicRoughness": surface, "doubleSided": True}
+    material = {"name": mesh.name, "pbrMetallicRoughness": surface, "doubleSided": mesh.color[3] == 1}
+    return material | ({} if mesh.color[3] == 1 else {"alphaMode": "BLEND"})
 
 
 def _influences(weights: FloatArray) -> tuple[Any, FloatArray]:
