@@ -66,6 +66,8 @@ class Image2MotOptions(ResultOptions):
     sex: Sex = "neutral"
     estimate: EstimateOptions = field(default_factory=EstimateOptions)
     ground: GroundOptions = field(default_factory=GroundOptions)
+    refine: bool = False
+    """Of the estimator ``hsmr``: let the landmarks of the built-in estimator correct the network's prediction, in one fit."""
     people: bool = False
     """Follow everybody, not only the most prominent person; person 2 is written as ``NAME_p2``."""
     moving_camera: bool = False
@@ -150,7 +152,7 @@ def motion_of(
     options = options or Image2MotOptions()
     seen = seen_frames(observation)
     _refuse_moving_camera(seen, options)
-    motion = fit_motion(seen, body, FitOptions(height_m=options.height_m), progress=progress)
+    motion = fit_motion(seen, body, FitOptions(height_m=options.height_m, refine=options.refine), progress=progress)
     world = to_world(motion, body, seen, options.ground, progress=progress)
     return steady(world, cutoff_hz=_usable_cutoff(world, options.cutoff_hz))
 

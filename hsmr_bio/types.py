@@ -162,8 +162,11 @@ class Observation:
 
     @property
     def seen(self) -> BoolArray:
-        """(T,) whether the person was seen in the frame."""
-        return np.asarray(np.any(self.confidence > 0, axis=1) & np.any(np.isfinite(self.keypoints_px[..., 0]), axis=1))
+        """(T,) whether the person was seen in the frame: by landmarks, or by a network that gives SKEL parameters."""
+        landmarks = np.any(self.confidence > 0, axis=1) & np.any(np.isfinite(self.keypoints_px[..., 0]), axis=1)
+        if self.skel_poses_rad is None:
+            return np.asarray(landmarks)
+        return np.asarray(landmarks | np.isfinite(self.skel_poses_rad).all(axis=1))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

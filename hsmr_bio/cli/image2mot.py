@@ -75,6 +75,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--boxes", type=Path, metavar="FILE", help="CSV of the person's box per frame, for --estimator hsmr")
     group.add_argument("--device", default="cpu", help="where a network runs (default: %(default)s)")
     group.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="default: %(default)s")
+    group.add_argument("--refine", action="store_true", help="with hsmr: landmarks and the network's prediction in one fit")
     group.add_argument("--save-observation", action="store_true", help="keep what the estimator saw, for --estimator replay")
     group.add_argument(
         "--cutoff-hz", default="6", metavar="HZ", help="zero-lag low-pass of the angles, or 'off' (default: %(default)s)"
@@ -122,6 +123,7 @@ def options_of(args: argparse.Namespace) -> Image2MotOptions:
         sex=args.sex or "neutral",
         estimate=estimate,
         ground=ground,
+        refine=args.refine,
         people=args.people,
         moving_camera=args.moving_camera,
         save_observation=args.save_observation,

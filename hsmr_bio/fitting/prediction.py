@@ -65,7 +65,7 @@ def fit_prediction(
     known = np.asarray(np.isfinite(observation.skel_poses_rad).all(axis=1))
     if known.sum() < 2:
         raise EstimationError(f"the network saw the person in {int(known.sum())} of {len(known)} frames; at least 2 are needed")
-    landmarks = int(observation.seen.sum()) >= 2
+    landmarks = int((observation.confidence > 0).any(axis=1).sum()) >= 2
     own = observation.skel_body == body.name
     if not landmarks and (refine or not own):
         raise InputError(
