@@ -43,10 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hsmr-bio {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        try:
-            importlib.import_module(f".{name}", __name__).add_parser(subparsers)
-        except ModuleNotFoundError:
-            continue
+        importlib.import_module(f".{name}", __name__).add_parser(subparsers)
     for command in dict.fromkeys(subparsers.choices.values()):
         group = command.add_argument_group("messages")
         group.add_argument("--quiet", action="store_true", help="no progress and no notes on stderr")
