@@ -7,6 +7,7 @@ several people, no smoothing, no hidden state. Nothing is downloaded: the wheel 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,11 +127,9 @@ class PoseGraph:
         output = self._detect.run(image=_image_packet(rgb))
         if "detections" not in output:
             return []
-        from mediapipe.python import packet_getter
-
         size = np.array([rgb.shape[1], rgb.shape[0]], dtype=np.float64)
         found = []
-        for detection in packet_getter.get_proto_list(output["detections"]):
+        for detection in _messages(output["detections"], several=True):
             points = np.array([(k.x, k.y) for k in detection.location_data.relative_keypoints]) * size + origin_px
             found.append(Detection(Region.around(points[0], points[1]), float(detection.score[0])))
         return found
@@ -145,17 +144,24 @@ class PoseGraph:
         output = self._landmark.run(image=_image_packet(rgb), roi=_region_packet(region, rgb.shape))
         if "landmarks" not in output or "world" not in output or "auxiliary" not in output:
             return None
-        from mediapipe.python import packet_getter
-
         size = np.array([rgb.shape[1], rgb.shape[0]], dtype=np.float64)
-        landmarks = packet_getter.get_proto(output["landmarks"]).landmark
-        auxiliary = _rows(packet_getter.get_proto(output["auxiliary"]).landmark, "xy") * size
+        landmarks = _messages(output["landmarks"]).landmark
+        auxiliary = _rows(_messages(output["auxiliary"]).landmark, "xy") * size
         return Landmarks(
             px=_rows(landmarks, "xy") * size,
-            world_m=_rows(packet_getter.get_proto(output["world"]).landmark, "xyz"),
+            world_m=_rows(_messages(output["world"]).landmark, "xyz"),
             visibility=np.array([p.visibility for p in landmarks]),
             region=Region.around(auxiliary[0], auxiliary[1]),
         )
+
+
+def _messages(packet: Any, *, several: bool = False) -> Any:
+    """Read a packet; MediaPipe calls a protobuf function that warns of its own end, which concerns no user of ours."""
+    from mediapipe.python import packet_getter
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", category=UserWarning)
+        return packet_getter.get_proto_list(packet) if several else packet_getter.get_proto(packet)
 
 
 def _rows(points: Sequence[Any], fields: str) -> FloatArray:
