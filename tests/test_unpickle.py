@@ -6,6 +6,7 @@ import collections
 import io
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,3 +195,37 @@ def test_files_that_are_not_numpy_are_refused(tmp_path, content) -> None:
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(FormatError, match=r"x\.npz"):
         load_numpy(tmp_path / "x.npz")
+
+
+def test_files_of_joblib_are_read(golden) -> None:
+    for name in ("joblib_arrays.pkl", "joblib_arrays_zlib.pkl"):
+        person = load_pickle(golden / name)[0]
+        expected = np.arange(6.0).reshape(2, 3)
+        np.testing.assert_array_equal(person["pose"], expected)
+        np.testing.assert_array_equal(person["fortran"], expected)
+        assert person["fortran"].dtype == np.float32
+        assert list(person["objects"]) == [{"a": 1}, None]
+        assert person["scalar"] == 2.0
+        assert person["after"] == "text"
+
+
+@settings(max_examples=100, deadline=None)
+@given(at=st.integers(0, 700), value=st.integers(0, 255), cut=st.booleans())
+def test_damaged_files_of_joblib_give_one_clear_error(at, value, cut) -> None:
+    whole = (Path(__file__).parent / "golden" / "joblib_arrays.pkl").read_bytes()
+    at = min(at, len(whole) - 1)
+    broken = whole[:at] if cut else whole[:at] + bytes([value]) + whole[at + 1 :]
+    try:
+        read_pickle(io.BytesIO(broken), "memory")
+    except FormatError as error:
+        assert "memory" in str(error)
+
+
+def test_a_hostile_file_of_joblib_runs_nothing(golden, tmp_path) -> None:
+    target = tmp_path / "touched"
+    hostile = pickle.dumps(Attack(os.system, f"touch {target}"), protocol=4)[2:-1]
+    whole = (golden / "joblib_arrays.pkl").read_bytes()
+    (tmp_path / "a.pkl").write_bytes(whole[:-1] + hostile + b".")
+    with pytest.raises(RefusedPickleError):
+        load_pickle(tmp_path / "a.pkl")
+    assert not target.exists()

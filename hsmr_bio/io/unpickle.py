@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import io
 import pickle
-import re
 import struct
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable
+import zlib
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,18 +23,15 @@ from scipy import sparse
 
 from hsmr_bio.errors import FormatError
 
+from .joblib_pickle import JoblibReader, UsesJoblib, uncompressed
+from .pickle_names import ArrayRecord, DtypeRecord, Names, Record, RefusedPickleError
+
+__all__ = ["RefusedPickleError", "load_numpy", "load_pickle", "read_pickle"]
+
 _DAMAGED = (
     *(pickle.UnpicklingError, EOFError, AttributeError, LookupError, ValueError, TypeError, ImportError, MemoryError),
-    *(RecursionError, OverflowError, AssertionError, struct.error),
+    *(RecursionError, OverflowError, AssertionError, struct.error, zlib.error),
 )
-_SPARSE_FORMATS = ("coo", "csc", "csr", "bsr", "dia", "lil", "dok")
-_MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
-_PLAIN_DTYPE = re.compile(r"[|<>=]?(?:[biufcSUO][0-9]*|\?)")
-_NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
-
-
-class RefusedPickleError(FormatError):
-    """A pickle that names something which is not an array: it was not run."""
 
 
 def load_pickle(path: str | PathLike[str]) -> Any:
@@ -58,9 +53,8 @@ def load_pickle(path: str | PathLike[str]) -> Any:
 
 def read_pickle(stream: BinaryIO, path: str | PathLike[str]) -> Any:
     """As :func:`load_pickle`, from an open binary stream; ``path`` is for messages."""
-    reader = _Reader(stream, path)
     try:
-        return _resolve(reader.load(), {}, path)
+        return _resolve(_load(stream, Names(path)), {}, path)
     except FormatError:
         raise
     except _DAMAGED as error:
@@ -110,137 +104,30 @@ def _read_npy(stream: BinaryIO, path: str | PathLike[str]) -> Any:
     return content
 
 
-class _Record:
-    """State of a foreign object, without its behaviour."""
-
-    kind = ""
-
-
 class _Reader(pickle.Unpickler):
     """An unpickler that knows a fixed list of names."""
 
-    def __init__(self, stream: BinaryIO, path: str | PathLike[str]) -> None:
+    def __init__(self, stream: BinaryIO, names: Names) -> None:
         super().__init__(stream, encoding="latin1")
-        self._path = path
-        self._records: dict[str, type[_Record]] = {}
+        self._names = names
 
     def find_class(self, module: str, name: str) -> Any:
-        known = _KNOWN.get((module, name))
-        if known is not None:
-            return known
-        family, _, rest = module.partition(".")
-        if family == "chumpy":
-            return self._record(f"chumpy.{name}")
-        if family == "scipy" and rest.split(".")[0] == "sparse":
-            matrix, _, suffix = name.rpartition("_")
-            if matrix in _SPARSE_FORMATS and suffix in ("matrix", "array"):
-                return self._record(f"sparse.{matrix}")
-        problem = (
-            f"it names {module}.{name}, which is not an array. Nothing of it was run. "
-            "Files of SKEL, SMPL and HSMR results need no such thing: get the file again from its source"
-        )
-        raise RefusedPickleError(self._path, None, problem)
+        if module == "joblib.numpy_pickle":
+            raise UsesJoblib
+        return self._names.find(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
-        raise RefusedPickleError(self._path, None, "it refers to objects outside the file. Nothing of it was run")
-
-    def _record(self, kind: str) -> type[_Record]:
-        return self._records.setdefault(kind, type("Record", (_Record,), {"kind": kind}))
+        return self._names.refuse_reference()
 
 
-class _DtypeRecord:
-    """A numpy dtype as stated by a file: kind, size and byte order, nothing else of its state."""
-
-    def __init__(self, spec: Any, align: Any = False, copy: Any = True) -> None:
-        if not isinstance(spec, str) or not _PLAIN_DTYPE.fullmatch(spec):
-            raise pickle.UnpicklingError(f"dtype {spec!r} is not read; expected numbers, text or objects")
-        self.dtype: np.dtype[Any] = np.dtype(object) if "O" in spec else np.dtype(spec)
-
-    def __setstate__(self, state: Any) -> None:
-        if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
-            raise pickle.UnpicklingError("structured dtypes are not read")
-        order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
-        if order in ("<", ">"):
-            self.dtype = self.dtype.newbyteorder("<" if order == "<" else ">")
-
-
-class _ArrayRecord:
-    """A numpy array as stated by a file. numpy's own ``__setstate__`` would trust the file's dtype with memory."""
-
-    def __init__(self) -> None:
-        self.array: np.ndarray[Any, Any] = np.empty(0)
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, content = state if len(state) == 5 else (1, *state)
-        self.array = _build_array(content, dtype, shape, "F" if fortran else "C")
-
-
-def _build_array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray[Any, Any]:
-    if not isinstance(dtype, _DtypeRecord) or not isinstance(shape, tuple) or order not in ("C", "F"):
-        raise pickle.UnpicklingError("an array needs a dtype, a shape and an order")
-    if not dtype.dtype.hasobject:
-        data = content.encode("latin1") if isinstance(content, str) else content
-        return np.frombuffer(data, dtype=dtype.dtype).reshape(shape, order=order).copy(order=order)
-    if not isinstance(content, list):
-        raise pickle.UnpicklingError("an array of objects needs a list")
-    flat = np.empty(len(content), dtype=object)
-    for index, item in enumerate(content):
-        flat[index] = item
-    return flat.reshape(shape, order=order)
-
-
-def _empty_array(subtype: Any, shape: Any, kind: Any) -> Any:
-    """Stand for numpy's ``_reconstruct``: an empty array, whose state comes next in the file."""
-    if subtype is not _ArrayRecord:
-        raise pickle.UnpicklingError("only plain numpy arrays can be read")
-    return _ArrayRecord()
-
-
-def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> Any:
-    """Stand for numpy's ``_frombuffer``."""
-    record = _ArrayRecord()
-    record.array = _build_array(buffer, dtype, shape, order)
-    return record
-
-
-def _scalar(dtype: Any, content: Any = b"") -> Any:
-    """Stand for numpy's ``scalar``."""
-    if isinstance(dtype, _DtypeRecord) and dtype.dtype.hasobject:
-        return content
-    return _build_array(content, dtype, (1,), "C")[0]
-
-
-def _new_object(cls: Any, base: Any, state: Any) -> Any:
-    """Stand for ``copyreg._reconstructor``: an empty record."""
-    if not (isinstance(cls, type) and issubclass(cls, _Record)):
-        raise pickle.UnpicklingError("only records can be rebuilt")
-    return cls()
-
-
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """Stand for ``_codecs.encode``: how protocol 2 carries bytes."""
-    if not isinstance(text, str) or str(encoding).replace("-", "").replace("_", "") not in ("latin1", "iso88591"):
-        raise pickle.UnpicklingError("bytes must be stored as latin1 text")
-    return text.encode("latin1")
-
-
-def _known() -> dict[tuple[str, str], Any]:
-    table: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): _ArrayRecord,
-        ("numpy", "dtype"): _DtypeRecord,
-        ("_codecs", "encode"): _encode,
-        ("collections", "OrderedDict"): OrderedDict,
-    }
-    array_functions: dict[str, Callable[..., Any]] = {"_reconstruct": _empty_array, "scalar": _scalar}
-    table |= {(module, name): function for module in _MULTIARRAY for name, function in array_functions.items()}
-    table |= {(module, "_frombuffer"): _from_buffer for module in _NUMERIC}
-    plain = {kind.__name__: kind for kind in (object, set, frozenset, slice, complex)}
-    table |= {(module, name): kind for module in ("builtins", "__builtin__") for name, kind in plain.items()}
-    table |= {(module, "_reconstructor"): _new_object for module in ("copyreg", "copy_reg")}
-    return table
-
-
-_KNOWN = _known()
+def _load(stream: BinaryIO, names: Names) -> Any:
+    stream = uncompressed(stream)
+    start = stream.tell()
+    try:
+        return _Reader(stream, names).load()
+    except UsesJoblib:
+        stream.seek(start)
+        return JoblibReader(stream, names).load()
 
 
 def _resolve(value: Any, done: dict[int, Any], path: str | PathLike[str]) -> Any:
@@ -250,12 +137,12 @@ def _resolve(value: Any, done: dict[int, Any], path: str | PathLike[str]) -> Any
     if id(value) in done:
         return done[id(value)][0]
     result: Any = value
-    if isinstance(value, _DtypeRecord):
+    if isinstance(value, DtypeRecord):
         result = value.dtype
-    elif isinstance(value, _ArrayRecord):
+    elif isinstance(value, ArrayRecord):
         done[id(value)] = (value.array, value)
         result = _resolve(value.array, done, path)
-    elif isinstance(value, _Record):
+    elif isinstance(value, Record):
         done[id(value)] = (None, value)
         result = _array_of(value, done, path)
     elif isinstance(value, dict):
@@ -275,7 +162,7 @@ def _resolve(value: Any, done: dict[int, Any], path: str | PathLike[str]) -> Any
     return result
 
 
-def _array_of(record: _Record, done: dict[int, Any], path: str | PathLike[str]) -> Any:
+def _array_of(record: Record, done: dict[int, Any], path: str | PathLike[str]) -> Any:
     family, _, kind = record.kind.partition(".")
     state = {key: _resolve(item, done, path) for key, item in vars(record).items()}
     try:

@@ -1,0 +1,88 @@
+"""Pickles written by joblib (WHAM, 4D-Humans): the bytes of each array follow its description, outside the pickle's own frames.
+
+Source:
+    File format of joblib 1.x (``joblib.dump``), as facts: a description (shape, order, dtype), one byte that says how many
+    bytes of padding follow, then the array; the whole file may be compressed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import pickle
+import zlib
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+from .pickle_names import ArrayRecord, Names, build_array
+
+_GZIP, _ZLIB = b"\x1f\x8b", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+
+
+class UsesJoblib(Exception):  # noqa: N818 - a signal between two readers, never seen by callers
+    """The pickle has arrays of joblib's: it needs :class:`JoblibReader`."""
+
+
+class _JoblibArray(ArrayRecord):
+    """Description of an array whose bytes follow."""
+
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, dict):
+            raise pickle.UnpicklingError("an array's description must be a mapping")
+        self.description = state
+
+
+_Stoppable: Any = pickle._Unpickler
+"""The reader that is written in Python: it can be stopped at an array. (joblib builds on it too.)"""
+
+
+class JoblibReader(_Stoppable):  # type: ignore[misc]
+    """As the other reader; after each description it reads the array that follows."""
+
+    dispatch: ClassVar[dict[int, Any]] = dict(_Stoppable.dispatch)
+
+    def __init__(self, stream: BinaryIO, names: Names) -> None:
+        super().__init__(stream, encoding="latin1")
+        self._stream, self._names = stream, names
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("joblib.numpy_pickle", "NumpyArrayWrapper"):
+            return _JoblibArray
+        return self._names.find(module, name)
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self._names.refuse_reference()
+
+    def load_build(self) -> None:
+        super().load_build()
+        record = self.stack[-1]
+        if isinstance(record, _JoblibArray):
+            record.array = self._read_array(record.description)
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+    def _read_array(self, description: dict[str, Any]) -> np.ndarray[Any, Any]:
+        dtype, shape = description["dtype"].dtype, description["shape"]
+        if dtype.hasobject:
+            content = JoblibReader(self._stream, self._names).load()
+            if not isinstance(content, ArrayRecord):
+                raise pickle.UnpicklingError("an array of objects must hold an array")
+            return content.array
+        if description.get("numpy_array_alignment_bytes") is not None:
+            self._stream.read(self._stream.read(1)[0])
+        size = math.prod(int(n) for n in shape) * dtype.itemsize
+        return build_array(self._stream.read(size), description["dtype"], shape, description["order"])
+
+
+def uncompressed(stream: BinaryIO) -> BinaryIO:
+    """The stream, or what it holds if it is compressed by zlib or gzip."""
+    start = stream.tell()
+    magic = stream.read(2)
+    stream.seek(start)
+    if magic == _GZIP:
+        return io.BytesIO(gzip.decompress(stream.read()))
+    if magic in _ZLIB:
+        return io.BytesIO(zlib.decompress(stream.read()))
+    return stream
