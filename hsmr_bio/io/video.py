@@ -321,13 +321,7 @@ def _turn(frame: Any, path: Path) -> tuple[bool, bool, bool]:
 
     The display matrix has x' = a x + c y, y' = b x + d y in 16.16 fixed point (ISO/IEC 14496-12, track header).
     """
-    for entry in frame.side_data:
-        if getattr(entry.type, "name", "") == "DISPLAYMATRIX":
-            values = np.frombuffer(bytes(entry), dtype=np.int32)[:9].astype(float)
-            a, b, c, d = values[0], values[1], values[3], values[4]
-            break
-    else:
-        return False, False, False
+    a, b, c, d = _display_matrix(frame)
     size = float(np.sqrt(abs(a * d - b * c)))
     straight, crossed = max(abs(a), abs(d)), max(abs(b), abs(c))
     if size == 0 or min(straight, crossed) > 0.02 * size:
@@ -336,6 +330,19 @@ def _turn(frame: Any, path: Path) -> tuple[bool, bool, bool]:
             path, None, f"the file asks to be shown turned by {degrees:.0f} degrees; only quarter turns are possible"
         )
     return (True, bool(c < 0), bool(b < 0)) if crossed > straight else (False, bool(a < 0), bool(d < 0))
+
+
+def _display_matrix(frame: Any) -> tuple[float, float, float, float]:
+    """(a, b, c, d), from the frame's side data; from its rotation alone if PyAV cannot name all of the side data."""
+    try:
+        entries = [entry for entry in frame.side_data if getattr(entry.type, "name", "") == "DISPLAYMATRIX"]
+    except ValueError:  # for example Exif in a photo
+        angle = -np.radians(getattr(frame, "rotation", 0))
+        return float(np.cos(angle)), float(np.sin(angle)), float(-np.sin(angle)), float(np.cos(angle))
+    if not entries:
+        return 1.0, 0.0, 0.0, 1.0
+    values = np.frombuffer(bytes(entries[0]), dtype=np.int32).astype(float)
+    return float(values[0]), float(values[1]), float(values[3]), float(values[4])
 
 
 class _Orientation:

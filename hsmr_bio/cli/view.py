@@ -1,0 +1,135 @@
+"""``hsmr-bio view``: look at a result, in the browser or in OpenSim's own window."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from .common import beside, note, read_model
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "view",
+        help="open the report of a result, or show a motion in OpenSim's window",
+        description="Open the report of a result in the browser. A motion without a report gets one: NAME_report.html beside "
+        "it, from NAME.mot and NAME.osim. On a machine without a display the address is printed.",
+    )
+    parser.add_argument("result", type=Path, help="folder of image2mot, a report (.html), or a motion (.mot, .sto)")
+    parser.add_argument("--model", type=Path, metavar="OSIM", help="the motion's model; default: the .osim of the same name")
+    parser.add_argument(
+        "--opensim", action="store_true", help="show the motion in OpenSim's visualizer instead (needs a display)"
+    )
+    parser.add_argument("--no-open", action="store_true", help="only print where the report is")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find or make the report and open it; print its address."""
+    if args.opensim:
+        _show_in_opensim(_motion_of(args.result), args.model)
+        return 0
+    report = _report_of(args)
+    print(report.resolve().as_uri())
+    if args.no_open:
+        return 0
+    if not _has_display() or not webbrowser.open(report.resolve().as_uri()):
+        note(args, "no browser can be opened here: copy the file to a machine with a screen, it needs nothing else")
+    return 0
+
+
+def _has_display() -> bool:
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _only(folder: Path, pattern: str, what: str) -> Path:
+    from ..errors import InputError
+
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise InputError(f"{folder}: there is no {what} in this folder (looked for {pattern})")
+    if len(found) > 1:
+        raise InputError(f"{folder}: there are {len(found)} of {pattern}; say which one: {', '.join(p.name for p in found)}")
+    return found[0]
+
+
+def _motion_of(result: Path) -> Path:
+    from ..errors import InputError
+
+    motion = _only(result, "*.mot", "motion") if result.is_dir() else result
+    if motion.suffix not in (".mot", ".sto") or not motion.is_file():
+        raise InputError(f"{motion}: a motion (.mot, .sto) or a folder with one was expected")
+    return motion
+
+
+def _report_of(args: argparse.Namespace) -> Path:
+    from ..errors import InputError
+
+    result: Path = args.result
+    if result.is_dir():
+        if list(result.glob("*_report.html")) or not list(result.glob("*.mot")):
+            return _only(result, "*_report.html", "report")
+        result = _motion_of(result)
+    if not result.is_file():
+        raise InputError(f"{result}: there is no such file or folder")
+    if result.suffix == ".html":
+        return result
+    motion = _motion_of(result)
+    ready = motion.with_name(f"{motion.stem}_report.html")
+    if ready.is_file() and ready.stat().st_mtime >= motion.stat().st_mtime and args.model is None:
+        return ready
+    return _make_report(motion, args.model, ready)
+
+
+def _model_of(motion: Path, given: Path | None) -> Path:
+    from ..errors import InputError
+
+    model = given or beside(motion, ".osim")
+    if model is None:
+        raise InputError(f"{motion}: its model is needed; there is no {motion.stem}.osim beside it, so say --model FILE.osim")
+    return model
+
+
+def _make_report(path: Path, given: Path | None, target: Path) -> Path:
+    from ..checks import check_motion
+    from ..io.mot import read_mot
+    from ..report import ReportInputs, model_skeleton, write_report
+
+    model_path = _model_of(path, given)
+    document = read_model(model_path)
+    motion = read_mot(path, document)
+    joints_m, names, bones = model_skeleton(document, motion)
+    ranges = {name: c.range_si for name, c in document.coordinates.items() if c.rotational and name in motion.coordinates}
+    inputs = ReportInputs(
+        name=path.stem,
+        checks=check_motion(motion, document),
+        motion=motion,
+        ranges_si=ranges,
+        joints_m=joints_m,
+        joint_names=names,
+        bones=bones,
+        files=(path.name, model_path.name),
+    )
+    write_report(target, target.with_suffix(".json"), inputs)
+    return target
+
+
+def _show_in_opensim(path: Path, given: Path | None) -> None:
+    from ..errors import InputError, ModelError, require
+
+    model_path = _model_of(path, given)
+    if not _has_display():
+        raise InputError("OpenSim's window needs a display, and there is none; leave out --opensim to get the report")
+    opensim = require("opensim", feature="OpenSim's window")
+    opensim.Logger.setLevelString("Error")
+    opensim.ModelVisualizer.addDirToGeometrySearchPaths(str(model_path.resolve().parent / "Geometry"))
+    try:
+        model = opensim.Model(str(model_path))
+        opensim.VisualizerUtilities.showMotion(model, opensim.TimeSeriesTable(str(path)))
+    except RuntimeError as error:
+        raise ModelError(f"OpenSim cannot show this motion: {str(error).strip().splitlines()[0]}") from None

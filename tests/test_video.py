@@ -1,0 +1,262 @@
+"""Reading videos, images and folders: upright, in time, in one pass, with one clear line when it cannot be done."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from hsmr_bio.errors import FormatError, InputError
+from hsmr_bio.io.video import open_video
+
+WIDTH, HEIGHT = 64, 48
+
+
+def corner_picture(width: int = WIDTH, height: int = HEIGHT, level: int = 0) -> np.ndarray:
+    """A picture whose corners tell how it was turned: red top left, green top right, blue bottom left."""
+    picture = np.full((height, width, 3), level, dtype=np.uint8)
+    h, w = height // 2, width // 2
+    picture[:h, :w] = (255, 0, 0)
+    picture[:h, w:] = (0, 255, 0)
+    picture[h:, :w] = (0, 0, 255)
+    return picture
+
+
+def write_video(
+    path: Path, pictures: list[np.ndarray], stamps: list[int] | None = None, codec: str = "libx264", **options: str
+) -> Path:
+    """A small video with 1/1000 s stamps (30 Hz unless given)."""
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height = pictures[0].shape[1], pictures[0].shape[0]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = stamps[number] if stamps else round(number * 1000 / 30)
+            frame.time_base = Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def set_display_matrix(path: Path, matrix: tuple[float, float, float, float]) -> None:
+    """Write (a, b, c, d) into the track header of an MP4, as phones do instead of turning the picture."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 4
+    assert content[start] == 0, "a version 0 track header was expected"
+    a, b, c, d = (round(value * 65536) for value in matrix)
+    content[start + 40 : start + 76] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+
+
+def colour_at(rgb: np.ndarray, right: bool, bottom: bool) -> str:
+    y, x = (int(rgb.shape[0] * (0.75 if bottom else 0.25)), int(rgb.shape[1] * (0.75 if right else 0.25)))
+    pixel = rgb[y, x].astype(int)
+    return "dark" if pixel.max() < 90 else "rgb"[int(pixel.argmax())]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "clip.mp4", [corner_picture(level=3 * i) for i in range(20)])
+
+
+def test_frames_come_in_order_with_their_times(clip: Path) -> None:
+    video = open_video(clip)
+    frames = list(video)
+    assert video.info.image_size_px == (WIDTH, HEIGHT)
+    assert video.info.frame_count == 20
+    assert [f.index for f in frames] == list(range(20))
+    np.testing.assert_allclose([f.time_s for f in frames], np.arange(20) / 30, atol=6e-4)
+    assert frames[0].rgb.shape == (HEIGHT, WIDTH, 3)
+    assert frames[0].scale == (1.0, 1.0)
+    assert [f.time_s for f in video] == [f.time_s for f in frames], "a second pass gives the same"
+
+
+def test_uneven_times_are_kept(tmp_path: Path) -> None:
+    stamps = [0, 33, 50, 133, 140, 400, 433]
+    path = write_video(tmp_path / "vfr.mp4", [corner_picture()] * len(stamps), stamps)
+    np.testing.assert_allclose([f.time_s for f in open_video(path)], np.array(stamps) / 1000, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "corners"),
+    [
+        ((1, 0, 0, 1), (WIDTH, HEIGHT), "rgb"),
+        ((0, 1, -1, 0), (HEIGHT, WIDTH), "br."),
+        ((-1, 0, 0, -1), (WIDTH, HEIGHT), ".bg"),
+        ((0, -1, 1, 0), (HEIGHT, WIDTH), "g.r"),
+        ((-1, 0, 0, 1), (WIDTH, HEIGHT), "gr."),
+    ],
+    ids=["upright", "quarter", "half", "three quarters", "mirrored"],
+)
+def test_rotation_flags_are_applied(clip: Path, matrix: tuple[float, ...], size: tuple[int, int], corners: str) -> None:
+    """Corners: top left, top right, bottom left ('.' is the dark corner)."""
+    set_display_matrix(clip, matrix)
+    video = open_video(clip)
+    rgb = next(iter(video)).rgb
+    assert video.info.image_size_px == size
+    assert (rgb.shape[1], rgb.shape[0]) == size
+    seen = [colour_at(rgb, right, bottom) for right, bottom in ((False, False), (True, False), (False, True))]
+    assert [s if s != "dark" else "." for s in seen] == list(corners)
+
+
+def test_a_rotation_that_is_no_quarter_turn_is_refused(clip: Path) -> None:
+    angle = np.radians(30)
+    set_display_matrix(clip, (np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle)))
+    with pytest.raises(FormatError, match="turned by 30 degrees"):
+        open_video(clip)
+
+
+def test_start_and_end_cut(clip: Path) -> None:
+    video = open_video(clip, start_s=0.2, end_s=0.4)
+    frames = list(video)
+    np.testing.assert_allclose([f.time_s for f in frames], np.arange(7) / 30, atol=2e-3)
+    assert video.info.frame_count == 7
+    source = list(open_video(clip, start_s=0.2, end_s=0.4, source_clock=True))
+    assert source[0].time_s == pytest.approx(0.2, abs=2e-3)
+    np.testing.assert_array_equal(source[0].rgb, frames[0].rgb)
+
+
+def test_start_in_the_middle_of_a_long_gap_between_key_frames(tmp_path: Path) -> None:
+    pictures = [np.full((HEIGHT, WIDTH, 3), 2 * i, dtype=np.uint8) for i in range(100)]
+    path = write_video(tmp_path / "long.mp4", pictures)
+    whole = list(open_video(path))
+    part = list(open_video(path, start_s=2.5))
+    assert len(part) == 25
+    np.testing.assert_array_equal(part[0].rgb, whole[75].rgb)
+
+
+def test_large_frames_are_made_smaller_and_say_so(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "8k.mp4", [corner_picture(7680, 4320)], preset="ultrafast")
+    video = open_video(path, max_side_px=1920)
+    frame = next(iter(video))
+    assert video.info.image_size_px == (7680, 4320)
+    assert frame.rgb.shape == (1080, 1920, 3)
+    assert frame.scale == (4.0, 4.0)
+
+
+def test_hevc_and_two_frames(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "two.mov", [corner_picture(128, 96)] * 2, codec="libx265", **{"x265-params": "log-level=none"}
+    )
+    assert len(list(open_video(path))) == 2
+
+
+def test_one_image(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(corner_picture()).save(tmp_path / "one.png")
+    video = open_video(tmp_path / "one.png")
+    frames = list(video)
+    assert video.info.kind == "image"
+    assert [f.time_s for f in frames] == [0.0]
+    np.testing.assert_array_equal(frames[0].rgb, corner_picture())
+
+
+def test_a_photo_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    Image.fromarray(corner_picture()).save(tmp_path / "photo.jpg", exif=exif, quality=95)
+    frame = next(iter(open_video(tmp_path / "photo.jpg")))
+    assert frame.rgb.shape == (WIDTH, HEIGHT, 3)
+    assert colour_at(frame.rgb, right=True, bottom=False) == "r"
+
+
+def test_a_folder_of_images_in_natural_order(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for number in (1, 2, 10, 9):
+        Image.fromarray(np.full((HEIGHT, WIDTH, 3), 20 * number, dtype=np.uint8)).save(tmp_path / f"img{number}.png")
+    (tmp_path / "notes.txt").write_text("not an image")
+    frames = list(open_video(tmp_path, fps_hz=50))
+    assert [int(f.rgb[0, 0, 0]) for f in frames] == [20, 40, 180, 200]
+    np.testing.assert_allclose([f.time_s for f in frames], [0, 0.02, 0.04, 0.06])
+    assert len(list(open_video(tmp_path, fps_hz=50, start_s=0.02, end_s=0.04))) == 2
+
+
+def test_images_of_different_size_are_refused(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(corner_picture()).save(tmp_path / "a.png")
+    Image.fromarray(corner_picture(32, 32)).save(tmp_path / "b.png")
+    with pytest.raises(FormatError, match=r"b\.png: this image is 32 x 32, but the first one is 64 x 48"):
+        list(open_video(tmp_path, fps_hz=30))
+
+
+def test_a_text_file_is_not_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_text("I am not a video. " * 100)
+    with pytest.raises(FormatError, match=r"text\.mp4: this is not a video or image"):
+        open_video(path)
+
+
+def test_missing_and_empty_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        open_video(tmp_path / "nothing.mp4")
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(FormatError, match="not a video"):
+        open_video(tmp_path / "empty.mp4")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="no image in this folder"):
+        open_video(tmp_path / "folder", fps_hz=30)
+
+
+def test_a_video_without_its_index_is_refused(clip: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[:-200])
+    with pytest.raises(FormatError, match=r"clip\.mp4"):
+        list(open_video(clip))
+
+
+def test_a_video_that_breaks_off_is_refused_with_the_place(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(60)]
+    path = write_video(tmp_path / "broken.mp4", noise, movflags="faststart")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+    with pytest.raises(FormatError, match=r"breaks off after \d\.\d+ s of 2\.00 s.*--end"):
+        list(open_video(path))
+    assert len(list(open_video(path, end_s=0.5))) == 16, "what is there can be used"
+
+
+def test_sound_alone_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), dtype=np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+    with pytest.raises(FormatError, match="no picture"):
+        open_video(path)
+
+
+def test_a_start_behind_the_end_is_refused(clip: Path) -> None:
+    with pytest.raises(FormatError, match="not a single frame could be read between 5 s and its end"):
+        list(open_video(clip, start_s=5.0))
+    with pytest.raises(InputError, match="start"):
+        open_video(clip, start_s=2.0, end_s=1.0)
+    with pytest.raises(InputError, match="frame rate"):
+        open_video(clip, fps_hz=30)
+
+
+def test_a_video_of_no_frames_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "none.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        container.start_encoding()
+    with pytest.raises(FormatError, match=r"none\.avi"):
+        list(open_video(path))
+
+
+def test_the_decoding_thread_ends_when_nobody_listens(clip: Path) -> None:
+    frames = iter(open_video(clip))
+    next(frames)
+    frames.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name == "decode"]
