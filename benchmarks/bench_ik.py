@@ -1,7 +1,7 @@
 """Marker IK against OpenSim's own tool: same markers, same model, same objective; CPU seconds of one thread.
 
-    python benchmarks/bench_ik.py FOLDER...      each with ref.osim and markers.trc
-    python benchmarks/bench_ik.py --bsm 300      synthetic: the shipped model, its 105 markers with 5 mm noise
+python benchmarks/bench_ik.py FOLDER...      each with ref.osim and markers.trc
+python benchmarks/bench_ik.py --bsm 300      synthetic: the shipped model, its 105 markers with 5 mm noise
 """
 
 from __future__ import annotations

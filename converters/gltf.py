@@ -10,7 +10,7 @@ import json
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def write_glb(path: str | os.PathLike[str], animation: Animation, meshes: Sequen
     inverse[:, 3, :3] = -animation.rest_m  # column-major in the file
     skin = {"joints": list(range(joints)), "skeleton": 0, "inverseBindMatrices": builder.add(inverse, "MAT4")}
     gltf: dict[str, Any] = {"meshes": [], "materials": []}
-    for mesh in meshes or (_sticks(animation),):
+    for mesh in meshes or (sticks(animation),):
         nodes.append({"name": mesh.name, "mesh": len(gltf["meshes"]), "skin": 0})
         gltf["meshes"].append(builder.mesh(mesh, len(gltf["materials"])))
         gltf["materials"].append(_material(mesh))
@@ -125,23 +125,44 @@ def write_skinned_glb(
     Raises:
         InputError: an unknown part, or the motion belongs to another body.
     """
+    meshes = body_meshes(body, motion, parts)
+    animation = from_skel(motion, body)
+    write_glb(path, animation, meshes)
+    return skin_fit(body, motion, animation, meshes[0])
+
+
+def body_meshes(body: Any, motion: SkelMotion, parts: Sequence[str]) -> list[SkinnedMesh]:
+    """The body's surfaces in the rest pose, in the order of ``parts``; of both, the skin is glass.
+
+    Raises:
+        InputError: an unknown part, or none.
+    """
     wrong = [part for part in parts if part not in ("skin", "bones")]
     if wrong or not parts:
         raise InputError(f"parts must be 'skin', 'bones' or both, got {', '.join(map(repr, wrong)) or 'none'}")
-    animation = from_skel(motion, body)
-    rest = body.rest(motion.betas)
-    meshes = [_body_mesh(body, motion, rest, part) for part in parts]
-    if len(parts) > 1:
-        meshes = [replace(mesh, color=_GLASS) if mesh.name == "skin" else mesh for mesh in meshes]
-    write_glb(path, animation, meshes)
+    meshes = []
+    for part in parts:
+        if part == "skin":
+            vertices, faces, weights = body.rest(motion.betas).skin_m, body.faces, body.data.skin_weights
+            color = _GLASS if "bones" in parts else _SKIN_COLOR
+        else:
+            at_rest = body.forward(np.zeros((1, 46)), motion.betas.copy(), skeleton=True)  # zero angles are the rest pose
+            vertices, faces, weights = as_numpy(at_rest.skeleton_m)[0], body.bone_faces, body.data.bone_weights
+            color = _BONE_COLOR
+        meshes.append(SkinnedMesh(name=part, vertices_m=vertices, faces=faces, weights=weights.toarray(), color=color))
+    return meshes
+
+
+def skin_fit(body: Any, motion: SkelMotion, animation: Animation, mesh: SkinnedMesh) -> SkinFit:
+    """Compare what a viewer shows of a mesh with the body's own surface, in up to 20 frames."""
     picked = np.unique(np.linspace(0, len(motion.time_s) - 1, _SAMPLED_FRAMES).round().astype(int))
-    skin = parts[0] == "skin"
+    skin = mesh.name == "skin"
     betas = motion.betas.copy()
     pose = body.forward(motion.poses_rad[picked], betas, motion.trans_m[picked], skin=skin, skeleton=not skin)
     true = as_numpy(pose.skin_m if skin else pose.skeleton_m)
     if motion.frame == "camera":
         true = true * [1.0, -1.0, -1.0]
-    distance = np.linalg.norm(skinned(animation, meshes[0], picked) - true, axis=-1)
+    distance = np.linalg.norm(skinned(animation, mesh, picked) - true, axis=-1)
     return SkinFit(mean_m=float(distance.mean()), max_m=float(distance.max()), frames=len(picked))
 
 
@@ -157,22 +178,13 @@ def skinned(animation: Animation, mesh: SkinnedMesh, frames: Any) -> FloatArray:
         (F, V, 3) m.
     """
     positions, turns = animation.world()
-    joints, weights = _influences(mesh.weights)
+    joints, weights = influences(mesh.weights)
     moved = positions - np.einsum("tjab,jb->tja", turns, animation.rest_m)
     out = np.empty((len(frames), len(mesh.vertices_m), 3))
     for row, frame in enumerate(frames):
         turned = np.einsum("vkab,vb->vka", turns[frame][joints], mesh.vertices_m)
         out[row] = np.einsum("vk,vka->va", weights, turned + moved[frame][joints])
     return out
-
-
-def _body_mesh(body: Any, motion: SkelMotion, rest: Any, part: str) -> SkinnedMesh:
-    if part == "skin":
-        weights = body.data.skin_weights.toarray()
-        return SkinnedMesh(name="skin", vertices_m=rest.skin_m, faces=body.faces, weights=weights, color=_SKIN_COLOR)
-    at_rest = body.forward(np.zeros((1, 46)), motion.betas.copy(), skeleton=True)  # all angles zero is the rest pose
-    weights = body.data.bone_weights.toarray()
-    return SkinnedMesh(name="bones", vertices_m=as_numpy(at_rest.skeleton_m)[0], faces=body.bone_faces, weights=weights)
 
 
 class _Builder:
@@ -203,7 +215,7 @@ class _Builder:
 
     def mesh(self, mesh: SkinnedMesh, material: int) -> dict[str, Any]:
         """Append a mesh; returns its description."""
-        joints, weights = _influences(mesh.weights)
+        joints, weights = influences(mesh.weights)
         vertices = np.asarray(mesh.vertices_m, dtype=np.float32)
         attributes = {
             "POSITION": self.add(vertices, "VEC3", target=_ARRAY_BUFFER, limits=True),
@@ -217,7 +229,7 @@ class _Builder:
     def animation(self, animation: Animation) -> dict[str, Any]:
         """Append the tracks; returns their description."""
         time = self.add((animation.time_s - animation.time_s[0]).astype(np.float32), "SCALAR", limits=True)
-        quaternions = _quaternions(animation.rotations).astype(np.float32)
+        quaternions = quaternions_of(animation.rotations).astype(np.float32)
         tracks = [(joint, "rotation", self.add(quaternions[:, joint], "VEC4")) for joint in range(len(animation.names))]
         for joint in np.flatnonzero(animation.moving):
             places = animation.translations_m[:, joint].astype(np.float32)
@@ -247,7 +259,7 @@ def _material(mesh: SkinnedMesh) -> dict[str, Any]:
     return material | ({} if mesh.color[3] == 1 else {"alphaMode": "BLEND"})
 
 
-def _influences(weights: FloatArray) -> tuple[Any, FloatArray]:
+def influences(weights: FloatArray) -> tuple[Any, FloatArray]:
     """Keep the four largest weights of each vertex: bones (V, 4) and weights (V, 4) with sum 1, zeros pointing to bone 0."""
     table = np.asarray(weights, dtype=np.float64)
     if table.shape[1] < _INFLUENCES:
@@ -271,8 +283,8 @@ def _normals(mesh: SkinnedMesh) -> FloatArray:
     return np.where(length > 0, normals / np.where(length > 0, length, 1), [0.0, 1.0, 0.0])
 
 
-def _quaternions(rotations: FloatArray) -> FloatArray:
-    """(T, J, 4) x, y, z, w; the sign follows the frame before, so that a viewer blends the short way."""
+def quaternions_of(rotations: FloatArray) -> FloatArray:
+    """(T, J, 4) x, y, z, w of (T, J, 3, 3); the sign follows the frame before, so that a viewer blends the short way."""
     from scipy.spatial.transform import Rotation
 
     frames, joints = rotations.shape[:2]
@@ -282,7 +294,7 @@ def _quaternions(rotations: FloatArray) -> FloatArray:
     return np.asarray(out)
 
 
-def _sticks(animation: Animation) -> SkinnedMesh:
+def sticks(animation: Animation) -> SkinnedMesh:
     """A long octahedron from each joint to each of its children, a small one at the ends."""
     offsets = animation.offsets_m
     vertices: list[FloatArray] = []

@@ -116,6 +116,13 @@ FORMATS: tuple[FileFormat, ...] = (
         read=readers.from_skel,
         write=writers.to_skel_file,
     ),
+    FileFormat(
+        name="USD",
+        endings=(".usda", ".usdc", ".usd"),
+        what="skeleton animation with skin, for film and simulation tools",
+        recognise=_never,
+        write=writers.to_usd,
+    ),
     FileFormat(name="OSIM", endings=(".osim",), what="the model of a subject", recognise=_never, write=writers.to_osim),
 )
 """Looked through in this order."""

@@ -21,8 +21,9 @@ from .animation import Animation, as_numpy, from_osim, from_skel, full_coordinat
 from .bvh import write_bvh
 from .c3d import write_c3d
 from .content import Content, ConvertOptions
-from .gltf import write_glb, write_skinned_glb
+from .gltf import body_meshes, skin_fit, write_glb, write_skinned_glb
 from .skel import write_skel_alignment
+from .usd import write_usd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,19 @@ def to_glb(path: Path, content: Content, options: ConvertOptions) -> Written:
     fit = write_skinned_glb(path, _body(content, options), content.skel, parts=options.parts)
     lost = (f"shape parameters; the surface differs by {1000 * fit.mean_m:.2f} mm (at most {1000 * fit.max_m:.1f} mm)",)
     return Written(lost=(*lost, *_start_time(content.skel.time_s)))
+
+
+def to_usd(path: Path, content: Content, options: ConvertOptions) -> Written:
+    """Write bones, with the body's skin where there is a body."""
+    animation, lost = _as_bones(content, options)
+    meshes = []
+    if content.skel is not None:
+        body = _body(content, options)
+        meshes = body_meshes(body, content.skel, options.parts)
+        fit = skin_fit(body, content.skel, animation, meshes[0])
+        lost = (f"shape parameters; the surface differs by {1000 * fit.mean_m:.2f} mm (at most {1000 * fit.max_m:.1f} mm)",)
+    write_usd(path, animation, meshes)
+    return Written(lost=(*lost, *_start_time(animation.time_s)))
 
 
 def to_mot(path: Path, content: Content, options: ConvertOptions) -> Written:

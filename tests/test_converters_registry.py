@@ -72,6 +72,9 @@ def test_coordinates_become_bones(folder: Path) -> None:
     exact, fixed = read_glb(folder / "walk.glb").animation, read_bvh(folder / "walk.bvh").animation
     order = [fixed.names.index(name) for name in exact.names]
     assert np.linalg.norm(exact.world()[0] - fixed.world()[0][:, order], axis=-1).max() < 0.02
+    pytest.importorskip("pxr", reason="needs the extra usd")
+    assert convert(folder / "walk.mot", folder / "walk.usdc").target == "USD"
+    assert (folder / "walk.usdc").read_bytes()[:8] == b"PXR-USDC"
     convert(folder / "walk.bvh", folder / "joints.trc")
     joints = read_trc(folder / "joints.trc")
     np.testing.assert_allclose(joints.positions_m, fixed.world()[0], atol=1e-5)

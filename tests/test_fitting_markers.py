@@ -51,9 +51,9 @@ def with_positions(markers: Markers, positions_m: FloatArray) -> Markers:
 def test_gradient_and_hessian_are_those_of_the_sum_of_squares() -> None:
     document = bsm()
     markers = markers_of(document, smooth_motion(document, 3), noise_m=0.02)
-    positions = np.array(markers.positions_m)
-    positions[1, 5:20] = np.nan
-    markers = with_positions(markers, positions)
+    positions = np.array(markers.positions_m[:, ::4])
+    positions[1, 5:12] = np.nan
+    markers = Markers(time_s=markers.time_s, names=markers.names[::4], positions_m=positions)
     problem = _problem(markers, document, markers.names, {markers.names[3]: 7.0}, {}, "clamped")
     frames = torch.arange(3)
     q = torch.tensor(np.array(smooth_motion(document, 3, seed=5).values_si), requires_grad=True)
@@ -161,6 +161,8 @@ def test_what_cannot_be_solved_is_said(tmp_path: Path) -> None:
         inverse_kinematics(markers, document, weights={"nobody": 1.0})
     with pytest.raises(InputError, match="0 or larger"):
         inverse_kinematics(markers, document, weights={markers.names[0]: -1.0})
+    with pytest.raises(InputError, match="unit"):
+        inverse_kinematics(with_positions(markers, markers.positions_m * 1000), document)
     with pytest.raises(InputError, match="no model file"):
         inverse_kinematics(markers, tmp_path / "none.osim")
     with pytest.raises(InputError, match="backend"):

@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("source", type=Path, metavar="A", help="file to read (or a folder of HSMR's results)")
     parser.add_argument(
-        "target", type=Path, metavar="B", help="file to write: .trc .c3d .bvh .glb .mot .npz .pkl .osim, or a folder"
+        "target", type=Path, metavar="B", help="file to write: .trc .c3d .bvh .glb .usda .mot .npz .pkl .osim, or a folder"
     )
     parser.add_argument("--model", type=Path, metavar="OSIM", help="model of the coordinates; default: the .osim of A's name")
     parser.add_argument("--body", default=None, help="body of a SKEL motion; default: the one it names")
@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
         "--parts",
         choices=("skin", "bones", "both"),
         default="skin",
-        help="what a .glb shows of the body (default: %(default)s)",
+        help="what .glb and USD show of the body (default: %(default)s)",
     )
     parser.add_argument("--mass-kg", type=float, help="of the person, for AddBiomechanics")
     parser.add_argument("--height-m", type=float, help="of the person, for AddBiomechanics")

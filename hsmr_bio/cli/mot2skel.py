@@ -78,11 +78,13 @@ def _write_surface(args: argparse.Namespace, body: Any, motion: Any) -> None:
     from ..converters.gltf import write_skinned_glb
     from ..converters.meshes import write_meshes
 
+    parts = ("skin", "bones") if args.part == "both" else (args.part,)
     if args.out.suffix == "":
-        with progress_of(args) as progress:
-            write_meshes(args.out, body, motion, part=args.part, overwrite=args.overwrite, progress=progress)
+        for part in parts:
+            with progress_of(args) as progress:
+                write_meshes(args.out, body, motion, part=part, overwrite=args.overwrite, progress=progress)
         return
     if args.out.exists() and not args.overwrite:
         raise InputError(f"{args.out} exists already; allow overwriting (--overwrite) or choose another name")
-    fit = write_skinned_glb(args.out, body, motion, parts=(args.part,))
+    fit = write_skinned_glb(args.out, body, motion, parts=parts)
     note(args, f"a viewer's surface differs from the body's by {1000 * fit.mean_m:.2f} mm, at most {1000 * fit.max_m:.1f} mm")

@@ -36,6 +36,8 @@ _JUMP_RAD = 1.0
 """A turn between anchors that makes us look for a nearer solution: another way to write a rotation is far away."""
 _FRAME_JUMP_RAD = 0.8
 _MIN_MARKERS = 3
+_SPREAD = 8.0
+"""Times larger or smaller than the model that a set of markers may be: posture explains 3, a wrong unit begins at 10."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -229,6 +231,7 @@ def _problem(
             "use backend='opensim' or give those markers the weight 0"
         )
     weight = np.array([weights.get(name, 1.0) for name in names])
+    _check_unit(measured, tree.forward(document.default_si).points(bodies, torch.as_tensor(local)).numpy())
     tree, bodies = without_idle_parts(tree, bodies.tolist())
     rest = document.default_si.copy()
     for name, value in fixed.items():
@@ -245,6 +248,20 @@ def _problem(
         prior=torch.as_tensor(prior),
         periodic=torch.as_tensor(_periodic(document, limits)),
     )
+
+
+def _check_unit(measured_m: FloatArray, model_m: FloatArray) -> None:
+    """Refuse markers that spread far more or less than the model's own ones: no pose explains that."""
+    complete = measured_m[np.isfinite(measured_m).all(axis=(1, 2))]
+    if not len(complete):
+        return
+    spread = float(np.median(np.ptp(complete, axis=1).max(axis=1)))
+    expected = float(np.ptp(model_m, axis=0).max())
+    if not 1 / _SPREAD <= spread / expected <= _SPREAD:
+        raise InputError(
+            f"the markers of a frame spread over {spread:.3g} m, those of the model over {expected:.3g} m: "
+            "the unit of one of the files is wrong (a header that says m over values in mm?)"
+        )
 
 
 def _bounds(document: OsimDocument, fixed: Mapping[str, float], limits: str) -> Bounds:
