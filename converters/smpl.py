@@ -4,8 +4,8 @@ A file is a mapping (or an array of joints). What counts is which keys it has, n
 arrays are read without running anything from them.
 
 Source:
-    AMASS (Mahmood et al. 2019), SMPL (Loper et al. 2015), HMR2.0 (Goel et al. 2023), WHAM (Shin et al. 2024) and GVHMR (Shen et
-    al. 2024): names and shapes of their stored values, as facts.
+    AMASS (Mahmood et al. 2019), SMPL (Loper et al. 2015), HMR2.0 and 4D-Humans (Goel et al. 2023), WHAM (Shin et al. 2024) and
+    GVHMR (Shen et al. 2024): names and shapes of their stored values, as facts.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from hsmr_bio.fitting.smpl_parts import parts_from_joints
 from hsmr_bio.io.unpickle import load_numpy, load_pickle
 from hsmr_bio.types import FloatArray
 
+from .smpl_tracks import follow_tracks
 from .smpl_values import CAMERA_KEYS, SmplValues, first_of, plain, read_values
 
 _RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate", "framerate")
 _TIME_KEYS = ("time_s", "times", "timestamps")
+_FRAME_KEYS = ("frame_ids", "frame_indices")
+"""Keys of the video frames in which a person was seen."""
 _NESTS = ("smpl_params_global", "pred_smpl_params", "smpl_params", "smpl_params_incam", "smpl")
 """Keys under which the parameters lie one level deeper; the first that is there counts."""
 
@@ -105,7 +108,8 @@ def _people(path: Path, content: Any) -> Iterator[Any]:
             yield {**{key: value for key, value in content.items() if key not in _NESTS}, **content[name]}
             return
     if content and all(isinstance(value, Mapping) for value in content.values()):
-        yield from content.values()
+        tracked = follow_tracks(path, list(content.values()))
+        yield from content.values() if tracked is None else tracked
         return
     yield content
 
@@ -138,7 +142,11 @@ def _times(path: Path, content: Any, frames: int, rate_hz: float | None) -> Floa
         raise InputError(f"{path}: the file does not store its frame rate: give it (--rate-hz)")
     if rate_hz is not None and not (np.isfinite(rate_hz) and rate_hz > 0):
         raise InputError(f"{path}: the frame rate must be positive, got {rate_hz}")
-    return np.arange(frames) / (rate_hz or 1.0)
+    seen = first_of(content, _FRAME_KEYS) if isinstance(content, Mapping) else None
+    numbers = np.arange(frames) if seen is None else np.asarray(seen[1], dtype=np.float64).reshape(-1)
+    if len(numbers) != frames:
+        raise FormatError(path, "frame_ids", f"{len(numbers)} frame numbers, {frames} poses")
+    return np.asarray(numbers / (rate_hz or 1.0))
 
 
 def _axes(path: Path, content: Any, values: SmplValues) -> Axes:

@@ -293,6 +293,38 @@ def test_results_of_other_programs(tmp_path, sequence) -> None:
         np.testing.assert_allclose(motions[0].rotations[:, :22], expected[:, :22], atol=1e-9)
 
 
+def test_tracking_results_are_followed_person_by_person(tmp_path, sequence) -> None:
+    turns = matrices(sequence)
+    frames = {}
+    for i in range(10):
+        body = {"global_orient": turns[i, :1], "body_pose": turns[i, 1:], "betas": np.zeros(10)}
+        ids = [7, 2] if 2 <= i < 6 else [7]
+        waited = [0] * len(ids) if i != 4 else [0, 3]  # person 2 is only guessed in frame 4
+        frames[f"img_{i:03d}.jpg"] = {
+            "tid": ids,
+            "smpl": [body] * len(ids),
+            "camera": [np.array([0.0, 0.0, 5.0 + i])] * len(ids),
+            "tracked_time": waited,
+        }
+    (tmp_path / "track.pkl").write_bytes(pickle.dumps(frames))
+    first, second = read_smpl(tmp_path / "track.pkl", rate_hz=25)
+    assert (first.axes, len(first.time_s)) == ("camera", 10)
+    np.testing.assert_allclose(second.time_s, np.array([2, 3, 5]) / 25)
+    np.testing.assert_allclose(first.rotations, turns, atol=1e-12)
+    np.testing.assert_allclose(second.trans_m[:, 2], [7, 8, 10])
+    frames["img_000.jpg"]["smpl"] = []
+    (tmp_path / "track.pkl").write_bytes(pickle.dumps(frames))
+    with pytest.raises(FormatError, match="frame 0"):
+        read_smpl(tmp_path / "track.pkl", rate_hz=25)
+
+
+def test_frame_numbers_make_the_times(tmp_path, sequence) -> None:
+    person = {"pose": sequence["poses"], "trans": sequence["trans"], "betas": np.zeros(10), "frame_ids": np.arange(10) * 2 + 5}
+    (tmp_path / "wham.pkl").write_bytes(pickle.dumps({0: person}))
+    (motion,) = read_smpl(tmp_path / "wham.pkl", rate_hz=50)
+    np.testing.assert_allclose(motion.time_s, (np.arange(10) * 2 + 5) / 50)
+
+
 def test_joints_alone(tmp_path, sequence, smpl) -> None:
     joints = smpl.forward(matrices(sequence), sequence["betas"], sequence["trans"]).joints_m.numpy()
     np.save(tmp_path / "joints.npy", np.concatenate([joints, joints[:, :21]], axis=1))  # 24 joints, then extra ones
