@@ -139,3 +139,42 @@ def test_what_cannot_be_fitted_is_refused(points: HsmrPoints) -> None:
     flat[..., :2] = 0
     with pytest.raises(InputError, match="shoulders and hips"):
         skelify(flat, points)
+
+
+def test_keypoints_by_bones_equal_the_regressed_skin(synthetic_male) -> None:
+    """On a body with SMPL's mesh, with pose blend shapes, for any regressors."""
+    from hsmr_bio.hsmr.keypoints import keypoints_from_skin
+
+    body = load_body(synthetic_male / "skel_male.pkl")
+    rng = np.random.default_rng(0)
+    matrices = []
+    for rows in (19, 24):
+        matrix = np.zeros((rows, 6890))
+        for row in matrix:
+            row[rng.choice(6890, 40, replace=False)] = 1 / 40
+        matrices.append(matrix)
+    poses = torch.tensor(0.4 * rng.standard_normal((3, 46)))
+    betas = torch.tensor(rng.standard_normal((3, 10)))
+    posed = body.forward(poses, betas, skin=True)
+    for joints in (matrices[1], None):
+        regressor = None if joints is None else torch.tensor(joints)
+        expected, _ = keypoints_from_skin(posed.skin_m, posed.joints_m, torch.tensor(matrices[0]), regressor)
+        found = HsmrPoints.from_regressors(body, matrices[0], joints)(poses, betas)
+        torch.testing.assert_close(found, expected, atol=1e-9, rtol=0)
+    with pytest.raises(InputError, match="6890"):
+        HsmrPoints.from_regressors(load_body("open"), matrices[0])
+    with pytest.raises(InputError, match="extra"):
+        HsmrPoints.from_regressors(body, matrices[0][:, :100])
+
+
+def test_skelify_fits_a_body_with_blend_shapes(synthetic_male) -> None:
+    """Gradients through pose blend shapes come from autograd; the fit still converges."""
+    body = load_body(synthetic_male / "skel_male.pkl")
+    rng = np.random.default_rng(1)
+    extra = np.zeros((19, 6890))
+    for row in extra:
+        row[rng.choice(6890, 40, replace=False)] = 1 / 40
+    points = HsmrPoints.from_regressors(body, extra)
+    assert not points.jacobian_is_exact
+    label, _, _ = people(points, 1, seed=7, noise=0.0)
+    assert skelify(label, points).keypoint_error.item() < 0.05**2
