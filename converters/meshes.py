@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def write_meshes(
     body: Any,
     motion: SkelMotion,
     *,
-    part: Literal["skin", "bones"] = "skin",
+    part: str = "skin",
     every: int = 1,
     overwrite: bool = False,
     progress: Progress = quiet,
@@ -39,7 +39,7 @@ def write_meshes(
         folder: made if it is missing.
         body: the :class:`~hsmr_bio.body.body.Body` that the motion names.
         motion: T frames; a file's number is the frame's.
-        part: the skin or the bones.
+        part: ``"skin"`` or ``"bones"``.
         every: write every n-th frame.
         overwrite: whether files in the folder may be replaced.
         progress: told how many frames are written.
