@@ -153,7 +153,8 @@ def motion_of(
     seen = seen_frames(observation)
     _refuse_moving_camera(seen, options)
     motion = fit_motion(seen, body, FitOptions(height_m=options.height_m, refine=options.refine), progress=progress)
-    world = to_world(motion, body, seen, options.ground, progress=progress)
+    evidence = None if seen.skel_poses_rad is not None else seen  # of a network's prediction, the fitted postures are it
+    world = to_world(motion, body, evidence, options.ground, progress=progress)
     return steady(world, cutoff_hz=_usable_cutoff(world, options.cutoff_hz))
 
 

@@ -14,6 +14,7 @@ from hsmr_bio.errors import EstimationError, InputError  # noqa: E402
 from hsmr_bio.fitting.body_points import KeypointPoints  # noqa: E402
 from hsmr_bio.fitting.keypoints import FitOptions, fit_motion  # noqa: E402
 from hsmr_bio.fitting.prediction import fit_prediction  # noqa: E402
+from hsmr_bio.fitting.problem import OFFSET_GROUPS  # noqa: E402
 from hsmr_bio.hsmr.camera import project  # noqa: E402
 from hsmr_bio.skeleton import DOF_NAMES  # noqa: E402
 from hsmr_bio.types import Camera, Observation  # noqa: E402
@@ -47,7 +48,7 @@ def truth():
 def observation(body, truth) -> Observation:
     time_s, poses, trans = truth
     rng = np.random.default_rng(0)
-    points = KeypointPoints.of(body, "blazepose33")(np.zeros(10))
+    points = KeypointPoints.of(body, "blazepose33")(np.zeros(10), np.zeros((OFFSET_GROUPS, 3)))
     placed = body.tree(np.zeros(10)).forward(np.concatenate([poses, np.zeros((FRAMES, 3))], axis=1))
     positions = placed.points(points.bodies, points.local_m)
     pixels = project(positions, torch.as_tensor(trans), focal=FOCAL).numpy() + np.array([640, 360])

@@ -16,10 +16,10 @@ from ..body.keypoint_table import keypoints_of
 from ..errors import EstimationError, InputError
 from ..skeleton import DOF_NAMES
 from ..types import BoolArray, FloatArray, Observation, Progress, SkelMotion, quiet
-from .keypoints import Clip, FitOptions
+from .keypoints import SHAPE_FRAMES, Clip, FitOptions
 from .placing import near_branch, turned
 from .priors import acceleration_sigma, limits
-from .problem import FLIP, FOCAL, Problem, State, Term
+from .problem import FLIP, FOCAL, OFFSETS, Problem, State, Term
 from .start import fill_gaps, translations, viewing_rays
 from .terms import PosePrior, Smoothness
 
@@ -151,13 +151,17 @@ def _placed(clip: Clip, state: State) -> State:
 
 
 def _shaped(clip: Clip, state: State, *, own: bool) -> State:
-    """Focal length, and the betas of a body that the prediction does not know."""
-    solved = clip.fit_shape(state)
+    """Focal length, the detector's habits on this person, and the betas of a body that the prediction does not know."""
     if not own:
-        return solved
-    part = clip.problem([*clip.image_terms(state), clip.shared_prior(), limits()], [FOCAL])
-    fitted, _ = part.minimise(state, iterations=6, tolerance=1e-3)
-    return replace(state, focal_px=fitted.focal_px)
+        return clip.fit_shape(state)
+    seen = np.flatnonzero(clip.observation.seen)
+    chosen = seen[np.linspace(0, len(seen) - 1, min(SHAPE_FRAMES, len(seen))).round().astype(int)]
+    part, start = clip.part(chosen), replace(state, q=state.q[chosen])
+    problem = part.problem(
+        [*part.image_terms(start), part.shared_prior(), limits()], [*range(OFFSETS.start, OFFSETS.stop), FOCAL]
+    )
+    fitted, _ = problem.minimise(start, iterations=6, tolerance=1e-3)
+    return replace(state, focal_px=fitted.focal_px, offsets_m=fitted.offsets_m)
 
 
 def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, progress: Progress) -> SkelMotion:
