@@ -123,7 +123,7 @@ def _load_opencv(path: Path) -> dict[str, Any]:
     cv2 = require("cv2", feature="reading an OpenCV calibration")
     try:
         storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
-    except cv2.error:
+    except (cv2.error, SystemError):
         raise FormatError(path, None, "this is not a file written by OpenCV's FileStorage") from None
     root = storage.root()
     found: dict[str, Any] = {}

@@ -1,0 +1,219 @@
+"""The report: its page in a real browser, its twin as JSON, and the honesty of both."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsmr_bio.checks import check_motion
+from hsmr_bio.errors import InputError, ShapeError
+from hsmr_bio.osim.library import bsm
+from hsmr_bio.report import ReportFrame, ReportInputs, model_skeleton, report_html, report_json, write_report
+from hsmr_bio.report.charts import charts_of
+from hsmr_bio.types import OsimMotion, Subject
+
+FRAMES = 90
+BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+    *("--enable-logging=stderr", "--v=0", "--window-size=1300,1800", "--virtual-time-budget=2500"),
+)
+
+
+@pytest.fixture(scope="module")
+def inputs() -> ReportInputs:
+    """Three seconds of knees that bend too far, hips within their range, with uncertainty and two pictures."""
+    document = bsm()
+    time = np.arange(FRAMES) / 30
+    values = np.tile(document.default_si, (FRAMES, 1))
+    names = tuple(document.coordinates)
+    values[:, names.index("pelvis_tx")] = 1.1 * time
+    for side, start in (("r", 0.0), ("l", np.pi)):
+        values[:, names.index(f"hip_flexion_{side}")] = 0.4 * np.sin(6 * time + start)
+        values[:, names.index(f"knee_angle_{side}")] = 0.5 + 0.6 * np.sin(6 * time + start)
+    sd = np.full(values.shape, 0.05)
+    motion = OsimMotion(time_s=time, coordinates=names, values_si=values, rotational=document.rotational, sd_si=sd)
+    joints, joint_names, bones = model_skeleton(document, motion)
+    pictures = []
+    for frame in (10, 60):
+        flat = np.stack([200 + 150 * joints[frame, :, 2], 380 - 200 * joints[frame, :, 1]], axis=1)
+        pictures.append(ReportFrame(time_s=time[frame], rgb=np.full((400, 400, 3), 90, np.uint8), joints_px=flat))
+    subject = Subject(
+        name="test",
+        body="open-neutral@test",
+        betas=np.zeros(10),
+        sex="neutral",
+        mass_kg=70.0,
+        stature_m=1.75,
+        mass_source="--mass-kg",
+        scale_factors={"femur_r": (1.0, 1.1, 1.0)},
+        osim_xml=b"<none/>",
+    )
+    return ReportInputs(
+        name="clip <1> & more",
+        checks=check_motion(motion, document),
+        motion=motion,
+        ranges_si={name: c.range_si for name, c in document.coordinates.items()},
+        joints_m=joints,
+        joint_names=joint_names,
+        bones=bones,
+        subject=subject,
+        frames=tuple(pictures),
+        assumptions={"camera": "guess", "gravity": "camera is level", "stature_m": 1.75},
+        timings_s={"estimate": 2.5},
+        files=("clip.osim", "clip.mot"),
+        remarks=("</script><script>alert(1)</script>",),
+    )
+
+
+class Tags(HTMLParser):
+    """Counts elements by tag and class, and collects addresses."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.classes: list[str] = []
+        self.addresses: list[str] = []
+        self.scripts = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.scripts += tag == "script"
+        self.classes += [f"{tag}.{name}" for name in (found.get("class") or "").split()]
+        self.addresses += [found[key] or "" for key in ("src", "href") if key in found]
+
+
+def test_the_page_needs_nothing_but_itself(inputs: ReportInputs) -> None:
+    page = report_html(inputs)
+    tags = Tags(page)
+    assert all(address.startswith(("#", "data:")) for address in tags.addresses)
+    assert "url(" not in page and "@import" not in page
+    assert tags.scripts == 2, "data and script; text from outside must not become a script"
+    assert "clip &lt;1&gt; &amp; more" in page
+
+
+def test_the_verdict_comes_first_and_hides_nothing(inputs: ReportInputs) -> None:
+    page = report_html(inputs)
+    assert inputs.checks.status == "fail", "the knees of the fixture leave their range"
+    main = page[page.index("<main>") :]
+    assert main.index('class="verdict fail"') < main.index("<h2>")
+    verdict = main[: main.index("</section>")]
+    for check in inputs.checks.checks:
+        if check.status in ("fail", "warn"):
+            assert check.name in verdict
+        assert f"{check.name}</td>" in page
+    assert "knee_angle_r" in page[page.index('id="limits"') : page.index('id="scale"')]
+
+
+def test_curves_carry_values_bands_and_limits(inputs: ReportInputs) -> None:
+    charts = {chart.title: chart for chart in charts_of(inputs.motion, inputs.ranges_si)}
+    knee = charts["knee angle"]
+    assert [curve.side for curve in knee.curves] == ["r", "l"]
+    np.testing.assert_allclose(knee.curves[0].values, np.degrees(inputs.motion.column("knee_angle_r")))
+    np.testing.assert_allclose(knee.curves[0].sd, np.degrees(0.05))
+    assert charts["pelvis tx"].unit == "m"
+    count = Tags(report_html(inputs)).classes
+    curves = len(inputs.motion.coordinates)
+    assert count.count("polyline.curve") == curves
+    assert count.count("polygon.band") == curves
+    assert count.count("line.limit") > 4
+    bare = replace(inputs, motion=replace(inputs.motion, sd_si=None))
+    assert "polygon.band" not in Tags(report_html(bare)).classes
+
+
+def test_the_skeleton_is_drawn_on_every_picture(inputs: ReportInputs) -> None:
+    classes = Tags(report_html(inputs)).classes
+    assert classes.count("figure.frame") == 2
+    assert classes.count("line.bone") == 2 * len(inputs.bones)
+    hidden = inputs.frames[0].joints_px.copy()
+    hidden[inputs.bones[0][0]] = np.nan
+    part = replace(inputs, frames=(replace(inputs.frames[0], joints_px=hidden),))
+    assert 0 < Tags(report_html(part)).classes.count("line.bone") < len(inputs.bones)
+
+
+def test_the_twin_says_the_same(inputs: ReportInputs, tmp_path: Path) -> None:
+    write_report(tmp_path / "r.html", tmp_path / "r.json", inputs)
+    twin = json.loads((tmp_path / "r.json").read_text())
+    assert twin == json.loads(json.dumps(report_json(inputs)))
+    assert twin["verdict"] == inputs.checks.status
+    assert [check["name"] for check in twin["checks"]["checks"]] == [check.name for check in inputs.checks.checks]
+    assert twin["coordinates"]["knee_angle_r"]["max_si"] == pytest.approx(1.1, abs=0.01)
+    assert twin["subject"]["stature_m"] == 1.75
+    assert twin["assumptions"]["camera"] == "guess"
+
+
+def test_values_that_are_not_finite_do_not_break_the_twin(inputs: ReportInputs) -> None:
+    odd = replace(inputs, timings_s={"fit": float("nan")}, assumptions={"x": np.float64("inf"), "y": np.arange(2)})
+    assert json.dumps(report_json(odd), allow_nan=False)
+
+
+def test_joints_must_fit_the_motion(inputs: ReportInputs) -> None:
+    with pytest.raises(ShapeError, match="joints_m"):
+        replace(inputs, joints_m=inputs.joints_m[:5])
+    with pytest.raises(ShapeError, match=r"bone \(0, 99\)"):
+        replace(inputs, bones=((0, 99),))
+
+
+def test_an_unwritable_place_is_one_clear_line(inputs: ReportInputs, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        write_report(tmp_path / "no" / "r.html", tmp_path / "no" / "r.json", inputs)
+
+
+def test_the_skeleton_of_a_model_has_ends(inputs: ReportInputs) -> None:
+    names = inputs.joint_names
+    assert {"head_end", "toes_r_end", "hand_l_end"} <= set(names)
+    head = inputs.joints_m[:, names.index("head_end")] - inputs.joints_m[:, names.index("head")]
+    assert np.all(head[:, 1] > 0.03), "the head ends above the neck"
+    assert len(inputs.bones) == len(names) - 1, "one tree"
+
+
+def browse(page: Path, profile: Path, *extra: str) -> subprocess.CompletedProcess[str]:
+    command = [str(BROWSER), *FLAGS, f"--user-data-dir={profile}", *extra, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+def test_a_real_browser_runs_the_page_without_an_error(inputs: ReportInputs, tmp_path: Path) -> None:
+    page = tmp_path / "clip_report.html"
+    write_report(page, tmp_path / "clip_report.json", inputs)
+    shot = tmp_path / "shot.png"
+    seen = browse(page, tmp_path / "profile", "--dump-dom", f"--screenshot={shot}")
+    assert not re.findall(r'CONSOLE[:(].*|"Uncaught.*|Refused to .*', seen.stderr), seen.stderr
+    assert f'data-ready="{FRAMES}"' in seen.stdout, "the script came to its end"
+    clock = re.search(r'<output id="clock">([\d.]+) s</output>', seen.stdout)
+    assert clock and float(clock.group(1)) > 0, "the skeleton moves"
+    cursor = re.search(r'class="cursor" x1="([\d.]+)"', seen.stdout)
+    assert cursor and float(cursor.group(1)) > 44, "so do the cursors in the curves"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+def test_a_real_browser_draws_the_skeleton(inputs: ReportInputs, tmp_path: Path) -> None:
+    from PIL import Image
+
+    page = tmp_path / "clip_report.html"
+    write_report(page, tmp_path / "clip_report.json", replace(inputs, frames=(), remarks=()))
+    shot = tmp_path / "shot.png"
+    browse(page, tmp_path / "profile", f"--screenshot={shot}")
+    picture = np.asarray(Image.open(shot).convert("RGB")).astype(int)
+    red = (picture[..., 0] > 180) & (picture[..., 1] < 90) & (picture[..., 2] < 70)
+    blue = (picture[..., 2] > 160) & (picture[..., 0] < 60) & (picture[..., 1] < 125)
+    assert red.sum() > 500 and blue.sum() > 500, "right limbs in red, left ones in blue"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+def test_the_browser_test_sees_script_errors(inputs: ReportInputs, tmp_path: Path) -> None:
+    """The guard itself: a page whose script fails must be noticed."""
+    page = tmp_path / "broken.html"
+    page.write_text(report_html(inputs).replace('"use strict";', '"use strict"; nothing.here();'))
+    seen = browse(page, tmp_path / "profile", "--dump-dom")
+    assert "Uncaught ReferenceError" in seen.stderr
+    assert "data-ready" not in seen.stdout.replace("dataset.ready", "")
