@@ -118,9 +118,17 @@ def test_what_cannot_be_fitted_is_refused(body, observation) -> None:
     with pytest.raises(InputError, match="no SKEL parameters"):
         fit_prediction(replace(observation, skel_poses_rad=None), body)
     nothing = np.full((FRAMES, 46), np.nan)
-    with pytest.raises(EstimationError, match="0 of 45 frames"):
+    with pytest.raises(EstimationError, match="none of 45 frames"):
         fit_prediction(replace(observation, skel_poses_rad=nothing), body)
     blind = replace(observation, confidence=np.zeros_like(observation.confidence))
     with pytest.raises(InputError, match="no landmarks"):
         fit_prediction(blind, body, refine=True)
     assert fit_prediction(blind, body, refine=False).frame == "camera"
+
+
+def test_one_picture_is_enough(body, observation) -> None:
+    columns = ("time_s", "keypoints_px", "confidence", "skel_poses_rad", "skel_betas", "skel_trans_m")
+    still = replace(observation, **{name: getattr(observation, name)[:1] for name in columns})
+    for refine in (False, True):
+        motion = fit_prediction(still, body, refine=refine)
+        assert motion.poses_rad.shape == (1, 46) and np.isfinite(motion.trans_m).all()

@@ -16,7 +16,7 @@ from ..body.keypoint_table import keypoints_of
 from ..errors import EstimationError, InputError
 from ..skeleton import DOF_NAMES
 from ..types import BoolArray, FloatArray, Observation, Progress, SkelMotion, quiet
-from .keypoints import SHAPE_FRAMES, Clip, FitOptions
+from .keypoints import MIN_SEEN_FRAMES, SHAPE_FRAMES, Clip, FitOptions
 from .placing import near_branch, turned
 from .priors import acceleration_sigma, limits
 from .problem import FLIP, FOCAL, OFFSETS, Problem, State, Term
@@ -63,9 +63,10 @@ def fit_prediction(
     if observation.skel_poses_rad is None or observation.skel_trans_m is None or observation.skel_betas is None:
         raise InputError("this observation has no SKEL parameters; use fit_motion for landmarks alone")
     known = np.asarray(np.isfinite(observation.skel_poses_rad).all(axis=1))
-    if known.sum() < 2:
-        raise EstimationError(f"the network saw the person in {int(known.sum())} of {len(known)} frames; at least 2 are needed")
-    landmarks = int((observation.confidence > 0).any(axis=1).sum()) >= 2
+    if not known.any():
+        raise EstimationError(f"the network saw the person in none of {len(known)} frames")
+    needed = min(MIN_SEEN_FRAMES, len(observation.time_s))
+    landmarks = int((observation.confidence > 0).any(axis=1).sum()) >= needed
     own = observation.skel_body == body.name
     if not landmarks and (refine or not own):
         raise InputError(
