@@ -143,7 +143,10 @@ def test_large_frames_are_made_smaller_and_say_so(tmp_path: Path) -> None:
 
 def test_hevc_and_two_frames(tmp_path: Path) -> None:
     path = write_video(
-        tmp_path / "two.mov", [corner_picture(128, 96)] * 2, codec="libx265", **{"x265-params": "log-level=none"}
+        tmp_path / "two.mov",
+        [corner_picture(128, 96)] * 2,
+        codec="libx265",
+        **{"x265-params": "log-level=none:frame-threads=1:pools=none"},
     )
     assert len(list(open_video(path))) == 2
 
