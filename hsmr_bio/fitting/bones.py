@@ -1,19 +1,21 @@
 """The coordinates of a joint tree that put its bones where they are wanted: joint centres and orientations at once.
 
 Weighted least squares with coordinate limits as soft bounds. The start is exact per joint (Euler angles of the relative
-orientation, the branch that lies in the ranges and follows the frame before); then a few damped Gauss-Newton steps on
-all frames together. The trunk is solved from its own bones and each limb given the trunk, so the normal equations fall
-into five small blocks.
+orientation, the branch that lies in the ranges and follows the frame before); then damped Gauss-Newton steps on all frames
+together, until each has converged: a frame that stopped early would show as jitter. The trunk is solved from its own bones
+and each limb given the trunk, so the normal equations fall into five small blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
@@ -26,13 +28,33 @@ CENTRE_SD_M = 0.004
 """How far a joint centre may give way, in the balance against ``ORIENTATION_SD_RAD``."""
 ORIENTATION_SD_RAD = 0.03
 """How far a bone's orientation may give way: 1.7 degrees; at a lever of 0.13 m both cost the same."""
-_CENTRE_SD_M = dict.fromkeys(("femur", "tibia", "talus", "humerus", "ulna", "hand"), 0.002) | {"scapula": 0.012}
-_ORIENTATION_SD_RAD = {"scapula": 0.12, "tibia": 0.1, "talus": 0.1, "radius": 0.15, "hand": 0.15}
-"""Hips, knees, ankles, shoulders, elbows and wrists are what motions are judged by, so they are held best. The others give
-way where the two models differ in kind: SKEL's knee is a hinge and BSM's rolls and turns; their scapulae glide on
-other ellipsoids; their wrists turn about the same axes in the opposite order; SKEL does not mirror the ankle's axis."""
-LIMIT_SD_RAD = 0.01
-"""Stiffness of the soft bounds: an excess of 0.6 degrees costs as much as one standard deviation of a joint centre."""
+_CENTRE_SD_M = dict.fromkeys(("pelvis", "femur", "tibia", "talus", "thorax", "humerus", "ulna", "hand"), 0.002) | {
+    "lumbar_body": 0.008,
+    "head": 0.0035,
+    "scapula": 0.012,
+}
+_ORIENTATION_SD_RAD = {
+    "pelvis": 0.015,
+    "thorax": 0.015,
+    "lumbar_body": 0.08,
+    "head": 0.035,
+    "scapula": 0.12,
+    "tibia": 0.1,
+    "talus": 0.1,
+    "calcn": 0.06,
+    "toes": 0.06,
+    "radius": 0.15,
+    "hand": 0.15,
+}
+"""Hips, knees, ankles, shoulders, elbows and wrists are what motions are judged by, so they are held best, and so are pelvis
+and thorax, which carry them. The others give way where the two models differ in kind: their lumbar arcs twist in the opposite
+order; SKEL's knee is a hinge and BSM's rolls and turns; their scapulae glide on other ellipsoids; their wrists turn about the
+same axes in the opposite order; SKEL does not mirror the ankle's axis."""
+LIMIT_SD_RAD = 0.05
+"""Stiffness of the soft bounds. They choose among what the bones leave open; a bone that lies beyond a range stays where it is
+(a hip of SKEL's turned by 45 degrees when bent is one of BSM's abducted by 45), and the check of limits reports it."""
+CONVERGED = 5e-4
+"""A frame is left alone after a step below this (rad or m)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +106,7 @@ def fit_tree(
     bounds: Bounds,
     *,
     weights: Weights | None = None,
-    iterations: int = 3,
+    iterations: int = 12,
     chunk: int = 2000,
     continuous: bool = True,
 ) -> MapResult:
@@ -96,7 +118,7 @@ def fit_tree(
         orientations: (T, J, 3, 3) wanted body orientations in ground.
         bounds: soft limits per coordinate.
         weights: per body; by default those of this module.
-        iterations: Gauss-Newton steps after the exact start.
+        iterations: Gauss-Newton steps after the exact start, at most; a frame of a real motion needs three.
         chunk: frames that are solved together; bounds the memory.
         continuous: whether the frames are a motion; False: each is a case of its own.
 
@@ -110,7 +132,8 @@ def fit_tree(
     parts, far, turned = [], [], []
     for first in range(0, len(start), chunk):
         frames = slice(first, first + chunk)
-        q, pose = goal.part(frames).solve(start[frames], iterations)
+        q = goal.part(frames).solve(start[frames], iterations)
+        pose = tree.forward(q)
         parts.append(q)
         far.append((pose.positions_m - centres_m[frames]).norm(dim=-1))
         turned.append(log(orientations[frames].transpose(-1, -2) @ pose.rotations).norm(dim=-1))
@@ -120,11 +143,15 @@ def fit_tree(
 class _Block(NamedTuple):
     columns: Tensor
     bodies: Tensor
-    turned: Tensor
-    """Which of the bodies also count with their orientation: those that the columns turn freely."""
+    centre: Tensor
+    """(n, K) weight of the bodies' centres, 0 for a body that the column does not move."""
+    turn: Tensor
+    """(n, K) squared weight of their orientations; 0 too for bodies that other columns turn freely."""
+    turn_pairs: Tensor
+    """(n, n) the same, summed over the bodies that both columns move."""
 
 
-def _blocks(tree: Tree) -> list[_Block]:
+def _blocks(tree: Tree, weights: Weights) -> list[_Block]:
     """Trunk (all that has a side-less name) and one block per limb: each side of each chain that leaves the trunk."""
     side = [name.rsplit("_", 1)[-1] if name.endswith(("_r", "_l")) else "" for name in tree.bodies]
     root: list[int] = []
@@ -142,8 +169,13 @@ def _blocks(tree: Tree) -> list[_Block]:
         # a limb whose root joint does not move its centre (the hips) tells the trunk where that centre is to be
         hung = [j for j in range(len(tree.bodies)) if chain == -1 and root[j] == j and not tree.joints[j].translations]
         if columns:
+            bodies = inside + hung
+            moved = tree.ancestors[bodies][:, columns].T.to(tree.dtype)
             turned = torch.tensor([1.0] * len(inside) + [0.0] * len(hung), dtype=tree.dtype)
-            blocks.append(_Block(torch.tensor(columns), torch.tensor(inside + hung), turned))
+            turn = moved * weights.orientation[bodies].square() * turned
+            blocks.append(
+                _Block(torch.tensor(columns), torch.tensor(bodies), moved * weights.centre[bodies], turn, turn @ moved.T)
+            )
     return blocks
 
 
@@ -152,32 +184,43 @@ class _Goal:
 
     def __init__(self, tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, weights: Weights) -> None:
         self.tree, self.centres, self.orientations = tree, centres, orientations
-        self.bounds, self.weights = bounds, weights
+        self.weights = weights
         self.low, self.high = (torch.as_tensor(b, dtype=tree.dtype) for b in (bounds.low, bounds.high))
-        self.blocks = _blocks(tree)
+        self.blocks = _blocks(tree, weights)
 
-    def part(self, frames: slice) -> _Goal:
+    def part(self, frames: slice | Tensor) -> _Goal:
         """Some of the frames."""
-        return _Goal(self.tree, self.centres[frames], self.orientations[frames], self.bounds, self.weights)
+        goal = copy(self)
+        goal.centres, goal.orientations = self.centres[frames], self.orientations[frames]
+        return goal
 
-    def solve(self, q: Tensor, iterations: int) -> tuple[Tensor, TreePose]:
-        """Lower the cost of every frame; a step that raises it is taken back and tried again with more damping."""
+    def solve(self, q: Tensor, iterations: int) -> Tensor:
+        """Lower the cost of every frame until it converges; a step that raises it is tried again with more damping."""
+        q = q.clone()
+        open_frames = torch.arange(len(q))
         damping = torch.full((len(q),), 1e-6, dtype=q.dtype)
-        pose = self.tree.forward(q)
-        residual = self._residual(q, pose)
+        goal, now = self, q
+        pose = self.tree.forward(now)
+        residual = goal._residual(now, pose)
         for _ in range(iterations):
-            trial = q + self._step(q, pose, residual, damping)
+            step = goal._step(now, pose, residual, damping)
+            trial = now + step
             trial_pose = self.tree.forward(trial)
-            reached = self._residual(trial, trial_pose)
+            reached = goal._residual(trial, trial_pose)
             better = reached[3] < residual[3]
-            if bool(better.all()):
-                q, pose, residual = trial, trial_pose, reached
+            q[open_frames] = now = torch.where(better[:, None], trial, now)
+            going = step.abs().amax(dim=1) > CONVERGED
+            if bool((better & going).all()):
+                pose, residual = trial_pose, reached
                 continue
-            q = torch.where(better[:, None], trial, q)
-            damping = torch.where(better, damping, (damping * 100).clamp_min(1e-2))
-            pose = self.tree.forward(q)
-            residual = self._residual(q, pose)
-        return q, pose
+            damping = torch.where(better, damping / 10, (damping * 100).clamp_min(1e-2))[going]
+            open_frames, now = open_frames[going], now[going]
+            if not len(now):
+                break
+            goal = self.part(open_frames)
+            pose = self.tree.forward(now)
+            residual = goal._residual(now, pose)
+        return q
 
     def _residual(self, q: Tensor, pose: TreePose) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Centres (B, J, 3), orientations (B, J, 3) and excess over the limits (B, N), all weighted; and their cost (B,)."""
@@ -192,26 +235,21 @@ class _Goal:
         omega, v = pose.twists()
         positions = pose.positions_m
         miss, turn, excess, _ = residual
+        turn = turn / self.weights.orientation[:, None]
         step = torch.zeros_like(q)
-        for columns, bodies, turned in self.blocks:
-            moved = self.tree.ancestors[bodies][:, columns].to(q.dtype)
-            spin = omega[:, None, columns]  # (B, 1, n, 3)
-            speed = v[:, None, columns] + torch.linalg.cross(spin, positions[:, bodies, None])
-            jacobian = torch.cat(
-                [
-                    (speed * (moved * self.weights.centre[bodies, None])[..., None]).transpose(1, 2).flatten(2),
-                    (spin * (moved * (self.weights.orientation[bodies] * turned)[:, None])[..., None])
-                    .transpose(1, 2)
-                    .flatten(2),
-                ],
-                dim=2,
-            )  # (B, n, M)
-            rest = torch.cat([miss[:, bodies].flatten(1), (turn[:, bodies] * turned[:, None]).flatten(1)], dim=1)
+        for block in self.blocks:
+            columns, bodies = block.columns, block.bodies
+            spin = omega[:, columns]  # (B, n, 3)
+            speed = torch.linalg.cross(spin[:, :, None], positions[:, None, bodies]) + v[:, columns, None]
+            jacobian = (speed * block.centre[..., None]).flatten(2)  # (B, n, 3K)
             hessian = jacobian @ jacobian.transpose(1, 2)
-            gradient = (jacobian @ rest[..., None])[..., 0] + excess[:, columns] / LIMIT_SD_RAD
+            hessian += spin @ spin.transpose(1, 2) * block.turn_pairs
+            gradient = (jacobian @ miss[:, bodies].flatten(1)[..., None])[..., 0]
+            gradient += (spin * (block.turn @ turn[:, bodies])).sum(-1) + excess[:, columns] / LIMIT_SD_RAD
             outside = (excess[:, columns] != 0).to(q.dtype) / LIMIT_SD_RAD**2
-            diagonal = outside + damping[:, None] * hessian.diagonal(dim1=1, dim2=2) + 1e-6
-            factor, _ = torch.linalg.cholesky_ex(hessian + torch.diag_embed(diagonal))
+            diagonal = hessian.diagonal(dim1=1, dim2=2)
+            diagonal += outside + damping[:, None] * diagonal + 1e-6
+            factor, _ = torch.linalg.cholesky_ex(hessian)
             step[:, columns] = -torch.cholesky_solve(gradient[..., None], factor)[..., 0].clamp(-0.5, 0.5)
         return step
 
@@ -231,6 +269,7 @@ def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, co
     frames = len(centres)
     q = torch.zeros(frames, len(tree.coordinates), dtype=tree.dtype)
     eye = torch.eye(3, dtype=tree.dtype)
+    inputs, branches = [], []
     for j, joint in enumerate(tree.joints):
         fixed, moving = tree.parent_rotation[j], tree.child_rotation[j]
         above = orientations[:, joint.parent] if joint.parent >= 0 else eye
@@ -244,7 +283,10 @@ def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, co
                 axes = torch.cat([axes, torch.linalg.cross(axes[0], axes[1])[None]])
             first = euler_about(axes, local)
             second = first * torch.tensor([1.0, -1.0, 1.0], dtype=tree.dtype) + np.pi
-            _put_branches(q, [f for _, f in linear], (first, second), bounds, continuous)
+            inputs.append([f.input for _, f in linear])
+            branches.append(_branches([f for _, f in linear], (first, second)))
+    if inputs:
+        _put_branches(q, inputs, branches, bounds, continuous)
     _root_translation(tree, q, centres, orientations)
     return q
 
@@ -271,42 +313,54 @@ def _turns(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
     return np.where(bounded, near, np.unwrap(near, axis=0))
 
 
+def _branches(functions: Sequence[Linear], solutions: tuple[Tensor, Tensor]) -> FloatArray:
+    """(2, T, n) coordinates of both Euler solutions."""
+    slope, intercept = np.array([f.slope for f in functions]), np.array([f.intercept for f in functions])
+    return np.stack([(angles[:, : len(functions)].numpy() - intercept) / slope for angles in solutions])
+
+
 def _put_branches(
-    q: Tensor, functions: Sequence[Linear], solutions: tuple[Tensor, Tensor], bounds: Bounds, continuous: bool
+    q: Tensor, inputs: Sequence[list[int]], branches: Sequence[FloatArray], bounds: Bounds, continuous: bool
 ) -> None:
-    """Choose, along time, between the two Euler solutions and their full turns: in range, and near the frame before."""
-    branches = []
-    for angles in solutions:
-        columns = [(angles[:, i] - f.intercept) / f.slope for i, f in enumerate(functions)]
-        branches.append(torch.stack(columns, dim=1).numpy())
-    inputs = [f.input for f in functions]
-    low, high = bounds.low[inputs], bounds.high[inputs]
-    options = np.stack([_turns(branch, low, high) for branch in branches])  # (2, T, n)
-    outside = (np.maximum(options - high, 0) + np.maximum(low - options, 0)).sum(-1)  # (2, T)
-    outside[1] += 0.01  # of two equally good branches, the one with the middle angle within a quarter turn
-    if continuous:
-        chosen = _turns(_viterbi(options, outside), low, high)
-    else:
-        chosen = options[outside.argmin(axis=0), np.arange(options.shape[1])]
-    q[:, inputs] = torch.as_tensor(chosen)
+    """Choose, joint by joint, between the two Euler solutions and their full turns: in range, and near the frame before."""
+    options, outside = [], []
+    for columns, both in zip(inputs, branches, strict=True):
+        low, high = bounds.low[columns], bounds.high[columns]
+        turned = np.stack([_turns(branch, low, high) for branch in both])  # (2, T, n)
+        options.append(turned)
+        outside.append((np.maximum(turned - high, 0) + np.maximum(low - turned, 0)).sum(-1))
+    penalty = np.stack(outside)  # (joints, 2, T)
+    penalty[:, 1] += 0.01  # of two equally good branches, the one with the middle angle within a quarter turn
+    chosen = _paths(options, penalty) if continuous else penalty.argmin(axis=1)
+    for columns, turned, path in zip(inputs, options, chosen, strict=True):
+        values = turned[path, np.arange(len(path))]
+        if continuous:
+            values = _turns(values, bounds.low[columns], bounds.high[columns])
+        q[:, columns] = torch.as_tensor(values)
 
 
-def _viterbi(options: FloatArray, outside: FloatArray) -> FloatArray:
-    """Cheapest path through (2, T, n) options: excess over the range, plus the angle travelled (full turns are free)."""
-    frames = options.shape[1]
-    travel = options[None, :, 1:] - options[:, None, :-1]  # [from, to, T-1, n]
-    travel = np.abs((travel + np.pi) % (2 * np.pi) - np.pi).sum(-1)
-    cost = outside[:, 0].copy()
-    back = np.zeros((2, frames), dtype=int)
-    for t in range(1, frames):
-        total = cost[:, None] + travel[:, :, t - 1]
-        back[:, t] = total.argmin(axis=0)
-        cost = total.min(axis=0) + outside[:, t] * 0.1
-    path = np.zeros(frames, dtype=int)
-    path[-1] = int(cost.argmin())
-    for t in range(frames - 1, 0, -1):
-        path[t - 1] = back[path[t], t]
-    return np.asarray(options[path, np.arange(frames)])
+def _paths(options: Sequence[FloatArray], penalty: FloatArray) -> NDArray[np.int64]:
+    """(joints, T) cheapest way through the two branches (2, T, n) of every joint.
+
+    The cost is the excess over the range, plus the angle travelled (full turns are free).
+    """
+    travel = np.zeros((penalty.shape[2], len(options), 2, 2))  # [frame, joint, from, to]
+    for k, both in enumerate(options):
+        steps = both[None, :, 1:] - both[:, None, :-1]
+        travel[1:, k] = np.abs((steps + np.pi) % (2 * np.pi) - np.pi).sum(-1).transpose(2, 0, 1)
+    local = penalty.transpose(2, 0, 1) * 0.1
+    cost = local[0] * 10
+    back = np.zeros((len(travel), len(options), 2), dtype=bool)
+    for t in range(1, len(travel)):
+        stay, cross = cost + travel[t, :, (0, 1), (0, 1)].T, cost[:, ::-1] + travel[t, :, (1, 0), (0, 1)].T
+        back[t] = cross < stay
+        cost = np.minimum(stay, cross) + local[t]
+    path = np.zeros((len(options), len(travel)), dtype=np.int64)
+    path[:, -1] = cost.argmin(axis=1)
+    each = np.arange(len(options))
+    for t in range(len(travel) - 1, 0, -1):
+        path[:, t - 1] = path[:, t] ^ back[t, each, path[:, t]]
+    return path
 
 
 def _root_translation(tree: Tree, q: Tensor, centres: Tensor, orientations: Tensor) -> None:

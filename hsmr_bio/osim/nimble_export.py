@@ -25,10 +25,12 @@ from .arcs import arc_remainder
 from .build import element, number, numbers
 from .document import OsimDocument
 from .joints import orientation_of
+from .library import bsm
 
 _ARCS = ("lumbar", "thoracic_spine", "neck")
 _ELLIPSOIDS = ("scapulothoracic_r", "scapulothoracic_l")
 _KNEES = ("walker_knee_r", "walker_knee_l")
+_ARC_PLACES = [(b, e) for b in (-0.3, 0.0, 0.3) for e in (-0.3, 0.0, 0.3)]
 _KNEE_KNOTS = 31
 _KNEE_LIMIT_RAD = 2.6
 """Just beyond the knee's range of 145 degrees; nimble continues the last cubic."""
@@ -74,7 +76,7 @@ def write_nimble_model(path: str | PathLike[str], document: OsimDocument) -> Pat
 
 
 def arc_length_m(joint: Joint) -> float:
-    """Length of the arc that a spine joint of BSM stands for.
+    """Length of the arc that a spine joint of the generic BSM stands for.
 
     Raises:
         ModelError: its translations are not an arc's.
@@ -84,11 +86,26 @@ def arc_length_m(joint: Joint) -> float:
     if len(neutral) != 3 or len(functions) != 3:
         raise ModelError(f"joint {joint.name!r} is not an arc of BSM: 3 linear rotations and 3 polynomials are expected")
     length = 2 * float(np.linalg.norm(joint.child_translation_m))  # the child's frame lies in the middle of the arc
-    for b, e in ((-0.3, -0.3), (0.0, 0.3), (0.3, 0.0)):
-        size = [_value(f, b, e) for f in functions]
-        if np.abs(length * np.array(arc_remainder(b + neutral[0], e + neutral[1])) - size).max() > 2e-5:
-            raise ModelError(f"joint {joint.name!r} is not an arc of BSM: its polynomials do not fit a length of {length:g} m")
+    unit = np.array([arc_remainder(b + neutral[0], e + neutral[1]) for b, e in _ARC_PLACES])
+    if np.abs(length * unit - _slides(joint)).max() > 2e-5:
+        raise ModelError(f"joint {joint.name!r} is not an arc of BSM: its polynomials do not fit a length of {length:g} m")
     return length
+
+
+def _slides(joint: Joint) -> np.ndarray:
+    """(P, 3) translations of a spine joint at ``_ARC_PLACES``."""
+    functions = [f for _, f in joint.translations if isinstance(f, Multivariate)]
+    return np.array([[_value(f, b, e) for f in functions] for b, e in _ARC_PLACES])
+
+
+def _scaled_length_m(joint: Joint) -> float:
+    """Length of the arc of a person's spine joint, whose frames may lie anywhere: by its translations, next to BSM's."""
+    generic = next(other for other in bsm().tree().joints if other.name == joint.name)
+    own, unit = _slides(joint), _slides(generic)
+    factor = float(np.sum(own * unit) / np.sum(unit * unit)) if own.shape == unit.shape else 0.0
+    if own.shape != unit.shape or np.abs(own - factor * unit).max() > 2e-5:
+        raise ModelError(f"joint {joint.name!r} is not an arc of BSM: its translations are not BSM's, scaled")
+    return factor * arc_length_m(generic)
 
 
 def ellipsoid_radii_m(joint: Joint) -> tuple[float, float, float]:
@@ -129,7 +146,7 @@ def _shift(part: Any, index: int, local: np.ndarray, turn: np.ndarray) -> None:
 
 
 def _arc(part: Any, joint: Joint) -> Any:
-    length = arc_length_m(joint)
+    length = _scaled_length_m(joint)
     neutral = [f.intercept for _, f in joint.rotations if isinstance(f, Linear)]
     made = _renamed(
         part,

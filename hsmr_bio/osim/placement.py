@@ -2,14 +2,14 @@
 
 Every body's frame is SKEL's bone frame of that name, origin and axes: SKEL's bone frames are those of BSM, and the open body
 is built with the same ones. In the T pose the model has exactly the body's joint centres, at the coordinates that give its
-bone orientations. What a joint does beyond that is BSM's own: its axes, its rolling knee, its
-arcs along the spine (whose length is fitted to SKEL's) and its ellipsoid under the scapula.
+bone orientations. What a joint does beyond that is BSM's own: its axes, its rolling knee, its arcs along the spine and its
+ellipsoid under the scapula; how these lie on their bones is fitted to SKEL's movement (:mod:`.joint_fit`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,7 @@ from ..skeleton import DOF_NAMES, JOINT_DOFS, JOINT_NAMES, LIMITS_RAD, PARENTS
 from ..types import FloatArray
 from .arcs import arc_translation
 from .document import OsimDocument
+from .joint_fit import Freedom, JointFit, Wanted
 from .joints import orientation_of
 from .nimble_export import arc_length_m
 from .parts import OffsetFrame, Triple
@@ -41,9 +42,24 @@ _ENDS = {
 """Limb bone -> the body at its other end, or the marker there."""
 _HANDS = ("hand_r", "hand_l")
 _BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
-_FIT_SHARE = 0.5
-"""The arcs are fitted over this share of SKEL's ranges; most movement is inside."""
-_FIT_POSES = 150
+_FIT_POSES, _FIT_STEPS = 60, 4
+_FIT_SHARES = dict.fromkeys(ARC_BODIES, 0.6) | dict.fromkeys((*SCAPULAE, *KNEES), 1.0)
+"""The joints are fitted over this share of SKEL's ranges; most movement of the spine is in the inner part."""
+_FIT_SD = {
+    "lumbar_body": (0.003, 0.05, 0.003),
+    "thorax": (0.003, 0.05, 0.003),
+    "head": (0.003, 0.05, 0.003),
+    "scapula": (0.012, 0.12, 0.002),
+    "tibia": (0.002, 0.05, 0.004),
+}
+"""What may be missed: origin (m), orientation (rad), next joint (m)."""
+_ARC_FREEDOM = Freedom(turn_rad=0.3, shift_m=0.02, size=0.3, one_size=True)
+_KNEE_FREEDOM = Freedom(turn_rad=0.3, shift_m=0.0, size=0.0, one_size=True)
+_ELLIPSOID_FREEDOM = Freedom(turn_rad=1.0, shift_m=0.03, size=0.5, one_size=False)
+_ELLIPSOID_START = np.array([0.26, 0.30, -0.35, -0.036, -0.018, -0.005, 0.20, 0.16, -0.32])
+"""The fit's result for the right scapula of the mean open body: other starts end in a lesser minimum."""
+_UNCHANGED = np.zeros(9)
+_MIRROR = np.array([-1.0, -1.0, 1.0, 1.0, 1.0, -1.0, 1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,26 +170,37 @@ class Geometry:
         return np.asarray((self.skin_m - self.origins_m[j]) @ self.rotations[j])
 
     @cached_property
-    def _spine_poses(self) -> tuple[FloatArray, FloatArray]:
-        """Positions (P, 24, 3) and orientations (P, 24, 3, 3) of the BSM bodies for random spine angles of SKEL."""
+    def _fit_poses(self) -> tuple[FloatArray, FloatArray]:
+        """Positions (P, 24, 3) and orientations (P, 24, 3, 3) of SKEL's bodies with the fitted joints in many places."""
         random = np.random.default_rng(0)
         q = np.zeros((_FIT_POSES, len(DOF_NAMES) + 3))
-        for name in ARC_BODIES:
+        for name, share in _FIT_SHARES.items():
             dofs = list(JOINT_DOFS[JOINT_NAMES.index(name)])
-            low, high = LIMITS_RAD[dofs].T * _FIT_SHARE
-            q[:, dofs] = random.uniform(low, high, (_FIT_POSES, 3))
+            low, high = LIMITS_RAD[dofs].T
+            middle = np.where(name in SCAPULAE, (low + high) / 2, 0.0)
+            q[:, dofs] = middle + random.uniform(low - middle, high - middle, (_FIT_POSES, len(dofs))) * share
         with torch.no_grad():
             pose = self.body.tree(self.betas).forward(q)
         return pose.positions_m.numpy() * self.length_factor, pose.rotations.numpy()
 
-    def spine_samples(self, name: str) -> tuple[FloatArray, FloatArray]:
-        """Origin (P, 3) and orientation (P, 3, 3) of a spine body in its parent for the random poses."""
-        positions, rotations = self._spine_poses
+    def wanted(self, name: str) -> Wanted:
+        """Origin (P, 3) and orientation (P, 3, 3) of a body in its parent for many places of SKEL's joint."""
+        positions, rotations = self._fit_poses
         j = JOINT_NAMES.index(name)
         p = PARENTS[j]
         back = rotations[:, p].transpose(0, 2, 1)
         moved = (back @ (positions[:, j] - positions[:, p])[..., None])[..., 0]
-        return moved, back @ rotations[:, j]
+        points = [self.offset_m(JOINT_NAMES[k]) for k, parent in enumerate(PARENTS) if parent == j]
+        origin_sd, turn_sd, point_sd = _FIT_SD[name.removesuffix("_r").removesuffix("_l")]
+        size = self.length_factor
+        return Wanted(
+            moved, back @ rotations[:, j], np.array(points).reshape(-1, 3), origin_sd * size, turn_sd, point_sd * size
+        )
+
+    def ranges(self, joint: Joint) -> FloatArray:
+        """(n, 2) ranges of a joint's angles."""
+        names = [self.coordinates[f.input] for _, f in joint.rotations if isinstance(f, Linear)]
+        return np.array([self.generic.coordinates[name].range_si for name in names])
 
 
 def place_joints(geometry: Geometry, factors: Mapping[str, Triple]) -> Placement:
@@ -200,7 +227,7 @@ def place_joints(geometry: Geometry, factors: Mapping[str, Triple]) -> Placement
         else:
             place = _centre(geometry, name, joint)
         parent = OffsetFrame(JOINT_NAMES[PARENTS[JOINT_NAMES.index(name)]], _triple(place.at), orientation_of(place.turned))
-        child = OffsetFrame(name, _triple(place.child_at), orientation_of(np.asarray(joint.child_rotation)))
+        child = OffsetFrame(name, _triple(place.child_at), orientation_of(place.child_turned))
         frames[joint.name] = (parent, child)
         if place.scale is not None:
             scales[joint.name] = place.scale
@@ -214,6 +241,7 @@ class _Place:
     at: FloatArray
     turned: FloatArray
     child_at: FloatArray
+    child_turned: FloatArray
     coordinates: tuple[float, ...]
     scale: Triple | None = None
 
@@ -232,39 +260,52 @@ def _centre(geometry: Geometry, name: str, joint: Joint) -> _Place:
     angles = np.zeros(2) if name in _HANDS else _angles(joint, fixed.T @ wanted @ moving)
     if name not in _BALLS:
         fixed = wanted @ moving @ _turn(joint, angles).T
-    return _Place(at, fixed, child_at, _values(joint, angles))
+    return _Place(at, fixed, child_at, moving, _values(joint, angles))
 
 
 def _knee(geometry: Geometry, name: str, joint: Joint, factors: Mapping[str, Triple]) -> _Place:
     """The rolling knee, straight in the T pose; its shifts grow with the femur.
 
     The body's knee centre is the axis of flexion, so the tibia's origin lies on it; in the generic model it lies 9 mm above.
+    BSM's tibia turns inwards as the knee bends and SKEL's does not: its frames are turned so that both differ least.
     """
-    moving = np.asarray(joint.child_rotation)
-    q = np.zeros(len(geometry.coordinates))
-    fixed = geometry.relative(name) @ moving @ _channel_turn(joint, q).T
     scale = factors[name.replace("tibia", "femur")][1]
-    at = geometry.offset_m(name) - fixed @ (_shift(joint, q) * scale)
-    return _Place(at, fixed, np.zeros(3), (), (scale, scale, scale))
+    return _fitted(geometry, name, joint, np.zeros(3), np.full(3, scale), (0.0,), _KNEE_FREEDOM)
 
 
 def _arc(geometry: Geometry, name: str, joint: Joint) -> _Place:
-    """An arc of the spine: its length follows SKEL's movement, its foot is where the T pose needs it."""
+    """An arc of the spine: its length and frames follow SKEL's movement, its foot is where the T pose needs it."""
     fixed, moving = np.asarray(joint.parent_rotation), np.asarray(joint.child_rotation)
     now = _arc_end(fixed.T @ geometry.relative(name) @ moving)
     here = geometry.offset_m(name)
-    moved, turned = geometry.spine_samples(name)
-    steps = np.array([_arc_end(fixed.T @ r @ moving) for r in turned]) - now
+    wanted = geometry.wanted(name)
+    steps = np.array([_arc_end(fixed.T @ r @ moving) for r in wanted.rotations]) - now
     steps = steps @ fixed.T
     generic = arc_length_m(joint)
     low, high = 0.5 * generic * geometry.length_factor, 2.0 * generic * geometry.length_factor
-    length = float(np.clip(np.sum(steps * (moved - here)) / np.sum(steps * steps), low, high))
-    half = np.array([0.0, length / 2, 0.0])
-    factor = length / generic
-    angles = _angles(joint, fixed.T @ geometry.relative(name) @ moving)
-    return _Place(
-        here - length * fixed @ now + fixed @ half, fixed, -moving @ half, _values(joint, angles), (factor, factor, factor)
-    )
+    length = float(np.clip(np.sum(steps * (wanted.origins_m - here)) / np.sum(steps * steps), low, high))
+    child_at = -moving @ np.array([0.0, length / 2, 0.0])
+    coordinates = _values(joint, _angles(joint, fixed.T @ geometry.relative(name) @ moving))
+    return _fitted(geometry, name, joint, child_at, np.full(3, length / generic), coordinates, _ARC_FREEDOM)
+
+
+def _fitted(
+    geometry: Geometry,
+    name: str,
+    joint: Joint,
+    child_at: FloatArray,
+    size: FloatArray,
+    coordinates: tuple[float, ...],
+    freedom: Freedom,
+    start: FloatArray = _UNCHANGED,
+) -> _Place:
+    """A joint whose frames and size are fitted to SKEL's movement, from those given."""
+    rest = geometry.offset_m(name), geometry.relative(name)
+    fit = JointFit(joint, child_at, size, coordinates, *rest, geometry.ranges(joint))
+    metres = np.repeat([1.0, geometry.length_factor, 1.0], 3)
+    freedom = replace(freedom, shift_m=freedom.shift_m * geometry.length_factor)
+    got = fit.fit(geometry.wanted(name), freedom, start * metres, _FIT_STEPS)
+    return _Place(got.at_m, got.fixed, got.child_at_m, got.moving, coordinates, _triple(got.size))
 
 
 def _arc_end(turn: FloatArray) -> FloatArray:
@@ -275,34 +316,13 @@ def _arc_end(turn: FloatArray) -> FloatArray:
 
 
 def _ellipsoid(geometry: Geometry, name: str, joint: Joint, factors: Mapping[str, Triple]) -> _Place:
-    """The ellipsoid under the scapula: its radii follow the thorax, its centre is where the T pose needs it."""
+    """The ellipsoid under the scapula: it lies where it leads the shoulder along SKEL's way; in size it follows the thorax."""
     fixed, moving = np.asarray(joint.parent_rotation), np.asarray(joint.child_rotation)
-    wanted = geometry.relative(name)
-    values = _values(joint, _angles(joint, fixed.T @ wanted @ moving))
-    q = np.zeros(len(geometry.coordinates))
-    for (_, function), value in zip(joint.rotations, values, strict=True):
-        q[function.inputs[0]] = value
-    thorax = factors["thorax"]
+    coordinates = _values(joint, _angles(joint, fixed.T @ geometry.relative(name) @ moving))
     child_at = np.asarray(joint.child_translation_m) * factors[name]
-    at = geometry.offset_m(name) - fixed @ (_shift(joint, q) * thorax) + wanted @ child_at
-    return _Place(at, fixed, child_at, values, thorax)
-
-
-def _shift(joint: Joint, q: FloatArray) -> FloatArray:
-    """(3,) translation of a joint in its fixed frame."""
-    total = np.zeros(3)
-    for axis, function in joint.translations:
-        total += np.asarray(axis) * float(function.value_and_partials(torch.as_tensor(q))[0])
-    return total
-
-
-def _channel_turn(joint: Joint, q: FloatArray) -> FloatArray:
-    """(3, 3) rotation of a joint at coordinate values q."""
-    total = np.eye(3)
-    for axis, function in joint.rotations:
-        angle = function.value_and_partials(torch.as_tensor(q))[0]
-        total = total @ about_axis(axis, angle).numpy()
-    return total
+    start = _ELLIPSOID_START * (_MIRROR if name.endswith("_l") else 1.0)
+    thorax = np.array(factors["thorax"])
+    return _fitted(geometry, name, joint, child_at, thorax, coordinates, _ELLIPSOID_FREEDOM, start)
 
 
 def _angles(joint: Joint, matrix: FloatArray) -> FloatArray:

@@ -1,0 +1,200 @@
+"""How a joint of BSM best follows a joint of SKEL that moves in another way.
+
+A person's model keeps the kind of every joint: the arcs of the spine, the ellipsoid under the scapula, the rolling knee. Free
+are the frames in which such a joint lies on its two bones and its size. They are fitted to poses of SKEL's joint, with the
+coordinates of every pose eliminated, so that what the joint can do is laid where the body needs it. The T pose is met exactly,
+at the coordinates given for it, whatever the fit finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..kinematics.functions import Linear
+from ..kinematics.rotations import about_axis, exp, log
+from ..kinematics.tree import Joint
+from ..types import FloatArray
+
+RANGE_SD_RAD = 0.05
+"""How far a coordinate may leave its range for a pose of SKEL."""
+_STEP = 1e-5
+"""Of the difference quotients, in standard deviations."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """Poses of SKEL's joint: where the child body is in its parent."""
+
+    origins_m: FloatArray
+    """(P, 3)."""
+    rotations: FloatArray
+    """(P, 3, 3)."""
+    points_m: FloatArray
+    """(K, 3) places on the child body, in its axes, that matter for what follows: the next joint."""
+    origin_sd_m: float
+    rotation_sd_rad: float
+    point_sd_m: float
+
+
+@dataclass(frozen=True, eq=False)
+class Freedom:
+    """How far the joint may be changed: standard deviations, 0 for what is fixed."""
+
+    turn_rad: float
+    """Of the frame on the child, about each axis."""
+    shift_m: float
+    """Of the frame on the child, along each axis."""
+    size: float
+    """Of the logarithm of the translations' factors."""
+    one_size: bool
+    """Whether all three translations share one factor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The joint's place and size."""
+
+    fixed: FloatArray
+    """(3, 3) orientation of its frame on the parent."""
+    at_m: FloatArray
+    """(3,) origin of that frame."""
+    moving: FloatArray
+    """(3, 3) orientation of its frame on the child."""
+    child_at_m: FloatArray
+    """(3,)."""
+    size: FloatArray
+    """(3,) factors on the translations, relative to those given."""
+
+
+class JointFit:
+    """One joint, its rest pose and the poses it is to follow.
+
+    Args:
+        joint: as placed before the fit: its functions and its frame on the child body are the start.
+        size: (3,) factors on its translation functions at the start.
+        rest: coordinates of the T pose, in the order of ``inputs``.
+        rest_origin_m: (3,) origin of the child body in its parent in the T pose.
+        rest_rotation: (3, 3) its orientation there.
+        ranges: (n, 2) of the coordinates.
+    """
+
+    def __init__(
+        self,
+        joint: Joint,
+        child_at_m: FloatArray,
+        size: FloatArray,
+        rest: Sequence[float],
+        rest_origin_m: FloatArray,
+        rest_rotation: FloatArray,
+        ranges: FloatArray,
+    ) -> None:
+        self.joint, self.child_at_m, self.size = joint, child_at_m, size
+        self.inputs = sorted({n for _, f in (*joint.rotations, *joint.translations) for n in f.inputs})
+        self.order = [f.input for _, f in joint.rotations if isinstance(f, Linear)]
+        self.rest = np.array(rest, dtype=np.float64)
+        self.rest_origin_m, self.rest_rotation = rest_origin_m, rest_rotation
+        self.low, self.high = ranges.T
+        turn, slide = self._motion(self.rest[None])
+        self._rest_turn, self._rest_slide = turn[0], slide[0]
+
+    def _motion(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Rotation (P, 3, 3) and translation functions (P, 3) of the joint at coordinates (P, n)."""
+        q = torch.zeros(len(values), max(self.order) + 1, dtype=torch.float64)
+        q[:, self.order] = torch.as_tensor(values)
+        turn = torch.eye(3, dtype=torch.float64).expand(len(values), 3, 3)
+        for axis, function in self.joint.rotations:
+            turn = turn @ about_axis(axis, function.value_and_partials(q)[0])
+        slide = torch.zeros(len(values), 3, dtype=torch.float64)
+        for axis, function in self.joint.translations:
+            slide += function.value_and_partials(q)[0][:, None] * torch.tensor(axis, dtype=torch.float64)
+        return turn.numpy(), slide.numpy()
+
+    def place(self, change: FloatArray) -> Fitted:
+        """The joint after a change (9,): turn and shift of the child's frame, logarithms of the sizes."""
+        moving = exp(torch.as_tensor(change[:3])).numpy() @ np.asarray(self.joint.child_rotation)
+        child_at = self.child_at_m + change[3:6]
+        size = self.size * np.exp(change[6:9])
+        fixed = self.rest_rotation @ moving @ self._rest_turn.T
+        at = self.rest_origin_m + self.rest_rotation @ child_at - fixed @ (size * self._rest_slide)
+        return Fitted(fixed, at, moving, child_at, size)
+
+    def fit(self, wanted: Wanted, freedom: Freedom, start: FloatArray, iterations: int) -> Fitted:
+        """Least squares over the frames and, per pose, the coordinates.
+
+        Args:
+            wanted: the poses.
+            freedom: what may change, and how far.
+            start: (9,) change to begin with, and to stay near.
+            iterations: damped Gauss-Newton steps.
+
+        Returns:
+            The joint with the least weighted error.
+        """
+        sd = np.repeat([freedom.turn_rad, freedom.shift_m, freedom.size], 3)
+        basis = np.diag(sd)[:, sd > 0]
+        if freedom.one_size and freedom.size > 0:
+            basis = np.column_stack([basis[:, :-3], basis[:, -3:].sum(axis=1)])
+        theta = np.zeros(basis.shape[1])
+        values = np.tile(self.rest, (len(wanted.origins_m), 1))
+        residual = self._residual(wanted, start, values)
+        cost, damping = _cost(theta, residual), 1e-3
+        for _ in range(iterations):
+            shape = [self._residual(wanted, start + basis @ (theta + e), values) - residual for e in _STEP * np.eye(len(theta))]
+            pose = [
+                self._residual(wanted, start + basis @ theta, values + e) - residual for e in _STEP * np.eye(values.shape[1])
+            ]
+            by_theta, by_value = np.stack(shape, axis=-1) / _STEP, np.stack(pose, axis=-1) / _STEP
+            step, steps = _step(theta, residual, by_theta, by_value, damping)
+            trial = self._residual(wanted, start + basis @ (theta + step), values + steps)
+            trial_cost = _cost(theta + step, trial)
+            if trial_cost < cost:
+                theta, values, residual, cost, damping = theta + step, values + steps, trial, trial_cost, damping / 10
+            else:
+                damping *= 30
+        return self.place(start + basis @ theta)
+
+    def _residual(self, wanted: Wanted, change: FloatArray, values: FloatArray) -> FloatArray:
+        """(P, M) weighted errors of all poses."""
+        placed = self.place(change)
+        turn, slide = self._motion(values)
+        rotation = placed.fixed @ turn @ placed.moving.T
+        origin = placed.at_m + (slide * placed.size) @ placed.fixed.T - rotation @ placed.child_at_m
+        miss = (origin - wanted.origins_m) / wanted.origin_sd_m
+        between = torch.as_tensor(rotation @ wanted.rotations.transpose(0, 2, 1))
+        angle = log(between).numpy() / wanted.rotation_sd_rad
+        excess = (np.maximum(values - self.high, 0) - np.maximum(self.low - values, 0)) / RANGE_SD_RAD
+        points = [
+            (origin + rotation @ point - wanted.origins_m - wanted.rotations @ point) / wanted.point_sd_m
+            for point in wanted.points_m
+        ]
+        return np.concatenate([miss, angle, excess, *points], axis=1)
+
+
+def _cost(theta: FloatArray, residual: FloatArray) -> float:
+    """Mean over the poses, plus how far the joint was changed."""
+    return float(np.square(residual).sum() / len(residual) + np.square(theta).sum())
+
+
+def _step(
+    theta: FloatArray, residual: FloatArray, by_theta: FloatArray, by_value: FloatArray, damping: float
+) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Newton step of the shape (K,) and of every pose (P, n), the poses eliminated first."""
+    count, n = len(residual), by_value.shape[2]
+    own = by_value.transpose(0, 2, 1) @ by_value
+    own = own * (1 + damping * np.eye(n)) + 1e-9 * np.eye(n)
+    across = by_value.transpose(0, 2, 1) @ by_theta  # (P, n, K)
+    pull = (by_value.transpose(0, 2, 1) @ residual[..., None])[..., 0]
+    solved = np.linalg.solve(own, np.concatenate([across, pull[..., None]], axis=2))
+    both = by_theta.transpose(0, 2, 1) @ by_theta - across.transpose(0, 2, 1) @ solved[..., :-1]
+    gradient = (by_theta.transpose(0, 2, 1) @ residual[..., None])[..., 0] - (across.transpose(0, 2, 1) @ solved[..., -1:])[
+        ..., 0
+    ]
+    eye = np.eye(len(theta))
+    hessian = both.mean(axis=0)
+    step = -np.linalg.solve(hessian * (1 + damping * eye) + eye, gradient.sum(axis=0) / count + theta)
+    steps = -(solved[..., -1] + solved[..., :-1] @ step)
+    return step, steps
