@@ -225,3 +225,14 @@ def test_an_unreadable_marker_file_is_one_line(tmp_path: Path, capsys: pytest.Ca
     assert err.count("\n") == 1 and "feet" in err
     with pytest.raises(FormatError):
         convert(tmp_path / "m.trc", tmp_path / "m.c3d")
+
+
+@pytest.mark.opensim
+def test_ik_compares_the_backends(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert(folder / "walk.mot", folder / "walk.trc")
+    words = ["ik", str(folder / "walk.trc"), "-o", str(folder / "y.mot"), "--compare", "--json"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    figures = json.loads(out)
+    assert figures["difference"]["rms_deg"] < 1 and abs(figures["own"]["rms_mm"] - figures["opensim"]["rms_mm"]) < 0.5
+    assert "largest difference of the backends" in err

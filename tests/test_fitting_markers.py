@@ -84,6 +84,23 @@ def test_a_known_motion_is_found_again_whatever_the_heading() -> None:
         np.testing.assert_allclose(found.column(name), truth.column(name), atol=5e-3, err_msg=name)
 
 
+def test_random_poses_are_found_without_help_from_their_neighbours() -> None:
+    """Upside down, lying, turned away: each frame stands alone, a second from the next."""
+    document, rng = bsm(), np.random.default_rng(0)
+    names = list(document.coordinates)
+    ranges = document.ranges_si.clip(-3, 3)
+    values = ranges[:, 0] + (0.1 + 0.8 * rng.random((40, len(names)))) * np.ptp(ranges, axis=1)
+    for name, size in (("pelvis_tilt", 3.1), ("pelvis_list", 1.2), ("pelvis_rotation", 3.1)):
+        values[:, names.index(name)] = rng.uniform(-size, size, 40)
+    truth = OsimMotion(
+        time_s=np.arange(40.0), coordinates=tuple(names), values_si=document.couple(values), rotational=document.rotational
+    )
+    markers = markers_of(document, truth)
+    errors = marker_errors(markers, document, inverse_kinematics(markers, document)).distance_m
+    missed = np.sqrt((errors**2).mean(axis=1)) > 2e-3
+    assert missed.sum() <= 1
+
+
 def test_hidden_markers_and_empty_frames_are_bridged() -> None:
     document = bsm()
     truth = smooth_motion(document, 50)

@@ -1,7 +1,7 @@
 """Inverse kinematics: measured markers -> coordinates of any model whose joints can be evaluated.
 
-Frames are solved side by side, not one after the other. A few anchor frames are solved from several headings of the root;
-the frames between them start from interpolated coordinates, so that all of them can be solved in one batch.
+Frames are solved side by side, not one after the other. A few anchor frames are solved from the rest pose; the
+frames between them start from interpolated coordinates, so that all of them can be solved in one batch.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def inverse_kinematics(
         weights: marker name -> weight, 1 by default; 0 leaves a marker out.
         locked: coordinates that keep their default, or coordinate -> value (rad, m). The model's own locked ones always do.
         limits: ranges that hold: those that the model clamps (as OpenSim does), all rotational ones, or none.
-        backend: ``"own"``, or ``"opensim"`` for OpenSim's own tool: 50 times slower, for models with joints that cannot be
+        backend: ``"own"``, or ``"opensim"`` for OpenSim's own tool: 20 to 40 times slower, for models with joints that cannot be
             evaluated here, and for comparison.
         progress: told how many frames are done.
 
@@ -332,8 +332,7 @@ def _periodic(document: OsimDocument, limits: str) -> BoolArray:
 
 
 def _centred(q: FloatArray, periodic: BoolArray) -> FloatArray:
-    """Make unbounded angles continuous in time, with a median within half a turn of zero."""
+    """Bring the median of unbounded angles within half a turn of zero; they are continuous already."""
     out = q.copy()
-    out[:, periodic] = np.unwrap(q[:, periodic], axis=0)
     out[:, periodic] -= 2 * np.pi * np.round(np.median(out[:, periodic], axis=0) / (2 * np.pi))
     return out
