@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..kinematics.functions import Linear
-from ..kinematics.rotations import about_axis, exp, log
+from ..kinematics.rotations import about_axis, exp
 from ..kinematics.tree import Joint
 from ..types import FloatArray
 
@@ -140,38 +140,51 @@ class JointFit:
             basis = np.column_stack([basis[:, :-3], basis[:, -3:].sum(axis=1)])
         theta = np.zeros(basis.shape[1])
         values = np.tile(self.rest, (len(wanted.origins_m), 1))
-        residual = self._residual(wanted, start, values)
+        motion = self._motion(values)
+        residual = self._residual(wanted, start, values, motion)
         cost, damping = _cost(theta, residual), 1e-3
         for _ in range(iterations):
-            shape = [self._residual(wanted, start + basis @ (theta + e), values) - residual for e in _STEP * np.eye(len(theta))]
-            pose = [
-                self._residual(wanted, start + basis @ theta, values + e) - residual for e in _STEP * np.eye(values.shape[1])
-            ]
+            now = start + basis @ theta
+            shape = [self._residual(wanted, now + _STEP * column, values, motion) - residual for column in basis.T]
+            bent = [values + e for e in _STEP * np.eye(values.shape[1])]
+            pose = [self._residual(wanted, now, v, self._motion(v)) - residual for v in bent]
             by_theta, by_value = np.stack(shape, axis=-1) / _STEP, np.stack(pose, axis=-1) / _STEP
             step, steps = _step(theta, residual, by_theta, by_value, damping)
-            trial = self._residual(wanted, start + basis @ (theta + step), values + steps)
+            trial_motion = self._motion(values + steps)
+            trial = self._residual(wanted, now + basis @ step, values + steps, trial_motion)
             trial_cost = _cost(theta + step, trial)
             if trial_cost < cost:
-                theta, values, residual, cost, damping = theta + step, values + steps, trial, trial_cost, damping / 10
+                theta, values, motion = theta + step, values + steps, trial_motion
+                residual, cost, damping = trial, trial_cost, damping / 10
             else:
                 damping *= 30
         return self.place(start + basis @ theta)
 
-    def _residual(self, wanted: Wanted, change: FloatArray, values: FloatArray) -> FloatArray:
-        """(P, M) weighted errors of all poses."""
+    def _residual(
+        self, wanted: Wanted, change: FloatArray, values: FloatArray, motion: tuple[FloatArray, FloatArray]
+    ) -> FloatArray:
+        """(P, M) weighted errors of all poses; ``motion`` is the joint's at ``values``."""
         placed = self.place(change)
-        turn, slide = self._motion(values)
+        turn, slide = motion
         rotation = placed.fixed @ turn @ placed.moving.T
         origin = placed.at_m + (slide * placed.size) @ placed.fixed.T - rotation @ placed.child_at_m
         miss = (origin - wanted.origins_m) / wanted.origin_sd_m
-        between = torch.as_tensor(rotation @ wanted.rotations.transpose(0, 2, 1))
-        angle = log(between).numpy() / wanted.rotation_sd_rad
+        angle = _vector(rotation @ wanted.rotations.transpose(0, 2, 1)) / wanted.rotation_sd_rad
         excess = (np.maximum(values - self.high, 0) - np.maximum(self.low - values, 0)) / RANGE_SD_RAD
         points = [
             (origin + rotation @ point - wanted.origins_m - wanted.rotations @ point) / wanted.point_sd_m
             for point in wanted.points_m
         ]
         return np.concatenate([miss, angle, excess, *points], axis=1)
+
+
+def _vector(rotation: FloatArray) -> FloatArray:
+    """(P, 3) rotation vectors of rotations well below a half turn."""
+    odd = rotation - rotation.transpose(0, 2, 1)
+    sine = np.stack([odd[:, 2, 1], odd[:, 0, 2], odd[:, 1, 0]], axis=1) / 2
+    size = np.linalg.norm(sine, axis=1, keepdims=True)
+    angle = np.arctan2(size, (np.trace(rotation, axis1=1, axis2=2)[:, None] - 1) / 2)
+    return np.where(size > 1e-12, sine * angle / np.maximum(size, 1e-12), sine)
 
 
 def _cost(theta: FloatArray, residual: FloatArray) -> float:

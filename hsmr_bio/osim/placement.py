@@ -42,7 +42,7 @@ _ENDS = {
 """Limb bone -> the body at its other end, or the marker there."""
 _HANDS = ("hand_r", "hand_l")
 _BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
-_FIT_POSES, _FIT_STEPS = 60, 4
+_FIT_POSES, _FIT_STEPS = 50, 4
 _FIT_SHARES = dict.fromkeys(ARC_BODIES, 0.6) | dict.fromkeys((*SCAPULAE, *KNEES), 1.0)
 """The joints are fitted over this share of SKEL's ranges; most movement of the spine is in the inner part."""
 _FIT_SD = {
@@ -171,14 +171,21 @@ class Geometry:
 
     @cached_property
     def _fit_poses(self) -> tuple[FloatArray, FloatArray]:
-        """Positions (P, 24, 3) and orientations (P, 24, 3, 3) of SKEL's bodies with the fitted joints in many places."""
-        random = np.random.default_rng(0)
+        """Positions (P, 24, 3) and orientations (P, 24, 3, 3) of SKEL's bodies, the fitted joints evenly over their ranges.
+
+        A Latin hypercube, mirrored for the left side.
+        """
         q = np.zeros((_FIT_POSES, len(DOF_NAMES) + 3))
         for name, share in _FIT_SHARES.items():
             dofs = list(JOINT_DOFS[JOINT_NAMES.index(name)])
             low, high = LIMITS_RAD[dofs].T
             middle = np.where(name in SCAPULAE, (low + high) / 2, 0.0)
-            q[:, dofs] = middle + random.uniform(low - middle, high - middle, (_FIT_POSES, len(dofs))) * share
+            random = np.random.default_rng(0)
+            strata = np.stack([random.permutation(_FIT_POSES) for _ in dofs], axis=1)
+            even = (strata + 0.5) / _FIT_POSES
+            if name == "scapula_l":  # its abduction and elevation have the opposite sign
+                even[:, :2] = 1 - even[:, :2]
+            q[:, dofs] = middle + (low - middle + even * (high - low)) * share
         with torch.no_grad():
             pose = self.body.tree(self.betas).forward(q)
         return pose.positions_m.numpy() * self.length_factor, pose.rotations.numpy()
