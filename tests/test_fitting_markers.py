@@ -11,6 +11,7 @@ import torch
 from hsmr_bio.errors import EstimationError, InputError, ModelError, UnknownCoordinateError
 from hsmr_bio.fitting.marker_solver import without_idle_parts
 from hsmr_bio.fitting.markers import _problem, inverse_kinematics, marker_errors, matched_markers
+from hsmr_bio.fitting.opensim_ik import opensim_places
 from hsmr_bio.io.trc import read_trc
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import bsm
@@ -217,6 +218,35 @@ def test_opensims_own_tool_finds_the_same_on_our_model() -> None:
     assert rms_mm[0] <= rms_mm[1] + 0.01
     assert abs(rms_mm[0] - rms_mm[1]) < 0.5
     np.testing.assert_allclose(own.column("knee_angle_r"), theirs.column("knee_angle_r"), atol=0.02)
+
+
+@pytest.mark.opensim
+def test_opensim_solves_models_whose_joints_we_cannot_evaluate(tmp_path: Path) -> None:
+    opensim = pytest.importorskip("opensim")
+    model = opensim.Model()
+    model.setName("ellipsoid")
+    radii, mass = opensim.Vec3(0.1, 0.2, 0.1), (1.0, opensim.Vec3(0), opensim.Inertia(0.1, 0.1, 0.1))
+    trunk, blade = opensim.Body("trunk", *mass), opensim.Body("blade", *mass)
+    for body in (trunk, blade):
+        model.addBody(body)
+    model.addJoint(opensim.FreeJoint("root", model.getGround(), trunk))
+    model.addJoint(opensim.EllipsoidJoint("girdle", trunk, blade, radii))
+    for number, (body, place) in enumerate(
+        [(trunk, (0.1, 0, 0)), (trunk, (0, 0.2, 0)), (trunk, (0, 0, 0.1)), (blade, (0.1, 0, 0)), (blade, (0, 0.1, 0.1))]
+    ):
+        model.addMarker(opensim.Marker(f"m{number}", body, opensim.Vec3(*place)))
+    model.finalizeConnections()
+    model.printToXML(str(tmp_path / "model.osim"))
+    document = OsimDocument.read(tmp_path / "model.osim")
+    names = tuple(document.coordinates)
+    values = 0.1 * np.sin(np.arange(6)[:, None] / 3 + np.arange(len(names)))
+    truth = OsimMotion(time_s=np.arange(6) / 50, coordinates=names, values_si=values, rotational=document.rotational)
+    places = opensim_places(document, truth, tuple(document.markers))
+    markers = Markers(time_s=truth.time_s, names=tuple(document.markers), positions_m=places)
+    with pytest.raises(ModelError, match="--backend opensim"):
+        inverse_kinematics(markers, document)
+    found = inverse_kinematics(markers, document, backend="opensim")
+    assert marker_errors(markers, document, found).rms_m < 1e-3
 
 
 @pytest.mark.opensim

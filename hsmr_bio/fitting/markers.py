@@ -86,8 +86,8 @@ def inverse_kinematics(
         weights: marker name -> weight, 1 by default; 0 leaves a marker out.
         locked: coordinates that keep their default, or coordinate -> value (rad, m). The model's own locked ones always do.
         limits: ranges that hold: those that the model clamps (as OpenSim does), all rotational ones, or none.
-        backend: ``"own"``, or ``"opensim"`` for OpenSim's own tool: 20 to 40 times slower, for models with joints that cannot be
-            evaluated here, and for comparison.
+        backend: ``"own"``, or ``"opensim"`` for OpenSim's own tool: 20 to 40 times slower, for models with joints that cannot
+            be evaluated here, and for comparison.
         progress: told how many frames are done.
 
     Returns:
@@ -110,7 +110,10 @@ def inverse_kinematics(
         return run_opensim(markers, document, names, weights or {}, fixed, limits)
     if backend != "own":
         raise InputError(f"backend must be 'own' or 'opensim', got {backend!r}")
-    problem = _problem(markers, document, names, weights or {}, fixed, limits)
+    try:
+        problem = _problem(markers, document, names, weights or {}, fixed, limits)
+    except ModelError as error:
+        raise ModelError(f"{error}. OpenSim's own tool may do it: backend='opensim' (--backend opensim)") from error
     bounds = _bounds(document, fixed, limits)
     q = _solve_all(problem, markers.time_s, bounds, _usual(document, problem, bounds), progress)
     values = document.couple(_centred(q, np.asarray(problem.periodic)))
@@ -133,18 +136,28 @@ def marker_errors(markers: Markers, osim: Model, motion: OsimMotion) -> MarkerEr
     if len(motion.time_s) != len(markers.time_s) or np.abs(motion.time_s - markers.time_s).max() > 1e-4:
         raise InputError("motion and markers must have the same times to be compared: cut or resample one of them first")
     names = matched_markers(markers, document, None)
-    tree = document.tree()
-    values = np.repeat(document.default_si[None], len(motion.time_s), axis=0)
-    for column, name in enumerate(motion.coordinates):
+    for name in motion.coordinates:
         document.coordinate(name)
-        values[:, tree.index(name)] = motion.values_si[:, column]
-    bodies, local = _placed(document, tree.bodies, names)
+    measured = markers.positions_m[:, [markers.names.index(name) for name in names]]
+    return MarkerErrors(names=names, distance_m=np.linalg.norm(_places(document, motion, names) - measured, axis=-1))
+
+
+def _places(document: OsimDocument, motion: OsimMotion, names: tuple[str, ...]) -> FloatArray:
+    """(T, M, 3) markers of the model; by OpenSim if a joint of the model cannot be evaluated here."""
     import torch
 
+    try:
+        tree = document.tree()
+    except ModelError:
+        from .opensim_ik import opensim_places
+
+        return opensim_places(document, motion, names)
+    values = np.repeat(document.default_si[None], len(motion.time_s), axis=0)
+    for column, name in enumerate(motion.coordinates):
+        values[:, tree.index(name)] = motion.values_si[:, column]
+    bodies, local = _placed(document, tree.bodies, names)
     with torch.no_grad():
-        model = tree.forward(torch.as_tensor(values)).points(bodies, torch.as_tensor(local)).numpy()
-    measured = markers.positions_m[:, [markers.names.index(name) for name in names]]
-    return MarkerErrors(names=names, distance_m=np.linalg.norm(model - measured, axis=-1))
+        return np.asarray(tree.forward(values).points(bodies, torch.as_tensor(local)).numpy())
 
 
 def as_document(osim: Model) -> OsimDocument:
@@ -228,7 +241,7 @@ def _problem(
     if tree.ancestors[bodies][:, dependent].any():
         raise ModelError(
             f"markers sit on bodies that the coupled coordinates {', '.join(document.dependent)} move; "
-            "use backend='opensim' or give those markers the weight 0"
+            "give those markers the weight 0"
         )
     weight = np.array([weights.get(name, 1.0) for name in names])
     _check_unit(measured, tree.forward(document.default_si).points(bodies, torch.as_tensor(local)).numpy())

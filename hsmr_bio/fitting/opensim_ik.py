@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import EstimationError, InputError, require
-from ..io.mot import read_mot
 from ..io.silence import no_stdout
+from ..io.table import read_table
 from ..io.trc import write_trc
 from ..osim.document import OsimDocument
-from ..types import Markers, OsimMotion
+from ..types import FloatArray, Markers, OsimMotion
 
 
 def run_opensim(
@@ -75,16 +75,47 @@ def run_opensim(
             raise EstimationError(f"OpenSim's inverse kinematics failed: {error}") from error
         if not good or not (path / "out.mot").is_file():
             raise EstimationError("OpenSim's inverse kinematics wrote no result")
-        motion = read_mot(path / "out.mot", document)
-    if len(motion.time_s) != len(markers.time_s):
-        raise EstimationError(f"OpenSim solved {len(motion.time_s)} of {len(markers.time_s)} frames")
-    values = np.repeat(document.default_si[None], len(motion.time_s), axis=0)
-    order = {name: index for index, name in enumerate(document.coordinates)}
-    for column, name in enumerate(motion.coordinates):
-        values[:, order[name]] = motion.values_si[:, column]
-    return OsimMotion(
-        time_s=markers.time_s, coordinates=tuple(order), values_si=values, rotational=np.asarray(document.rotational)
-    )
+        table = read_table(path / "out.mot")
+        names_of_all = tuple(document.coordinates)
+        kinds = [model.getCoordinateSet().get(name).getMotionType() for name in names_of_all]
+        rotational = np.array([kind == opensim.Coordinate.Rotational for kind in kinds])
+    if len(table.time_s) != len(markers.time_s):
+        raise EstimationError(f"OpenSim solved {len(table.time_s)} of {len(markers.time_s)} frames")
+    values = np.repeat(document.default_si[None], len(table.time_s), axis=0)
+    for column, name in enumerate(names_of_all):
+        if name in table.columns:
+            found = table.values[:, table.columns.index(name)]
+            values[:, column] = np.deg2rad(found) if rotational[column] and table.in_degrees else found
+    return OsimMotion(time_s=markers.time_s, coordinates=names_of_all, values_si=values, rotational=rotational)
+
+
+def opensim_places(document: OsimDocument, motion: OsimMotion, names: tuple[str, ...]) -> FloatArray:
+    """Place a model's markers with OpenSim.
+
+    Args:
+        document: the model.
+        motion: T frames; other coordinates keep their default.
+        names: M markers.
+
+    Returns:
+        (T, M, 3) m in ground.
+    """
+    opensim = require("opensim", feature="markers of a model with joints that cannot be evaluated here")
+    with tempfile.TemporaryDirectory() as folder, quiet_opensim(opensim):
+        document.write(Path(folder) / "model.osim")
+        model = opensim.Model(str(Path(folder) / "model.osim"))
+        state = model.initSystem()
+        coordinates = [model.getCoordinateSet().get(name) for name in motion.coordinates]
+        markers = [model.getMarkerSet().get(name) for name in names]
+        places = np.empty((len(motion.time_s), len(names), 3))
+        for frame, row in enumerate(motion.values_si):
+            for coordinate, value in zip(coordinates, row, strict=True):
+                coordinate.setValue(state, float(value), False)
+            model.assemble(state)
+            model.realizePosition(state)
+            for index, marker in enumerate(markers):
+                places[frame, index] = marker.getLocationInGround(state).to_numpy()
+    return places
 
 
 @contextmanager
