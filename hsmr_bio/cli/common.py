@@ -112,6 +112,17 @@ def add_body(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sex", choices=("neutral", "female", "male"), default=None, help="which body; default: neutral")
 
 
+def add_joints(parser: Any) -> None:
+    """Add ``--joints`` to a parser or to a group of its options."""
+    parser.add_argument(
+        "--joints",
+        choices=("bsm", "skel"),
+        default="bsm",
+        help="of the BSM model: its own joints, or SKEL's under BSM's coordinates, which follow SKEL motion exactly "
+        "(default: %(default)s)",
+    )
+
+
 def hertz_or_off(word: str) -> float:
     """Read the word after ``--cutoff-hz``: a frequency, or ``off``, which is 0."""
     if word.lower() in ("off", "none"):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .common import add_body, add_json, add_output, print_json
+from .common import add_body, add_joints, add_json, add_output, print_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,6 +26,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--mass-kg", type=float, help="of the person; default: volume of the skin times the body's density")
     parser.add_argument("--height-m", type=float, help="of the person; default: what the betas give")
     parser.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="default: %(default)s")
+    add_joints(parser)
     parser.add_argument("--name", default="subject", help="of the model and its files (default: %(default)s)")
     add_output(parser, what="folder for the results")
     add_json(parser)
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
         subject = twin_model(body, betas, mass_kg=args.mass_kg, height_m=args.height_m, name=args.name)
     else:
-        subject = scale_model(body, betas, mass_kg=args.mass_kg, height_m=args.height_m, sex=args.sex, name=args.name)
+        person = {"mass_kg": args.mass_kg, "height_m": args.height_m, "sex": args.sex, "name": args.name}
+        subject = scale_model(body, betas, joints=args.joints, **person)
     with new_folder(args.out, overwrite=args.overwrite) as folder:
         (folder / f"{args.name}.osim").write_bytes(subject.osim_xml)
         factor = subject.stature_m / body.stature_m(subject.betas)
