@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +33,7 @@ from .osim.geometry import write_geometry
 from .osim.twin import twin_model
 from .report import ReportInputs, write_report
 from .report.pictures import pictures
-from .scaling import scale_model, write_scale_set
+from .scaling import JointShapes, scale_model, write_scale_set
 from .types import Markers, Observation, OsimMotion, Progress, Sex, SkelMotion, Subject, quiet
 
 CAMERA_MOVES_SHARE = 0.04
@@ -48,6 +49,8 @@ class ResultOptions:
     mass_kg: float | None = None
     """Body mass; None: volume of the skin times the body's density."""
     model: Literal["bsm", "twin"] = "bsm"
+    joints: JointShapes = "bsm"
+    """Of the BSM model: its own joints, or SKEL's under BSM's coordinates, which follow every SKEL motion exactly."""
     cutoff_hz: float | None = 6.0
     """Low-pass of the angles; None: off. 6 Hz is usual for walking (Winter 2009)."""
     dynamics: bool = False
@@ -165,7 +168,7 @@ def make_results(motion: SkelMotion, body: Body, options: ResultOptions | None =
         InputError: the motion belongs to another body, or mass and height are no person's.
     """
     options = options or ResultOptions()
-    scale = twin_model if options.model == "twin" else scale_model
+    scale = twin_model if options.model == "twin" else partial(scale_model, joints=options.joints)
     subject = scale(body, motion.betas, mass_kg=options.mass_kg, height_m=options.height_m, name=name)
     coordinates = to_coordinates(motion, subject, body)
     markers = virtual_markers(subject, coordinates)

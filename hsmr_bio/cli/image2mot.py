@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from .common import add_body, add_json, add_output, note, print_json, progress_of
+from .common import add_body, add_joints, add_json, add_output, note, print_json, progress_of
 
 if TYPE_CHECKING:
     from ..pipeline import Image2MotOptions, Result
@@ -82,6 +82,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--dynamics", action="store_true", help="also estimate the ground reaction and joint moments")
     group.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="OpenSim model (default: %(default)s)")
+    add_joints(group)
 
 
 def options_of(args: argparse.Namespace) -> Image2MotOptions:
@@ -114,6 +115,7 @@ def options_of(args: argparse.Namespace) -> Image2MotOptions:
         height_m=args.height_m,
         mass_kg=args.mass_kg,
         model=args.model,
+        joints=args.joints,
         cutoff_hz=cutoff_of(args.cutoff_hz),
         dynamics=args.dynamics,
         overwrite=args.overwrite,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .common import add_body, add_json, add_output, hertz_or_off, note, print_json, progress_of
+from .common import add_body, add_joints, add_json, add_output, hertz_or_off, note, print_json, progress_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -30,6 +30,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--height-m", type=float, help="of the person; default: what the betas give")
     parser.add_argument("--mass-kg", type=float, help="of the person; default: volume of the skin times density")
     parser.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="default: %(default)s")
+    add_joints(parser)
     parser.add_argument(
         "--cutoff-hz",
         type=hertz_or_off,
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
             height_m=args.height_m,
             mass_kg=args.mass_kg,
             model=args.model,
+            joints=args.joints,
             cutoff_hz=cutoff_hz,
             overwrite=args.overwrite,
             name=args.name,
