@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +200,37 @@ def test_posetrack_people_need_the_whole_body() -> None:
     np.testing.assert_allclose(size, 1.2 * (high - low))
     points[16, 2] = 0
     assert labels.posetrack_person(points) is None
+
+
+@pytest.mark.assets
+def test_eval_runs_the_network_on_labelled_images(
+    shared: Path, synthetic_male: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hsmr_bio.hsmr.config import BackboneConfig, HeadConfig, HsmrConfig
+    from hsmr_bio.hsmr.network import Hsmr
+
+    torch.manual_seed(0)
+    head = HeadConfig(context_width=768, width=64, layers=1, heads=8, head_width=8, mlp_width=64)
+    network = Hsmr(HsmrConfig(backbone=BackboneConfig(width=768, blocks=1, heads=12), head=head))
+    torch.save(network.state_dict(), tmp_path / "hsmr.ckpt")
+    rng = np.random.default_rng(0)
+    for name, rows in (("SMPL_to_J19", 19), ("J_regressor_SKEL_mix_MALE", 24), ("J_regressor_SMPL_MALE", 24)):
+        matrix = np.zeros((rows, 6890))
+        for row in matrix:
+            row[rng.choice(6890, 20, replace=False)] = 0.05
+        (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(matrix))
+    folder = shared / "fixtures" / "hsmr" / "labels"
+    fixed = ["--images", str(folder / "images"), "--checkpoint", str(tmp_path / "hsmr.ckpt"), "--json", "--quiet"]
+    body = ["--body", str(synthetic_male / "skel_male.pkl"), "--regressors", str(tmp_path)]
+    expected = {
+        "h36m_like": {"MPJPE", "PA-MPJPE", "kpAvg_pck_0.1", "error_2d"},
+        "hr-lspet_like": {"kpAvg_pck_0.05", "error_2d"},
+        "moyo_like": {"MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE"},
+    }
+    for name, keys in expected.items():
+        smpl = ["--smpl", str(synthetic_male / "smpl" / "SMPL_MALE.pkl")] if name == "moyo_like" else []
+        assert main(["eval", "--labels", str(folder / f"{name}.npz"), *fixed, *body, *smpl]) == 0
+        figures = json.loads(capsys.readouterr().out)["hsmr"]
+        assert keys <= set(figures)
+        assert all(np.isfinite(value) for value in figures.values())
+        assert "VD30_r_elbow_percentage" in figures

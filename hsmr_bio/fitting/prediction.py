@@ -146,8 +146,10 @@ def _placed(clip: Clip, state: State) -> State:
     q[:, 46:] = 0
     points = clip.problem([], []).view(replace(state, q=q)).points("landmarks")
     weight = np.nan_to_num(1 / clip.sigma_m.numpy())
-    shift = translations(clip.observation, points, state.camera_rotation, state.focal_px, weight)
-    q[:, 46:] = torch.as_tensor(shift)
+    try:
+        q[:, 46:] = torch.as_tensor(translations(clip.observation, points, state.camera_rotation, state.focal_px, weight))
+    except EstimationError:  # the predicted pose is far from the landmarks: start where the network puts the person
+        return state
     return replace(state, q=q)
 
 
