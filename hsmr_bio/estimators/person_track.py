@@ -100,6 +100,17 @@ class PersonTrack:
         step = self.times_s[-1] - self.times_s[-2]
         return self.last.px + (self.last.px - self.landmarks[-2].px) * min(ahead, 0.2) / step
 
+    def surprise(self) -> float:
+        """How far the trunk is from where its path of 0.3 to 0.8 s ago leads; infinite for a new track."""
+        age = self.times_s[-1] - np.array(self.times_s)
+        path = np.flatnonzero((age >= 0.3) & (age <= 0.8))
+        if len(path) < 3:
+            return np.inf
+        times = np.array(self.times_s)[path]
+        trunk = np.array([trunk_px(self.landmarks[frame].px) for frame in path])
+        line = np.polyfit(times - self.times_s[-1], trunk, 1)
+        return float(np.linalg.norm(trunk_px(self.last.px) - line[1]) / reach_px(self.last.region))
+
     def step(self, time_s: float, look: Look) -> Landmarks | None:
         """Landmarks of this person at ``time_s``, or None if the person is not there any more.
 
@@ -157,7 +168,7 @@ class PersonTrack:
     def _near(self, landmarks: Landmarks, expected: FloatArray, ahead_s: float) -> bool:
         """Whether the trunk is where it can be after ``ahead_s``, and has the size it had."""
         reach = reach_px(self.last.region)
-        moved = np.linalg.norm(_trunk(landmarks.px) - _trunk(expected))
+        moved = np.linalg.norm(trunk_px(landmarks.px) - trunk_px(expected))
         size = reach_px(landmarks.region) / reach
         limit = 1.25 + min(2.0 * ahead_s, 0.75)
         if _length(landmarks.px) > _STRETCH * self.longest_px:
@@ -171,15 +182,15 @@ class PersonTrack:
         """
         gap = time_s - self.times_s[-1]
         reach = reach_px(self.last.region)
-        trunk = _trunk(landmarks.px)
-        moved = min(np.linalg.norm(trunk - _trunk(px)) for px in (self.last.px, self.predicted_px(time_s))) / reach
+        trunk = trunk_px(landmarks.px)
+        moved = min(np.linalg.norm(trunk - trunk_px(px)) for px in (self.last.px, self.predicted_px(time_s))) / reach
         size = reach_px(landmarks.region) / reach
         limit = 1.3 + min(gap, 1.0) * 0.4
         if not 1 / limit < size < limit:
             return False
         colours_of_another = 0.45 if gap < 1.0 else 0.75
         alike = likeness(self.look, appearance(rgb, landmarks))
-        return bool(moved < 0.3 + min(3.5 * gap, 2.0) and alike > colours_of_another)
+        return bool(moved < 0.3 + min(4.5 * gap, 3.0) and alike > colours_of_another)
 
 
 def best_reading(look: Look, region: Region) -> Landmarks | None:
@@ -198,7 +209,8 @@ def _crop(region: Region, size: float, turn: float | None) -> Region:
     return Region(region.center_px, region.side_px * size, rotation)
 
 
-def _trunk(px: FloatArray) -> FloatArray:
+def trunk_px(px: FloatArray) -> FloatArray:
+    """(2,) middle of shoulders and hips."""
     return np.asarray(px[[11, 12, 23, 24]].mean(axis=0))
 
 

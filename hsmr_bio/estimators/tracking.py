@@ -10,6 +10,7 @@ import numpy as np
 from hsmr_bio.io.video import RgbImage
 from hsmr_bio.types import FloatArray
 
+from .crossing import Crossing
 from .person_track import Look, PersonTrack, best_reading, reach_px
 from .pose_graph import Detection, Landmarks, PoseGraph, Region
 
@@ -20,8 +21,15 @@ SURE_SCORE = 0.7
 _SEARCH_S = 0.2
 _LOOK_AGAIN_S = 0.6
 _ALWAYS_SEARCH_S = 0.5
+_SELDOM_SEARCH_S = 3.0
+"""Seconds between looks for other people while the one person who is followed seems to be alone."""
+_RIVAL_REACH = 3.0
+"""Other people this near (in distances from the hips to the circle around the body) are followed too: two tracks that come
+to lie on one person tell that somebody was lost behind somebody else."""
+_RIVALS = 2
 _SAME_REACH = 0.35
 _LEAST_VISIBLE = 0.3
+_DOUBTFUL_BEFORE_S = 0.15
 
 
 @dataclass(eq=False)
@@ -41,6 +49,8 @@ class Tracker:
     best_score: float = 0.0
     """Highest detector score so far, for the message when nobody was found."""
     _searched_s: float = -np.inf
+    _crowd: bool = True
+    _crossings: list[Crossing] = field(default_factory=list)
 
     def update(self, frame: int, time_s: float, rgb: RgbImage) -> list[PersonTrack]:
         """Take one picture.
@@ -60,6 +70,10 @@ class Tracker:
             else:
                 track.add(frame, time_s, found, rgb)
         _drop_doubles(alive)
+        self._crossings = [crossing for crossing in self._crossings if crossing.open_at(time_s)]
+        for track in alive:
+            if track.lost_since_s is not None:
+                self._crossings += Crossing.of(track, [other for other in alive if other.lost_since_s is None])
         for track in self.tracks:
             if track.lost_since_s is not None and 0 < time_s - track.lost_since_s < _LOOK_AGAIN_S:
                 self._look_again(track, frame, time_s, rgb, look)
@@ -82,17 +96,31 @@ class Tracker:
         ):
             return
         again = look(found.region)
-        track.add(frame, time_s, again if again is not None and track.fits(again, rgb, time_s) else found, rgb)
+        self._found_again(track, frame, time_s, again if again is not None and track.fits(again, rgb, time_s) else found, rgb)
+
+    def _found_again(self, track: PersonTrack, frame: int, time_s: float, person: Landmarks, rgb: RgbImage) -> None:
+        """Continue a lost track; if it was lost behind somebody, find out first who of the two is who."""
+        crossing = next((c for c in self._crossings if c.lost is track), None)
+        if crossing is None or not crossing.exchanged(person, time_s):
+            track.add(frame, time_s, person, rgb)
+        else:
+            followed = crossing.survivor.last
+            while len(crossing.survivor.frames) > 1 and crossing.survivor.times_s[-1] > crossing.since_s:
+                crossing.survivor.forget_last()
+            crossing.survivor.add(frame, time_s, person, rgb)
+            track.add(frame, time_s, followed, rgb)
+        self._crossings = [c for c in self._crossings if c is not crossing]
 
     def _search_now(self, frame: int, time_s: float) -> bool:
-        if self.box is not None and frame == 0:
-            return True
+        if frame == 0 or (self.box is not None and not self.tracks):
+            return frame == 0
         alive = [track for track in self.tracks if track.lost_since_s is None]
-        if self.people == 1 and alive and (alive[0] is self.tracks[0] or alive[0].chosen):
-            return False
         fresh = any(track.lost_since_s is not None and time_s - track.lost_since_s < 1.0 for track in self.tracks)
-        every = _ALWAYS_SEARCH_S if alive and not fresh else _SEARCH_S
-        return frame == 0 or time_s - self._searched_s >= every - 1e-6
+        followed = self.people == 1 and self.tracks[:1] == alive[:1] and bool(alive)
+        every = _ALWAYS_SEARCH_S if alive and not (fresh and not followed) else _SEARCH_S
+        if followed and not self._crowd:
+            every = _SELDOM_SEARCH_S
+        return time_s - self._searched_s >= every - 1e-6
 
     def _search(self, frame: int, time_s: float, rgb: RgbImage) -> None:
         """Look for lost and new people in the whole picture."""
@@ -102,15 +130,24 @@ class Tracker:
         for track in sorted(lost, key=lambda t: -t.times_s[-1]):
             match = next((person for person in found if track.fits(person, rgb, time_s)), None)
             if match is not None:
-                track.add(frame, time_s, match, rgb)
+                self._found_again(track, frame, time_s, match, rgb)
                 found = [person for person in found if person is not match]
-        if self.box is not None:
-            if frame == 0:
-                self._start_chosen(frame, time_s, rgb, found)
+        self._crowd = bool(found) or len(taken) > 1
+        if self.box is not None and frame == 0:
+            self._start_chosen(frame, time_s, rgb, found)
             return
-        room = self.people - sum(track.lost_since_s is None for track in self.tracks)
-        for person in sorted(found, key=lambda p: -prominence(p, rgb.shape))[: max(room, 0)]:
-            self._start(frame, time_s, rgb, person)
+        alive = [track for track in self.tracks if track.lost_since_s is None]
+        found.sort(key=lambda person: -prominence(person, rgb.shape))
+        if self.people == 1 and alive and (self.box or alive[0] is self.tracks[0]):
+            found = [person for person in found if any(_near(person, track) for track in alive)]
+        room = self.people + (_RIVALS if self.people == 1 and alive else 0) - len(alive)
+        found = [] if self.box and not alive else found[: max(room, 0)]
+        for person in found:
+            crossing = next((c for c in self._crossings if _near(person, c.survivor)), None)
+            if crossing is None:
+                self._start(frame, time_s, rgb, person)
+            else:
+                self._found_again(crossing.lost, frame, time_s, person, rgb)
 
     def _start(self, frame: int, time_s: float, rgb: RgbImage, person: Landmarks, *, chosen: bool = False) -> None:
         track = PersonTrack(chosen=chosen)
@@ -173,14 +210,21 @@ def same_person(first: Landmarks, second: Landmarks) -> bool:
     return bool(apart < 0.25 * smaller or crossed < 0.15 * smaller)
 
 
+def _near(person: Landmarks, track: PersonTrack) -> bool:
+    apart = np.linalg.norm(person.region.center_px - track.last.region.center_px)
+    return bool(apart < _RIVAL_REACH * reach_px(track.last.region))
+
+
 def _drop_doubles(alive: list[PersonTrack]) -> None:
-    """Two tracks on one person: the younger one ends, without its last frame."""
-    for number, younger in enumerate(alive):
-        for older in alive[:number]:
-            if younger.lost_since_s is None and older.lost_since_s is None and same_person(younger.last, older.last):
-                younger.lost_since_s = younger.times_s[-1]
-                if len(younger.frames) > 1:
-                    younger.forget_last()
+    """Two tracks on one person: the one that does not continue its own path ends, without its last frames."""
+    for number, second in enumerate(alive):
+        for first in alive[:number]:
+            if second.lost_since_s is None and first.lost_since_s is None and same_person(second.last, first.last):
+                loser = max(second, first, key=lambda track: track.surprise())
+                loser.lost_since_s = loser.times_s[-1]
+                since = loser.times_s[-1] - _DOUBTFUL_BEFORE_S
+                while len(loser.frames) > 1 and loser.times_s[-1] > since:
+                    loser.forget_last()
 
 
 def in_picture(person: Landmarks, shape: tuple[int, ...]) -> bool:

@@ -5,7 +5,7 @@ The person is the open body, so the clip is ours and its angles are known exactl
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,9 +18,12 @@ from renderer import Scene, View
 
 from hsmr_bio.body.body import Body
 from hsmr_bio.body.load import load_body
+from hsmr_bio.io.mot import write_mot
 from hsmr_bio.io.npz import save_motion
+from hsmr_bio.mapping import to_coordinates
+from hsmr_bio.scaling import scale_model
 from hsmr_bio.skeleton import JOINT_NAMES
-from hsmr_bio.types import Camera
+from hsmr_bio.types import Camera, SkelMotion
 
 SIZE_PX = (960, 720)
 FOCAL_PX = 900.0
@@ -88,16 +91,11 @@ def view_of(path_m: Array) -> View:
     return View.looking(middle + np.array([2.35, 0.49, 2.75]), middle, FOCAL_PX, SIZE_PX)
 
 
-def main(folder: Path) -> None:
-    """Render, encode, and write the truth."""
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    body = load_body("open")
-    motion = demo_motion(body, np.array(BETAS))
-    view = view_of(motion.trans_m)
+def write_clip(path: Path, motion: SkelMotion, body: Body, view: View) -> None:
+    """Render and encode."""
     scene, colours = Scene(view), clothes(body)
     skin = body.forward(motion.poses_rad, motion.betas, motion.trans_m, skin=True).skin_m.numpy()
-    with av.open(str(folder / "demo.mp4"), "w") as container:
+    with av.open(str(path), "w") as container:
         stream = container.add_stream(
             "libx264", rate=Fraction(RATE_HZ).limit_denominator(), options={"crf": "24", "preset": "slow"}
         )
@@ -108,16 +106,37 @@ def main(folder: Path) -> None:
             frame = av.VideoFrame.from_ndarray(scene.draw(points, body.faces, colours), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    stature = float(np.ptp(body.rest(motion.betas).skin_m[:, 1]))
+
+
+def write_truth(folder: Path, motion: SkelMotion, body: Body, view: View) -> None:
+    """Write the motion as SKEL parameters with the camera (.npz), and as coordinates of the scaled BSM (.mot)."""
+    subject = scale_model(body, motion.betas, name="demo_truth")
     camera = Camera(image_size_px=SIZE_PX, focal_px=FOCAL_PX, center_px=(SIZE_PX[0] / 2, SIZE_PX[1] / 2), source="demo truth")
     notes = {
-        "stature_m": round(stature, 4),
+        "stature_m": round(subject.stature_m, 4),
         "floor_y_m": 0.0,
         "world_to_camera_rotation": view.rotation.round(9).tolist(),
         "world_to_camera_translation_m": view.translation_m.round(9).tolist(),
     }
     save_motion(folder / "demo_truth.npz", replace(motion, camera=camera, notes=notes))
+    write_mot(folder / "demo_truth.mot", to_coordinates(motion, subject, body), title="demo_truth")
+
+
+def main() -> None:
+    """Read the command line, make the files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).resolve().parents[2] / "examples")
+    parser.add_argument("--truth-only", action="store_true", help="write the truth again, not the pictures")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    body = load_body("open")
+    motion = demo_motion(body, np.array(BETAS))
+    view = view_of(motion.trans_m)
+    if not args.truth_only:
+        write_clip(args.folder / "demo.mp4", motion, body, view)
+    write_truth(args.folder, motion, body, view)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / "examples")
+    main()
