@@ -20,7 +20,8 @@ from .dynamics.results import write_dynamics
 from .dynamics.setup_files import write_id_setup, write_ik_setup
 from .errors import EstimationError, InputError
 from .estimators import EstimateOptions, get_estimator
-from .fitting.ground import GroundOptions, to_world
+from .fitting.gravity import GroundOptions
+from .fitting.ground import to_world
 from .fitting.keypoints import FitOptions, fit_motion
 from .fitting.smoothing import seen_frames, steady
 from .io.atomic import new_folder, refuse_existing

@@ -11,7 +11,8 @@ import numpy as np
 
 from .body import Body, load_body, load_named_body
 from .converters.stored import read_skel_motions
-from .fitting.ground import GroundOptions, to_world
+from .fitting.gravity import GroundOptions
+from .fitting.ground import to_world
 from .fitting.placing import SKEL_TO_WORLD, turned
 from .fitting.smoothing import steady
 from .io.atomic import new_folder, refuse_existing

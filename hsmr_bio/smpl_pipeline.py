@@ -12,7 +12,7 @@ import torch
 
 from .body import Body
 from .converters.smpl_import import SmplImportOptions, import_smpl
-from .fitting.ground import GroundOptions
+from .fitting.gravity import GroundOptions
 from .fitting.placing import turned
 from .fitting.smpl import SmplFit
 from .pipeline import Result, ResultOptions

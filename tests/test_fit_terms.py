@@ -43,7 +43,7 @@ def term_cases(body: Body) -> dict[str, object]:
     line = StatureLine.of(body)
     return {
         "reprojection": t.Reprojection("landmarks", pixels, sigma * 300, (360.0, 640.0)),
-        "depth": t.Depth("landmarks", (23, 24), rays, near, sigma),
+        "depth": t.Depth("landmarks", torch.tensor([[25, 23], [11, 23]]), rays, near[:, :2], sigma[:, :2]),
         "positions": t.Positions("landmarks", torch.tensor(rng.normal(size=(FRAMES, count, 3)) * 0.5), sigma, (23, 24)),
         "prior": pose_prior(),
         "limits": limits(),

@@ -88,7 +88,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
 def options_of(args: argparse.Namespace) -> Image2MotOptions:
     """The options that the words of the command line mean."""
     from ..estimators import EstimateOptions
-    from ..fitting.ground import GroundOptions
+    from ..fitting.gravity import GroundOptions
     from ..pipeline import Image2MotOptions
 
     estimate = EstimateOptions(

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Convert; print the files, or the checks as JSON."""
     import math
 
-    from ..fitting.ground import GroundOptions
+    from ..fitting.gravity import GroundOptions
     from ..pipeline import ResultOptions
     from ..skel_pipeline import Skel2MotOptions, skel2mot
 

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.labels:
         return _labels(args)
     from ..converters.smpl_import import SmplImportOptions
-    from ..fitting.ground import GroundOptions
+    from ..fitting.gravity import GroundOptions
     from ..pipeline import ResultOptions
     from ..smpl_pipeline import Smpl2MotOptions, smpl2mot
 

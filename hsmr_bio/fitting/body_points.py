@@ -172,6 +172,17 @@ class SolePoints:
         return attach(self.body, betas, self.bodies, rest + change @ betas, change)
 
 
+SUPPORT_SHARE = (0.45, 0.25, 0.25, 0.05)
+"""Share of heel, inner ball, outer ball and toe in the centre of support: 40 % of the foot's length from the heel, 5 cm in
+front of the ankle, where quiet standers have their centre of mass (Winter 1995, Gait and Posture 3:193)."""
+
+
+def support_of(standing: FloatArray) -> FloatArray:
+    """(T, 8) weights of the sole points in the centre of support; rows sum to 1, or to 0 in the air."""
+    share = standing * np.array(SUPPORT_SHARE * 2)
+    return np.asarray(share / np.maximum(share.sum(axis=1, keepdims=True), 1e-6))
+
+
 SEGMENTS: tuple[tuple[str, str, float, float], ...] = (
     ("pelvis", "lumbar_body", 0.3, 0.142),
     ("lumbar_body", "pelvis", 0.3, 0.029),

@@ -20,38 +20,25 @@ from torch import Tensor
 from ..body.body import Body
 from ..errors import InputError
 from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
-from .body_points import MassPoints, SolePoints
+from .body_points import MassPoints, SolePoints, support_of
+from .gravity import GroundOptions, find_tilt
 from .keypoints import Clip, FitOptions
 from .placing import SKEL_TO_WORLD, require_body, turned
 from .priors import acceleration_sigma, limits, pose_prior
-from .problem import FLIP, FLOOR, OFFSET_GROUPS, TILT, Problem, State, View
-from .terms import Balance, Contacts, Floor, PosePrior, SharedPrior, Smoothness
+from .problem import FLIP, OFFSET_GROUPS, Problem, State, View
+from .terms import Balance, Contacts, Floor, PosePrior, Smoothness
 
-PITCH_SIGMA_RAD = np.radians(15.0)
-"""Cameras on tripods and in hands look up or down by so much."""
-ROLL_SIGMA_RAD = np.radians(6.0)
 CONTACT_SPEED_M_S = 0.35
 """Half probability of contact: between the slip of a fitted standing foot and the slowest swing (about 1 m/s)."""
 CONTACT_HEIGHT_M = 0.06
-CONTACT_SIGMA_M_S = 0.06
-FLOOR_SIGMA_M = 0.015
+CONTACT_WINDOW_S = 0.15
+"""Speeds are taken over so long: half the shortest stance."""
+CONTACT_SIGMA_M_S = 0.15
+FLOOR_SIGMA_M = 0.025
 UNDER_SIGMA_M = 0.008
-BALANCE_SIGMA_M = 0.05
+BALANCE_SIGMA_M = 0.08
 """Centre of mass against centre of support in quiet standing and slow squatting."""
 BALANCE_SPEED_M_S = 0.35
-TILT_FRAMES = 240
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroundOptions:
-    """What the user knows about the camera and the floor."""
-
-    camera_pitch_rad: float | None = None
-    """Known downward pitch of the camera; None: estimated."""
-    camera_roll_rad: float | None = None
-    """Known roll of the camera, clockwise as it looks; None: estimated."""
-    treadmill: bool = False
-    """Standing feet move with a belt: they stay on the floor but are not held."""
 
 
 def to_world(
@@ -127,28 +114,24 @@ class _Grounding:
         sigma[:3] = np.radians(3.0)
         return [PosePrior(self.state.q[frames].clone(), torch.as_tensor(sigma)), limits()]
 
-    def tilt_prior(self) -> SharedPrior:
-        """Known tilt, or a level camera within reason; a motion that came level stays so."""
-        mean, sigma = np.zeros(2), np.array([PITCH_SIGMA_RAD, ROLL_SIGMA_RAD])
-        known = (self.options.camera_pitch_rad, self.options.camera_roll_rad)
-        for i, value in enumerate(known):
-            if value is not None:
-                mean[i], sigma[i] = value, 1e-4
-        return SharedPrior(1.0, 1.0, mean, sigma, self.state.focal_px, 1e-3)
-
     # ------------------------------------------------------------------ contacts
-    def contacts(self, view: View) -> Tensor:
-        """(T, 8) probability that each sole point stands, from its speed and its height over the lowest ones."""
+    def contacts(self, view: View, *, first: bool = False) -> Tensor:
+        """(T, 8) probability that each sole point stands, from its speed and its height over the lowest ones.
+
+        Before the feet were held (``first``) their distance from the camera still wanders and heights still lean with the
+        camera: speed towards the camera then counts less, and height is judged more generously.
+        """
         time_s = np.asarray(self.motion.time_s)
         points = view.points("soles").numpy()
         if len(points) < 3:
             return torch.full(points.shape[:2], 0.9, dtype=torch.float64)
-        speed = np.linalg.norm(np.gradient(points, time_s, axis=0), axis=-1)
-        window = max(3, round(0.1 / float(np.median(np.diff(time_s)))))
-        speed = uniform_filter1d(speed, window, axis=0, mode="nearest")
-        height = points[..., 1] - np.percentile(points[..., 1].min(axis=1), 10)
-        slow = _sigmoid((CONTACT_SPEED_M_S - speed) / 0.08)
-        low = _sigmoid((CONTACT_HEIGHT_M - height) / 0.015)
+        window = max(1, round(CONTACT_WINDOW_S / float(np.median(np.diff(time_s)))))
+        smooth = uniform_filter1d(points, window, axis=0, mode="nearest")
+        velocity = np.gradient(smooth, time_s, axis=0)
+        velocity[..., 2] *= 0.3 if first else 1.0
+        slow = _sigmoid((CONTACT_SPEED_M_S - np.linalg.norm(velocity, axis=-1)) / 0.08)
+        height = smooth[..., 1] - np.percentile(smooth[..., 1].min(axis=1), 10)
+        low = _sigmoid((CONTACT_HEIGHT_M * (2.5 if first else 1.0) - height) / 0.015)
         return torch.as_tensor(slow * low)
 
     def balance(self, view: View, standing: Tensor, scale: float = 1.0) -> Balance:
@@ -160,67 +143,24 @@ class _Grounding:
             speed = np.linalg.norm(np.gradient(centre, np.asarray(self.motion.time_s), axis=0), axis=1)
             quietness = np.exp(-((speed / BALANCE_SPEED_M_S) ** 2))
         held = standing.sum(dim=1)
-        support = standing / held.clamp_min(1e-6)[:, None]
+        support = torch.as_tensor(support_of(standing.numpy()))
         gain = torch.as_tensor(quietness) * (held / 2).clamp_max(1.0) / (BALANCE_SIGMA_M * scale)
         return Balance("masses", masses.shares, "soles", support, gain)
 
     # ------------------------------------------------------------------ stages
     def solve_tilt(self) -> State:
-        """Camera tilt and floor from frames that are spread over the clip."""
+        """Camera tilt and floor from the whole clip."""
         view = Problem(self.body, self.makers, []).view(self.state)
-        state = replace(self.state, tilt_rad=self._first_tilt(view))
-        state = self._level(state)
-        for _ in range(2):
-            view = Problem(self.body, self.makers, []).view(state)
-            standing = self.contacts(view)
-            lowest = view.points("soles")[..., 1]
-            floor = float((lowest * standing).sum() / standing.sum().clamp_min(1e-6))
-            if standing.sum() < 1:
-                floor = float(np.percentile(lowest.min(dim=1).values.numpy(), 5))
-            state = replace(state, floor_m=floor)
-            state = self._refine_tilt(state, standing, view)
-        return state
-
-    def _first_tilt(self, view: View) -> FloatArray:
-        """Pitch and roll that put the centre of mass over the soles, on average over quiet frames."""
-        known = self.options.camera_pitch_rad, self.options.camera_roll_rad
-        tilt = np.zeros(2)
-        if self.motion.camera is not None:
-            standing = self.contacts(view)
-            balance = self.balance(view, standing)
-            mass = torch.einsum("p,tpi->ti", balance.mass_share, view.points("masses"))
-            foot = torch.einsum("ts,tsi->ti", balance.support, view.points("soles"))
-            up = ((mass - foot) * balance.gain[:, None] ** 2).sum(dim=0).numpy()
-            if np.linalg.norm(up) > 0:
-                up = up / np.linalg.norm(up)
-                tilt = np.array([np.arctan2(up[2], up[1]), -np.arcsin(np.clip(up[0], -1, 1))])
-                tilt = np.clip(tilt, -np.radians(40), np.radians(40))
-        return np.array([t if k is None else k for k, t in zip(known, tilt, strict=True)])
+        standing = self.contacts(view, first=True)
+        quiet_gain = (self.balance(view, standing).gain * BALANCE_SIGMA_M).numpy()
+        tilt, floor = find_tilt(view, standing.numpy(), quiet_gain, self.options, camera_known=self.motion.camera is not None)
+        return self._level(replace(self.state, tilt_rad=tilt, floor_m=floor))
 
     def _level(self, state: State) -> State:
         """Turn the motion into the level axes of the tilted camera."""
         rotation = (state.camera_rotation.T @ FLIP).numpy()
         tilted = turned(self.motion, self.body, rotation, frame="skel")
         return replace(state, q=torch.tensor(np.concatenate([tilted.poses_rad, tilted.trans_m], axis=1)))
-
-    def _refine_tilt(self, state: State, standing: Tensor, view: View) -> State:
-        seen = np.arange(len(state.q)) if self.clip is None else np.flatnonzero(self.clip.observation.seen)
-        chosen = seen[np.linspace(0, len(seen) - 1, min(TILT_FRAMES, len(seen))).round().astype(int)]
-        start = replace(state, q=state.q[chosen])
-        balance = self.balance(view, standing)
-        part = replace(balance, support=balance.support[chosen], gain=balance.gain[chosen])
-        terms = [
-            *self.evidence(start, chosen),
-            self.tilt_prior(),
-            Floor("soles", standing[chosen], FLOOR_SIGMA_M, UNDER_SIGMA_M),
-            part,
-        ]
-        free = [FLOOR, *range(TILT.start, TILT.stop)] if self.motion.camera is not None else [FLOOR]
-        solved, _ = Problem(self.body, self.makers, terms, free).minimise(start, iterations=10, tolerance=1e-3)
-        moved = self._level(replace(state, tilt_rad=solved.tilt_rad))
-        q = moved.q.clone()
-        q[chosen] = solved.q
-        return replace(moved, q=q, floor_m=solved.floor_m)
 
     def solve_motion(self, state: State, progress: Progress) -> tuple[State, Tensor, FloatArray]:
         """All frames, in windows, with tilt and floor held: contacts found twice, the motion solved twice."""
@@ -229,7 +169,7 @@ class _Grounding:
         sd = np.zeros((len(state.q), 49))
         for stage in range(2):
             view = Problem(self.body, self.makers, []).view(state)
-            standing = self.contacts(view)
+            standing = self.contacts(view, first=stage == 0)
             balance = self.balance(view, standing)
             q = state.q.clone()
             for i, (window, keep) in enumerate(windows):

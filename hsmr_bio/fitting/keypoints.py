@@ -22,8 +22,10 @@ from .problem import FLIP, FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
 from .start import TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
 
-DEPTH_SIGMA_M = 0.15
-"""Detector depth is biased by posture; at 0.15 m it tells front from back and little more."""
+SLANT_SIGMA_M = 0.06
+"""Error of the detector's depth difference over one bone of a leg."""
+REACH_SIGMA_M = 0.2
+"""Error of the depth of arms and head relative to either hip: it tells front from back and little more."""
 WORLD_SIGMA_M = 0.08
 """Error of the detector's metric landmarks after alignment (70 to 85 mm on real clips)."""
 MIN_SIGMA_PX = 1.0
@@ -31,8 +33,8 @@ MIN_SIGMA_PX = 1.0
 INDEPENDENT_VIEWS = 24.0
 """A detector misplaces a landmark alike in all frames of a clip: for the shape, a clip is worth so many frames."""
 HEIGHT_SIGMA_M = 0.005
-OFFSET_SIGMA_M = 0.015
-"""Landmarks sit 4 to 16 mm from their mean place on other bodies (spread over the calibration bodies)."""
+OFFSET_SIGMA_M = 0.006
+"""Landmarks sit 4 to 16 mm from their mean place on other bodies; what betas explain of it is theirs."""
 STATURE_SIGMA_M = 0.02
 """One camera does not see size: without a known height the body keeps the mean stature of its population."""
 SHAPE_FRAMES = 240
@@ -52,6 +54,17 @@ class FitOptions:
     """Standard deviation of the logarithm of the focal length; None: 0.1 for a guessed camera, else fixed."""
     refine: bool = False
     """Of an observation with predicted SKEL parameters (HSMR): whether its landmarks correct the prediction, in one fit."""
+
+
+_LEG_BONES = (
+    ("left_hip", "right_hip"),
+    *(
+        (f"{side}_{far}", f"{side}_{near}")
+        for side in ("left", "right")
+        for far, near in (("knee", "hip"), ("ankle", "knee"), ("heel", "ankle"), ("foot_index", "heel"))
+    ),
+)
+"""Neighbouring landmarks: (far end, near end)."""
 
 
 def fit_motion(
@@ -117,7 +130,7 @@ class Clip:
                 f"keypoint set {observation.keypoint_set!r} has {len(names)} points, "
                 f"the observation {observation.keypoints_px.shape[1]}"
             )
-        if int(observation.seen.sum()) < MIN_SEEN_FRAMES:
+        if int(observation.seen.sum()) < min(MIN_SEEN_FRAMES, len(observation.time_s)):
             raise EstimationError(
                 f"the person is seen in {int(observation.seen.sum())} of {len(observation.time_s)} frames; "
                 f"at least {MIN_SEEN_FRAMES} are needed. Is the whole body in the picture, and larger than about 100 pixels?"
@@ -157,10 +170,23 @@ class Clip:
             Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)
         ]
         if self.world is not None:
-            behind = np.einsum("tli,ti->tl", self.world, self.rays @ FLIP.numpy())
-            sigma = torch.where(torch.isfinite(self.sigma_m), DEPTH_SIGMA_M, torch.inf)
-            terms.append(Depth("landmarks", self.hips, torch.as_tensor(self.rays), torch.as_tensor(behind), sigma))
+            behind = torch.as_tensor(np.einsum("tli,ti->tl", self.world, self.rays @ FLIP.numpy()))
+            pairs, error = self.bones()
+            seen = torch.isfinite(self.sigma_m)[:, pairs].all(dim=-1)
+            sigma = torch.where(seen, error, torch.inf)
+            slant = behind[:, pairs[:, 0]] - behind[:, pairs[:, 1]]
+            terms.append(Depth("landmarks", pairs, torch.as_tensor(self.rays), slant, sigma))
         return terms
+
+    def bones(self) -> tuple[Tensor, Tensor]:
+        """(D, 2) pairs of landmarks whose difference in depth is believed, and (D,) its standard deviation."""
+        names = self.landmarks.names
+        legs = {name for bone in _LEG_BONES for name in bone}
+        reach = [(name, f"{side}_hip") for name in names if name not in legs for side in ("left", "right")]
+        known = [bone for bone in (*_LEG_BONES, *reach) if bone[0] in names and bone[1] in names]
+        sigma = [SLANT_SIGMA_M if bone in _LEG_BONES else REACH_SIGMA_M for bone in known]
+        pairs = torch.tensor([[names.index(far), names.index(near)] for far, near in known])
+        return pairs, torch.tensor(sigma, dtype=torch.float64)
 
     def shared_prior(self) -> SharedPrior:
         """Betas of the population, a level camera, the focal length as given."""
@@ -205,7 +231,7 @@ class Clip:
         for window, _ in self.windows(overlap=0):
             terms = [
                 Positions("landmarks", target[window], sigma[window], self.hips),
-                pose_prior(),
+                pose_prior(straight=False),
                 limits(),
                 PosePrior(torch.zeros(49, dtype=torch.float64), anchored),
                 Smoothness(time_s[window], acceleration_sigma()),

@@ -26,13 +26,13 @@ _SPREAD_DEG = {
     "wrist": 18.0,
     "ankle": 20.0,
     "pro_sup": 30.0,
-    "knee_angle": 25.0,
+    "knee_angle": 35.0,
     "elbow_flexion": 25.0,
 }
 """Standard deviation in degrees by the beginning of the name; all other angles have 70."""
 _MEAN_DEG = {
     "knee_angle": 5.0,
-    "elbow_flexion": 10.0,
+    "elbow_flexion": 15.0,
     "shoulder_r_x": 60.0,
     "shoulder_l_x": -60.0,
 }
@@ -55,10 +55,16 @@ def mean_pose() -> FloatArray:
     return np.radians(_table(_MEAN_DEG, 0.0))
 
 
-def pose_prior() -> PosePrior:
-    """Angles near relaxed standing; the root is free."""
+def pose_prior(*, straight: bool = True) -> PosePrior:
+    """Angles near relaxed standing; the root is free.
+
+    Args:
+        straight: whether hinges are drawn to nearly straight. A first guess must not be: it would never bend.
+    """
     sigma = np.radians(_table(_SPREAD_DEG, _FREE_DEG))
     sigma[:3] = np.inf
+    if not straight:
+        sigma[[name.startswith(_HINGES) for name in DOF_NAMES]] = np.radians(_FREE_DEG)
     mean = np.concatenate([mean_pose(), np.zeros(3)])
     hinge = torch.tensor([name.startswith(_HINGES) for name in DOF_NAMES] + [False] * 3)
     return PosePrior(torch.as_tensor(mean), torch.as_tensor(np.concatenate([sigma, np.full(3, np.inf)])), hinge)

@@ -139,6 +139,7 @@ def make_shape(body: Body, state: State, makers: dict[str, PointMaker]) -> Shape
 class View:
     """A guess, placed: all that the terms read, computed once per guess."""
 
+    body: Body
     state: State
     shape: Shape
     pose: TreePose
@@ -206,7 +207,7 @@ class Problem:
         if self._shape is None or self._shape[0] != key:
             self._shape = key, make_shape(self.body, state, self.makers)
         shape = self._shape[1]
-        return View(state, shape, shape.tree.forward(state.q), bool(np.any(self.free < SHAPE.stop)))
+        return View(self.body, state, shape, shape.tree.forward(state.q), bool(np.any(self.free < SHAPE.stop)))
 
     def cost(self, view: View) -> float:
         """Sum of all terms."""

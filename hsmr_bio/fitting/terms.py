@@ -100,24 +100,27 @@ class Reprojection:
 
 @dataclass
 class Depth:
-    """Distance of landmarks along the viewing ray, relative to a reference (the mid-hip)."""
+    """How much farther one landmark is than another, along the viewing ray: each bone's slant towards the camera.
+
+    Differences along the bones are taken, not distances from the hips: a detector that places the knee too near places
+    the ankle too near as well.
+    """
 
     points: str
-    root: tuple[int, int]
-    """The two landmarks whose middle is the reference."""
+    pairs: Tensor
+    """(D, 2) landmarks (far end, near end)."""
     ray: Tensor
     """(T, 3) unit viewing ray of the person, camera axes."""
     target_m: Tensor
-    """(T, L) depth behind the reference; NaN where unknown."""
+    """(T, D) depth of the first landmark behind the second; NaN where unknown."""
     sigma_m: Tensor
-    """(T, L)."""
+    """(T, D)."""
 
     def _residual(self, view: View) -> tuple[Tensor, Tensor]:
         along = self.ray @ view.state.camera_rotation  # level axes
-        points = view.points(self.points)
-        depth = (points * along[:, None]).sum(-1)
-        depth = depth - depth[:, list(self.root)].mean(dim=1, keepdim=True)
-        return torch.nan_to_num((depth - self.target_m) / self.sigma_m), along
+        depth = (view.points(self.points) * along[:, None]).sum(-1)
+        slant = depth[:, self.pairs[:, 0]] - depth[:, self.pairs[:, 1]]
+        return torch.nan_to_num((slant - self.target_m) / self.sigma_m), along
 
     def cost(self, view: View) -> float:
         return float(_robust(self._residual(view)[0].square())[0].sum())
@@ -130,13 +133,13 @@ class Depth:
         points = view.points(self.points)[..., None, :]
         by_tilt = torch.linalg.cross(view.state.turn_by_tilt.expand(*points.shape[:2], 2, 3), points.expand(-1, -1, 2, -1))
 
-        def relative(jacobian: Tensor) -> Tensor:
+        def slants(jacobian: Tensor) -> Tensor:
             rows = torch.einsum("ti,tlin->tln", along, jacobian)
-            return (rows - rows[:, list(self.root)].mean(dim=1, keepdim=True)) * gain
+            return (rows[:, self.pairs[:, 0]] - rows[:, self.pairs[:, 1]]) * gain
 
-        shape = None if by_shape is None else relative(by_shape)
-        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (relative(by_tilt.transpose(-1, -2)), _TILT_COLUMNS))
-        _accumulate(system, relative(by_q), shared, residual * root, columns)
+        shape = None if by_shape is None else slants(by_shape)
+        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (slants(by_tilt.transpose(-1, -2)), _TILT_COLUMNS))
+        _accumulate(system, slants(by_q), shared, residual * root, columns)
 
 
 @dataclass
