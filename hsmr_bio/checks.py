@@ -11,7 +11,8 @@ import numpy as np
 from . import measures
 from .check_report import Check, CheckReport, Status, Threshold
 from .errors import InputError, ModelError
-from .limits import LimitReport, check_limits
+from .limits import LimitReport, check_limits, skel_ranges
+from .skeleton import DOF_NAMES, LIMITS_WITH_REST_RAD
 from .types import FloatArray, Markers, OsimMotion, SkelMotion, Subject
 
 if TYPE_CHECKING:
@@ -100,8 +101,6 @@ class _Given:
             return self.motion.time_s, np.rad2deg(self.motion.values_si[:, self.motion.rotational]), names
         if self.skel is None:
             raise _Skip("there is no motion")
-        from .skeleton import DOF_NAMES
-
         return self.skel.time_s, np.rad2deg(self.skel.poses_rad), DOF_NAMES
 
     def model(self) -> measures.PlacedModel:
@@ -168,7 +167,9 @@ def _place(document: OsimDocument | None, motion: OsimMotion | None) -> tuple[me
 
 def _limits(motion: OsimMotion | None, skel: SkelMotion | None, document: OsimDocument | None) -> LimitReport | None:
     if motion is None or document is None:
-        return check_limits(skel) if motion is None and skel is not None else None
+        if motion is not None or skel is None:
+            return None
+        return check_limits(skel, skel_ranges(LIMITS_WITH_REST_RAD))  # SKEL's own table leaves out its rest pose
     ranges = {name: document.coordinates[name].range_si for name in _limited(document) if name in motion.coordinates}
     own = check_limits(motion, ranges)
     if skel is None:

@@ -152,6 +152,12 @@ def check_limits(motion: OsimMotion | SkelMotion, ranges_si: Mapping[str, tuple[
     )
 
 
+def skel_ranges(table_rad: FloatArray) -> dict[str, tuple[float, float]]:
+    """Turn a (46, 2) table of ``skeleton`` into ranges by name; DOFs without limits are left out."""
+    rows = zip(DOF_NAMES, table_rad.tolist(), strict=True)
+    return {name: (low, high) for name, (low, high) in rows if not np.isnan(low)}
+
+
 def paper_table(poses_rad: FloatArray) -> tuple[PartViolation, ...]:
     """Give HSMR's violation figures of knees and elbows.
 

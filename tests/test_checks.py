@@ -196,3 +196,7 @@ def test_a_gimbal_jump_in_a_published_result_is_found(shared: Path) -> None:
     report = check_motion(read_mot(folder / "ref.mot", model), model)
     assert status(report, "jumps") == "fail"
     assert "arm_rot_l" in report["jumps"].detail
+
+
+def test_skels_own_rest_pose_is_inside_its_limits(still: SkelMotion) -> None:
+    assert status(check_motion(still), "joint limits") == "pass"
