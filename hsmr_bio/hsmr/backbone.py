@@ -57,8 +57,16 @@ class Mlp(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, C) to (B, N, C)."""
-        out: Tensor = self.fc2(functional.gelu(self.fc1(tokens)))
+        hidden: Tensor = self.fc1(tokens)
+        # without gradients in place: a fresh buffer of this size costs as much as the function itself
+        hidden = functional.gelu(hidden) if hidden.requires_grad else torch.ops.aten.gelu_(hidden)
+        out: Tensor = self.fc2(hidden)
         return out
+
+
+def _add(branch: Tensor, tokens: Tensor) -> Tensor:
+    """Their sum; without gradients in the branch's buffer."""
+    return branch + tokens if branch.requires_grad else branch.add_(tokens)
 
 
 class Block(nn.Module):
@@ -74,8 +82,8 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, C) to (B, N, C)."""
-        tokens = tokens + self._drop(self.attn(self.norm1(tokens)))
-        return tokens + self._drop(self.mlp(self.norm2(tokens)))
+        tokens = _add(self._drop(self.attn(self.norm1(tokens))), tokens)
+        return _add(self._drop(self.mlp(self.norm2(tokens))), tokens)
 
     def _drop(self, branch: Tensor) -> Tensor:
         if not self.training or self.drop_path == 0:
