@@ -126,9 +126,7 @@ def check_limits(motion: OsimMotion | SkelMotion, ranges_si: Mapping[str, tuple[
         names, values = DOF_NAMES, wrap(motion.poses_rad)
         rotational = np.ones(len(names), dtype=np.bool_)
         if ranges_si is None:
-            ranges_si = {
-                n: (float(low), float(high)) for n, (low, high) in zip(names, LIMITS_RAD, strict=True) if not np.isnan(low)
-            }
+            ranges_si = skel_ranges(LIMITS_RAD)
     else:
         names, values, rotational = motion.coordinates, np.asarray(motion.values_si), motion.rotational
         if ranges_si is None:
