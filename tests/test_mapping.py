@@ -111,7 +111,7 @@ def test_joint_centres_over_all_poses_that_both_models_allow(mapped) -> None:
 def test_bones_turn_alike_where_the_joints_are_alike(mapped) -> None:
     _, turned = mapped
     for name in LIKE:
-        assert rms(turned[:, JOINT_NAMES.index(name)]) < 2.3, name
+        assert rms(turned[:, JOINT_NAMES.index(name)]) < 2.5, name
     assert rms(turned[:, columns(("tibia_r", "tibia_l"))]) < 5.0, "BSM's knee turns inwards, SKEL's is a hinge"
 
 

@@ -35,6 +35,7 @@ _CENTRE_SD_M = dict.fromkeys(("pelvis", "femur", "tibia", "talus", "thorax", "hu
 }
 _ORIENTATION_SD_RAD = {
     "pelvis": 0.015,
+    "femur": 0.02,
     "thorax": 0.015,
     "lumbar_body": 0.08,
     "head": 0.035,

@@ -43,9 +43,9 @@ _ENDS = {
 _HANDS = ("hand_r", "hand_l")
 _BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
 _FIT_POSES, _FIT_STEPS = 50, 4
-_FIT_SHARES = dict.fromkeys(ARC_BODIES, 0.6) | dict.fromkeys(SCAPULAE, 1.0) | dict.fromkeys(KNEES, 0.7)
+_FIT_SHARES = dict.fromkeys(ARC_BODIES, 0.6) | dict.fromkeys(SCAPULAE, 1.0) | dict.fromkeys(KNEES, 0.8)
 """The joints are fitted over this share of SKEL's ranges: most movement of the spine is in the inner part, and knees rarely
-bend beyond 95 degrees; the hips make up for more."""
+bend beyond 108 degrees; the hips make up for more."""
 _FIT_SD = {
     "lumbar_body": (0.003, 0.05, 0.003),
     "thorax": (0.003, 0.05, 0.003),
