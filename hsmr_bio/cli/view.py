@@ -125,11 +125,27 @@ def _show_in_opensim(path: Path, given: Path | None) -> None:
     model_path = _model_of(path, given)
     if not _has_display():
         raise InputError("OpenSim's window needs a display, and there is none; leave out --opensim to get the report")
+    from ..io.mot import read_mot
+
     opensim = require("opensim", feature="OpenSim's window")
+    motion = read_mot(path, read_model(model_path))
     opensim.Logger.setLevelString("Error")
     opensim.ModelVisualizer.addDirToGeometrySearchPaths(str(model_path.resolve().parent / "Geometry"))
     try:
         model = opensim.Model(str(model_path))
-        opensim.VisualizerUtilities.showMotion(model, opensim.TimeSeriesTable(str(path)))
+        model.initSystem()
+        table = opensim.TimeSeriesTable()
+        places = {c.getName(): f"{c.getAbsolutePathString()}/value" for c in model.getComponentsList() if _is_coordinate(c)}
+        known = [name for name in motion.coordinates if name in places]
+        table.setColumnLabels([places[name] for name in known])
+        columns = [motion.coordinates.index(name) for name in known]
+        for time, row in zip(motion.time_s, motion.values_si[:, columns], strict=True):
+            table.appendRow(float(time), opensim.RowVector(row.tolist()))
+        table.addTableMetaDataString("inDegrees", "no")
+        opensim.VisualizerUtilities.showMotion(model, table)
     except RuntimeError as error:
         raise ModelError(f"OpenSim cannot show this motion: {str(error).strip().splitlines()[0]}") from None
+
+
+def _is_coordinate(component: Any) -> bool:
+    return str(component.getConcreteClassName()) == "Coordinate"
