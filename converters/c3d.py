@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ import numpy as np
 from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.types import FloatArray, Markers, increasing_time
+
+from .c3d_check import check_c3d
 
 Up = Literal["x", "y", "z"]
 
@@ -66,7 +67,7 @@ def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
         MissingDependencyError: ezc3d is not installed.
     """
     path = Path(path)
-    _check_size(path)
+    check_c3d(path)
     content = _open(path)
     parameters = content["parameters"]
     points = np.asarray(content["data"]["points"], dtype=np.float64)
@@ -175,35 +176,6 @@ def _value(parameters: Any, group: str, name: str, default: list[Any]) -> list[A
         return default
     value = parameters[group][name]["value"]
     return list(value) if len(value) else default
-
-
-def _check_size(path: Path) -> None:
-    """Refuse what is no C3D file or has lost its end; ezc3d would fill the missing frames with numbers.
-
-    The first 24 bytes are the header: parameter block, the byte 80, counts, first and last frame, scale, data block.
-    """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(24)
-            parameters_at = (head[0] - 1) * 512 if head else 0
-            file.seek(max(parameters_at, 0))
-            processor = file.read(4)
-    except OSError as error:
-        raise FormatError(path, None, f"cannot be opened: {error.strerror or error}") from error
-    if len(head) < 24 or head[1] != 0x50 or len(processor) < 4:
-        raise FormatError(path, None, "no C3D file: the second byte of one is 0x50 and parameters follow")
-    big = processor[3] == 86
-    if processor[3] == 85:  # VAX floats: leave the counting to ezc3d
-        return
-    points, analog, first, last = struct.unpack(">4H" if big else "<4H", head[2:10])
-    scale, block = struct.unpack(">fH" if big else "<fH", head[12:18])
-    if last == 65535:  # the true number of frames is in a parameter
-        return
-    bytes_each = 4 if scale < 0 else 2
-    needed = (block - 1) * 512 + (last - first + 1) * (points * 4 + analog) * bytes_each
-    if size < needed:
-        raise FormatError(path, None, f"truncated: the header announces {needed} bytes, the file has {size}. Export it again")
 
 
 def _unit(path: Path, parameters: Any) -> float:

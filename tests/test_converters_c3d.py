@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -146,7 +148,7 @@ def test_malformed_files_give_one_clear_error_each(tmp_path: Path) -> None:
         "text": (b"PathFileType\t4\t(X/Y/Z)\tmarkers.trc\n" * 20, "no C3D file"),
         "half": (data[: len(data) // 2], "truncated"),
         "header_only": (data[:512], "C3D"),
-        "parameters_cut": (data[:700], "truncated"),
+        "parameters_cut": (data[:700], "damaged|truncated"),
     }
     for name, (content, message) in cases.items():
         path = tmp_path / f"{name}.c3d"
@@ -155,6 +157,27 @@ def test_malformed_files_give_one_clear_error_each(tmp_path: Path) -> None:
             read_c3d(path)
     with pytest.raises(FormatError, match="cannot be opened"):
         read_c3d(tmp_path / "nobody.c3d")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_parameters_never_reach_the_library(tmp_path: Path, seed: int) -> None:
+    """ezc3d dies with the process on such files; a child process tries them."""
+    write_c3d(tmp_path / "good.c3d", standing())
+    script = (
+        "import random, sys\nfrom pathlib import Path\nfrom hsmr_bio.converters.c3d import read_c3d\n"
+        "from hsmr_bio.errors import HsmrBioError\n"
+        "good, chance = Path(sys.argv[1]).read_bytes(), random.Random(int(sys.argv[2]))\n"
+        "bad = Path(sys.argv[1]).with_name('bad.c3d')\n"
+        "for _ in range(150):\n"
+        "    data = bytearray(good)\n"
+        "    for _ in range(chance.choice([1, 1, 3])):\n"
+        "        data[chance.randrange(1500)] = chance.randrange(256)\n"
+        "    bad.write_bytes(data)\n"
+        "    try:\n        read_c3d(bad)\n    except HsmrBioError:\n        pass\n"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path / "good.c3d"), str(seed)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-500:]
 
 
 def test_an_unknown_unit_is_refused(tmp_path: Path) -> None:
