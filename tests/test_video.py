@@ -132,6 +132,20 @@ def test_start_in_the_middle_of_a_long_gap_between_key_frames(tmp_path: Path) ->
     np.testing.assert_array_equal(part[0].rgb, whole[75].rgb)
 
 
+@pytest.mark.parametrize("start_s", [0.0, 0.5])
+@pytest.mark.parametrize("long", [False, True], ids=["one pass", "seeking"])
+def test_single_frames_at_wanted_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_s: float, long: bool) -> None:
+    pictures = [np.full((HEIGHT, WIDTH, 3), 2 * i, dtype=np.uint8) for i in range(100)]
+    video = open_video(write_video(tmp_path / "long.mp4", pictures), start_s=start_s)
+    monkeypatch.setattr("hsmr_bio.io.video._LONG_FRAMES", 10 if long else 10**6)
+    every = list(video)
+    wanted = [0.0, every[30].time_s, every[55].time_s + 0.01, 99.0]
+    found = video.at(wanted)
+    for frame, expected in zip(found, (every[0], every[30], every[56]), strict=True):
+        assert frame.time_s == pytest.approx(expected.time_s, abs=1e-6)
+        np.testing.assert_array_equal(frame.rgb, expected.rgb)
+
+
 def test_large_frames_are_made_smaller_and_say_so(tmp_path: Path) -> None:
     path = write_video(tmp_path / "8k.mp4", [corner_picture(7680, 4320)], preset="ultrafast")
     video = open_video(path, max_side_px=1920)

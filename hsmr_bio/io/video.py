@@ -8,8 +8,10 @@ from __future__ import annotations
 import queue
 import re
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,10 +22,13 @@ import numpy.typing as npt
 from hsmr_bio.errors import FormatError, InputError, require
 
 RgbImage = npt.NDArray[np.uint8]
+Picture = Callable[[], RgbImage]
 Item = TypeVar("Item")
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _AHEAD_FRAMES = 4
+_LONG_FRAMES = 600
+_STAMP_NOISE_S = 1e-3
 _SHORT_OF_PACKETS = 0.98
 _FEATURE = "reading video"
 
@@ -76,14 +81,43 @@ class Video:
         """
         return _ahead(self._frames)
 
+    def at(self, times_s: Sequence[float]) -> list[VideoFrame]:
+        """The first frame at or after each time; other frames are not converted, and in long videos not even decoded.
+
+        Args:
+            times_s: increasing, on the clock of this video's frames.
+
+        Returns:
+            Frames in the order of the times; fewer if the video ends before.
+        """
+        if (self.info.frame_count or 0) > _LONG_FRAMES and not self.source_clock and not self.images:
+            origin_s = next((stamp for stamp, _ in _video_frames(self)), 0.0)
+            return [frame for time_s in times_s for frame in self._seek(time_s, origin_s)]
+        found: list[VideoFrame] = []
+        origin: float | None = None
+        for index, (time_s, picture) in enumerate(_image_frames(self) if self.images else _video_frames(self)):
+            origin = time_s if origin is None else origin
+            now = time_s if self.source_clock else time_s - origin
+            if len(found) == len(times_s):
+                break
+            if now >= times_s[len(found)] - _STAMP_NOISE_S:
+                found.append(self._frame(index, now, picture()))
+        return found
+
+    def _seek(self, time_s: float, origin_s: float) -> list[VideoFrame]:
+        part = replace(self, start_s=self.start_s + max(time_s - _STAMP_NOISE_S, 0.0))
+        return [self._frame(-1, stamp - origin_s, picture()) for stamp, picture in islice(_video_frames(part), 1)]
+
+    def _frame(self, index: int, time_s: float, rgb: RgbImage) -> VideoFrame:
+        width, height = self.info.image_size_px
+        return VideoFrame(index, time_s, rgb, (width / rgb.shape[1], height / rgb.shape[0]))
+
     def _frames(self) -> Iterator[VideoFrame]:
         origin: float | None = None
         index = 0
-        for time_s, rgb in _image_frames(self) if self.images else _video_frames(self):
+        for time_s, picture in _image_frames(self) if self.images else _video_frames(self):
             origin = time_s if origin is None else origin
-            width, height = self.info.image_size_px
-            scale = width / rgb.shape[1], height / rgb.shape[0]
-            yield VideoFrame(index, time_s if self.source_clock else time_s - origin, rgb, scale)
+            yield self._frame(index, time_s if self.source_clock else time_s - origin, picture())
             index += 1
         if index == 0:
             span = f" between {self.start_s:g} s and {'its end' if self.end_s is None else f'{self.end_s:g} s'}"
@@ -214,8 +248,8 @@ def _container_duration_s(container: Any) -> float | None:
     return container.duration / 1e6 if alone and container.duration else None
 
 
-def _video_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
-    """Times and pictures between start and end; refuses a file that ends before its own index says."""
+def _video_frames(video: Video) -> Iterator[tuple[float, Picture]]:
+    """Times and pictures (converted when called) between start and end; refuses a file that ends before its own index says."""
     av = require("av", feature=_FEATURE)
     path = video.info.path
     with _open(path) as container:
@@ -245,7 +279,7 @@ def _video_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
                     reached_end = True
                     break
                 last_s = time_s
-                yield time_s, orientation.rgb(frame)
+                yield time_s, partial(orientation.rgb, frame)
             if reached_end:
                 return
         if video.start_s == 0 and video.info.kind == "video":
@@ -277,14 +311,14 @@ def _refuse_truncated(path: Path, stream: Any, packets: int, decoded: int, last_
         )
 
 
-def _image_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
+def _image_frames(video: Video) -> Iterator[tuple[float, Picture]]:
     for number, path in enumerate(video.images):
         time_s = number / (video.info.rate_hz or 1.0)
         if time_s < video.start_s - 1e-6:
             continue
         if video.end_s is not None and time_s > video.end_s + 1e-6:
             return
-        yield time_s, _read_image(path, video)
+        yield time_s, partial(_read_image, path, video)
 
 
 def _read_image(path: Path, video: Video) -> RgbImage:

@@ -49,15 +49,10 @@ def pictures(
     source = open_video(
         video, start_s=start_s, end_s=end_s, fps_hz=fps_hz, source_clock=source_clock, max_side_px=PICTURE_SIDE_PX
     )
-    found: list[ReportFrame] = []
-    frames = iter(source)
-    for frame in frames:
-        if len(found) == len(wanted):
-            break
-        if frame.time_s < wanted[len(found)] - 1e-3:
-            continue
+    found = []
+    for frame in source.at([float(time) for time in wanted]):
         row = int(np.abs(time_s - frame.time_s).argmin())
         camera = joints_m[row] @ rotation.T + shift
         pixels = motion.camera.focal_px * camera[:, :2] / np.maximum(camera[:, 2:], 0.05) + motion.camera.center_px
-        found.append(ReportFrame(time_s=frame.time_s, rgb=np.array(frame.rgb), joints_px=pixels / np.array(frame.scale)))
+        found.append(ReportFrame(time_s=frame.time_s, rgb=frame.rgb, joints_px=pixels / np.array(frame.scale)))
     return tuple(found)
