@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hsmr_bio.io.video import RgbImage
+from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
 
 from .pose_graph import Landmarks, Region

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hsmr_bio.errors import require
-from hsmr_bio.io.video import RgbImage
+from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
 
 LANDMARKS = 33

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hsmr_bio.io.video import RgbImage
+from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
 
 from .crossing import Crossing

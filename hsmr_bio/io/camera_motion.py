@@ -15,7 +15,7 @@ import numpy as np
 from hsmr_bio.errors import require
 from hsmr_bio.types import FloatArray
 
-from .video import RgbImage
+from .upright import RgbImage
 
 _WIDTH_PX = 320
 _EVERY_S = 0.2

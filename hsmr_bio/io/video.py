@@ -5,28 +5,25 @@ Memory does not depend on the length: a small queue of frames is decoded ahead i
 
 from __future__ import annotations
 
-import queue
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from hsmr_bio.errors import FormatError, InputError, require
 
-RgbImage = npt.NDArray[np.uint8]
+from .ahead import ahead
+from .upright import Orientation, RgbImage, upright_size
+
 Picture = Callable[[], RgbImage]
-Item = TypeVar("Item")
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_AHEAD_FRAMES = 4
 _LONG_FRAMES = 600
 _STAMP_NOISE_S = 1e-3
 _SHORT_OF_PACKETS = 0.98
@@ -79,7 +76,7 @@ class Video:
         Raises:
             FormatError: the file is damaged, cut off, or holds no frame between start and end.
         """
-        return _ahead(self._frames)
+        return ahead(self._frames)
 
     def at(self, times_s: Sequence[float]) -> list[VideoFrame]:
         """The first frame at or after each time; other frames are not converted, and in long videos not even decoded.
@@ -236,7 +233,7 @@ def _probe(path: Path) -> VideoInfo:
         return VideoInfo(
             path=path,
             kind="image" if still else "video",
-            image_size_px=_upright_size(frame, stream, path),
+            image_size_px=upright_size(frame, stream, path),
             rate_hz=None if still else rate,
             frame_count=1 if still else count,
             codec=str(stream.codec_context.name),
@@ -259,7 +256,7 @@ def _video_frames(video: Video) -> Iterator[tuple[float, Picture]]:
         if video.start_s > 0:
             zero_s = zero_s if zero_s is not None else _decoded_first_time_s(path)
             container.seek(int((zero_s + video.start_s) / stream.time_base), stream=stream, backward=True, any_frame=False)
-        orientation = _Orientation(path, stream, video.info.image_size_px, video.max_side_px)
+        orientation = Orientation(path, stream, video.info.image_size_px, video.max_side_px)
         packets = decoded = 0
         last_s = -np.inf
         reached_end = False
@@ -331,111 +328,9 @@ def _read_image(path: Path, video: Video) -> RgbImage:
             raise FormatError(path, None, f"this image cannot be decoded ({error.strerror})") from None
         if frame is None:
             raise FormatError(path, None, "this image cannot be decoded")
-        size, wanted = _upright_size(frame, stream, path), video.info.image_size_px
+        size, wanted = upright_size(frame, stream, path), video.info.image_size_px
         if size != wanted:
             raise FormatError(
                 path, None, f"this image is {size[0]} x {size[1]}, but the first one is {wanted[0]} x {wanted[1]}"
             )
-        return _Orientation(path, stream, size, video.max_side_px).rgb(frame)
-
-
-def _pixel_aspect(stream: Any) -> float:
-    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-    return float(aspect) if aspect else 1.0
-
-
-def _upright_size(frame: Any, stream: Any, path: Path) -> tuple[int, int]:
-    width, height = round(frame.width * _pixel_aspect(stream)), frame.height
-    transpose, _, _ = _turn(frame, path)
-    return (height, width) if transpose else (width, height)
-
-
-def _turn(frame: Any, path: Path) -> tuple[bool, bool, bool]:
-    """(transpose, flip x, flip y) that makes the frame upright.
-
-    The display matrix has x' = a x + c y, y' = b x + d y in 16.16 fixed point (ISO/IEC 14496-12, track header).
-    """
-    a, b, c, d = _display_matrix(frame)
-    size = float(np.sqrt(abs(a * d - b * c)))
-    straight, crossed = max(abs(a), abs(d)), max(abs(b), abs(c))
-    if size == 0 or min(straight, crossed) > 0.02 * size:
-        degrees = np.degrees(np.arctan2(b, a))
-        raise FormatError(
-            path, None, f"the file asks to be shown turned by {degrees:.0f} degrees; only quarter turns are possible"
-        )
-    return (True, bool(c < 0), bool(b < 0)) if crossed > straight else (False, bool(a < 0), bool(d < 0))
-
-
-def _display_matrix(frame: Any) -> tuple[float, float, float, float]:
-    """(a, b, c, d), from the frame's side data; from its rotation alone if PyAV cannot name all of the side data."""
-    try:
-        entries = [entry for entry in frame.side_data if getattr(entry.type, "name", "") == "DISPLAYMATRIX"]
-    except ValueError:  # for example Exif in a photo
-        angle = -np.radians(getattr(frame, "rotation", 0))
-        return float(np.cos(angle)), float(np.sin(angle)), float(-np.sin(angle)), float(np.cos(angle))
-    if not entries:
-        return 1.0, 0.0, 0.0, 1.0
-    values = np.frombuffer(bytes(entries[0]), dtype=np.int32).astype(float)
-    return float(values[0]), float(values[1]), float(values[3]), float(values[4])
-
-
-class _Orientation:
-    """Turns decoded frames into upright RGB arrays of one size."""
-
-    def __init__(self, path: Path, stream: Any, size_px: tuple[int, int], max_side_px: int | None) -> None:
-        self._path, self._stream = path, stream
-        shrink = min(1.0, max_side_px / max(size_px)) if max_side_px else 1.0
-        self._size = max(round(size_px[0] * shrink), 1), max(round(size_px[1] * shrink), 1)
-        self._turn: tuple[bool, bool, bool] | None = None
-
-    def rgb(self, frame: Any) -> RgbImage:
-        if self._turn is None:
-            self._turn = _turn(frame, self._path)
-        transpose, flip_x, flip_y = self._turn
-        width, height = self._size[::-1] if transpose else self._size
-        image = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-        if not (transpose or flip_x or flip_y):
-            return np.ascontiguousarray(image)
-        cv2 = require("cv2", feature="turning a video upright")
-        image = cv2.transpose(image) if transpose else image
-        if flip_x or flip_y:
-            image = cv2.flip(image, -1 if flip_x and flip_y else 1 if flip_x else 0)
-        return np.ascontiguousarray(image)
-
-
-def _ahead(make: Callable[[], Iterator[Item]]) -> Iterator[Item]:
-    """Run an iterator in a thread, a few items ahead; its exceptions surface here, and it stops when nobody listens."""
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=_AHEAD_FRAMES)
-    stop = threading.Event()
-
-    def put(item: tuple[str, Any]) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for item in make():
-                if not put(("item", item)):
-                    return
-            put(("end", None))
-        except BaseException as error:
-            put(("error", error))
-
-    thread = threading.Thread(target=work, name="decode", daemon=True)
-    thread.start()
-    try:
-        while True:
-            what, value = ready.get()
-            if what == "end":
-                return
-            if what == "error":
-                raise value
-            yield value
-    finally:
-        stop.set()
-        thread.join()
+        return Orientation(path, stream, size, video.max_side_px).rgb(frame)
