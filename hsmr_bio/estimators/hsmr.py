@@ -16,7 +16,8 @@ import numpy as np
 
 from hsmr_bio.errors import EstimationError, FormatError, InputError
 from hsmr_bio.io.cameras import camera_for
-from hsmr_bio.io.upright import RgbImage, open_video
+from hsmr_bio.io.upright import RgbImage
+from hsmr_bio.io.video import open_video
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
