@@ -168,13 +168,16 @@ def test_keypoints_by_bones_equal_the_regressed_skin(synthetic_male) -> None:
 
 
 def test_skelify_fits_a_body_with_blend_shapes(synthetic_male) -> None:
-    """Gradients through pose blend shapes come from autograd; the fit still converges."""
+    """Pose blend shapes are in the derivatives."""
     body = load_body(synthetic_male / "skel_male.pkl")
     rng = np.random.default_rng(1)
     extra = np.zeros((19, 6890))
     for row in extra:
         row[rng.choice(6890, 40, replace=False)] = 1 / 40
     points = HsmrPoints.from_regressors(body, extra)
-    assert not points.jacobian_is_exact
+    poses, betas = torch.tensor(0.3 * rng.standard_normal((2, 46))), torch.tensor(rng.standard_normal((2, 10)))
+    _, jacobian, _ = points.with_jacobian(poses, betas)
+    by_pose, by_betas = torch.autograd.functional.jacobian(lambda q, b: points(q[None], b[None])[0], (poses[1], betas[1]))
+    torch.testing.assert_close(jacobian[1], torch.cat([by_pose, by_betas], dim=-1), atol=5e-5, rtol=0)
     label, _, _ = people(points, 1, seed=7, noise=0.0)
     assert skelify(label, points).keypoint_error.item() < 0.05**2

@@ -22,10 +22,12 @@ from torch import Tensor
 from ..body import forward as formulas
 from ..body.body import Body
 from ..body.data_model import BETA_COUNT, JOINT_COUNT
+from ..body.forward import SMPL_COLUMN
 from ..body.keypoint_table import keypoints_of
 from ..errors import FormatError, InputError
 from ..hsmr.keypoints import OPENPOSE_FROM_45, SKEL_TO_SMPL_JOINTS, SKIN_VERTICES, SMPLH_VERTICES
 from ..io.unpickle import load_pickle
+from ..kinematics.rotations import skew
 from ..skeleton import JOINT_DOFS
 from ..types import FloatArray
 
@@ -41,6 +43,11 @@ _EXTRA_FROM_OPENPOSE: tuple[Mapping[int, float], ...] = (
     {17: 0.75, 18: 0.75, 1: -0.5},
 )
 """Stand-ins for the 19 extra keypoints where no regressor is given: the same joints, and rough means for the last seven."""
+_OWNER = [joint for joint, dofs in enumerate(JOINT_DOFS) for _ in dofs]
+"""Joint of each angle."""
+_PLACE = [joint * 3 + place for joint, dofs in enumerate(JOINT_DOFS) for place in range(len(dofs))]
+_DRIVERS = frozenset({column: joint for joint, column in enumerate(SMPL_COLUMN) if column}.values())
+"""Joints whose rotation drives pose blend shapes."""
 _STEP = 1e-5
 _SLIDING = (
     tuple((joint, JOINT_DOFS[joint][0]) for joint in (11, 12, 13, 14, 19)),
@@ -72,11 +79,6 @@ class HsmrPoints:
     def above(self) -> Tensor:
         """(46, 46) bool: whether the angle of the row carries the axis of the angle of the column."""
         return angle_above(self.body.parents)
-
-    @property
-    def jacobian_is_exact(self) -> bool:
-        """Whether :meth:`with_jacobian` leaves nothing out."""
-        return self.moment_by_blend is None
 
     @classmethod
     def from_table(cls, body: Body) -> HsmrPoints:
@@ -185,9 +187,7 @@ class HsmrPoints:
 
     @torch.no_grad()
     def with_jacobian(self, poses_rad: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Keypoints and how angles and betas move them.
-
-        Exact but for one thing: what the angles change through pose blend shapes is left out.
+        """Keypoints and how angles and betas move them; exact.
 
         Returns:
             Keypoints (B, 44, 3), their derivative (B, 44, 3, 56) by the 46 angles and the 10 betas, and the angular
@@ -205,6 +205,9 @@ class HsmrPoints:
         below = _moved_by_angles(self.body.parents).to(arms)
         point = torch.einsum("bkja,jn->bkna", by_bone, below)
         by_pose = (share @ below)[..., None] * v[:, None] + torch.linalg.cross(omega[:, None].expand_as(point), point)
+        if self.moment_by_blend is not None:
+            angles, change = self._by_blend(frame, rotations)
+            by_pose[:, :, angles] += change.transpose(2, 3)
         theta, shift = frame.by_betas()
         spin = torch.linalg.cross(theta[:, self.bone], arms[..., None].expand(-1, -1, -1, BETA_COUNT), dim=2)
         grown = rotations[:, self.bone] @ self.moment_by_betas.to(arms)
@@ -212,6 +215,18 @@ class HsmrPoints:
         by_betas = arms.new_zeros(len(arms), self.count, 3, BETA_COUNT).index_add(1, self.keypoint, parts)
         points = arms.new_zeros(len(arms), self.count, 3).index_add(1, self.keypoint, reach)
         return points, torch.cat([by_pose.transpose(2, 3), by_betas], dim=-1), omega
+
+    def _by_blend(self, frame: _Frame, rotations: Tensor) -> tuple[list[int], Tensor]:
+        """Angles that drive pose blend shapes, and what they change that way (B, 44, 3, angles)."""
+        if self.moment_by_blend is None:
+            return [], rotations.new_zeros(len(rotations), self.count, 3, 0)
+        pairs = [(n, SMPL_COLUMN[j] - 1) for n, j in enumerate(_OWNER) if j in _DRIVERS]
+        angles = [n for n, _ in pairs]
+        turned = skew(frame.own_axes()[:, angles]) @ frame.turns[:, [_OWNER[n] for n in angles]]
+        blend = self.moment_by_blend.to(rotations).unflatten(2, (23, 9))[:, :, [column for _, column in pairs]]
+        moments = torch.einsum("panf,bnf->bpan", blend, turned.flatten(2))
+        parts = rotations[:, self.bone] @ moments
+        return angles, parts.new_zeros(len(parts), self.count, *parts.shape[2:]).index_add(1, self.keypoint, parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,31 +271,35 @@ class _Frame:
         return torch.cat([self.rotations, eye], dim=1)[:, list(self.body.parents)]
 
     def twists(self) -> tuple[Tensor, Tensor]:
-        """Angular velocity and velocity at the origin (B, 46, 3) of all that an angle carries, per unit of the angle.
+        """Angular velocity and velocity at the origin (B, 46, 3) of all that an angle carries, per unit of the angle."""
+        parents = self._parents()
+        omega = (parents[:, _OWNER] @ self.own_axes()[..., None])[..., 0]
+        v = torch.linalg.cross(self.positions[:, _OWNER], omega)
+        for place, group in enumerate(_SLIDING):
+            slide = (parents @ self.slide_by_pose[:, place, :, :, None])[..., 0]
+            v[:, [dof for _, dof in group]] += slide[:, [joint for joint, _ in group]]
+        return omega, v
+
+    def own_axes(self) -> Tensor:
+        """(B, 46, 3) axis of each angle's turn, in the rest axes of the joint's parent.
 
         A joint's three rotations are ``R3 R2 R1``: about its first axis it turns as if after all three, about its second
         after the third, about its third axis itself.
         """
         c = self.body.constants(self.poses.dtype, self.poses.device)
-        parents = self._parents()
-        base = parents @ self.rest.rotations @ c.apose_rot.transpose(-1, -2)
         cross = c.axis_cross
         axis = torch.stack([cross[..., 2, 1], cross[..., 0, 2], cross[..., 1, 0]], dim=-1) * c.axis_length[..., None]
         padded = torch.cat([self.poses, torch.zeros_like(self.poses[:, :1])], dim=1)
         angle = padded[:, c.dof_index].reshape(-1, JOINT_COUNT, 3) * c.axis_length
         sine, cosine = torch.sin(angle[..., 2, None, None]), torch.cos(angle[..., 2, None, None])
-        third = torch.eye(3).to(base) + sine * cross[:, 2] + (1 - cosine) * (cross[:, 2] @ cross[:, 2])
+        third = torch.eye(3).to(cross) + sine * cross[:, 2] + (1 - cosine) * (cross[:, 2] @ cross[:, 2])
         all_three = formulas.local_rotations(c, self.poses)
-        local = [(all_three @ axis[:, 0, :, None])[..., 0], (third @ axis[:, 1, :, None])[..., 0], axis[:, 2]]
-        world = torch.stack([(base @ a[..., None])[..., 0] for a in local], dim=2).flatten(1, 2)
-        order = [joint * 3 + place for joint, dofs in enumerate(JOINT_DOFS) for place in range(len(dofs))]
-        owner = [joint for joint, dofs in enumerate(JOINT_DOFS) for _ in dofs]
-        omega = world[:, order]
-        v = torch.linalg.cross(self.positions[:, owner], omega)
-        for place, group in enumerate(_SLIDING):
-            slide = (parents @ self.slide_by_pose[:, place, :, :, None])[..., 0]
-            v[:, [dof for _, dof in group]] += slide[:, [joint for joint, _ in group]]
-        return omega, v
+        first = (all_three @ axis[:, 0, :, None])[..., 0]
+        second = (third @ axis[:, 1, :, None])[..., 0]
+        local = torch.stack([first, second, axis[:, 2].expand_as(first)], dim=2)
+        frame = self.rest.rotations @ c.apose_rot.transpose(-1, -2)
+        turned: Tensor = (frame[:, :, None] @ local[..., None])[..., 0]
+        return turned.flatten(1, 2)[:, _PLACE]
 
     def by_betas(self) -> tuple[Tensor, Tensor]:
         """Small turn and shift (B, 24, 3, 10) of every bone per unit of each beta."""
@@ -313,7 +332,7 @@ def angle_above(parents: tuple[int, ...]) -> Tensor:
 
     Within a joint the last angle stands next to the parent.
     """
-    owner = torch.tensor([joint for joint, dofs in enumerate(JOINT_DOFS) for _ in dofs])
+    owner = torch.tensor(_OWNER)
     place = torch.tensor([k for dofs in JOINT_DOFS for k in range(len(dofs))])
     carried = _carried_by(parents)[owner][:, owner].T
     same = owner[:, None] == owner[None]
@@ -323,8 +342,7 @@ def angle_above(parents: tuple[int, ...]) -> Tensor:
 @cache
 def _moved_by_angles(parents: tuple[int, ...]) -> Tensor:
     """(24, 46) bool: whether an angle (column) moves a bone (row)."""
-    owner = [joint for joint, dofs in enumerate(JOINT_DOFS) for _ in dofs]
-    return _carried_by(parents)[:, owner]
+    return _carried_by(parents)[:, _OWNER]
 
 
 def _matrix(name: str, value: Any, rows: int) -> sparse.csr_array:

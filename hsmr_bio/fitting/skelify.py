@@ -32,7 +32,7 @@ from .skelify_terms import FULL, REFINE, ROBUST, TOLERANCE, Schedule, Stage, gue
 UNKNOWNS = 59
 """46 angles, 10 betas, 3 of the camera translation."""
 _CAMERA = (0, 1, 2, 56, 57, 58)
-_FIRST_ITERATIONS, _FEW_ITERATIONS, _NEAR_ITERATIONS, _LAST_ITERATIONS = 8, 3, 12, 7
+_FIRST_ITERATIONS, _FEW_ITERATIONS, _NEAR_ITERATIONS, _LAST_ITERATIONS, _REFINE_ITERATIONS = 8, 3, 12, 14, 7
 _NEAR = 3e-3
 """Relative change of the objective from which on Newton's curvature is used."""
 
@@ -49,10 +49,6 @@ class KeypointModel(Protocol):
     @property
     def above(self) -> Tensor:
         """(46, 46) bool: whether the angle of the row carries the axis of the angle of the column."""
-
-    @property
-    def jacobian_is_exact(self) -> bool:
-        """Whether gradients may be built from :meth:`with_jacobian`; otherwise they come from autograd."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +110,6 @@ class _Objective:
             newton[:, :46, :46] += self._bending(by_model, force, omega)
             definite = torch.linalg.cholesky_ex(newton).info == 0
             hessian = torch.where(definite[:, None, None], newton, hessian)
-        if not self.model.jacobian_is_exact:
-            gradient = self._autograd(x, samples)
         fixed = ~self.free
         gradient[:, fixed] = 0
         hessian[:, fixed] = 0
@@ -164,12 +158,6 @@ class _Objective:
         low, high = poses.new_tensor(LIMIT_BOUNDS).unbind(1)
         limited = poses[:, list(LIMIT_DOFS)]
         return torch.exp(2 * (low - limited)), torch.exp(2 * (limited - high))
-
-    def _autograd(self, x: Tensor, samples: Tensor) -> Tensor:
-        with torch.enable_grad():
-            variable = x.detach().clone().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.cost(variable, samples).sum(), variable)
-        return gradient
 
 
 def split(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -226,7 +214,8 @@ def skelify_gauss_newton(
     starts = _full_starts(model, label, x, schedule) if len(schedule.stages) > 1 else _refine_starts(model, label, x)
     x = _best(model, last, label, starts)
     x, _ = _run(model, last, label, x, iterations=_NEAR_ITERATIONS, tolerance=_NEAR)
-    x, value = _run(model, last, label, x, iterations=_LAST_ITERATIONS, tolerance=1e-7, newton=True)
+    steps = _LAST_ITERATIONS if len(schedule.stages) > 1 else _REFINE_ITERATIONS
+    x, value = _run(model, last, label, x, iterations=steps, tolerance=1e-10, newton=True)
     poses, shape, translation = split(x)
     return SkelifyResult(
         poses_rad=poses.to(dtype),
