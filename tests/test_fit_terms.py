@@ -7,7 +7,7 @@ import torch
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.fitting import terms as t
 from hsmr_bio.fitting.body_points import KeypointPoints, MassPoints, SolePoints, StatureLine
-from hsmr_bio.fitting.priors import acceleration_sigma, limits, mean_pose, pose_prior
+from hsmr_bio.fitting.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
 from hsmr_bio.fitting.problem import SHARED, Problem, State
 
 FRAMES = 4
@@ -46,6 +46,7 @@ def term_cases(body: Body) -> dict[str, object]:
         "depth": t.Depth("landmarks", torch.tensor([[25, 23], [11, 23]]), rays, near[:, :2], sigma[:, :2]),
         "positions": t.Positions("landmarks", torch.tensor(rng.normal(size=(FRAMES, count, 3)) * 0.5), sigma, (23, 24)),
         "prior": pose_prior(),
+        "rhythm": spine_rhythm(),
         "limits": limits(),
         "smoothness": t.Smoothness(time_s, acceleration_sigma()),
         "shared": t.SharedPrior(1.0, 0.02, np.array([0.1, 0.0]), np.array([0.2, 0.1]), 800.0, 0.1),
@@ -57,7 +58,7 @@ def term_cases(body: Body) -> dict[str, object]:
 
 
 NAMES = [
-    *("reprojection", "depth", "positions", "prior", "limits", "smoothness"),
+    *("reprojection", "depth", "positions", "prior", "rhythm", "limits", "smoothness"),
     *("shared", "stature", "contacts", "floor", "balance"),
 ]
 

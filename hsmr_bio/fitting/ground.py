@@ -24,7 +24,7 @@ from .body_points import MassPoints, SolePoints, support_of
 from .gravity import GroundOptions, find_tilt
 from .keypoints import Clip, FitOptions
 from .placing import SKEL_TO_WORLD, require_body, turned
-from .priors import acceleration_sigma, limits, pose_prior
+from .priors import acceleration_sigma, limits, pose_prior, spine_rhythm
 from .problem import FLIP, OFFSET_GROUPS, Problem, State, View
 from .terms import Balance, Contacts, Floor, PosePrior, Smoothness
 
@@ -34,8 +34,8 @@ CONTACT_HEIGHT_M = 0.06
 CONTACT_WINDOW_S = 0.15
 """Speeds are taken over so long: half the shortest stance."""
 CONTACT_SIGMA_M_S = 0.15
-FLOOR_SIGMA_M = 0.025
-UNDER_SIGMA_M = 0.008
+FLOOR_SIGMA_M = 0.04
+UNDER_SIGMA_M = 0.012
 BALANCE_SIGMA_M = 0.08
 """Centre of mass against centre of support in quiet standing and slow squatting."""
 BALANCE_SPEED_M_S = 0.35
@@ -109,7 +109,7 @@ class _Grounding:
     def evidence(self, state: State, frames: slice | FloatArray) -> list[Any]:
         """What the frames show, whatever the world is: pixels, or the postures as they came."""
         if self.clip is not None:
-            return [*self.clip.part(frames).image_terms(state), pose_prior(), limits()]
+            return [*self.clip.part(frames).image_terms(state), pose_prior(), spine_rhythm(), limits()]
         sigma = np.concatenate([np.full(46, np.radians(3.0)), [0.02, 0.02, 0.10]])
         sigma[:3] = np.radians(3.0)
         return [PosePrior(self.state.q[frames].clone(), torch.as_tensor(sigma)), limits()]

@@ -17,7 +17,7 @@ from ..body.body import Body
 from ..errors import EstimationError, InputError
 from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
 from .body_points import KeypointPoints, StatureLine
-from .priors import acceleration_sigma, limits, mean_pose, pose_prior
+from .priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
 from .problem import FLIP, FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
 from .start import TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
@@ -232,6 +232,7 @@ class Clip:
             terms = [
                 Positions("landmarks", target[window], sigma[window], self.hips),
                 pose_prior(straight=False),
+                spine_rhythm(),
                 limits(),
                 PosePrior(torch.zeros(49, dtype=torch.float64), anchored),
                 Smoothness(time_s[window], acceleration_sigma()),
@@ -250,7 +251,7 @@ class Clip:
         chosen = seen[np.linspace(0, len(seen) - 1, min(SHAPE_FRAMES, len(seen))).round().astype(int)]
         part = self.part(chosen)
         start = replace(state, q=state.q[chosen])
-        terms = [*part.image_terms(start), pose_prior(), limits(), part.shared_prior(), *part.stature_terms()]
+        terms = [*part.image_terms(start), pose_prior(), spine_rhythm(), limits(), part.shared_prior(), *part.stature_terms()]
         free = [*range(SHAPE.start, SHAPE.stop), FOCAL]
         solved, _ = part.problem(list(terms), free).minimise(start, iterations=12, tolerance=1e-3)
         return replace(state, betas=solved.betas, offsets_m=solved.offsets_m, focal_px=solved.focal_px)
@@ -258,7 +259,7 @@ class Clip:
     def fit_window(self, state: State) -> tuple[State, FloatArray]:
         """Frames of one window with shape and camera held: the motion, and the standard deviation of each unknown."""
         smooth = Smoothness(self.observation.time_s, acceleration_sigma())
-        problem = self.problem([*self.image_terms(state), pose_prior(), limits(), smooth], [])
+        problem = self.problem([*self.image_terms(state), pose_prior(), spine_rhythm(), limits(), smooth], [])
         solved, _ = problem.minimise(state, iterations=12, tolerance=5e-4)
         return solved, problem.system(problem.view(solved)).standard_deviation()
 

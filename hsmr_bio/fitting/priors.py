@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..skeleton import DOF_NAMES, LIMITS_RAD
 from ..types import FloatArray
-from .terms import Limits, PosePrior
+from .terms import Limits, PosePrior, Rhythm
 
 _SPREAD_DEG = {
     "lumbar": 9.0,
@@ -40,6 +40,11 @@ _FREE_DEG = 70.0
 _HINGES = ("knee_angle", "elbow_flexion")
 """One camera hardly sees how far a nearly straight hinge is bent towards it: these stay straight until clearly bent."""
 
+SPINE_SHARE = {"lumbar_extension": 0.15, "thorax_extension": 0.1}
+"""Flexion of the spine per hip flexion: who bends the hips rounds the back. In squats and lifting the lumbar spine flexes by
+a fifth to a third of the hips (lumbopelvic rhythm; Esola et al. 1996, Spine 21:71; List et al. 2013, J Strength Cond Res
+27:1529)."""
+
 ANGLE_ACCELERATION = np.radians(4200.0)
 """rad/s^2: everyday movement; with 2.5 degrees of detector noise it smooths at about 6 Hz."""
 TRANSLATION_ACCELERATION = 8.0
@@ -63,11 +68,23 @@ def pose_prior(*, straight: bool = True) -> PosePrior:
     """
     sigma = np.radians(_table(_SPREAD_DEG, _FREE_DEG))
     sigma[:3] = np.inf
+    sigma[[DOF_NAMES.index(name) for name in SPINE_SHARE]] = np.inf  # see spine_rhythm
     if not straight:
         sigma[[name.startswith(_HINGES) for name in DOF_NAMES]] = np.radians(_FREE_DEG)
     mean = np.concatenate([mean_pose(), np.zeros(3)])
     hinge = torch.tensor([name.startswith(_HINGES) for name in DOF_NAMES] + [False] * 3)
     return PosePrior(torch.as_tensor(mean), torch.as_tensor(np.concatenate([sigma, np.full(3, np.inf)])), hinge)
+
+
+def spine_rhythm() -> Rhythm:
+    """Extension of lumbar spine and thorax near minus their share of the hips' flexion."""
+    rows = torch.zeros(len(SPINE_SHARE), 49, dtype=torch.float64)
+    for row, (name, share) in enumerate(SPINE_SHARE.items()):
+        rows[row, DOF_NAMES.index(name)] = 1.0
+        for side in "rl":
+            rows[row, DOF_NAMES.index(f"hip_flexion_{side}")] = share / 2
+    sigma = np.radians([next(v for k, v in _SPREAD_DEG.items() if name.startswith(k)) for name in SPINE_SHARE])
+    return Rhythm(rows, torch.zeros(len(SPINE_SHARE), dtype=torch.float64), torch.as_tensor(sigma))
 
 
 def limits() -> Limits:

@@ -204,6 +204,29 @@ class PosePrior:
         _add_diagonal(system.diagonal, (weight / self.sigma.square()).numpy())
 
 
+@dataclass
+class Rhythm:
+    """Combinations of angles near a value: how joints share a movement."""
+
+    rows: Tensor
+    """(R, 49) one combination a row."""
+    mean: Tensor
+    """(R,)."""
+    sigma: Tensor
+    """(R,)."""
+
+    def _residual(self, view: View) -> Tensor:
+        return (view.state.q @ self.rows.T - self.mean) / self.sigma
+
+    def cost(self, view: View) -> float:
+        return float(0.5 * self._residual(view).square().sum())
+
+    def add(self, view: View, system: ArrowSystem) -> None:
+        scaled = self.rows / self.sigma[:, None]
+        system.gradient += (self._residual(view) @ scaled).numpy()
+        system.diagonal += (scaled.T @ scaled).numpy()
+
+
 def _add_diagonal(blocks: FloatArray, values: FloatArray) -> None:
     n = blocks.shape[-1]
     blocks.reshape(len(blocks), -1)[:, :: n + 1] += values
