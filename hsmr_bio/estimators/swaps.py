@@ -45,22 +45,13 @@ def swapped_frames(
     frames = len(time_s)
     if frames < 3:
         return np.zeros(frames, dtype=np.bool_)
-    both = np.stack([px, px[:, :, ::-1]])
     unlikely = _COST_OF_SWAP + _COST_IN_FRONT * frontal
-    best = np.array([[0.0, _COST_OF_CHANGE], [_COST_OF_CHANGE, 0.0]])
-    best += unlikely[0] * np.array([[0, 0], [1, 1]]) + unlikely[1] * np.array([[0, 1], [0, 1]])
+    roughness = _roughness(time_s, px, weight, size_px)
+    change = _COST_OF_CHANGE * (1 - np.eye(2))
+    best = change + unlikely[0] * np.array([[0, 0], [1, 1]]) + unlikely[1] * np.array([[0, 1], [0, 1]])
     came_from = np.zeros((frames, 2, 2), dtype=int)
     for t in range(2, frames):
-        before, now = time_s[t - 1] - time_s[t - 2], time_s[t] - time_s[t - 1]
-        ahead = now / before if before < 3 * now else 0.0
-        cost = np.empty((2, 2, 2))
-        for a in range(2):
-            for b in range(2):
-                expected = both[b, t - 1] + (both[b, t - 1] - both[a, t - 2]) * ahead
-                for c in range(2):
-                    off = np.linalg.norm(both[c, t] - expected, axis=-1).mean(axis=-1) / (0.05 * size_px[t])
-                    change = _COST_OF_CHANGE * (b != c) + unlikely[t] * c
-                    cost[a, b, c] = best[a, b] + (weight[t] * np.minimum(off**2, _CAP)).mean() + change
+        cost = best[:, :, None] + roughness[t - 2] + change[None] + unlikely[t] * np.array([0.0, 1.0])
         came_from[t] = cost.argmin(axis=0)
         best = cost.min(axis=0)
     b, c = divmod(int(best.argmin()), 2)
@@ -70,6 +61,21 @@ def swapped_frames(
         b, c = int(came_from[t, b, c]), b
     states[1], states[0] = c == 1, b == 1
     return states
+
+
+def _roughness(time_s: FloatArray, px: FloatArray, weight: FloatArray, size_px: FloatArray) -> FloatArray:
+    """(T - 2, 2, 2, 2) deviation from constant velocity if the frames t, t + 1, t + 2 are exchanged (1) or not (0)."""
+    both = np.stack([px, px[:, :, ::-1]])
+    step = np.diff(time_s)
+    ahead = np.where(step[:-1] < 3 * step[1:], step[1:] / step[:-1], 0.0)[:, None, None, None]
+    found = np.empty((len(time_s) - 2, 2, 2, 2))
+    for a in range(2):
+        for b in range(2):
+            expected = both[b, 1:-1] + (both[b, 1:-1] - both[a, :-2]) * ahead
+            for c in range(2):
+                off = np.linalg.norm(both[c, 2:] - expected, axis=-1).mean(axis=-1) / (0.05 * size_px[2:, None])
+                found[:, a, b, c] = (weight[2:] * np.minimum(off**2, _CAP)).mean(axis=1)
+    return found
 
 
 def frontal_view(px: FloatArray, size_px: FloatArray) -> FloatArray:
