@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +20,7 @@ from .dynamics.checks import check_dynamics
 from .dynamics.inverse_dynamics import InverseDynamics, inverse_dynamics
 from .dynamics.results import write_dynamics
 from .dynamics.setup_files import write_id_setup, write_ik_setup
-from .errors import EstimationError, InputError
+from .errors import EstimationError, FormatError, InputError
 from .estimators import EstimateOptions, get_estimator
 from .fitting.gravity import GroundOptions
 from .fitting.ground import to_world
@@ -26,7 +28,7 @@ from .fitting.keypoints import FitOptions, fit_motion
 from .fitting.smoothing import seen_frames, steady
 from .io.atomic import new_folder, refuse_existing
 from .io.mot import write_mot
-from .io.npz import save_motion, save_observation
+from .io.npz import load_observation, save_motion, save_observation
 from .io.trc import write_trc
 from .mapping import coordinate_values, to_coordinates, virtual_markers
 from .osim.document import OsimDocument
@@ -126,7 +128,8 @@ def image2mot(
     _refuse_early(Path(out_dir), name, options)
     body = load_body(options.body, options.sex)
     timer = _Timer()
-    observations = _observe(source, options, progress)
+    memory = _Memory(Path(out_dir), name, source, options)
+    observations = memory.recall() or memory.keep(_observe(source, options, progress))
     timer.stop("estimate")
     with new_folder(out_dir, overwrite=options.overwrite) as folder:
         results = []
@@ -141,6 +144,7 @@ def image2mot(
             written = write_results(folder, result, body, options, source=source, timings_s=timer.passed_s)
             timer.stop("files and report")
             results.append(replace(written, timings_s=dict(timer.passed_s), observation=observation))
+    memory.forget()
     done = [replace(r, paths=tuple(Path(out_dir) / path.name for path in r.paths)) for r in results]
     return done if options.people else done[0]
 
@@ -327,6 +331,44 @@ def _refuse_moving_camera(observation: Observation, options: Image2MotOptions) -
 def _usable_cutoff(motion: SkelMotion, cutoff_hz: float | None) -> float | None:
     """The cutoff, or none for a still: one frame has no rate."""
     return None if len(motion.time_s) < 2 else cutoff_hz
+
+
+class _Memory:
+    """What the estimator saw, kept in hidden files until the results are written: an interrupted run goes on from there."""
+
+    def __init__(self, out: Path, name: str, source: str | PathLike[str], options: Image2MotOptions) -> None:
+        facts = [options.estimator, options.estimate, options.people, options.refine]
+        path = Path(source)
+        if path.is_file():
+            facts += [path.resolve(), path.stat().st_size, path.stat().st_mtime_ns]
+        digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+        self._folder, self._prefix = out, f".{name}.{digest}."
+        self._worth = path.is_file() and options.estimator != "replay"
+
+    def recall(self) -> list[Observation]:
+        """The observations of an interrupted run on the same source with the same options; none if there are none."""
+        if not self._worth:
+            return []
+        try:
+            return [load_observation(path) for path in self._files()]
+        except FormatError:
+            return []
+
+    def keep(self, observations: list[Observation]) -> list[Observation]:
+        """Store them."""
+        if self._worth:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for person, observation in enumerate(observations):
+                save_observation(self._folder / f"{self._prefix}{person}.npz", observation)
+        return observations
+
+    def forget(self) -> None:
+        """Remove them: the results are written."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"{glob.escape(self._prefix)}*.npz"))
 
 
 class _Timer:

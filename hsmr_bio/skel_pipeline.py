@@ -13,9 +13,11 @@ from .body import Body, load_body, load_named_body
 from .converters.stored import read_skel_motions
 from .fitting.gravity import GroundOptions
 from .fitting.ground import to_world
+from .fitting.joint_centres import fit_joint_centres
 from .fitting.placing import SKEL_TO_WORLD, turned
 from .fitting.smoothing import steady
 from .io.atomic import new_folder, refuse_existing
+from .io.trc import read_trc
 from .measures import lowest_foot_m, place_model
 from .osim.document import OsimDocument
 from .pipeline import Result, ResultOptions, make_results, write_results
@@ -53,7 +55,8 @@ def skel2mot(
     """Read stored SKEL motion, put it into the world, scale, map, check and write.
 
     Args:
-        source: ours (``_skel.npz``), HSMR's demo (``.npy``, ``.npz``, folder of them), SKEL's alignment (``.pkl``).
+        source: ours (``_skel.npz``), HSMR's demo (``.npy``, ``.npz``, folder of them), SKEL's alignment (``.pkl``), or joint
+            centres in space (``.trc``, names as ``hip_r`` or ``RHip``), which a body is fitted to.
         out_dir: folder for the results.
         options: see :class:`Skel2MotOptions`.
         progress: told about stages.
@@ -68,6 +71,11 @@ def skel2mot(
         MissingAssetError: the licensed body that the motion names is not there.
     """
     options = options or Skel2MotOptions()
+    if Path(source).suffix.lower() == ".trc":
+        body = load_body(options.body or "open", options.sex or "neutral")
+        centres = fit_joint_centres(read_trc(source), body, height_m=options.results.height_m)
+        name = options.results.name or Path(source).stem
+        return write_motions([centres], out_dir, replace(options, filter_all=True), name=name, progress=progress)
     motions = read_skel_motions(source, rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
     name = options.results.name or Path(source).name.split(".")[0].removesuffix("_skel").removeprefix("HSMR-")
     return write_motions(motions, out_dir, options, name=name, progress=progress)

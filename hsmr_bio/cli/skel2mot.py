@@ -15,7 +15,8 @@ def add_parser(subparsers: Any) -> None:
         "skel2mot",
         help="stored SKEL motion (HSMR, SKEL alignments, *_skel.npz) -> OpenSim files",
         description="Turn stored SKEL motion into the files that image2mot writes: HSMR's demo results (.npy per video, .npz "
-        "per image, or a folder of them; several people, frames without anyone), SKEL's alignments (.pkl), our own *_skel.npz. "
+        "per image, or a folder of them; several people, frames without anyone), SKEL's alignments (.pkl), our own *_skel.npz; "
+        "and joint centres of any tool as .trc (hip_r or RHip ...), which the body is fitted to. "
         "Exit code 3: files written, a check failed.",
     )
     parser.add_argument("input", type=Path, help="file, or folder of HSMR's .npz files")
