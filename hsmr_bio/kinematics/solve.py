@@ -89,7 +89,7 @@ def levenberg_marquardt(
         shrink = torch.clamp(1 - (2 * gain - 1) ** 3, min=1 / 3)
         damp[frames] = torch.where(good, damp[frames] * shrink, damp[frames] * grow[frames]).clamp(1e-12, 1e12)
         grow[frames] = torch.where(good, torch.full_like(gain, 2.0), grow[frames] * 2)
-        small = step.abs().amax(-1) < step_tolerance
+        small = (info == 0) & (step.abs().amax(-1) < step_tolerance)
         flat = good & (value - reached < cost_tolerance * value)
         stuck = damp[frames] > 1e10
         done = small | flat | stuck
