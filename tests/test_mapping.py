@@ -137,7 +137,7 @@ def test_a_walk_is_near_smooth_and_inside_the_ranges(open_body, subjects) -> Non
     result = to_coordinates(motion, subject, open_body)
     assert rms(result.residual_m[:, columns(MAIN)]) < 1e-3
     assert rms(result.residual_m) < 2e-3
-    assert np.degrees(rms(result.residual_rad)) < 2.5
+    assert np.degrees(rms(result.residual_rad)) < 2.8
     angles = result.values_si[:, result.rotational]
     assert np.abs(np.diff(angles, axis=0)).max() < 3 * np.abs(np.diff(motion.poses_rad, axis=0)).max()
     # third differences of a smooth motion are tiny; a frame that had not converged would stand out
