@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from hsmr_bio.body import load_body
-from hsmr_bio.body.landmarks import KeypointModel
+from hsmr_bio.fitting.body_points import KeypointPoints
+from hsmr_bio.kinematics import TreePose
 
 OFFICIAL_JOINTS_CPU_S = 0.21
 """Official SKEL code, 128 poses without the skeleton mesh, measured on two shared cores."""
@@ -47,9 +48,13 @@ def main() -> None:
         skin = cpu_s(lambda p=poses[:32], b=shape: body.forward(p, b, skin=True), 3)
         bones = cpu_s(lambda p=poses[:32], b=shape: body.forward(p, b, skeleton=True), 3)
         print(f"{dtype}: skin {skin / 32 * 1e3:.1f} ms a frame, skeleton mesh {bones / 32 * 1e3:.1f} ms a frame")
-    tree, points = body.tree(betas), KeypointModel(body, "blazepose33").attach(betas)
+    tree, points = body.tree(betas), KeypointPoints.of(body, "blazepose33")(betas, np.zeros((8, 3)))
     q = rng.normal(size=(300, 49)) * 0.3
-    print(f"33 keypoints with Jacobians, 300 frames: {cpu_s(lambda: points.jacobian(tree.forward(q))) * 1e3:.0f} ms")
+
+    def jacobian(pose: TreePose) -> None:
+        pose.point_jacobian(pose.points(points.bodies, points.local_m), points.bodies)
+
+    print(f"33 keypoints with Jacobians, 300 frames: {cpu_s(lambda: jacobian(tree.forward(q))) * 1e3:.0f} ms")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
 
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.body.body import volume_m3
 from hsmr_bio.body.data_model import ScalePair
-from hsmr_bio.body.landmarks import KeypointModel, skin_landmarks
 from hsmr_bio.errors import InputError, MissingAssetError, ShapeError
 from hsmr_bio.skeleton import mirror_poses
 
@@ -42,63 +40,6 @@ def test_rest_pose_derivatives_match_differences(body) -> None:
         same_up_to((after.joints_m - before.joints_m) / (2 * step), joints[..., k], 1e-8)
         spin = (after.bone_rotations - before.bone_rotations) / (2 * step) @ np.swapaxes(body.rest(BETAS).bone_rotations, 1, 2)
         same_up_to(np.stack([spin[:, 2, 1], spin[:, 0, 2], spin[:, 1, 0]], axis=1), turn[..., k], 1e-7)
-
-
-@pytest.mark.parametrize("make", ["bone", "skin", "vertices"])
-def test_landmark_jacobians_match_differences(body, make) -> None:
-    vertices = np.arange(0, len(body.data.skin_template_m), 997)
-    weights = sparse.csr_array(
-        (np.ones(len(vertices)), (range(len(vertices)), vertices)), (len(vertices), len(body.data.skin_template_m))
-    )
-
-    def attach(betas):
-        if make == "vertices":
-            return skin_landmarks(body, betas, weights, [str(v) for v in vertices])
-        return KeypointModel(body, "openpose25", make).attach(betas)
-
-    q, step = np.concatenate([POSES, TRANS], axis=1), 1e-6
-    points, pose = attach(BETAS), body.tree(BETAS).forward(q)
-    by_q, by_betas = points.jacobian(pose), points.beta_jacobian(pose)
-    for n in range(0, 49, 4):
-        change = np.eye(49)[n] * step
-        after, before = (points.positions(body.tree(BETAS).forward(q + sign * change)) for sign in (1, -1))
-        same_up_to((after - before) / (2 * step), by_q[..., n], 1e-6)
-    for k in range(10):
-        change = np.eye(10)[k] * step
-        moved = [attach(BETAS + s * change).positions(body.tree(BETAS + s * change).forward(q)) for s in (1, -1)]
-        same_up_to((moved[0] - moved[1]) / (2 * step), by_betas[..., k], 1e-7)
-
-
-def test_skin_landmarks_are_the_skin(body) -> None:
-    vertices = np.arange(0, len(body.data.skin_template_m), 331)
-    weights = sparse.csr_array(
-        (np.ones(len(vertices)), (range(len(vertices)), vertices)), (len(vertices), len(body.data.skin_template_m))
-    )
-    points = skin_landmarks(body, BETAS, weights, [str(v) for v in vertices])
-    found = points.positions(body.tree(BETAS).forward(np.concatenate([POSES, TRANS], axis=1)))
-    skin = body.forward(POSES, BETAS, TRANS, skin=True, pose_blend=False).skin_m
-    same_up_to(found, skin[:, vertices], 1e-9)
-
-
-def test_keypoints_of_the_two_forms_are_the_same_place(body) -> None:
-    pose = body.tree(np.zeros(10)).forward(np.zeros((1, 49)))
-    bone = KeypointModel(body, "blazepose33", "bone").attach(np.zeros(10)).positions(pose)
-    skin = KeypointModel(body, "blazepose33", "skin").attach(np.zeros(10)).positions(pose)
-    assert float((bone - skin).norm(dim=-1).max()) < 0.04
-
-
-def test_a_mean_keypoint_lies_between_its_parts(body) -> None:
-    coco, openpose = KeypointModel(body, "coco23"), KeypointModel(body, "openpose25")
-    pose = body.tree(BETAS).forward(np.concatenate([POSES, TRANS], axis=1))
-    parts, whole = coco.attach(BETAS).positions(pose), openpose.attach(BETAS).positions(pose)
-    shoulders = [coco.names.index(f"{side}_shoulder") for side in ("left", "right")]
-    same_up_to(whole[:, openpose.names.index("Neck")], parts[:, shoulders].mean(1), 1e-12)
-    assert openpose.sigma_2d_m.shape == (25,)
-
-
-def test_an_unknown_keypoint_set_names_the_known_ones(body) -> None:
-    with pytest.raises(InputError, match="blazepose33"):
-        KeypointModel(body, "coco18")
 
 
 def test_betas_per_frame_are_those_of_each_frame(body) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hsmr_bio.body import Body, load_body
+from hsmr_bio.errors import InputError
 from hsmr_bio.fitting import terms as t
 from hsmr_bio.fitting.body_points import KeypointPoints, MassPoints, SolePoints, StatureLine
 from hsmr_bio.fitting.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
@@ -97,3 +98,32 @@ def test_the_curvature_is_that_of_linear_residuals(body: Body) -> None:
     step, _ = problem.system(problem.view(state)).solve(0.0)
     after = problem.system(problem.view(state.moved(step, np.zeros(SHARED))))
     np.testing.assert_allclose(after.gradient, 0, atol=1e-8)
+
+
+def test_a_mean_keypoint_lies_between_its_parts(body: Body) -> None:
+    coco, openpose = KeypointPoints.of(body, "coco23"), KeypointPoints.of(body, "openpose25")
+    pose = body.tree(np.zeros(10)).forward(np.concatenate([mean_pose(), np.zeros(3)]))
+    parts, whole = (points(np.zeros(10), np.zeros((8, 3))) for points in (coco, openpose))
+    apart = pose.points(parts.bodies, parts.local_m)
+    shoulders = [coco.names.index(f"{side}_shoulder") for side in ("left", "right")]
+    assert whole.mix is not None
+    mixed = whole.mix @ pose.points(whole.bodies, whole.local_m)
+    torch.testing.assert_close(mixed[openpose.names.index("Neck")], apart[shoulders].mean(0))
+    assert openpose.sigma_2d_m.shape == (25,)
+
+
+def test_keypoints_of_the_two_forms_are_the_same_place(body: Body) -> None:
+    """A landmark as a point on its bone, and as a mean of skin vertices: two definitions, one place."""
+    rest = body.rest(np.zeros(10))
+    points = KeypointPoints.of(body, "blazepose33")
+    on_bone = points(np.zeros(10), np.zeros((8, 3)))
+    turned = np.einsum("pij,pj->pi", rest.bone_rotations[on_bone.bodies], on_bone.local_m.numpy())
+    placed = rest.joints_m[on_bone.bodies] + turned
+    for point, keypoint in enumerate(points.keypoints):
+        on_skin = np.average(rest.skin_m[list(keypoint.vertices)], axis=0, weights=keypoint.weights)
+        assert np.linalg.norm(on_skin - placed[point]) < 0.04, keypoint.name
+
+
+def test_an_unknown_keypoint_set_names_the_known_ones(body: Body) -> None:
+    with pytest.raises(InputError, match="blazepose33"):
+        KeypointPoints.of(body, "coco18")
