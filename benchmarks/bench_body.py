@@ -48,7 +48,7 @@ def main() -> None:
         skin = cpu_s(lambda p=poses[:32], b=shape: body.forward(p, b, skin=True), 3)
         bones = cpu_s(lambda p=poses[:32], b=shape: body.forward(p, b, skeleton=True), 3)
         print(f"{dtype}: skin {skin / 32 * 1e3:.1f} ms a frame, skeleton mesh {bones / 32 * 1e3:.1f} ms a frame")
-    tree, points = body.tree(betas), KeypointPoints.of(body, "blazepose33")(betas, np.zeros((8, 3)))
+    tree, points = body.tree(betas), KeypointPoints.of(body, "blazepose33")(np.asarray(betas), np.zeros((8, 3)))
     q = rng.normal(size=(300, 49)) * 0.3
 
     def jacobian(pose: TreePose) -> None:
