@@ -149,12 +149,13 @@ class _Grounding:
 
     # ------------------------------------------------------------------ stages
     def solve_tilt(self) -> State:
-        """Camera tilt and floor from the whole clip."""
+        """Camera tilt and floor from the whole clip; from here on all guesses, and postures as evidence, are level."""
         view = Problem(self.body, self.makers, []).view(self.state)
         standing = self.contacts(view, first=True)
         quiet_gain = (self.balance(view, standing).gain * BALANCE_SIGMA_M).numpy()
         tilt, floor = find_tilt(view, standing.numpy(), quiet_gain, self.options, camera_known=self.motion.camera is not None)
-        return self._level(replace(self.state, tilt_rad=tilt, floor_m=floor))
+        self.state = self._level(replace(self.state, tilt_rad=tilt, floor_m=floor))
+        return self.state
 
     def _level(self, state: State) -> State:
         """Turn the motion into the level axes of the tilted camera."""

@@ -28,16 +28,20 @@ _SPREAD_DEG = {
     "pro_sup": 30.0,
     "knee_angle": 35.0,
     "elbow_flexion": 25.0,
+    "shoulder_r_x": 25.0,
+    "shoulder_l_x": 25.0,
+    "shoulder_r_z": 25.0,
+    "shoulder_l_z": 25.0,
 }
 """Standard deviation in degrees by the beginning of the name; all other angles have 70."""
 _MEAN_DEG = {
     "knee_angle": 5.0,
     "elbow_flexion": 15.0,
-    "shoulder_r_x": 60.0,
-    "shoulder_l_x": -60.0,
+    "shoulder_r_x": 80.0,
+    "shoulder_l_x": -80.0,
 }
 _FREE_DEG = 70.0
-_HINGES = ("knee_angle", "elbow_flexion")
+_HINGES = ("knee_angle", "elbow_flexion", "shoulder_r_x", "shoulder_r_z", "shoulder_l_x", "shoulder_l_z")
 """One camera hardly sees how far a nearly straight hinge is bent towards it: these stay straight until clearly bent."""
 
 SPINE_SHARE = {"lumbar_extension": 0.15, "thorax_extension": 0.1}
