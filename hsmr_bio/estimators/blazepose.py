@@ -25,7 +25,7 @@ from . import DEFAULT_OPTIONS, EstimateOptions
 from .person_track import PersonTrack, reach_px
 from .pose_graph import LANDMARKS, PoseGraph
 from .swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs
-from .tracking import SURE_SCORE, Tracker, prominence
+from .tracking import LEAST_SCORE, Tracker, prominence
 
 KEYPOINT_SET = "blazepose33"
 _MAX_SIDE_PX = 1920
@@ -120,7 +120,7 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
     small_box = (box[0] * shrink, box[1] * shrink, box[2] * shrink, box[3] * shrink) if box and people == 1 else None
     motion, times, brightest, scale = CameraMotion(size), [], 0, (1.0, 1.0)
     with PoseGraph(min_score=_DETECTOR_SCORE) as graph:
-        tracker = Tracker(graph, people, small_box)
+        tracker = Tracker(graph, people, small_box, video.info.kind == "image")
         for frame in _frames(video, progress):
             alive = tracker.update(frame.index, frame.time_s, frame.rgb)
             motion.update(frame.time_s, frame.rgb, [_surrounding(track) for track in alive])
@@ -218,7 +218,7 @@ def _nobody(seen: _Seen, options: EstimateOptions) -> str:
         box = ", ".join(f"{value:g}" for value in options.person_box)
         return f"{where} inside the box ({box}) px of the first one. Give x0,y0,x1,y1 around the whole person, or no box"
     sure = (
-        f"the surest candidate has a score of {seen.best_score:.2f}, {SURE_SCORE:g} is needed"
+        f"the surest candidate has a score of {seen.best_score:.2f}, {LEAST_SCORE:g} is needed"
         if seen.best_score
         else "no candidate"
     )

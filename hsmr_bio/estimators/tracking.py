@@ -16,8 +16,10 @@ from .pose_graph import Detection, Landmarks, PoseGraph, Region
 
 Box = tuple[float, float, float, float]
 
-SURE_SCORE = 0.7
-"""Detections of trees and windows reach 0.67 on development clips; people have 0.85 and more in a cut-out of their size."""
+SURE_SCORE, LEAST_SCORE = 0.7, 0.5
+"""Detections of trees and windows reach 0.67 on development clips; people have 0.85 and more in a cut-out of their size.
+The lower one is MediaPipe's default; it is used in single pictures, and when nobody was found for a second."""
+_PATIENCE_S = 1.0
 _SEARCH_S = 0.2
 _LOOK_AGAIN_S = 0.6
 _ALWAYS_SEARCH_S = 0.5
@@ -40,15 +42,18 @@ class Tracker:
         graph: the networks.
         people: how many tracks may be alive at a time. One: the largest, most central person is followed.
         box: (x0, y0, x1, y1) px around the wanted person in the first picture; nobody else is followed then.
+        still: whether there is only one picture.
     """
 
     graph: PoseGraph
     people: int = 1
     box: Box | None = None
+    still: bool = False
     tracks: list[PersonTrack] = field(default_factory=list)
     best_score: float = 0.0
     """Highest detector score so far, for the message when nobody was found."""
     _searched_s: float = -np.inf
+    _first_s: float = np.inf
     _crowd: bool = True
     _crossings: list[Crossing] = field(default_factory=list)
 
@@ -58,6 +63,7 @@ class Tracker:
         Returns:
             The tracks that have landmarks in it.
         """
+        self._first_s = min(self._first_s, time_s)
         alive = [track for track in self.tracks if track.lost_since_s is None]
 
         def look(region: Region) -> Landmarks | None:
@@ -125,7 +131,8 @@ class Tracker:
     def _search(self, frame: int, time_s: float, rgb: RgbImage) -> None:
         """Look for lost and new people in the whole picture."""
         taken = [track.last for track in self.tracks if track.lost_since_s is None]
-        found = self._people_in(rgb, taken)
+        patient = not self.still and (bool(self.tracks) or time_s - self._first_s < _PATIENCE_S)
+        found = self._people_in(rgb, taken, SURE_SCORE if patient else LEAST_SCORE)
         lost = [track for track in self.tracks if track.lost_since_s is not None]
         for track in sorted(lost, key=lambda t: -t.times_s[-1]):
             match = next((person for person in found if track.fits(person, rgb, time_s)), None)
@@ -167,13 +174,13 @@ class Tracker:
         if person is not None:
             self._start(frame, time_s, rgb, person, chosen=True)
 
-    def _people_in(self, rgb: RgbImage, taken: Iterable[Landmarks]) -> list[Landmarks]:
-        """Everybody in the picture who is not ``taken``, surest first."""
+    def _people_in(self, rgb: RgbImage, taken: Iterable[Landmarks], least: float) -> list[Landmarks]:
+        """Everybody in the picture who is not ``taken`` and has at least the score ``least``, surest first."""
         known = list(taken)
         found: list[Landmarks] = []
         for detection in sorted(self._detections(rgb), key=lambda d: -d.score):
             self.best_score = max(self.best_score, detection.score)
-            if detection.score < SURE_SCORE or any(_same_place(detection.region, other.region) for other in known):
+            if detection.score < least or any(_same_place(detection.region, other.region) for other in known):
                 continue
             person = self.graph.landmarks(rgb, detection.region)
             if person is None or not in_picture(person, rgb.shape) or any(same_person(person, other) for other in known):
