@@ -1,4 +1,4 @@
-"""The motion of the demo clip: a few steps, a squat, both arms raised. The angles are known, the feet stand where planned.
+"""The motion of the demo clip: a few steps, a squat, the right arm raised and both elbows bent. The angles are known, the feet stand where planned.
 
 Pelvis, trunk and arms follow drawn curves; the feet follow a plan of footprints, from heel strike over the flat foot to the
 toes; the legs' angles are solved from both.
@@ -90,8 +90,7 @@ def upper_body_rad(time_s: Array) -> Array:
         deg[f"scapula_elevation_{side}"] += -8.0 * sign
     deg["shoulder_r_y"] += _FORWARD["r"] * 82 * lift
     deg["elbow_flexion_r"] += 60 * _ramp(time_s, (4.6, 0), (5.3, 1), (5.9, 0.2))
-    deg["shoulder_l_x"] += 100 * lift
-    deg["elbow_flexion_l"] += 25 * lift
+    deg["elbow_flexion_l"] += 60 * lift
     deg["pelvis_tilt"] = -3 * walking - 28 * squat
     deg["pelvis_rotation"] = 90 + walking * 4 * np.cos(turn)
     deg["pelvis_list"] = walking * 2.5 * np.sin(turn)
