@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.skeleton import DOF_NAMES
-from hsmr_bio.types import OsimMotion, SkelMotion
+from hsmr_bio.types import Camera, Observation, OsimMotion, SkelMotion
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -159,3 +160,102 @@ def opensim_model():
     """Load a model file in OpenSim: call it with the path."""
     pytest.importorskip("opensim")
     return OpenSimModel
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticClip:
+    """Two seconds of one person at 30 Hz, known exactly, and what a detector would report of it."""
+
+    truth: SkelMotion
+    """Axes ``skel``; the soles stand at y = 0 in all frames."""
+    observation: Observation
+    pitch_rad: float
+    """The camera looks down by so much."""
+    camera_height_m: float
+    unseen: slice
+    """Frames in which the detector found nobody."""
+
+    def angle_error_deg(self, motion: SkelMotion, *names: str, frames: Any = slice(None)) -> float:
+        """RMS difference of some angles."""
+        columns = [DOF_NAMES.index(name) for name in names]
+        miss = np.asarray(motion.poses_rad)[frames][:, columns] - self.truth.poses_rad[frames][:, columns]
+        return float(np.degrees(np.sqrt(np.mean(miss**2))))
+
+
+def _stand_squat_and_reach() -> np.ndarray:
+    """(60, 46) standing, a shallow squat with the centre of mass over the feet, the right forearm and arm moving."""
+    time_s = np.arange(60) / 30
+    squat, reach = (0.5 - 0.5 * np.cos(2 * np.pi * np.clip((time_s - at) / 1.2, 0, 1)) for at in (0.5, 0.3))
+    lean, hip, knee = 0.065 + 0.4 * squat, 0.05 + 1.3 * squat, 0.1 + 1.3 * squat
+    columns = {
+        "pelvis_tilt": -lean,
+        "elbow_flexion_r": 0.3 + 1.2 * reach,
+        "elbow_flexion_l": 0.3,
+        "shoulder_r_x": 1.1 - 0.5 * reach,
+    }
+    columns |= {"shoulder_l_x": -1.1, "lumbar_extension": -0.12 * hip, "thorax_extension": -0.08 * hip}
+    for side in "rl":
+        flat = knee - hip + lean
+        columns |= {f"hip_flexion_{side}": hip, f"knee_angle_{side}": knee, f"ankle_angle_{side}": flat}
+    poses = np.zeros((60, 46))
+    for name, values in columns.items():
+        poses[:, DOF_NAMES.index(name)] = values
+    return poses
+
+
+@pytest.fixture(scope="session")
+def clip(open_body) -> SyntheticClip:
+    """Somebody turned by half a radian, 4 m from a camera at 1.3 m that looks down by 10 degrees."""
+    from scipy.spatial.transform import Rotation
+
+    from hsmr_bio.fitting.body_points import KeypointPoints, SolePoints
+    from hsmr_bio.fitting.placing import turned
+
+    rng = np.random.default_rng(5)
+    betas = np.array([0.8, -0.6, 0.5, *np.zeros(7)])
+    motion = SkelMotion(
+        time_s=np.arange(60) / 30,
+        poses_rad=_stand_squat_and_reach(),
+        trans_m=np.zeros((60, 3)),
+        betas=betas,
+        body=open_body.name,
+        frame="skel",
+    )
+    motion = turned(motion, open_body, Rotation.from_rotvec([0, 0.5, 0]).as_matrix(), frame="skel")
+
+    def placed(maker: Any, motion: SkelMotion) -> np.ndarray:
+        points = maker(betas, np.zeros((8, 3)))
+        pose = open_body.tree(betas).forward(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
+        parts = pose.points(points.bodies, points.local_m)
+        return (parts if points.mix is None else points.mix @ parts).numpy()
+
+    soles = placed(SolePoints(open_body), motion).mean(axis=1)
+    truth = SkelMotion(**{**vars(motion), "trans_m": motion.trans_m - soles})
+    pitch, height, focal_px = np.radians(10), 1.3, 1000.0
+    rotation = np.diag([1.0, -1.0, -1.0]) @ Rotation.from_rotvec([pitch, 0, 0]).as_matrix()
+    landmarks = KeypointPoints.of(open_body, "blazepose33")
+    seen = (placed(landmarks, truth) - [0.1, height, 4.0]) @ rotation.T
+    pixels = focal_px * seen[..., :2] / seen[..., 2:] + [540, 540] + 2.5 * rng.normal(size=(60, 33, 2))
+    hips = seen[:, [landmarks.names.index(f"{side}_hip") for side in ("left", "right")]].mean(axis=1, keepdims=True)
+    metric = seen - hips + 0.02 * rng.normal(size=seen.shape)
+    unseen, confidence = slice(48, 53), np.full((60, 33), 0.95)
+    pixels[unseen], metric[unseen], confidence[unseen] = np.nan, np.nan, 0.0
+    camera = Camera(image_size_px=(1080, 1080), focal_px=focal_px, center_px=(540, 540), source="calibration")
+    observation = Observation(
+        time_s=truth.time_s,
+        camera=camera,
+        keypoint_set="blazepose33",
+        keypoints_px=pixels,
+        confidence=confidence,
+        keypoints_m=metric,
+        source="synthetic",
+    )
+    return SyntheticClip(truth, observation, float(pitch), height, unseen)
+
+
+@pytest.fixture(scope="session")
+def fitted(clip: SyntheticClip, open_body) -> SkelMotion:
+    """The clip's motion in the camera frame, found by the fit with known body height."""
+    from hsmr_bio.fitting.keypoints import FitOptions, fit_motion
+
+    return fit_motion(clip.observation, open_body, FitOptions(height_m=open_body.stature_m(clip.truth.betas)))
