@@ -1,0 +1,126 @@
+"""The keypoint fit on a clip whose motion is known: angles, size, uncertainty, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hsmr_bio.body import Body
+from hsmr_bio.errors import EstimationError, InputError
+from hsmr_bio.fitting.keypoints import OVERLAP, WINDOW, Clip, FitOptions, fit_motion
+from hsmr_bio.fitting.placing import turned
+from hsmr_bio.skeleton import DOF_NAMES
+from hsmr_bio.types import Observation, SkelMotion
+
+
+@pytest.mark.parametrize(
+    ("angle", "most_deg"), [("knee_angle", 6), ("hip_flexion", 6.5), ("ankle_angle", 9), ("elbow_flexion", 8)]
+)
+def test_joint_angles_are_found(clip, fitted: SkelMotion, angle: str, most_deg: float) -> None:
+    assert clip.angle_error_deg(fitted, f"{angle}_r", f"{angle}_l") < most_deg
+
+
+def test_a_straight_posture_would_not_pass(clip, still: SkelMotion) -> None:
+    """The bounds above mean something: a person who does not move is far outside of them."""
+    rest = replace(clip.truth, poses_rad=np.repeat(clip.truth.poses_rad[:1], 60, axis=0))
+    assert clip.angle_error_deg(rest, "knee_angle_r", "knee_angle_l") > 30
+    assert clip.angle_error_deg(rest, "elbow_flexion_r") > 25
+
+
+def test_the_motion_is_in_the_cameras_axes(clip, fitted: SkelMotion, open_body: Body) -> None:
+    assert fitted.frame == "camera"
+    assert fitted.body == open_body.name
+    np.testing.assert_array_equal(fitted.time_s, clip.truth.time_s)
+    pelvis = fitted.trans_m + open_body.rest_pose(fitted.betas).joints[0, 0].numpy()
+    away = pelvis[: clip.unseen.start, 2]
+    assert abs(away - 4.0).max() < 0.35, "the person stands 4 m in front of the camera"
+    up = np.diag([1.0, -1.0, -1.0])
+    image = fitted.camera.focal_px * pelvis[:, :2] / pelvis[:, 2:] + fitted.camera.center_px
+    hips = clip.observation.keypoints_px[:, 23:25].mean(axis=1)
+    assert np.nanmean(np.linalg.norm(image - hips, axis=1)) < 25
+    upright = turned(fitted, open_body, up, frame="skel")
+    assert abs(np.degrees(upright.poses_rad[:10, 1].mean())) < 8, "no list to the side"
+
+
+def test_size_and_shape_with_known_height(clip, fitted: SkelMotion, open_body: Body) -> None:
+    assert open_body.stature_m(fitted.betas) == pytest.approx(open_body.stature_m(clip.truth.betas), abs=0.01)
+    assert np.abs(fitted.betas).max() < 2.5
+    mean = open_body.stature_m(np.zeros(10))
+    assert abs(open_body.stature_m(clip.truth.betas) - mean) > 0.03, "the mean body would not do"
+
+
+def test_without_a_height_the_population_decides(clip, open_body: Body) -> None:
+    some = clip.observation.at(slice(0, 20))
+    motion = fit_motion(some, open_body)
+    assert open_body.stature_m(motion.betas) == pytest.approx(open_body.stature_m(np.zeros(10)), abs=0.03)
+
+
+def test_what_is_not_seen_is_uncertain(clip, fitted: SkelMotion) -> None:
+    sd = fitted.poses_sd_rad
+    assert (sd > 0).all()
+    knees = sd[:, [DOF_NAMES.index(f"knee_angle_{side}") for side in "rl"]].mean(axis=1)
+    middle = (clip.unseen.start + clip.unseen.stop) // 2
+    assert knees[middle] > 1.5 * knees[clip.unseen.start - 10 : clip.unseen.start - 4].mean()
+    assert knees[middle] > 1.5 * knees[clip.unseen.stop + 2]
+
+
+def test_the_uncertainty_is_of_the_size_of_the_error(clip, fitted: SkelMotion) -> None:
+    column = [DOF_NAMES.index(f"knee_angle_{side}") for side in "rl"]
+    ratio = (fitted.poses_rad - clip.truth.poses_rad)[:, column] / fitted.poses_sd_rad[:, column]
+    assert 0.2 < np.sqrt((ratio**2).mean()) < 3
+
+
+def test_one_frame_is_enough_for_a_still(clip, open_body: Body) -> None:
+    motion = fit_motion(clip.observation.at([33]), open_body)
+    assert motion.poses_rad.shape == (1, 46)
+    assert np.degrees(motion.poses_rad[0, DOF_NAMES.index("knee_angle_r")]) > 40, "the squat is seen"
+
+
+def without(observation: Observation, frames: np.ndarray) -> Observation:
+    """The observation with nobody in some frames."""
+    pixels, confidence = np.array(observation.keypoints_px), np.array(observation.confidence)
+    pixels[frames], confidence[frames] = np.nan, 0
+    return replace(observation, keypoints_px=pixels, confidence=confidence)
+
+
+def test_too_few_seen_frames_are_refused(clip, open_body: Body) -> None:
+    with pytest.raises(EstimationError, match="seen in 1 of 60 frames"):
+        fit_motion(without(clip.observation, np.arange(1, 60)), open_body)
+
+
+def test_the_wrong_number_of_keypoints_is_refused(clip, open_body: Body) -> None:
+    o = clip.observation
+    fewer = replace(o, keypoints_px=o.keypoints_px[:, :17], confidence=o.confidence[:, :17], keypoints_m=o.keypoints_m[:, :17])
+    with pytest.raises(InputError, match="33 points, the observation 17"):
+        fit_motion(fewer, open_body)
+    with pytest.raises(InputError, match="nobody12"):
+        fit_motion(replace(o, keypoint_set="nobody12"), open_body)
+
+
+def test_pixels_alone_are_refused(clip, open_body: Body) -> None:
+    with pytest.raises(EstimationError, match="synthetic come without metric positions"):
+        fit_motion(replace(clip.observation, keypoints_m=None), open_body)
+
+
+@settings(max_examples=60, deadline=None)
+@given(frames=st.integers(1, 5 * WINDOW), overlap=st.sampled_from([0, 1, OVERLAP]))
+def test_windows_keep_every_frame_once(clip, open_body: Body, frames: int, overlap: int) -> None:
+    time_s = np.arange(frames) / 30
+    o = clip.observation
+    many = Observation(
+        time_s=time_s,
+        camera=o.camera,
+        keypoint_set=o.keypoint_set,
+        keypoints_px=np.zeros((frames, 1, 2)),
+        confidence=np.ones((frames, 1)),
+    )
+    windows = Clip(many, open_body, FitOptions(), None, None, None, None, (0, 0)).windows(overlap)
+    kept = np.concatenate([np.arange(frames)[window][keep] for window, keep in windows])
+    np.testing.assert_array_equal(kept, np.arange(frames))
+    for window, keep in windows:
+        assert window.stop - window.start <= WINDOW + 2 * overlap
+        assert keep.start >= min(overlap, window.start + keep.start), "what is kept has company before it"

@@ -1,0 +1,204 @@
+"""From the camera to the laboratory: gravity, floor and feet, on a clip whose camera is known; turning of motions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hsmr_bio.body import Body, load_body
+from hsmr_bio.errors import InputError
+from hsmr_bio.fitting.body_points import SolePoints
+from hsmr_bio.fitting.gravity import GroundOptions
+from hsmr_bio.fitting.ground import to_world
+from hsmr_bio.fitting.placing import SKEL_TO_WORLD, near_branch, turned
+from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
+from hsmr_bio.types import SkelMotion
+
+KNEES = ("knee_angle_r", "knee_angle_l")
+
+
+def soles_of(body: Body, motion: SkelMotion) -> np.ndarray:
+    """(T, 8, 3) points under the feet."""
+    points = SolePoints(body)(np.asarray(motion.betas), np.zeros((8, 3)))
+    return pose_of(body, motion).points(points.bodies, points.local_m).numpy()
+
+
+def pose_of(body: Body, motion: SkelMotion):
+    """The placed bones."""
+    return body.tree(motion.betas).forward(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
+
+
+def foot_speed(body: Body, motion: SkelMotion) -> np.ndarray:
+    """(T,) m/s of the faster sole."""
+    soles = soles_of(body, motion)
+    middle = np.stack([soles[:, :4].mean(axis=1), soles[:, 4:].mean(axis=1)], axis=1)
+    return np.linalg.norm(np.gradient(middle, motion.time_s, axis=0), axis=-1).max(axis=1)
+
+
+@pytest.fixture(scope="module", params=["with pictures", "postures only"])
+def world(request: pytest.FixtureRequest, clip, fitted: SkelMotion, open_body: Body) -> SkelMotion:
+    """The clip in the world, with and without the observation."""
+    return to_world(fitted, open_body, clip.observation if request.param == "with pictures" else None)
+
+
+def test_gravity_is_found(clip, world: SkelMotion) -> None:
+    assert world.frame == "world"
+    ground = world.notes["ground"]
+    assert ground["camera_pitch_deg"] == pytest.approx(np.degrees(clip.pitch_rad), abs=4.5)
+    assert ground["camera_roll_deg"] == pytest.approx(0, abs=2.5)
+    assert ground["camera_height_m"] == pytest.approx(clip.camera_height_m, abs=0.3)
+    assert "estimated" in ground["pitch_source"] and "estimated" in ground["roll_source"]
+
+
+def test_soles_stand_on_the_floor(world: SkelMotion, open_body: Body) -> None:
+    soles = soles_of(open_body, world)
+    for frames in (slice(0, 12), slice(54, 60)):
+        assert abs(soles[frames, :, 1].mean()) < 0.02
+        assert soles[frames, :, 1].min() > -0.03
+    assert world.notes["ground"]["standing_share"] > 0.9
+    assert (world.contacts[:12] > 0.5).mean() > 0.8
+
+
+def test_standing_feet_do_not_slide(world: SkelMotion, fitted: SkelMotion, open_body: Body) -> None:
+    assert np.percentile(foot_speed(open_body, world), 80) < 0.05
+    assert np.median(foot_speed(open_body, world)) < 0.6 * np.median(foot_speed(open_body, fitted))
+
+
+def test_the_person_faces_x_over_the_origin(world: SkelMotion, open_body: Body) -> None:
+    pose = pose_of(open_body, world)
+    ahead = pose.rotations[0, 0, :, 0].numpy()
+    assert ahead[0] > 0.95 and abs(ahead[2]) < 1e-6
+    np.testing.assert_allclose(pose.positions_m[0, 0].numpy()[[0, 2]], 0, atol=1e-6)
+    assert pose.positions_m[0, JOINT_NAMES.index("head"), 1] > 1.2
+
+
+def test_the_posture_survives(clip, fitted: SkelMotion, world: SkelMotion) -> None:
+    """The world may correct the postures; it must not spoil them."""
+    assert clip.angle_error_deg(world, *KNEES) < clip.angle_error_deg(fitted, *KNEES) + 0.7
+    assert clip.angle_error_deg(world, "hip_flexion_r", "hip_flexion_l") < 6.5
+    assert (world.poses_sd_rad > 0).all()
+
+
+def test_the_notes_lead_back_to_the_camera(world: SkelMotion, fitted: SkelMotion, open_body: Body) -> None:
+    ground = world.notes["ground"]
+    rotation, shift = np.array(ground["R_camera_world"]), np.array(ground["t_camera_world_m"])
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
+    joints = pose_of(open_body, world).positions_m.numpy() @ rotation.T + shift
+    before = pose_of(open_body, fitted).positions_m.numpy()
+    camera = fitted.camera
+    pixels, pixels_before = (camera.focal_px * at[..., :2] / at[..., 2:] for at in (joints, before))
+    assert np.sqrt(np.mean((pixels - pixels_before)[:45] ** 2)) < 12
+
+
+def test_a_known_tilt_is_kept(clip, fitted: SkelMotion, open_body: Body) -> None:
+    options = GroundOptions(camera_pitch_rad=clip.pitch_rad, camera_roll_rad=0.02)
+    ground = to_world(fitted, open_body, clip.observation, options).notes["ground"]
+    assert ground["camera_pitch_deg"] == pytest.approx(np.degrees(clip.pitch_rad), abs=1e-9)
+    assert ground["camera_roll_deg"] == pytest.approx(np.degrees(0.02), abs=1e-9)
+    assert (ground["pitch_source"], ground["roll_source"]) == ("given", "given")
+    assert ground["camera_height_m"] == pytest.approx(clip.camera_height_m, abs=0.12)
+
+
+def test_the_right_pitch_puts_the_pelvis_upright(clip, fitted: SkelMotion, open_body: Body) -> None:
+    """The sign of a given pitch: downward is positive."""
+    leans = []
+    for pitch in (clip.pitch_rad, -clip.pitch_rad):
+        world = to_world(fitted, open_body, None, GroundOptions(camera_pitch_rad=pitch, camera_roll_rad=0.0))
+        joints = pose_of(open_body, world).positions_m.numpy()[:10]
+        line = joints[:, JOINT_NAMES.index("head")] - joints[:, JOINT_NAMES.index("talus_r")]
+        leans.append(np.degrees(np.arctan2(line[:, 0], line[:, 1]).mean()))
+    assert abs(leans[0]) < 7
+    assert abs(leans[1]) > 12
+
+
+def test_a_world_motion_is_refused(world: SkelMotion, fitted: SkelMotion, open_body: Body) -> None:
+    with pytest.raises(InputError, match="in the world frame already"):
+        to_world(world, open_body)
+    with pytest.raises(InputError, match="betas of one body mean"):
+        to_world(fitted, load_body("open", "female"))
+
+
+def test_a_level_motion_is_not_tilted(clip, open_body: Body) -> None:
+    """Somebody who leans by 12 degrees stays so: there is no camera whose tilt could explain it."""
+    lean = Rotation.from_rotvec([np.radians(12), 0, 0]).as_matrix()
+    leaning = turned(clip.truth, open_body, lean, frame="skel", shift_m=[0, 0.4, 0])
+    world = to_world(leaning, open_body, None)
+    ground = world.notes["ground"]
+    assert (ground["camera_pitch_deg"], ground["camera_roll_deg"]) == (0, 0)
+    joints = pose_of(open_body, world).positions_m.numpy()[0]
+    line = joints[JOINT_NAMES.index("head")] - joints[[JOINT_NAMES.index(f"talus_{side}") for side in "rl"]].mean(axis=0)
+    assert np.degrees(np.arccos(line[1] / np.linalg.norm(line))) > 7
+    upright = to_world(clip.truth, open_body, None)
+    assert abs(soles_of(open_body, upright)[..., 1]).max() < 0.02
+    assert clip.angle_error_deg(upright, *KNEES) < 3
+
+
+def belt(motion: SkelMotion, speed_m_s: float) -> SkelMotion:
+    """The motion carried along x (axes ``skel``)."""
+    way = np.outer(speed_m_s * np.asarray(motion.time_s), [1.0, 0, 0])
+    return replace(motion, trans_m=motion.trans_m + way)
+
+
+def test_a_treadmill_leaves_the_feet_free(clip, open_body: Body) -> None:
+    carried = belt(clip.truth, 0.3)
+    held = to_world(carried, open_body, None)
+    free = to_world(carried, open_body, None, GroundOptions(treadmill=True))
+    assert free.notes["ground"]["treadmill"] is True
+    assert np.median(foot_speed(open_body, free)) == pytest.approx(0.3, abs=0.05)
+    assert np.median(foot_speed(open_body, held)) < 0.2
+    assert abs(soles_of(open_body, free)[..., 1]).mean() < 0.02
+
+
+# ---------------------------------------------------------------------- turning
+
+
+def waved(motion: SkelMotion) -> SkelMotion:
+    """Joints away from zero, and a place of its own in every frame."""
+    rng = np.random.default_rng(3)
+    poses = np.array(motion.poses_rad)
+    poses[:, 3:] += 0.1 * rng.normal(size=(1, 43))
+    return replace(motion, poses_rad=poses, trans_m=motion.trans_m + 0.2 * rng.normal(size=motion.trans_m.shape))
+
+
+@pytest.mark.parametrize("turn", [[0.3, 0, 0], [0, 2.5, 0], [0.4, -1.0, 0.7], SKEL_TO_WORLD])
+def test_turning_the_motion_turns_every_bone(clip, open_body: Body, turn) -> None:
+    motion = waved(clip.truth)
+    rotation = np.asarray(turn) if np.ndim(turn) == 2 else Rotation.from_rotvec(turn).as_matrix()
+    shift = np.array([0.5, -0.2, 1.0])
+    there = turned(motion, open_body, rotation, frame="world", shift_m=shift)
+    before, after = pose_of(open_body, motion), pose_of(open_body, there)
+    np.testing.assert_allclose(after.positions_m.numpy(), before.positions_m.numpy() @ rotation.T + shift, atol=1e-9)
+    np.testing.assert_allclose(after.rotations.numpy(), rotation @ before.rotations.numpy(), atol=1e-9)
+    np.testing.assert_array_equal(there.poses_rad[:, 3:], motion.poses_rad[:, 3:])
+    assert there.frame == "world"
+    back = turned(there, open_body, rotation.T, frame="skel", shift_m=-rotation.T @ shift)
+    again = pose_of(open_body, back)
+    np.testing.assert_allclose(again.rotations.numpy(), before.rotations.numpy(), atol=1e-9)
+    np.testing.assert_allclose(back.trans_m, motion.trans_m, atol=1e-9)
+
+
+def test_a_full_turn_is_continuous(clip, open_body: Body) -> None:
+    angles = np.linspace(0, 2 * np.pi, 60)
+    spun = turned(clip.truth, open_body, Rotation.from_rotvec(np.outer(angles, [0, 1, 0])).as_matrix(), frame="skel")
+    assert np.abs(np.diff(spun.poses_rad[:, :3], axis=0)).max() < 0.3
+    travelled = spun.poses_rad[-1, :3] - spun.poses_rad[0, :3]
+    assert np.abs(travelled).max() == pytest.approx(2 * np.pi, abs=1e-6)
+    np.testing.assert_allclose(
+        pose_of(open_body, spun).positions_m.numpy()[-1], pose_of(open_body, clip.truth).positions_m.numpy()[-1], atol=1e-9
+    )
+
+
+def test_the_nearer_branch_is_taken(open_body: Body) -> None:
+    smooth = np.stack([np.linspace(0, 4, 50), np.linspace(0.2, 2.6, 50), np.linspace(-1, 1, 50)], axis=1)
+    jumping = np.array(smooth)
+    jumping[20:] = jumping[20:] * [1, -1, 1] + np.pi
+    jumping[30:, 0] -= 2 * np.pi
+    np.testing.assert_allclose(near_branch(jumping), smooth, atol=1e-12)
+
+
+def test_pelvis_angles_have_their_names(open_body: Body) -> None:
+    """Near branches are those of the root's three angles, which come first."""
+    assert DOF_NAMES[:3] == ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
