@@ -235,6 +235,15 @@ def test_a_moving_camera_is_refused_with_advice(tmp_path: Path, pictures: list[n
     refuse_unusable(observation, moving_camera=True)
 
 
+def test_half_a_person_and_a_speck_are_refused(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    half = write_video(tmp_path / "half.mp4", [picture[120:340, 200:560] for picture in pictures[:10]])
+    with pytest.raises(EstimationError, match="part of"):
+        BLAZEPOSE.estimate(half)
+    speck = write_video(tmp_path / "speck.mp4", [picture[::10, ::10] for picture in pictures[:4]])
+    with pytest.raises(EstimationError, match=r"pixels tall|no person found"):
+        BLAZEPOSE.estimate(speck)
+
+
 def test_half_a_person_is_refused(seen: Observation) -> None:
     hidden = seen.confidence.copy()
     hidden[:, 25:] = 0.0

@@ -24,6 +24,7 @@ from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 from . import DEFAULT_OPTIONS, EstimateOptions
 from .person_track import PersonTrack, reach_px
 from .pose_graph import LANDMARKS, PoseGraph
+from .quality import refuse_unusable
 from .swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs
 from .tracking import LEAST_SCORE, Tracker, prominence
 
@@ -69,7 +70,8 @@ class BlazePose:
             Landmarks of every frame read; NaN and confidence 0 where this person is not seen.
 
         Raises:
-            EstimationError: nobody is found.
+            EstimationError: nobody is found, or only part of somebody, or somebody too small. (A moving camera is
+                measured here and judged by :func:`hsmr_bio.estimators.quality.refuse_unusable`.)
             InputError: see :func:`hsmr_bio.io.video.open_video` and :func:`hsmr_bio.io.cameras.camera_for`.
         """
         seen = _watch(source, options, 1, progress)
@@ -77,7 +79,9 @@ class BlazePose:
         chosen = [track for track in tracks if track.chosen] if options.person_box else tracks
         if not chosen:
             raise EstimationError(_nobody(seen, options))
-        return _observation(seen, chosen[0])
+        observation = _observation(seen, chosen[0])
+        refuse_unusable(observation, moving_camera=True)
+        return observation
 
     def estimate_people(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
@@ -94,7 +98,16 @@ class BlazePose:
         tracks = _real_tracks(seen)
         if not tracks:
             raise EstimationError(_nobody(seen, options))
-        return [_observation(seen, track) for track in tracks]
+        people, refusals = [], []
+        for observation in (_observation(seen, track) for track in tracks):
+            try:
+                refuse_unusable(observation, moving_camera=True)
+                people.append(observation)
+            except EstimationError as refusal:
+                refusals.append(refusal)
+        if not people:
+            raise refusals[0]
+        return people
 
 
 def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, progress: Progress) -> _Seen:
@@ -217,9 +230,9 @@ def _nobody(seen: _Seen, options: EstimateOptions) -> str:
     if options.person_box:
         box = ", ".join(f"{value:g}" for value in options.person_box)
         return f"{where} inside the box ({box}) px of the first one. Give x0,y0,x1,y1 around the whole person, or no box"
-    sure = (
-        f"the surest candidate has a score of {seen.best_score:.2f}, {LEAST_SCORE:g} is needed"
-        if seen.best_score
-        else "no candidate"
-    )
-    return f"{where} ({sure}). The whole body should be visible and at least a tenth of the picture's height"
+    advice = "The whole body should be visible and at least a tenth of the picture's height"
+    if seen.best_score >= LEAST_SCORE:
+        return f"{where}, but part of somebody (score {seen.best_score:.2f}) who is not seen well or long enough. {advice}"
+    if seen.best_score == 0:
+        return f"{where} (no candidate). {advice}"
+    return f"{where} (the surest candidate has a score of {seen.best_score:.2f}, {LEAST_SCORE:g} is needed). {advice}"
