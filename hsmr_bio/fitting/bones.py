@@ -51,9 +51,11 @@ _ORIENTATION_SD_RAD = {
 and thorax, which carry them. The others give way where the two models differ in kind: their lumbar arcs twist in the opposite
 order; SKEL's knee is a hinge and BSM's rolls and turns; their scapulae glide on other ellipsoids; their wrists turn about the
 same axes in the opposite order; SKEL does not mirror the ankle's axis."""
-LIMIT_SD_RAD = 0.05
-"""Stiffness of the soft bounds. They choose among what the bones leave open; a bone that lies beyond a range stays where it is
+RANGE_SD_RAD = 0.05
+"""Stiffness of a model's ranges. They choose among what the bones leave open; a bone that lies beyond a range stays where it is
 (a hip of SKEL's turned by 45 degrees when bent is one of BSM's abducted by 45), and the check of limits reports it."""
+LIMIT_SD_RAD = 0.01
+"""Stiffness of limits that the wanted bones may break only because they are measured with errors."""
 CONVERGED = 5e-4
 """A frame is left alone after a step below this (rad or m)."""
 
@@ -64,12 +66,14 @@ class Bounds:
 
     low: FloatArray
     high: FloatArray
+    sd_rad: float = LIMIT_SD_RAD
+    """An excess of this much costs one unit of the weighted squares."""
 
     @classmethod
     def of(cls, ranges: FloatArray) -> Bounds:
-        """From ranges (N, 2); a range of a full turn or more (the free root) is none."""
+        """From a model's ranges (N, 2); a range of a full turn or more (the free root) is none."""
         free = ~(ranges[:, 1] - ranges[:, 0] < 2 * np.pi - 1e-3)
-        return cls(np.where(free, -np.inf, ranges[:, 0]), np.where(free, np.inf, ranges[:, 1]))
+        return cls(np.where(free, -np.inf, ranges[:, 0]), np.where(free, np.inf, ranges[:, 1]), RANGE_SD_RAD)
 
 
 class MapResult(NamedTuple):
@@ -185,7 +189,7 @@ class _Goal:
 
     def __init__(self, tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, weights: Weights) -> None:
         self.tree, self.centres, self.orientations = tree, centres, orientations
-        self.weights = weights
+        self.weights, self.limit_sd = weights, bounds.sd_rad
         self.low, self.high = (torch.as_tensor(b, dtype=tree.dtype) for b in (bounds.low, bounds.high))
         self.blocks = _blocks(tree, weights)
 
@@ -227,7 +231,7 @@ class _Goal:
         """Centres (B, J, 3), orientations (B, J, 3) and excess over the limits (B, N), all weighted; and their cost (B,)."""
         miss = (pose.positions_m - self.centres) * self.weights.centre[:, None]
         turn = _small_angle(pose.rotations @ self.orientations.transpose(-1, -2)) * self.weights.orientation[:, None]
-        excess = ((q - self.high).clamp_min(0) - (self.low - q).clamp_min(0)) / LIMIT_SD_RAD
+        excess = ((q - self.high).clamp_min(0) - (self.low - q).clamp_min(0)) / self.limit_sd
         cost = miss.square().sum((1, 2)) + turn.square().sum((1, 2)) + excess.square().sum(1)
         return miss, turn, excess, cost
 
@@ -246,8 +250,8 @@ class _Goal:
             hessian = jacobian @ jacobian.transpose(1, 2)
             hessian += spin @ spin.transpose(1, 2) * block.turn_pairs
             gradient = (jacobian @ miss[:, bodies].flatten(1)[..., None])[..., 0]
-            gradient += (spin * (block.turn @ turn[:, bodies])).sum(-1) + excess[:, columns] / LIMIT_SD_RAD
-            outside = (excess[:, columns] != 0).to(q.dtype) / LIMIT_SD_RAD**2
+            gradient += (spin * (block.turn @ turn[:, bodies])).sum(-1) + excess[:, columns] / self.limit_sd
+            outside = (excess[:, columns] != 0).to(q.dtype) / self.limit_sd**2
             diagonal = hessian.diagonal(dim1=1, dim2=2)
             diagonal += outside + damping[:, None] * diagonal + 1e-6
             factor, _ = torch.linalg.cholesky_ex(hessian)
