@@ -80,6 +80,16 @@ def test_one_frame_is_enough_for_a_still(clip, open_body: Body) -> None:
     assert np.degrees(motion.poses_rad[0, DOF_NAMES.index("knee_angle_r")]) > 40, "the squat is seen"
 
 
+def test_a_frame_with_next_to_nothing_does_not_stop_the_shape(clip, open_body: Body) -> None:
+    """Landmarks below the trusted confidence: a frame that counts as seen, but pulls at nothing."""
+    some = clip.observation.at(slice(0, 20))
+    confidence = np.array(some.confidence)
+    confidence[10] = 0.03
+    height_m = open_body.stature_m(clip.truth.betas)
+    motion = fit_motion(replace(some, confidence=confidence), open_body, FitOptions(height_m=height_m))
+    assert open_body.stature_m(motion.betas) == pytest.approx(height_m, abs=0.015)
+
+
 def without(observation: Observation, frames: np.ndarray) -> Observation:
     """The observation with nobody in some frames."""
     pixels, confidence = np.array(observation.keypoints_px), np.array(observation.confidence)
@@ -90,6 +100,13 @@ def without(observation: Observation, frames: np.ndarray) -> Observation:
 def test_too_few_seen_frames_are_refused(clip, open_body: Body) -> None:
     with pytest.raises(EstimationError, match="seen in 1 of 60 frames"):
         fit_motion(without(clip.observation, np.arange(1, 60)), open_body)
+
+
+def test_three_landmarks_place_nobody(clip, open_body: Body) -> None:
+    confidence = np.array(clip.observation.confidence)
+    confidence[:, 3:] = 0
+    with pytest.raises(EstimationError, match="at least four landmarks"):
+        fit_motion(replace(clip.observation, confidence=confidence), open_body)
 
 
 def test_the_wrong_number_of_keypoints_is_refused(clip, open_body: Body) -> None:

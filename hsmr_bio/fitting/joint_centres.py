@@ -145,7 +145,8 @@ class _Fit:
         for sigma_m in START_SIGMAS_M:  # from far away a robust term would give the limbs up
             terms = [*self.terms(everything, sigma_m), smooth]
             state, _ = self.problem(terms, []).minimise(state, iterations=12, tolerance=1e-3)
-        chosen = np.unique(np.linspace(0, len(q) - 1, SHAPE_FRAMES).round().astype(int))
+        whole = np.flatnonzero(np.isfinite(angles).all(axis=1))  # without smoothness, unseen frames would be singular
+        chosen = whole[np.unique(np.linspace(0, len(whole) - 1, SHAPE_FRAMES).round().astype(int))]
         repeats = np.sqrt(max(1.0, len(chosen) / INDEPENDENT_FRAMES))
         prior = SharedPrior(1.0 / repeats, 1.0, np.zeros(2), np.ones(2), 1000.0, 1.0)
         line = StatureLine.of(self.body)

@@ -19,7 +19,7 @@ from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
 from .body_points import KeypointPoints, StatureLine
 from .priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
 from .problem import FLIP, FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
-from .start import TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
+from .start import MIN_LANDMARKS, TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
 
 SLANT_SIGMA_M = 0.06
@@ -247,7 +247,7 @@ class Clip:
 
     def fit_shape(self, state: State) -> State:
         """Betas (and focal length) from well-seen frames that are spread over the clip."""
-        seen = np.flatnonzero(self.observation.seen)
+        seen = np.flatnonzero(torch.isfinite(self.sigma_m).sum(dim=1) >= MIN_LANDMARKS)
         chosen = seen[np.linspace(0, len(seen) - 1, min(SHAPE_FRAMES, len(seen))).round().astype(int)]
         part = self.part(chosen)
         start = replace(state, q=state.q[chosen])

@@ -14,6 +14,8 @@ from .priors import mean_pose
 from .problem import FLIP, PointSet
 
 TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+MIN_LANDMARKS = 4
+"""A frame with fewer leaves the body's own place open."""
 
 
 def viewing_rays(observation: Observation, hips: tuple[int, int], focal_px: float) -> FloatArray:
@@ -120,7 +122,7 @@ def translations(
     b = right.reshape(len(base), -1) * gain
     normal = np.einsum("tmi,tmj->tij", a, a) + 1e-9 * np.eye(3)
     shift = np.linalg.solve(normal, np.einsum("tmi,tm->ti", a, b)[..., None])[..., 0]
-    shift[weight.sum(axis=1) < 4] = np.nan
+    shift[(weight > 0).sum(axis=1) < MIN_LANDMARKS] = np.nan
     shift[shift[:, 2] < 0.3] = np.nan
     if np.isnan(shift).all():
         raise EstimationError("no frame shows enough of the person to place it: at least four landmarks must be seen")
