@@ -227,7 +227,7 @@ def _jumps(given: _Given) -> _Figure:
     time, angles, names = given.angles()
     if len(time) < 3:
         raise _Skip("needs at least three frames")
-    size, frame, column = measures.largest_jump(angles)
+    size, frame, column = measures.largest_jump(angles, time)
     return size, f"largest in {names[column]} at {time[frame]:.3f} s"
 
 
@@ -239,7 +239,7 @@ def _root_jumps(given: _Given) -> _Figure:
     columns = [i for i, name in enumerate(motion.coordinates) if not motion.rotational[i] and name not in follow]
     if not columns or len(motion.time_s) < 3:
         raise _Skip("needs translations and at least three frames")
-    size, frame, column = measures.largest_jump(motion.values_si[:, columns])
+    size, frame, column = measures.largest_jump(motion.values_si[:, columns], motion.time_s)
     return size, f"largest in {motion.coordinates[columns[column]]} at {motion.time_s[frame]:.3f} s"
 
 
@@ -360,7 +360,7 @@ def _problems(given: _Given) -> Iterable[str]:
         for name, turning in zip(motion.coordinates, motion.rotational, strict=True):
             if name in known and bool(turning) != known[name].rotational:
                 yield f"{name} is read as {'an angle' if turning else 'a length'}, the model says otherwise"
-    steps = np.diff(motion.time_s)
+    steps = np.diff(motion.time_s)[~measures.gaps(motion.time_s)]
     if len(steps) > 1 and np.ptp(steps) > 0.1 * np.median(steps):
         yield f"uneven time: steps of {steps.min() * 1000:.1f} to {steps.max() * 1000:.1f} ms"
     largest = np.abs(motion.values_si).max(axis=0)

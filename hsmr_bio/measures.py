@@ -84,23 +84,37 @@ def place_model(document: OsimDocument, motion: OsimMotion) -> PlacedModel:
     )
 
 
-def largest_jump(values: FloatArray) -> tuple[float, int, int]:
+GAP_STEPS = 2.5
+"""A time step of more than so many usual ones is a gap in which nothing was seen, not a slow frame."""
+
+
+def gaps(time_s: FloatArray) -> BoolArray:
+    """(T-1,) which steps of time are gaps."""
+    steps = np.diff(time_s)
+    return np.asarray(steps > GAP_STEPS * np.median(steps)) if len(steps) else np.zeros(0, dtype=np.bool_)
+
+
+def largest_jump(values: FloatArray, time_s: FloatArray) -> tuple[float, int, int]:
     """Find the one-frame step that stands out most from the steps beside it.
 
     A step counts by what it differs from the more similar of its two neighbouring steps, so that fast motion is no
-    jump and a spike of one frame is one.
+    jump and a spike of one frame is one. What happens across a gap in time is no step of one frame.
 
     Args:
         values: (T, N), T >= 3.
+        time_s: (T,).
 
     Returns:
         Size in the unit of ``values``, the frame after the step, the column.
     """
     steps = np.diff(values, axis=0)
+    gap = gaps(time_s)
     change = np.abs(np.diff(steps, axis=0))
+    change[gap[1:] | gap[:-1]] = np.inf
     excess = np.full_like(steps, np.inf)
     excess[1:] = change
     excess[:-1] = np.minimum(excess[:-1], change)
+    excess[~np.isfinite(excess)] = 0.0
     row, column = np.unravel_index(int(np.argmax(excess)), excess.shape)
     return float(excess[row, column]), int(row) + 1, int(column)
 

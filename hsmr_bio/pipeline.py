@@ -30,11 +30,12 @@ from .io.atomic import new_folder, refuse_existing
 from .io.mot import write_mot
 from .io.npz import load_observation, save_motion, save_observation
 from .io.trc import write_trc
-from .mapping import coordinate_values, to_coordinates, virtual_markers
+from .mapping import to_coordinates, virtual_markers
+from .measures import gaps
 from .osim.document import OsimDocument
 from .osim.geometry import write_geometry
 from .osim.twin import twin_model
-from .report import ReportInputs, write_report
+from .report import ReportInputs, model_skeleton, write_report
 from .report.pictures import pictures
 from .scaling import JointShapes, scale_model, write_scale_set
 from .types import Markers, Observation, OsimMotion, Progress, Sex, SkelMotion, Subject, quiet
@@ -163,7 +164,7 @@ def motion_of(
     motion = fit_motion(seen, body, FitOptions(height_m=options.height_m, refine=options.refine), progress=progress)
     evidence = None if seen.skel_poses_rad is not None else seen  # of a network's prediction, the fitted postures are it
     world = to_world(motion, body, evidence, options.ground, progress=progress)
-    return steady(world, cutoff_hz=_usable_cutoff(world, options.cutoff_hz))
+    return steady(world, cutoff_hz=usable_cutoff(world, options.cutoff_hz))
 
 
 def make_results(motion: SkelMotion, body: Body, options: ResultOptions | None = None, *, name: str = "motion") -> Result:
@@ -249,8 +250,7 @@ def _report(
     options: ResultOptions,
     timings_s: Mapping[str, float],
 ) -> None:
-    tree = document.tree()
-    joints = tree.forward(coordinate_values(result.motion, document)).positions_m.numpy()
+    joints, names, bones = model_skeleton(document, result.motion)
     frames = ()
     if source is not None and isinstance(options, Image2MotOptions) and options.estimator != "replay":
         e = options.estimate
@@ -260,10 +260,10 @@ def _report(
         name=result.name,
         checks=result.checks,
         motion=result.motion,
-        ranges_si={name: document.coordinates[name].range_si for name in tree.coordinates},
+        ranges_si={name: document.coordinates[name].range_si for name in result.motion.coordinates},
         joints_m=joints,
-        joint_names=tree.bodies,
-        bones=tuple((j, parent) for j, parent in enumerate(tree.parents) if parent >= 0),
+        joint_names=names,
+        bones=bones,
         subject=result.subject,
         skel=result.skel,
         dynamics=result.dynamics,
@@ -278,13 +278,18 @@ def _report(
 def assumptions(result: Result, options: ResultOptions) -> dict[str, Any]:
     """What was assumed, and where each assumption came from."""
     skel, subject = result.skel, result.subject
+    cutoff_hz = usable_cutoff(skel, options.cutoff_hz)
     found: dict[str, Any] = {
         "body": f"{skel.body} (betas {', '.join(f'{b:.2f}' for b in skel.betas)})",
         "stature": f"{subject.stature_m:.3f} m, "
         + ("given" if options.height_m is not None else "the population's mean: one camera does not see size"),
         "mass": f"{subject.mass_kg:.1f} kg, from {subject.mass_source}",
-        "filter": "none" if options.cutoff_hz is None else f"zero-lag low-pass at {options.cutoff_hz:g} Hz",
+        "filter": "none" if cutoff_hz is None else f"zero-lag low-pass at {cutoff_hz:g} Hz",
     }
+    time_s = np.asarray(skel.time_s)
+    holes = [f"{time_s[i]:.2f} to {time_s[i + 1]:.2f} s" for i in np.flatnonzero(gaps(time_s))]
+    if holes:
+        found["gaps"] = f"the person was not seen from {', '.join(holes)}: left out, not invented"
     if skel.camera is not None:
         found["camera"] = f"focal length {skel.camera.focal_px:.0f} px ({skel.camera.source})"
     ground = skel.notes.get("ground")
@@ -328,9 +333,12 @@ def _refuse_moving_camera(observation: Observation, options: Image2MotOptions) -
         )
 
 
-def _usable_cutoff(motion: SkelMotion, cutoff_hz: float | None) -> float | None:
-    """The cutoff, or none for a still: one frame has no rate."""
-    return None if len(motion.time_s) < 2 else cutoff_hz
+def usable_cutoff(motion: SkelMotion | OsimMotion, cutoff_hz: float | None) -> float | None:
+    """The cutoff; none for a still, and none where the rate is too low for it."""
+    if cutoff_hz is None or len(motion.time_s) < 2:
+        return None
+    rate_hz = 1 / float(np.median(np.diff(motion.time_s)))
+    return cutoff_hz if cutoff_hz < rate_hz / 2 else None
 
 
 class _Memory:
@@ -359,7 +367,7 @@ class _Memory:
         if self._worth:
             self._folder.mkdir(parents=True, exist_ok=True)
             for person, observation in enumerate(observations):
-                save_observation(self._folder / f"{self._prefix}{person}.npz", observation)
+                save_observation(self._folder / f"{self._prefix}{person:03d}.npz", observation)
         return observations
 
     def forget(self) -> None:

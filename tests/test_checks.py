@@ -200,3 +200,14 @@ def test_a_gimbal_jump_in_a_published_result_is_found(shared: Path) -> None:
 
 def test_skels_own_rest_pose_is_inside_its_limits(still: SkelMotion) -> None:
     assert status(check_motion(still), "joint limits") == "pass"
+
+
+def test_a_gap_in_time_is_no_jump() -> None:
+    """Where nobody was seen for a while the person may be anywhere afterwards; a step within a stretch still counts."""
+    time_s = np.concatenate([np.arange(20) / 30, 2 + np.arange(20) / 30])
+    values = np.zeros((40, 1))
+    values[20:] = 90.0
+    assert measures.largest_jump(values, time_s)[0] == 0
+    values[30:] += 40.0
+    size, frame, _ = measures.largest_jump(values, time_s)
+    assert (size, frame) == (40.0, 30)
