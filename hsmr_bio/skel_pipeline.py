@@ -20,7 +20,7 @@ from .io.atomic import new_folder, refuse_existing
 from .io.trc import read_trc
 from .measures import lowest_foot_m, place_model
 from .osim.document import OsimDocument
-from .pipeline import Result, ResultOptions, make_results, write_results
+from .pipeline import Result, ResultOptions, make_results, usable_cutoff, write_results
 from .types import Progress, Sex, SkelMotion, quiet
 
 
@@ -134,14 +134,14 @@ def in_world(motion: SkelMotion, body: Body, options: Skel2MotOptions, *, progre
     """
     cutoff_hz = options.results.cutoff_hz
     if motion.frame == "world":
-        return steady(motion, cutoff_hz=_usable(motion, cutoff_hz)) if options.filter_all else motion
+        return steady(motion, cutoff_hz=usable_cutoff(motion, cutoff_hz)) if options.filter_all else motion
     if motion.frame == "camera":
         world = to_world(motion, body, None, options.ground, progress=progress)
     else:
         world = turned(motion, body, SKEL_TO_WORLD, frame="world")
         if not options.keep_height:
             world = _lowered(world, body)
-    return steady(world, cutoff_hz=_usable(world, cutoff_hz))
+    return steady(world, cutoff_hz=usable_cutoff(world, cutoff_hz))
 
 
 def _lowered(motion: SkelMotion, body: Body) -> SkelMotion:
@@ -153,11 +153,3 @@ def _lowered(motion: SkelMotion, body: Body) -> SkelMotion:
     if lowest is not None:
         trans[:, 1] -= lowest[0]
     return replace(motion, trans_m=trans)
-
-
-def _usable(motion: SkelMotion, cutoff_hz: float | None) -> float | None:
-    """No filter for a still, and none where the rate is too low for it."""
-    if cutoff_hz is None or len(motion.time_s) < 2:
-        return None
-    rate_hz = 1 / float(np.median(np.diff(motion.time_s)))
-    return cutoff_hz if cutoff_hz < rate_hz / 2 else None
