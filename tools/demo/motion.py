@@ -1,7 +1,7 @@
 """The motion of the demo clip: a few steps, a squat, the right arm raised and both elbows bent.
 
-The angles are known, the feet stand where planned. Pelvis, trunk and arms follow drawn curves; the feet follow a plan of footprints, from heel strike over the flat foot to the
-toes; the legs' angles are solved from both.
+The angles are known, the feet stand where planned. Pelvis, trunk and arms follow drawn curves; the feet follow a
+plan of footprints, from heel strike over the flat foot to the toes; the legs' angles are solved from both.
 """
 
 from __future__ import annotations
