@@ -31,6 +31,7 @@ from .io.mot import write_mot
 from .io.npz import load_observation, save_motion, save_observation
 from .io.trc import write_trc
 from .mapping import to_coordinates, virtual_markers
+from .measures import gaps
 from .osim.document import OsimDocument
 from .osim.geometry import write_geometry
 from .osim.twin import twin_model
@@ -285,6 +286,10 @@ def assumptions(result: Result, options: ResultOptions) -> dict[str, Any]:
         "mass": f"{subject.mass_kg:.1f} kg, from {subject.mass_source}",
         "filter": "none" if cutoff_hz is None else f"zero-lag low-pass at {cutoff_hz:g} Hz",
     }
+    time_s = np.asarray(skel.time_s)
+    holes = [f"{time_s[i]:.2f} to {time_s[i + 1]:.2f} s" for i in np.flatnonzero(gaps(time_s))]
+    if holes:
+        found["gaps"] = f"the person was not seen from {', '.join(holes)}: left out, not invented"
     if skel.camera is not None:
         found["camera"] = f"focal length {skel.camera.focal_px:.0f} px ({skel.camera.source})"
     ground = skel.notes.get("ground")
