@@ -233,7 +233,8 @@ def write_results(
         pull: dict[str, Any] = {"coordinate_file": f"{name}.mot", "coordinates": joints}
         write_ik_setup(out / setups[0], marker_file=f"{name}.trc", markers=result.markers.names, **pull, **files)  # type: ignore[arg-type]
         if result.dynamics is None:
-            write_id_setup(out / setups[1], motion_file=f"{name}.mot", cutoff_hz=options.cutoff_hz, **files)  # type: ignore[arg-type]
+            cutoff_hz = usable_cutoff(motion, options.cutoff_hz)
+            write_id_setup(out / setups[1], motion_file=f"{name}.mot", cutoff_hz=cutoff_hz, **files)  # type: ignore[arg-type]
         else:
             model, coordinates = f"{name}.osim", f"{name}.mot"
             write_dynamics(out, result.dynamics, name=name, model_file=model, motion_file=coordinates, setup_file=setups[1])

@@ -187,6 +187,8 @@ def test_a_slow_clip_goes_through_with_the_defaults(clip, tmp_path: Path) -> Non
     assert isinstance(result, Result)
     assert np.diff(result.motion.time_s)[0] == pytest.approx(0.1)
     assert "none" in pipeline.assumptions(result, REPLAY)["filter"]
+    setup = (tmp_path / "out" / "setup_id.xml").read_text()
+    assert "<lowpass_cutoff_frequency_for_coordinates>-1" in setup, "OpenSim's tool must not filter either"
 
 
 def test_the_twin_model_follows_exactly(short: Path, tmp_path: Path) -> None:
