@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,18 @@ def test_gravity_is_found(clip, world: SkelMotion) -> None:
     assert ground["camera_roll_deg"] == pytest.approx(0, abs=2.5)
     assert ground["camera_height_m"] == pytest.approx(clip.camera_height_m, abs=0.3)
     assert "estimated" in ground["pitch_source"] and "estimated" in ground["roll_source"]
+
+
+@pytest.mark.parametrize(("pitch_deg", "roll_deg"), [(-12, 0), (0, 0), (25, 0), (10, 8)])
+def test_gravity_of_any_camera(clip, open_body: Body, pitch_deg: float, roll_deg: float) -> None:
+    """What most cameras do must not outweigh what the body shows."""
+    tilt = Rotation.from_rotvec(np.radians([pitch_deg, 0, roll_deg])).as_matrix()
+    camera = np.diag([1.0, -1.0, -1.0]) @ tilt
+    place = -camera @ [0.1, 1.3, 4.0]
+    motion = turned(clip.truth, open_body, camera, frame="camera", shift_m=place)
+    ground = to_world(replace(motion, camera=clip.observation.camera), open_body).notes["ground"]
+    assert ground["camera_pitch_deg"] == pytest.approx(pitch_deg, abs=4)
+    assert ground["camera_roll_deg"] == pytest.approx(roll_deg, abs=3)
 
 
 def test_soles_stand_on_the_floor(world: SkelMotion, open_body: Body) -> None:
@@ -178,6 +191,16 @@ def test_turning_the_motion_turns_every_bone(clip, open_body: Body, turn) -> Non
     again = pose_of(open_body, back)
     np.testing.assert_allclose(again.rotations.numpy(), before.rotations.numpy(), atol=1e-9)
     np.testing.assert_allclose(back.trans_m, motion.trans_m, atol=1e-9)
+
+
+def test_turning_where_the_pelvis_is_not_at_the_origin(clip, synthetic_male: Path) -> None:
+    """SKEL's translation is that of the pelvis from its place at rest; the open body has it at zero, SKEL has not."""
+    body = load_body(synthetic_male / "skel_male.pkl", "male")
+    assert np.abs(body.rest(np.zeros(10)).joints_m[0]).max() > 0.001
+    motion = replace(waved(clip.truth), body=body.name, betas=np.zeros(10))
+    there = turned(motion, body, SKEL_TO_WORLD, frame="world")
+    wanted = pose_of(body, motion).positions_m.numpy() @ SKEL_TO_WORLD.T
+    np.testing.assert_allclose(pose_of(body, there).positions_m.numpy(), wanted, atol=1e-9)
 
 
 def test_a_full_turn_is_continuous(clip, open_body: Body) -> None:

@@ -36,8 +36,8 @@ JOINT_OF_POINT: dict[str, str] = {
 """Name of a joint centre, without its side -> SKEL bone whose joint it is."""
 CENTRE_SIGMA_M = 0.015
 """Error of triangulated or marker-based joint centres: 10 to 20 mm."""
-START_SIGMAS_M = (0.25, 0.06)
-"""The first guess is a standing body: joints may be half a metre off."""
+START_SIGMAS_M = (0.15, 0.06)
+"""The first guess is a standing body: joints may be a metre off. The first of these stages therefore gives up no joint."""
 SHAPE_FRAMES = 120
 INDEPENDENT_FRAMES = 12.0
 TORSO = ("hip_r", "hip_l", "shoulder_r", "shoulder_l")
@@ -117,12 +117,12 @@ class _Fit:
         rest = self.body.rest_pose(betas).joints[0].numpy()[joints]
         return attach(self.body, betas, joints, rest, self.body.rest_jacobian(betas)[0][joints])
 
-    def terms(self, frames: slice | FloatArray, sigma_m: float = CENTRE_SIGMA_M) -> list[object]:
+    def terms(self, frames: slice | FloatArray, sigma_m: float = CENTRE_SIGMA_M, *, robust: bool = True) -> list[object]:
         """Positions and posture for some frames; space shows hinges, so nothing draws them straight."""
         target = torch.as_tensor(self.level_m[frames])
         seen = torch.isfinite(target).all(dim=-1)
         sigma = torch.where(seen, sigma_m, torch.inf)
-        return [Positions("joints", target, sigma, None), pose_prior(straight=False), spine_rhythm(), limits()]
+        return [Positions("joints", target, sigma, None, robust), pose_prior(straight=False), spine_rhythm(), limits()]
 
     def problem(self, terms: list[object], free: list[int]) -> Problem:
         """A problem on the joints."""
@@ -143,7 +143,7 @@ class _Fit:
         everything = slice(0, len(q))
         smooth = Smoothness(self.time_s, acceleration_sigma())
         for sigma_m in START_SIGMAS_M:  # from far away a robust term would give the limbs up
-            terms = [*self.terms(everything, sigma_m), smooth]
+            terms = [*self.terms(everything, sigma_m, robust=sigma_m < START_SIGMAS_M[0]), smooth]
             state, _ = self.problem(terms, []).minimise(state, iterations=12, tolerance=1e-3)
         whole = np.flatnonzero(np.isfinite(angles).all(axis=1))  # without smoothness, unseen frames would be singular
         chosen = whole[np.unique(np.linspace(0, len(whole) - 1, SHAPE_FRAMES).round().astype(int))]

@@ -152,6 +152,11 @@ class Positions:
     sigma_m: Tensor
     """(T, P)."""
     root: tuple[int, int] | None
+    robust: bool = True
+    """False for a first guess that is so far off that points which count would be given up as outliers."""
+
+    def _weights(self, square: Tensor) -> tuple[Tensor, Tensor]:
+        return _robust(square) if self.robust else (0.5 * square, torch.ones_like(square))
 
     def _relative(self, values: Tensor) -> Tensor:
         return values if self.root is None else values - values[:, list(self.root)].mean(dim=1, keepdim=True)
@@ -161,11 +166,11 @@ class Positions:
         return torch.nan_to_num(miss / self.sigma_m[..., None])
 
     def cost(self, view: View) -> float:
-        return float(_robust(self._residual(view).square().sum(-1))[0].sum())
+        return float(self._weights(self._residual(view).square().sum(-1))[0].sum())
 
     def add(self, view: View, system: ArrowSystem) -> None:
         residual = self._residual(view)
-        root = _robust(residual.square().sum(-1))[1].sqrt()
+        root = self._weights(residual.square().sum(-1))[1].sqrt()
         known = torch.isfinite(self.target_m).all(dim=-1)
         gain = torch.where(known, root / self.sigma_m, torch.zeros_like(root))[..., None, None]
         by_q, by_shape = view.jacobians(self.points)
