@@ -200,7 +200,7 @@ def test_turning_where_the_pelvis_is_not_at_the_origin(clip, synthetic_male: Pat
     motion = replace(waved(clip.truth), body=body.name, betas=np.zeros(10))
     there = turned(motion, body, SKEL_TO_WORLD, frame="world")
     wanted = pose_of(body, motion).positions_m.numpy() @ SKEL_TO_WORLD.T
-    np.testing.assert_allclose(pose_of(body, there).positions_m.numpy(), wanted, atol=1e-9)
+    np.testing.assert_allclose(pose_of(body, there).positions_m.numpy(), wanted, atol=1e-6)  # its file holds float32
 
 
 def test_a_full_turn_is_continuous(clip, open_body: Body) -> None:
