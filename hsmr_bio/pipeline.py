@@ -30,6 +30,7 @@ from .io.atomic import new_folder, refuse_existing
 from .io.mot import write_mot
 from .io.npz import load_observation, save_motion, save_observation
 from .io.trc import write_trc
+from .kinematics.threads import one_thread
 from .mapping import to_coordinates, virtual_markers
 from .measures import gaps
 from .osim.document import OsimDocument
@@ -132,7 +133,7 @@ def image2mot(
     memory = _Memory(Path(out_dir), name, source, options)
     observations = memory.recall() or memory.keep(_observe(source, options, progress))
     timer.stop("estimate")
-    with new_folder(out_dir, overwrite=options.overwrite) as folder:
+    with one_thread(), new_folder(out_dir, overwrite=options.overwrite) as folder:
         results = []
         for person, observation in enumerate(observations, start=1):
             label = name if person == 1 else f"{name}_p{person}"

@@ -18,6 +18,7 @@ from .fitting.placing import SKEL_TO_WORLD, turned
 from .fitting.smoothing import steady
 from .io.atomic import new_folder, refuse_existing
 from .io.trc import read_trc
+from .kinematics.threads import one_thread
 from .measures import lowest_foot_m, place_model
 from .osim.document import OsimDocument
 from .pipeline import Result, ResultOptions, make_results, usable_cutoff, write_results
@@ -95,7 +96,7 @@ def write_motions(
     labels = [name if person == 1 else f"{name}_p{person}" for person in range(1, len(motions) + 1)]
     endings = (".osim", ".mot", ".trc")
     refuse_existing([out / f"{label}{end}" for label in labels for end in endings], overwrite=options.results.overwrite)
-    with new_folder(out, overwrite=options.results.overwrite) as folder:
+    with one_thread(), new_folder(out, overwrite=options.results.overwrite) as folder:
         results = []
         for person, (label, stored) in enumerate(zip(labels, motions, strict=True)):
             progress("person", person, len(motions))
