@@ -175,14 +175,16 @@ class _Grounding:
             q = state.q.clone()
             for i, (window, keep) in enumerate(windows):
                 progress("ground", stage * len(windows) + i, 2 * len(windows))
-                solved, deviation = self._solve_window(replace(state, q=state.q[window]), window, standing, balance)
+                problem, solved = self._solve_window(replace(state, q=state.q[window]), window, standing, balance)
                 target = slice(window.start + keep.start, window.start + keep.stop)
-                q[target], sd[target] = solved.q[keep], deviation[keep]
+                q[target] = solved.q[keep]
+                if stage == 1:
+                    sd[target] = problem.system(problem.view(solved)).standard_deviation()[keep]
             state = replace(state, q=q)
         progress("ground", 2 * len(windows), 2 * len(windows))
         return state, standing, sd
 
-    def _solve_window(self, state: State, window: slice, standing: Tensor, balance: Balance) -> tuple[State, FloatArray]:
+    def _solve_window(self, state: State, window: slice, standing: Tensor, balance: Balance) -> tuple[Problem, State]:
         time_s = np.asarray(self.motion.time_s[window])
         here = standing[window]
         terms = [
@@ -195,7 +197,7 @@ class _Grounding:
             terms.append(Contacts("soles", time_s, here, CONTACT_SIGMA_M_S))
         problem = Problem(self.body, self.makers, terms, [])
         solved, _ = problem.minimise(state, iterations=8, tolerance=1e-3)
-        return solved, problem.system(problem.view(solved)).standard_deviation()
+        return problem, solved
 
     def world_motion(self, state: State, standing: Tensor, sd: FloatArray) -> SkelMotion:
         """Floor to y = 0, forward to +x, the first frame's support over the origin."""

@@ -65,6 +65,11 @@ _LEG_BONES = (
     ),
 )
 """Neighbouring landmarks: (far end, near end)."""
+_BESIDE = {f"{side}_eye{place}" for side in ("left", "right") for place in ("_inner", "", "_outer")} | {
+    "mouth_left",
+    "mouth_right",
+}
+"""Their depth says again what nose and ears say."""
 
 
 def fit_motion(
@@ -182,7 +187,7 @@ class Clip:
         """(D, 2) pairs of landmarks whose difference in depth is believed, and (D,) its standard deviation."""
         names = self.landmarks.names
         legs = {name for bone in _LEG_BONES for name in bone}
-        reach = [(name, f"{side}_hip") for name in names if name not in legs for side in ("left", "right")]
+        reach = [(name, f"{side}_hip") for name in names if name not in legs | _BESIDE for side in ("left", "right")]
         known = [bone for bone in (*_LEG_BONES, *reach) if bone[0] in names and bone[1] in names]
         sigma = [SLANT_SIGMA_M if bone in _LEG_BONES else REACH_SIGMA_M for bone in known]
         pairs = torch.tensor([[names.index(far), names.index(near)] for far, near in known])
