@@ -8,7 +8,9 @@ and each limb given the trunk, so the normal equations fall into five small bloc
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,6 +23,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..kinematics.functions import Linear
 from ..kinematics.rotations import euler_about, log
+from ..kinematics.threads import one_thread
 from ..kinematics.tree import Tree, TreePose
 from ..types import FloatArray
 
@@ -112,7 +115,7 @@ def fit_tree(
     *,
     weights: Weights | None = None,
     iterations: int = 12,
-    chunk: int = 2000,
+    chunk: int = 1000,
     continuous: bool = True,
 ) -> MapResult:
     """Place the bodies of a tree at given joint centres and orientations, frame by frame.
@@ -134,15 +137,19 @@ def fit_tree(
         weights = Weights.of(tree)
     start = _start(tree, centres_m, orientations, bounds, continuous)
     goal = _Goal(tree, centres_m, orientations, bounds, weights)
-    parts, far, turned = [], [], []
-    for first in range(0, len(start), chunk):
+
+    def place(first: int) -> tuple[Tensor, Tensor, Tensor]:
         frames = slice(first, first + chunk)
         q = goal.part(frames).solve(start[frames], iterations)
         pose = tree.forward(q)
-        parts.append(q)
-        far.append((pose.positions_m - centres_m[frames]).norm(dim=-1))
-        turned.append(log(orientations[frames].transpose(-1, -2) @ pose.rotations).norm(dim=-1))
-    return MapResult(torch.cat(parts).numpy(), torch.cat(far).numpy(), torch.cat(turned).numpy())
+        far = (pose.positions_m - centres_m[frames]).norm(dim=-1)
+        return q, far, log(orientations[frames].transpose(-1, -2) @ pose.rotations).norm(dim=-1)
+
+    # chunks side by side, each on one thread: threads inside such small matrix products only wait for each other
+    with one_thread(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        parts = list(pool.map(place, range(0, len(start), chunk)))
+    q, far, turned = (torch.cat(columns).numpy() for columns in zip(*parts, strict=True))
+    return MapResult(q, far, turned)
 
 
 class _Block(NamedTuple):
