@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from devtools import CHROMIUM, Page
 
 from hsmr_bio.checks import check_motion
 from hsmr_bio.errors import InputError, ShapeError
@@ -21,12 +19,6 @@ from hsmr_bio.report.charts import charts_of
 from hsmr_bio.types import OsimMotion, Subject
 
 FRAMES = 90
-BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
-    *("--enable-logging=stderr", "--v=0", "--window-size=1300,1800", "--virtual-time-budget=2500"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -176,44 +168,48 @@ def test_the_skeleton_of_a_model_has_ends(inputs: ReportInputs) -> None:
     assert len(inputs.bones) == len(names) - 1, "one tree"
 
 
-def browse(page: Path, profile: Path, *extra: str) -> subprocess.CompletedProcess[str]:
-    command = [str(BROWSER), *FLAGS, f"--user-data-dir={profile}", *extra, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on this machine")
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+@needs_browser
 def test_a_real_browser_runs_the_page_without_an_error(inputs: ReportInputs, tmp_path: Path) -> None:
     page = tmp_path / "clip_report.html"
     write_report(page, tmp_path / "clip_report.json", inputs)
-    shot = tmp_path / "shot.png"
-    seen = browse(page, tmp_path / "profile", "--dump-dom", f"--screenshot={shot}")
-    assert not re.findall(r'CONSOLE[:(].*|"Uncaught.*|Refused to .*', seen.stderr), seen.stderr
-    assert f'data-ready="{FRAMES}"' in seen.stdout, "the script came to its end"
-    clock = re.search(r'<output id="clock">([\d.]+) s</output>', seen.stdout)
-    assert clock and float(clock.group(1)) > 0, "the skeleton moves"
-    cursor = re.search(r'class="cursor" x1="([\d.]+)"', seen.stdout)
-    assert cursor and float(cursor.group(1)) > 44, "so do the cursors in the curves"
+    with Page(page.as_uri(), tmp_path / "profile") as seen:
+        assert seen.evaluate("document.documentElement.dataset.ready") == str(FRAMES), "the script came to its end"
+        first = seen.evaluate("document.querySelector('.cursor').getAttribute('x1')")
+        seen.wait_for("parseFloat(document.getElementById('clock').textContent) > 0.3")  # the skeleton moves
+        assert float(seen.evaluate("document.querySelector('.cursor').getAttribute('x1')")) != float(first), "so do the cursors"
+        seen.evaluate("document.getElementById('play').click()")
+        assert seen.evaluate("document.getElementById('play').textContent") == "play", "it can be stopped"
+        seen.evaluate(
+            "(() => { const t = document.getElementById('time'); t.value = 60; t.dispatchEvent(new Event('input')); })()"
+        )
+        assert seen.evaluate("document.getElementById('clock').textContent") == "2.00 s", "and moved by hand"
+        assert seen.errors == []
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+@needs_browser
 def test_a_real_browser_draws_the_skeleton(inputs: ReportInputs, tmp_path: Path) -> None:
     from PIL import Image
 
     page = tmp_path / "clip_report.html"
     write_report(page, tmp_path / "clip_report.json", replace(inputs, frames=(), remarks=()))
     shot = tmp_path / "shot.png"
-    browse(page, tmp_path / "profile", f"--screenshot={shot}")
+    with Page(page.as_uri(), tmp_path / "profile") as seen:
+        seen.wait_for("parseFloat(document.getElementById('clock').textContent) > 0")
+        seen.screenshot(shot)
     picture = np.asarray(Image.open(shot).convert("RGB")).astype(int)
     red = (picture[..., 0] > 180) & (picture[..., 1] < 90) & (picture[..., 2] < 70)
     blue = (picture[..., 2] > 160) & (picture[..., 0] < 60) & (picture[..., 1] < 125)
     assert red.sum() > 500 and blue.sum() > 500, "right limbs in red, left ones in blue"
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+@needs_browser
 def test_the_browser_test_sees_script_errors(inputs: ReportInputs, tmp_path: Path) -> None:
     """The guard itself: a page whose script fails must be noticed."""
     page = tmp_path / "broken.html"
     page.write_text(report_html(inputs).replace('"use strict";', '"use strict"; nothing.here();'))
-    seen = browse(page, tmp_path / "profile", "--dump-dom")
-    assert "Uncaught ReferenceError" in seen.stderr
-    assert "data-ready" not in seen.stdout.replace("dataset.ready", "")
+    with Page(page.as_uri(), tmp_path / "profile") as seen:
+        assert seen.evaluate("document.documentElement.dataset.ready") is None
+        assert any("ReferenceError" in error for error in seen.errors), seen.errors
