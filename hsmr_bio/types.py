@@ -130,6 +130,8 @@ class Observation:
     """Name of the body that the SKEL values belong to, e.g. ``"skel_male@1.1.1"``."""
     camera_shift_px: FloatArray | None = None
     """(T,) how far the picture's corners have moved (RMS) against the first frame because the camera moved, or None."""
+    scene_edges_px: FloatArray | None = None
+    """(S, 2, 2) both ends of straight edges of the background: they show gravity and the focal length; or None."""
     source: str = ""
     """Estimator and file, for the report."""
 
@@ -145,6 +147,7 @@ class Observation:
             "skel_betas": (frames, 10),
             "skel_trans_m": (frames, 3),
             "camera_shift_px": (frames,),
+            "scene_edges_px": (None, 2, 2),
         }
         for name, shape in optional.items():
             value = getattr(self, name)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from hsmr_bio.errors import EstimationError
 from hsmr_bio.io.camera_motion import CameraMotion
 from hsmr_bio.io.cameras import camera_for
+from hsmr_bio.io.straight_lines import StraightLines
 from hsmr_bio.io.video import Video, VideoFrame, open_video
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
@@ -36,6 +37,8 @@ _SHORTEST_S = 0.3
 """Shorter tracks are taken for false detections, unless the whole clip is that short."""
 _SHORTEST_STRETCH_S = 0.1
 _OUTSIDE_SHARE = 0.02
+_OUTLINE_MARGIN = 0.08
+"""Around a person's landmarks, as a share of their height in the picture."""
 _BLACK = 10
 
 
@@ -46,6 +49,7 @@ class _Seen:
     times_s: FloatArray
     tracks: list[PersonTrack]
     shift_px: FloatArray
+    edges_px: FloatArray
     scale: tuple[float, float]
     camera: Camera
     path: Path
@@ -131,12 +135,14 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
     shrink = min(1.0, _MAX_SIDE_PX / max(size))
     box = options.person_box
     small_box = (box[0] * shrink, box[1] * shrink, box[2] * shrink, box[3] * shrink) if box and people == 1 else None
-    motion, times, brightest, scale = CameraMotion(size), [], 0, (1.0, 1.0)
+    motion, lines = CameraMotion(size), StraightLines(size)
+    times, brightest, scale = [], 0, (1.0, 1.0)
     with PoseGraph(min_score=_DETECTOR_SCORE) as graph:
         tracker = Tracker(graph, people, small_box, video.info.kind == "image")
         for frame in _frames(video, progress):
             alive = tracker.update(frame.index, frame.time_s, frame.rgb)
             motion.update(frame.time_s, frame.rgb, [_surrounding(track) for track in alive])
+            lines.update(frame.time_s, frame.rgb, [_outline(track) for track in alive])
             times.append(frame.time_s)
             brightest = max(brightest, int(frame.rgb[::16, ::16].max()))
             scale = frame.scale
@@ -145,6 +151,7 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
         times_s=times_s,
         tracks=tracker.tracks,
         shift_px=motion.shift_px(times_s),
+        edges_px=lines.segments_px,
         scale=scale,
         camera=camera,
         path=video.info.path,
@@ -162,6 +169,14 @@ def _frames(video: Video, progress: Progress) -> Iterator[VideoFrame]:
 def _surrounding(track: PersonTrack) -> tuple[float, float, float, float]:
     (x, y), half = track.last.region.center_px, track.last.region.side_px / 2
     return float(x - half), float(y - half), float(x + half), float(y + half)
+
+
+def _outline(track: PersonTrack) -> tuple[float, float, float, float]:
+    """The box around the landmarks, with a margin for clothes and shadow."""
+    px = track.last.px
+    margin = _OUTLINE_MARGIN * float(np.ptp(px[:, 1]))
+    (x0, y0), (x1, y1) = px.min(axis=0) - margin, px.max(axis=0) + margin
+    return float(x0), float(y0), float(x1), float(y1)
 
 
 def _real_tracks(seen: _Seen) -> list[PersonTrack]:
@@ -207,6 +222,7 @@ def _observation(seen: _Seen, track: PersonTrack) -> Observation:
         confidence=confidence,
         keypoints_m=world,
         camera_shift_px=seen.shift_px,
+        scene_edges_px=seen.edges_px,
         source=f"blazepose (MediaPipe, full model) on {seen.path.name}",
     )
 

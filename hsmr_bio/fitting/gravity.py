@@ -31,6 +31,8 @@ UPRIGHT_AXIS_RAD = np.radians(4.0)
 """The same for the line from the ankles to the shoulders of a standing body: longer, and sway is smaller."""
 SOLE_HEIGHT_M = 0.04
 """Error of the height of a fitted standing sole."""
+SCENE_RAD = np.radians(1.2)
+"""Error of the tilt that the straight edges of a scene show (0.2 to 1.2 degrees on four calibrated cameras)."""
 INDEPENDENT_STANCES = 8.0
 """A clip shows so many independent placements of a foot at most; more frames of the same stance teach nothing new."""
 _J = {name: j for j, name in enumerate(JOINT_NAMES)}
@@ -57,7 +59,13 @@ class _Axis:
 
 
 def find_tilt(
-    view: View, standing: FloatArray, quietness: FloatArray, options: GroundOptions, *, camera_known: bool
+    view: View,
+    standing: FloatArray,
+    quietness: FloatArray,
+    options: GroundOptions,
+    *,
+    camera_known: bool,
+    scene_tilt_rad: FloatArray | None = None,
 ) -> tuple[FloatArray, float]:
     """Fit pitch, roll and floor to a clip that was fitted in the axes of an untilted camera.
 
@@ -67,6 +75,7 @@ def find_tilt(
         quietness: (T,) 0 to 1: how much the body stands still on its feet.
         options: known angles are kept.
         camera_known: False for a motion that came level: then only the floor is found.
+        scene_tilt_rad: (2,) pitch and roll that the straight edges of the scene show, if they do.
 
     Returns:
         (2,) pitch and roll, rad; and the height of the floor in the tilted camera's level axes, metres.
@@ -91,10 +100,13 @@ def find_tilt(
         for axis in axes:
             if axis is not None:
                 rows += list((turn @ axis.up)[[0, 2]] / axis.sigma_rad)
+        if scene_tilt_rad is not None:
+            rows += list((x[:2] - scene_tilt_rad) / SCENE_RAD)
         rows += [0.0 if k is None else (x[i] - k) / 1e-5 for i, k in enumerate(known)]
         return np.concatenate([rows, gain * (height - x[2])])
 
-    start = np.array([*(0.0 if k is None else k for k in known), _floor(soles, standing)])
+    guess = np.zeros(2) if scene_tilt_rad is None else scene_tilt_rad
+    start = np.array([*(g if k is None else k for g, k in zip(guess, known, strict=True)), _floor(soles, standing)])
     found = least_squares(residuals, start, method="trf", max_nfev=60).x
     tilt = np.array([f if k is None else k for f, k in zip(found[:2], known, strict=True)])
     return tilt, _floor(soles @ _level(tilt).T, standing)

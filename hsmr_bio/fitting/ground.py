@@ -36,7 +36,7 @@ CONTACT_WINDOW_S = 0.15
 CONTACT_SIGMA_M_S = 0.15
 FLOOR_SIGMA_M = 0.04
 UNDER_SIGMA_M = 0.012
-BALANCE_SIGMA_M = 0.08
+BALANCE_SIGMA_M = 0.04
 """Centre of mass against centre of support in quiet standing and slow squatting."""
 BALANCE_SPEED_M_S = 0.35
 
@@ -153,7 +153,15 @@ class _Grounding:
         view = Problem(self.body, self.makers, []).view(self.state)
         standing = self.contacts(view, first=True)
         quiet_gain = (self.balance(view, standing).gain * BALANCE_SIGMA_M).numpy()
-        tilt, floor = find_tilt(view, standing.numpy(), quiet_gain, self.options, camera_known=self.motion.camera is not None)
+        scene = self.motion.notes.get("scene")
+        tilt, floor = find_tilt(
+            view,
+            standing.numpy(),
+            quiet_gain,
+            self.options,
+            camera_known=self.motion.camera is not None,
+            scene_tilt_rad=None if scene is None else np.array([scene["pitch_rad"], scene["roll_rad"]]),
+        )
         self.state = self._level(replace(self.state, tilt_rad=tilt, floor_m=floor))
         return self.state
 
@@ -217,14 +225,16 @@ class _Grounding:
         shift = -(SKEL_TO_WORLD @ rotation @ np.array([first[0], state.floor_m, first[2]]))
         placed = turned(level, self.body, SKEL_TO_WORLD @ rotation, frame="world", shift_m=shift)
         known = self.options.camera_pitch_rad is not None, self.options.camera_roll_rad is not None
+        seen_in = "straight edges of the scene, " if "scene" in self.motion.notes else ""
+        estimated = f"estimated from {seen_in}balance and floor contacts"
         to_camera = (state.camera_rotation @ torch.as_tensor((SKEL_TO_WORLD @ rotation).T)).numpy()
         notes = {
             **self.motion.notes,
             "ground": {
                 "camera_pitch_deg": float(np.degrees(state.tilt_rad[0])),
                 "camera_roll_deg": float(np.degrees(state.tilt_rad[1])),
-                "pitch_source": "given" if known[0] else "estimated from balance and floor contacts",
-                "roll_source": "given" if known[1] else "estimated from balance and floor contacts",
+                "pitch_source": "given" if known[0] else estimated,
+                "roll_source": "given" if known[1] else estimated,
                 "camera_height_m": float(-state.floor_m),
                 "standing_share": float((standing.max(dim=1).values > 0.5).double().mean()),
                 "R_camera_world": to_camera.tolist(),

@@ -7,7 +7,7 @@ frames are solved together by damped Gauss-Newton on analytic Jacobians.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -17,15 +17,13 @@ from ..body.body import Body
 from ..errors import EstimationError, InputError
 from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
 from .body_points import KeypointPoints, StatureLine
+from .detector_depth import DETECTOR_STATURE_M, slants_of
 from .priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
 from .problem import FLIP, FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
+from .scene import GUESS, scene_axes
 from .start import MIN_LANDMARKS, TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
 
-SLANT_SIGMA_M = 0.06
-"""Error of the detector's depth difference over one bone of a leg."""
-REACH_SIGMA_M = 0.2
-"""Error of the depth of arms and head relative to either hip: it tells front from back and little more."""
 WORLD_SIGMA_M = 0.08
 """Error of the detector's metric landmarks after alignment (70 to 85 mm on real clips)."""
 MIN_SIGMA_PX = 1.0
@@ -56,22 +54,6 @@ class FitOptions:
     """Of an observation with predicted SKEL parameters (HSMR): whether its landmarks correct the prediction, in one fit."""
 
 
-_LEG_BONES = (
-    ("left_hip", "right_hip"),
-    *(
-        (f"{side}_{far}", f"{side}_{near}")
-        for side in ("left", "right")
-        for far, near in (("knee", "hip"), ("ankle", "knee"), ("heel", "ankle"), ("foot_index", "heel"))
-    ),
-)
-"""Neighbouring landmarks: (far end, near end)."""
-_BESIDE = {f"{side}_eye{place}" for side in ("left", "right") for place in ("_inner", "", "_outer")} | {
-    "mouth_left",
-    "mouth_right",
-}
-"""Their depth says again what nose and ears say."""
-
-
 def fit_motion(
     observation: Observation, body: Body, options: FitOptions | None = None, *, progress: Progress = quiet
 ) -> SkelMotion:
@@ -91,6 +73,15 @@ def fit_motion(
         InputError: the body does not define the observation's keypoints.
     """
     options = options or FitOptions()
+    scene = None if observation.scene_edges_px is None else scene_axes(observation.scene_edges_px, observation.camera)
+    if scene is not None and observation.camera.source == GUESS:
+        camera = replace(observation.camera, focal_px=scene.focal_px, source="straight edges of the scene")
+        observation = replace(observation, camera=camera)
+    motion = _fitted(observation, body, options, progress)
+    return motion if scene is None else replace(motion, notes={**motion.notes, "scene": asdict(scene)})
+
+
+def _fitted(observation: Observation, body: Body, options: FitOptions, progress: Progress) -> SkelMotion:
     if observation.skel_poses_rad is not None:
         from .prediction import fit_prediction
 
@@ -175,30 +166,20 @@ class Clip:
             Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)
         ]
         if self.world is not None:
-            behind = torch.as_tensor(np.einsum("tli,ti->tl", self.world, self.rays @ FLIP.numpy()))
-            pairs, error = self.bones()
-            seen = torch.isfinite(self.sigma_m)[:, pairs].all(dim=-1)
-            sigma = torch.where(seen, error, torch.inf)
-            slant = behind[:, pairs[:, 0]] - behind[:, pairs[:, 1]]
-            terms.append(Depth("landmarks", pairs, torch.as_tensor(self.rays), slant, sigma))
+            behind = np.einsum("tli,ti->tl", self.world, self.rays @ FLIP.numpy())
+            slants = slants_of(self.landmarks.names, self.world, behind)
+            length = StatureLine.of(self.body).at(state.betas) / DETECTOR_STATURE_M
+            seen = torch.isfinite(self.sigma_m)[:, slants.pairs].all(dim=-1)
+            sigma = torch.where(seen, length * slants.sigma_m, torch.inf)
+            terms.append(Depth("landmarks", slants.pairs, torch.as_tensor(self.rays), length * slants.depth_m, sigma))
         return terms
-
-    def bones(self) -> tuple[Tensor, Tensor]:
-        """(D, 2) pairs of landmarks whose difference in depth is believed, and (D,) its standard deviation."""
-        names = self.landmarks.names
-        legs = {name for bone in _LEG_BONES for name in bone}
-        reach = [(name, f"{side}_hip") for name in names if name not in legs | _BESIDE for side in ("left", "right")]
-        known = [bone for bone in (*_LEG_BONES, *reach) if bone[0] in names and bone[1] in names]
-        sigma = [SLANT_SIGMA_M if bone in _LEG_BONES else REACH_SIGMA_M for bone in known]
-        pairs = torch.tensor([[names.index(far), names.index(near)] for far, near in known])
-        return pairs, torch.tensor(sigma, dtype=torch.float64)
 
     def shared_prior(self) -> SharedPrior:
         """Betas of the population, a level camera, the focal length as given."""
         camera = self.observation.camera
         sigma = self.options.focal_sigma
         if sigma is None:
-            sigma = 0.1 if camera.source == "guess" else 1e-3
+            sigma = 0.1 if camera.source == GUESS else 1e-3
         repeats = np.sqrt(max(1.0, len(self.observation.time_s) / INDEPENDENT_VIEWS))
         return SharedPrior(
             1.0 / repeats, OFFSET_SIGMA_M / repeats, np.zeros(2), np.full(2, 1e-3), camera.focal_px, max(sigma, 1e-3) / repeats

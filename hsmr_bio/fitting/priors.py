@@ -21,12 +21,12 @@ _SPREAD_DEG = {
     "scapula": 8.0,
     "subtalar": 8.0,
     "mtp": 12.0,
-    "hip_adduction": 15.0,
-    "hip_rotation": 18.0,
+    "hip_adduction": 13.0,
+    "hip_rotation": 14.0,
     "wrist": 18.0,
     "ankle": 20.0,
     "pro_sup": 30.0,
-    "knee_angle": 35.0,
+    "knee_angle": 80.0,
     "elbow_flexion": 25.0,
     "shoulder_r_x": 25.0,
     "shoulder_l_x": 25.0,
@@ -49,8 +49,8 @@ SPINE_SHARE = {"lumbar_extension": 0.15, "thorax_extension": 0.1}
 a fifth to a third of the hips (lumbopelvic rhythm; Esola et al. 1996, Spine 21:71; List et al. 2013, J Strength Cond Res
 27:1529)."""
 
-ANGLE_ACCELERATION = np.radians(4200.0)
-"""rad/s^2: everyday movement; with 2.5 degrees of detector noise it smooths at about 6 Hz."""
+ANGLE_ACCELERATION = np.radians(3000.0)
+"""rad/s^2: everyday movement; with 2.5 degrees of detector noise it smooths at about 5 Hz."""
 TRANSLATION_ACCELERATION = 8.0
 """m/s^2."""
 

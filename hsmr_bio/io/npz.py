@@ -20,7 +20,7 @@ _MOTION_ARRAYS = ("time_s", "poses_rad", "trans_m", "betas", "poses_sd_rad", "co
 _MOTION_TEXT = ("body", "frame", "source")
 _SEEN_ARRAYS = (
     *("time_s", "keypoints_px", "confidence", "keypoints_m"),
-    *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px"),
+    *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px", "scene_edges_px"),
 )
 _SEEN_TEXT = ("keypoint_set", "skel_body", "source")
 _T = TypeVar("_T")
