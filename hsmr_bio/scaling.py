@@ -17,7 +17,8 @@ from .osim.factors import body_factors, body_marker_vertices, checked_name, subj
 from .osim.geometry import mesh_list
 from .osim.library import bsm
 from .osim.masses import scaled_masses
-from .osim.placement import Geometry, place_joints
+from .osim.person import Geometry
+from .osim.placement import place_joints
 from .osim.skel_joints import ball_ranges, skel_joints
 from .osim.skin_markers import place_markers
 from .types import Sex, Subject, readonly
@@ -68,12 +69,13 @@ def scale_model(
         .with_bodies(scaled_masses(generic, factors, mass, sex, geometry.origin_shifts_m, geometry.alignments).values())
         .with_frames(placement.frames)
         .with_translation_scales(placement.translation_scales)
+        .with_joints(placement.joints)
         .with_markers(place_markers(geometry, body_marker_vertices(body)))
         .with_defaults({"pelvis_ty": floor_m})
         .with_meshes(mesh_list(name))
     )
     if joints == "skel":
-        document = document.with_joints(skel_joints(geometry, placement)).with_ranges(ball_ranges(geometry))
+        document = document.with_joints(skel_joints(geometry, placement.t_pose_si)).with_ranges(ball_ranges(geometry))
     return Subject(
         name=name,
         body=body.name,

@@ -10,7 +10,8 @@ from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.osim.masses import SEGMENT_PERCENT, second_moments, segment_bodies
 from hsmr_bio.osim.nimble_export import write_nimble_model
-from hsmr_bio.osim.placement import Geometry, place_joints
+from hsmr_bio.osim.person import Geometry
+from hsmr_bio.osim.placement import place_joints
 from hsmr_bio.scaling import scale_model, write_scale_set
 from hsmr_bio.skeleton import JOINT_NAMES, PARENTS
 

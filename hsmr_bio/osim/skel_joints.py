@@ -13,19 +13,18 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
 from ..kinematics.functions import Function
 from ..kinematics.rotations import euler_about
-from ..kinematics.tree import Joint
 from ..skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES, LIMITS_RAD, PARENTS
 from ..types import FloatArray
 from .build import AxisSpec, CoordinateSpec, JointSpec, linear, multivariate, polynomial
 from .joints import orientation_of
-from .placement import Geometry, Placement
+from .person import Geometry
 from .polynomial_fit import Interval, fit_polynomial, fit_polynomial_of_one
 
 BODIES = tuple(name for name in JOINT_NAMES if name not in ("pelvis", "femur_r", "femur_l", "humerus_r", "humerus_l"))
@@ -41,24 +40,32 @@ FIT_MARGIN_RAD = 0.35
 """The translations are fitted this far beyond SKEL's limits."""
 
 
-def skel_joints(geometry: Geometry, placement: Placement) -> list[JointSpec]:
-    """Make the joints that a BSM model takes over from SKEL.
+def skel_joints(geometry: Geometry, t_pose_si: Mapping[str, float]) -> list[JointSpec]:
+    """Make all joints that a BSM model can take over from SKEL.
 
     Args:
         geometry: of the person.
-        placement: of BSM's own joints, for the coordinates of the T pose.
+        t_pose_si: coordinates of the T pose, where they are not zero.
 
     Returns:
         Joints by BSM's names, whose coordinates have BSM's names, signs and zeros. Their ranges hold BSM's and SKEL's.
     """
-    skel = geometry.body.tree(geometry.betas).joints
-    return [_joint(geometry, placement, JOINT_NAMES.index(name), skel[JOINT_NAMES.index(name)]) for name in BODIES]
+    return [skel_joint(geometry, name, t_pose_si, widened=True) for name in BODIES]
 
 
-def _joint(geometry: Geometry, placement: Placement, j: int, skel: Joint) -> JointSpec:
-    name = JOINT_NAMES[j]
+def skel_joint(geometry: Geometry, name: str, t_pose_si: Mapping[str, float], *, widened: bool = False) -> JointSpec:
+    """SKEL's joint of one body under BSM's coordinates.
+
+    Args:
+        geometry: of the person.
+        name: of the body, one of ``BODIES``.
+        t_pose_si: coordinates of the T pose, where they are not zero.
+        widened: whether the ranges hold SKEL's limits too, and nothing is clamped; else they are BSM's.
+    """
+    j = JOINT_NAMES.index(name)
+    skel = geometry.skel_joints[j]
     fixed, moving = np.asarray(skel.parent_rotation), np.asarray(skel.child_rotation)
-    changes = {dof: _Change(geometry, placement, dof) for dof in JOINT_DOFS[j]}
+    changes = {dof: _Change(geometry, t_pose_si, dof) for dof in JOINT_DOFS[j]}
     axes = []
     for i, (dof, axis) in enumerate(zip(reversed(JOINT_DOFS[j]), reversed(JOINT_AXES[j]), strict=True)):
         change = changes[dof]
@@ -71,7 +78,7 @@ def _joint(geometry: Geometry, placement: Placement, j: int, skel: Joint) -> Joi
         geometry.generic_joints[name].name,
         JOINT_NAMES[PARENTS[j]],
         name,
-        tuple(changes[dof].coordinate() for dof in reversed(JOINT_DOFS[j])),
+        tuple(changes[dof].coordinate(widened) for dof in reversed(JOINT_DOFS[j])),
         tuple(axes),
         parent_offset=(geometry.offset_m(name).tolist(), orientation_of(fixed)),
         child_offset=((0.0, 0.0, 0.0), orientation_of(moving)),
@@ -107,18 +114,20 @@ def ball_ranges(geometry: Geometry) -> dict[str, tuple[float, float]]:
 class _Change:
     """From a BSM coordinate to SKEL's angle: sign * (coordinate - shift)."""
 
-    def __init__(self, geometry: Geometry, placement: Placement, dof: int) -> None:
+    def __init__(self, geometry: Geometry, t_pose_si: Mapping[str, float], dof: int) -> None:
         self.name = DOF_NAMES[dof]
         self.sign = -1.0 if self.name in OPPOSITE else 1.0
-        self.shift = placement.t_pose_si.get(self.name, 0.0)
+        self.shift = t_pose_si.get(self.name, 0.0)
         low, high = sorted(self.sign * limit + self.shift for limit in LIMITS_RAD[dof])
         self.generic = geometry.generic.coordinates[self.name]
         self.limits: Interval = (min(low, self.generic.range_si[0]), max(high, self.generic.range_si[1]))
         self.fitted: Interval = (low - FIT_MARGIN_RAD, high + FIT_MARGIN_RAD)
         self.dof = dof
 
-    def coordinate(self) -> CoordinateSpec:
-        return CoordinateSpec(self.name, self.limits, self.generic.default_si)
+    def coordinate(self, widened: bool) -> CoordinateSpec:
+        if widened:
+            return CoordinateSpec(self.name, self.limits, self.generic.default_si)
+        return CoordinateSpec(self.name, self.generic.range_si, self.generic.default_si, self.generic.clamped)
 
     def skel(self, value: float) -> float:
         return self.sign * (value - self.shift)
