@@ -45,8 +45,9 @@ def scale_model(
         height_m: of the person; all lengths are then brought to it. By default the shape's own stature.
         sex: whose mass fractions; by default the body's.
         name: of the model; also the beginning of the names of its mesh files.
-        joints: ``"bsm"`` for BSM's own joints, scaled; ``"skel"`` for BSM's coordinates on SKEL's joints
-            (:mod:`hsmr_bio.osim.skel_joints`).
+        joints: ``"bsm"`` for BSM's rolling knees, which turn inwards as they bend; ``"skel"`` for SKEL's hinges instead, with
+            ranges that hold SKEL's limits: the map is then exact. All other joints follow the body in both
+            (:mod:`hsmr_bio.osim.placement`).
 
     Returns:
         The model as the bytes of its ``.osim`` file, with the factors per body. Its meshes are written by

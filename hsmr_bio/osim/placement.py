@@ -1,11 +1,10 @@
-"""Where the joints of BSM lie on one person: the body's joint centres in the frames of the BSM bodies.
+"""Where the joints of BSM lie on one person, and how they move there.
 
-Every body's frame is SKEL's bone frame of that name, origin and axes: SKEL's bone frames are those of BSM, and the open body
-is built with the same ones. In the T pose the model has exactly the body's joint centres, at the coordinates that give its
-bone orientations. Beyond that a joint keeps BSM's coordinates, their zeros and signs, and follows the body where the
-body moves in another way: a hinge takes the axis about which the bone turns, the wrist SKEL's order of its two axes, spine and
-scapulae SKEL's places (:mod:`.glides`). The knee stays BSM's: it rolls and turns inwards, which SKEL's plain hinge leaves out;
-its frames are laid where both differ least (:mod:`.joint_fit`).
+In the T pose the model has exactly the body's joint centres, at the coordinates that give its bone orientations. Beyond that
+every joint keeps BSM's coordinates, their zeros and signs, and moves as the body does: hips and shoulders are alike anyway, a
+hinge takes the axis about which the bone turns, spine, scapulae and wrists are SKEL's joints (:mod:`.skel_joints`). The knee
+stays BSM's: it rolls and turns inwards as knees do, which SKEL's plain hinge leaves out; its frames are laid where both differ
+least (:mod:`.joint_fit`).
 """
 
 from __future__ import annotations
@@ -21,19 +20,20 @@ from ..kinematics.rotations import about_axis, euler_about, matrix_to_quaternion
 from ..kinematics.tree import Joint
 from ..skeleton import JOINT_NAMES, PARENTS
 from ..types import FloatArray
-from .build import CoordinateSpec, JointSpec
-from .joint_fit import Freedom, JointFit
+from .build import JointSpec
+from .joint_fit import JointFit
 from .joints import orientation_of
 from .parts import OffsetFrame, Triple
 from .person import KNEES, Geometry, shortest_turn
 from .skel_joints import skel_joint
-from .spine import SPINE, slide
 
-SCAPULAE = ("scapula_r", "scapula_l")
 HANDS = ("hand_r", "hand_l")
+AS_SKEL = ("lumbar_body", "thorax", "head", "scapula_r", "scapula_l", *HANDS)
+"""Bodies that a person's model moves as SKEL does."""
 _BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
 _FIT_STEPS = 4
-_KNEE_FREEDOM = Freedom(turn_rad=0.3, shift_m=0.0, size=0.0, one_size=True)
+_KNEE_TURN_SD_RAD = 0.3
+"""How far the fit of the knee may turn its frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +67,9 @@ def place_joints(geometry: Geometry, factors: Mapping[str, Triple]) -> Placement
     for name in JOINT_NAMES[1:]:
         joint = geometry.generic_joints[name]
         inputs = [geometry.coordinates[f.input] for _, f in joint.rotations if isinstance(f, Linear)]
-        if name in SPINE:
-            made, rest = _spine(geometry, name)
-            joints.append(made)
-            t_pose |= dict(zip(inputs, rest, strict=True))
-            continue
-        if name in SCAPULAE or name in HANDS:
-            if name in SCAPULAE:
-                fixed, moving = np.asarray(joint.parent_rotation), np.asarray(joint.child_rotation)
-                rest = _values(joint, _angles(joint, fixed.T @ geometry.relative(name) @ moving))
-                t_pose |= dict(zip(inputs, rest, strict=True))
+        if name in AS_SKEL:
+            if name not in HANDS:  # the hands are straight in the T pose, whatever axes their bones have
+                t_pose |= dict(zip(inputs, _rest(geometry, name, joint), strict=True))
             joints.append(skel_joint(geometry, name, t_pose))
             continue
         place = _knee(geometry, name, joint, factors) if name in KNEES else _centre(geometry, name, joint)
@@ -125,9 +118,9 @@ def _knee(geometry: Geometry, name: str, joint: Joint, factors: Mapping[str, Tri
     """
     scale = factors[name.replace("tibia", "femur")][1]
     rest = geometry.offset_m(name), geometry.relative(name)
-    fit = JointFit(joint, np.zeros(3), np.full(3, scale), (0.0,), *rest, geometry.ranges(joint))
-    got = fit.fit(geometry.wanted(name), _KNEE_FREEDOM, np.zeros(9), _FIT_STEPS)
-    return _Place(got.at_m, got.fixed, got.child_at_m, got.moving, (0.0,), _triple(got.size))
+    fit = JointFit(joint, scale, (0.0,), *rest, geometry.ranges(joint))
+    got = fit.fit(geometry.wanted(name), _KNEE_TURN_SD_RAD, _FIT_STEPS)
+    return _Place(got.at_m, got.fixed, np.zeros(3), got.moving, (0.0,), (scale, scale, scale))
 
 
 def _axis_turn(geometry: Geometry, name: str, joint: Joint) -> FloatArray:
@@ -137,21 +130,10 @@ def _axis_turn(geometry: Geometry, name: str, joint: Joint) -> FloatArray:
     return shortest_turn(generic, mine / np.linalg.norm(mine))
 
 
-def _spine(geometry: Geometry, name: str) -> tuple[JointSpec, tuple[float, ...]]:
-    """A joint of the spine, and its coordinates in the T pose."""
-    joint = geometry.generic_joints[name]
-    made = slide(geometry, name)
-    coordinates = [geometry.generic.coordinates[c] for axis in made.axes[:3] for c in axis.coordinates]
-    spec = JointSpec(
-        joint.name,
-        JOINT_NAMES[PARENTS[JOINT_NAMES.index(name)]],
-        name,
-        tuple(CoordinateSpec(c.name, c.range_si, c.default_si, clamped=True) for c in coordinates),
-        made.axes,
-        parent_offset=(made.at_m.tolist(), orientation_of(np.asarray(joint.parent_rotation))),
-        child_offset=(made.child_at_m.tolist(), orientation_of(np.asarray(joint.child_rotation))),
-    )
-    return spec, tuple(made.rest.tolist())
+def _rest(geometry: Geometry, name: str, joint: Joint) -> tuple[float, ...]:
+    """Coordinates at which BSM's own joint turns its body to the T pose: the zero is BSM's."""
+    fixed, moving = np.asarray(joint.parent_rotation), np.asarray(joint.child_rotation)
+    return _values(joint, _angles(joint, fixed.T @ geometry.relative(name) @ moving))
 
 
 def _angles(joint: Joint, matrix: FloatArray) -> FloatArray:
