@@ -107,15 +107,22 @@ def relative_rms(ours: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.opensim
-@pytest.mark.parametrize(("hz", "moment_nm", "force_n"), [(0.3, 0.3, 1.5), (1.0, 2.5, 16.0)])
-def test_opensim_agrees_with_newton_euler_up_to_the_known_polynomial_error(backend, hz, moment_nm, force_n) -> None:
-    # The bounds are the size of OpenSim's error in the second derivatives of polynomials of two coordinates.
+@pytest.mark.parametrize("hz", [0.3, 1.0])
+def test_opensim_agrees_with_newton_euler(backend, hz) -> None:
     motion = moving(hz)
     ours, other = backend.inverse_dynamics(motion), newton_euler(motion, hz)
-    error, angles = np.abs(ours - other), backend.rotational
-    assert error[:, angles].max() < moment_nm
-    assert error[:, ~angles].max() < force_n
-    assert relative_rms(ours, other).max() < 0.02
+    np.testing.assert_allclose(ours, other, atol=0.06)
+    assert relative_rms(ours, other).max() < 0.002
+
+
+@pytest.mark.opensim
+def test_opensims_own_solver_errs_where_polynomials_of_two_coordinates_move(backend, monkeypatch) -> None:
+    """Without what is made good, moments are off by 2 N m: should a release of OpenSim be right, this fails."""
+    motion = moving(1.0)
+    right = backend.inverse_dynamics(motion)
+    monkeypatch.setattr(type(backend._bias), "forces", lambda *_: 0.0)
+    off = np.abs(backend.inverse_dynamics(motion) - right)[:, backend.rotational]
+    assert 1.0 < off.max() < 2.5
 
 
 @pytest.mark.opensim
@@ -142,7 +149,7 @@ def test_nimble_agrees_with_opensim_and_newton_euler_with_loads(backend, hz) -> 
         for k, name in enumerate(("calcn_r", "hand_l"))
     )
     nimble = NimbleBackend(bsm().to_bytes())
-    assert relative_rms(backend.inverse_dynamics(motion, loads), nimble.inverse_dynamics(motion, loads)).max() < 0.02
+    assert relative_rms(backend.inverse_dynamics(motion, loads), nimble.inverse_dynamics(motion, loads)).max() < 0.002
     np.testing.assert_allclose(nimble.inverse_dynamics(motion), newton_euler(motion, hz), atol=0.05)
 
 
@@ -155,20 +162,18 @@ def person(open_body) -> OsimDocument:
 
 
 @pytest.mark.opensim
-@pytest.mark.parametrize(("hz", "moment_nm", "force_n"), [(0.3, 0.7, 4.0), (1.0, 7.5, 44.0)])
-def test_a_persons_model_has_the_same_forces_in_three_engines(person, hz, moment_nm, force_n) -> None:
+@pytest.mark.parametrize("hz", [0.3, 1.0])
+def test_a_persons_model_has_the_same_forces_in_three_engines(person, hz) -> None:
     pytest.importorskip("nimblephysics")
     from hsmr_bio.dynamics.nimble_backend import NimbleBackend
 
     motion = moving(hz, document=person)
     wanted = newton_euler(motion, hz, person)
-    np.testing.assert_allclose(NimbleBackend(person.to_bytes()).inverse_dynamics(motion), wanted, atol=0.05)
+    np.testing.assert_allclose(NimbleBackend(person.to_bytes()).inverse_dynamics(motion), wanted, atol=0.01)
     backend = OpenSimBackend(person.to_bytes())
     states = backend.select(motion)
     order = [motion.coordinates.index(name) for name in states.coordinates]
-    error = np.abs(backend.inverse_dynamics(states) - wanted[:, order])
-    assert error[:, backend.rotational].max() < moment_nm
-    assert error[:, ~backend.rotational].max() < force_n
+    np.testing.assert_allclose(backend.inverse_dynamics(states), wanted[:, order], atol=0.06)
 
 
 def test_nimble_is_given_numbers_only() -> None:
