@@ -74,9 +74,12 @@ class PolynomialBias:
             along = pose.rotations[:, parent] @ direction if parent >= 0 else direction.expand(len(q), 3)
             carried = tree.body_ancestors[:, j].to(torch.float64)
             wrong += carried[:, None] * (lacking[:, None] * along)[:, None]
-        index = list(range(len(tree.bodies)))
-        jacobian = pose.point_jacobian(pose.points(index, self._com_m), index)
-        return torch.einsum("tbin,tbi->tn", jacobian, wrong * self._mass_kg[:, None])
+        force = wrong * self._mass_kg[:, None]
+        moment = torch.linalg.cross(pose.points(list(range(len(tree.bodies))), self._com_m), force)
+        spin, speed = pose.twists()
+        moved = tree.ancestors.T.to(torch.float64)  # (N, J)
+        power: Tensor = (speed * (moved @ force) + spin * (moved @ moment)).sum(-1)
+        return power
 
 
 def _several(function: Function) -> bool:

@@ -32,13 +32,13 @@ CENTRE_SD_M = 0.004
 ORIENTATION_SD_RAD = 0.03
 """How far a bone's orientation may give way: 1.7 degrees; at a lever of 0.13 m both cost the same."""
 _CENTRE_SD_M = dict.fromkeys(("pelvis", "femur", "tibia", "talus", "thorax", "humerus", "ulna", "hand"), 0.002)
-_ORIENTATION_SD_RAD = dict.fromkeys(("pelvis", "thorax"), 0.015)
+_ORIENTATION_SD_RAD = dict.fromkeys(("pelvis", "thorax"), 0.015) | dict.fromkeys(("tibia", "talus", "calcn", "toes"), 0.045)
 """Hips, knees, ankles, shoulders, elbows and wrists are what motions are judged by, so they are held best, and so are pelvis
 and thorax, which carry them. What is left over is the knee's, the one joint of a person's BSM that differs from SKEL's in kind:
-thigh, shank and foot share it alike."""
-RANGE_SD_RAD = 0.5
-"""Stiffness of a model's ranges. They choose among what the bones leave open; a bone that lies beyond a range stays where it is
-(a hip of SKEL's turned by 45 degrees when bent is one of BSM's abducted by 45), and the check of limits reports it."""
+thigh, shank and foot share it, the thigh a little less, because the knee's centre moves with its orientation."""
+RANGE_SD_RAD = 2.0
+"""Stiffness of a model's ranges: they choose among what the bones leave open, and pull no bone away from where it is. One that lies
+beyond a range (a hip of SKEL's turned by 45 degrees when bent is one of BSM's abducted by 45) the check of limits reports."""
 LIMIT_SD_RAD = 0.01
 """Stiffness of limits that the wanted bones may break only because they are measured with errors."""
 CONVERGED = 5e-4
