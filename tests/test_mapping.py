@@ -113,7 +113,8 @@ def test_bones_turn_alike_over_all_poses_that_both_models_allow(mapped) -> None:
     assert rms(turned[:, columns(MAIN)]) < 2.0
     assert rms(turned) < 1.8
     for name in KNEES_ON:
-        assert rms(turned[:, JOINT_NAMES.index(name)]) < 3.0, f"{name}: BSM's knee turns inwards, SKEL's is a hinge"
+        limit = 2.5 if name.startswith("femur") else 3.0
+        assert rms(turned[:, JOINT_NAMES.index(name)]) < limit, f"{name}: BSM's knee turns inwards, SKEL's is a hinge"
     others = [j for j, name in enumerate(JOINT_NAMES) if name not in KNEES_ON]
     assert rms(turned[:, others]) < 0.1
 

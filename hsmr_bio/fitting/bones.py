@@ -37,8 +37,8 @@ _ORIENTATION_SD_RAD = dict.fromkeys(("pelvis", "thorax"), 0.015) | dict.fromkeys
 and thorax, which carry them. What is left over is the knee's, the one joint of a person's BSM that differs from SKEL's in kind:
 thigh, shank and foot share it, the thigh a little less, because the knee's centre moves with its orientation."""
 RANGE_SD_RAD = 2.0
-"""Stiffness of a model's ranges: they choose among what the bones leave open, and pull no bone away from where it is. One that lies
-beyond a range (a hip of SKEL's turned by 45 degrees when bent is one of BSM's abducted by 45) the check of limits reports."""
+"""Stiffness of a model's ranges: they choose among what the bones leave open, and pull no bone away from where it is. One
+beyond a range (a hip of SKEL's turned by 45 degrees when bent is one of BSM's abducted by 45) is for the check of limits."""
 LIMIT_SD_RAD = 0.01
 """Stiffness of limits that the wanted bones may break only because they are measured with errors."""
 CONVERGED = 5e-4
