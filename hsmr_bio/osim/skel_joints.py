@@ -38,7 +38,7 @@ ORDER = 8
 """Total degree of the translations: 0.001 mm over SKEL's limits."""
 _SAMPLES = 4000
 FIT_MARGIN_RAD = 0.35
-"""The translations are fitted this far beyond SKEL's limits."""
+"""The translations are fitted this far beyond SKEL's limits, and at least over BSM's ranges."""
 
 
 def skel_joints(geometry: Geometry, t_pose_si: Mapping[str, float]) -> list[JointSpec]:
@@ -125,7 +125,7 @@ class _Change:
         low, high = sorted(self.sign * limit + self.shift for limit in LIMITS_RAD[dof])
         self.generic = geometry.generic.coordinates[self.name]
         self.limits: Interval = (min(low, self.generic.range_si[0]), max(high, self.generic.range_si[1]))
-        self.fitted: Interval = (low - FIT_MARGIN_RAD, high + FIT_MARGIN_RAD)
+        self.fitted: Interval = (min(low - FIT_MARGIN_RAD, self.limits[0]), max(high + FIT_MARGIN_RAD, self.limits[1]))
         self.dof = dof
 
     def coordinate(self, widened: bool) -> CoordinateSpec:
