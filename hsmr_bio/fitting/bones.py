@@ -32,7 +32,7 @@ CENTRE_SD_M = 0.004
 ORIENTATION_SD_RAD = 0.03
 """How far a bone's orientation may give way: 1.7 degrees; at a lever of 0.13 m both cost the same."""
 _CENTRE_SD_M = dict.fromkeys(("pelvis", "femur", "tibia", "talus", "thorax", "humerus", "ulna", "hand"), 0.002)
-_ORIENTATION_SD_RAD = dict.fromkeys(("pelvis", "thorax"), 0.015) | dict.fromkeys(("tibia", "talus", "calcn", "toes"), 0.045)
+_ORIENTATION_SD_RAD = dict.fromkeys(("pelvis", "thorax"), 0.015) | dict.fromkeys(("tibia", "talus", "calcn", "toes"), 0.05)
 """Hips, knees, ankles, shoulders, elbows and wrists are what motions are judged by, so they are held best, and so are pelvis
 and thorax, which carry them. What is left over is the knee's, the one joint of a person's BSM that differs from SKEL's in kind:
 thigh, shank and foot share it, the thigh a little less, because the knee's centre moves with its orientation."""

@@ -30,9 +30,9 @@ _ENDS = {
     )
 }
 """Limb bone -> the body at its other end, or the marker there."""
-_FIT_POSES, _FIT_SHARE = 50, 0.8
-"""The knee is fitted over this share of SKEL's range: knees rarely bend beyond 108 degrees; the hips make up for more."""
-_FIT_SD = (0.002, 0.05, 0.004)
+_FIT_POSES = 50
+"""The knee is fitted evenly over SKEL's range."""
+_FIT_SD = (0.005, 0.03, 0.015)
 """What the knee may miss: origin (m), orientation (rad), next joint (m)."""
 
 
@@ -139,7 +139,7 @@ class Geometry:
         q = np.zeros((_FIT_POSES, len(DOF_NAMES) + 3))
         for name in KNEES:
             (dof,) = JOINT_DOFS[JOINT_NAMES.index(name)]
-            q[:, dof] = LIMITS_RAD[dof, 1] * _FIT_SHARE * (np.arange(_FIT_POSES) + 0.5) / _FIT_POSES
+            q[:, dof] = LIMITS_RAD[dof, 1] * (np.arange(_FIT_POSES) + 0.5) / _FIT_POSES
         with torch.no_grad():
             pose = self.body.tree(self.betas).forward(q)
         return pose.positions_m.numpy() * self.length_factor, pose.rotations.numpy()

@@ -31,8 +31,8 @@ HANDS = ("hand_r", "hand_l")
 AS_SKEL = ("lumbar_body", "thorax", "head", "scapula_r", "scapula_l", *HANDS)
 """Bodies that a person's model moves as SKEL does."""
 _BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
-_FIT_STEPS = 4
-_KNEE_TURN_SD_RAD = 0.3
+_FIT_STEPS = 6
+_KNEE_TURN_SD_RAD = 0.5
 """How far the fit of the knee may turn its frame."""
 
 
