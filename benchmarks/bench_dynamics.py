@@ -7,6 +7,7 @@ python benchmarks/bench_dynamics.py FOLDER ...      also trials with model.osim 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
@@ -17,23 +18,27 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from hsmr_bio.body import load_body
 from hsmr_bio.dynamics import inverse_dynamics, trajectory
 from hsmr_bio.dynamics.ground_reaction import FRICTION, estimate
 from hsmr_bio.dynamics.motion import read_motion
 from hsmr_bio.dynamics.nimble_backend import NimbleBackend
 from hsmr_bio.dynamics.opensim_backend import BodyWrench, OpenSimBackend
+from hsmr_bio.dynamics.polynomial_bias import PolynomialBias
 from hsmr_bio.dynamics.setup_files import write_id_setup
 from hsmr_bio.errors import ModelError
 from hsmr_bio.io.mot import write_mot
 from hsmr_bio.io.sto import read_sto
 from hsmr_bio.io.table import read_table
+from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import bsm
+from hsmr_bio.scaling import scale_model, subject_document
 from hsmr_bio.types import OsimMotion
 
 
-def synthetic(hz: float, frames: int) -> OsimMotion:
-    """Let all coordinates of the shipped model swing over 60 % of half their range."""
-    document, rng = bsm(), np.random.default_rng(3)
+def synthetic(hz: float, frames: int, document: OsimDocument | None = None) -> OsimMotion:
+    """Let all coordinates of a model, by default the shipped one, swing over 60 % of half their range."""
+    document, rng = document or bsm(), np.random.default_rng(3)
     low, high = document.ranges_si.T
     bounded = np.isfinite(high - low) & (high - low < 5)
     middle = np.where(bounded, (low + high) / 2, 0.0)
@@ -100,16 +105,20 @@ def tool_s(motion: OsimMotion) -> float:
 
 
 def engines() -> None:
-    """Largest and relative difference of OpenSim and nimblephysics, over the speed of the motion."""
-    for hz in (0.3, 1.0):
-        results = [inverse_dynamics(bsm(), synthetic(hz, 200), cutoff_hz=None, backend=name) for name in ("opensim", "nimble")]
-        values, other, angles = results[0].values_si, results[1].values_si, results[0].rotational
-        off = np.abs(values - other)
-        share = np.sqrt(np.mean(off**2, axis=0)) / np.abs(other).max(axis=0)
-        print(
-            f"engines at {hz} Hz: {off[:, angles].max():.2f} N m, {off[:, ~angles].max():.2f} N; "
-            f"worst coordinate {share.max():.2%} RMS of peak ({results[0].coordinates[int(share.argmax())]})"
-        )
+    """Largest and relative difference of OpenSim, ours corrected, and nimblephysics; and of OpenSim's solver as it is."""
+    person = subject_document(scale_model(load_body("open"), np.zeros(10)))
+    for (label, document), hz in itertools.product((("BSM", bsm()), ("a person's model", person)), (0.3, 1.0)):
+        motion = synthetic(hz, 200, document)
+        plain, nimble = (inverse_dynamics(document, motion, cutoff_hz=None, backend=name) for name in ("opensim", "nimble"))
+        backend = OpenSimBackend(document)
+        lacking = PolynomialBias(document.to_bytes()).forces(backend.select(trajectory(motion, cutoff_hz=None)))
+        angles = plain.rotational
+        for name, off in (("as it is", plain.values_si - lacking - nimble.values_si), ("", plain.values_si - nimble.values_si)):
+            share = np.sqrt(np.mean(off**2, axis=0)) / np.abs(nimble.values_si).max(axis=0)
+            print(
+                f"{label} at {hz} Hz, OpenSim {name} - nimble: {np.abs(off[:, angles]).max():.3f} N m, "
+                f"{np.abs(off[:, ~angles]).max():.3f} N; worst {share.max():.2%} RMS of peak"
+            )
 
 
 def trial(folder: Path) -> None:

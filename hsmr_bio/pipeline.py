@@ -55,7 +55,7 @@ class ResultOptions:
     """Body mass; None: volume of the skin times the body's density."""
     model: Literal["bsm", "twin"] = "bsm"
     joints: JointShapes = "bsm"
-    """Of the BSM model: its own joints, or SKEL's under BSM's coordinates, which follow every SKEL motion exactly."""
+    """Knees of the BSM model: BSM's, which roll and turn inwards as they bend, or hinges, which follow SKEL motion exactly."""
     cutoff_hz: float | None = 6.0
     """Low-pass of the angles; None: off. 6 Hz is usual for walking (Winter 2009)."""
     dynamics: bool = False

@@ -17,7 +17,8 @@ from .osim.factors import body_factors, body_marker_vertices, checked_name, subj
 from .osim.geometry import mesh_list
 from .osim.library import bsm
 from .osim.masses import scaled_masses
-from .osim.placement import Geometry, place_joints
+from .osim.person import Geometry
+from .osim.placement import place_joints
 from .osim.skel_joints import ball_ranges, skel_joints
 from .osim.skin_markers import place_markers
 from .types import Sex, Subject, readonly
@@ -44,8 +45,9 @@ def scale_model(
         height_m: of the person; all lengths are then brought to it. By default the shape's own stature.
         sex: whose mass fractions; by default the body's.
         name: of the model; also the beginning of the names of its mesh files.
-        joints: ``"bsm"`` for BSM's own joints, scaled; ``"skel"`` for BSM's coordinates on SKEL's joints
-            (:mod:`hsmr_bio.osim.skel_joints`).
+        joints: ``"bsm"`` for BSM's rolling knees, which turn inwards as they bend; ``"skel"`` for SKEL's hinges instead, with
+            ranges that hold SKEL's limits: the map is then exact. All other joints follow the body in both
+            (:mod:`hsmr_bio.osim.placement`).
 
     Returns:
         The model as the bytes of its ``.osim`` file, with the factors per body. Its meshes are written by
@@ -68,12 +70,13 @@ def scale_model(
         .with_bodies(scaled_masses(generic, factors, mass, sex, geometry.origin_shifts_m, geometry.alignments).values())
         .with_frames(placement.frames)
         .with_translation_scales(placement.translation_scales)
+        .with_joints(placement.joints)
         .with_markers(place_markers(geometry, body_marker_vertices(body)))
         .with_defaults({"pelvis_ty": floor_m})
         .with_meshes(mesh_list(name))
     )
     if joints == "skel":
-        document = document.with_joints(skel_joints(geometry, placement)).with_ranges(ball_ranges(geometry))
+        document = document.with_joints(skel_joints(geometry, placement.t_pose_si)).with_ranges(ball_ranges(geometry))
     return Subject(
         name=name,
         body=body.name,

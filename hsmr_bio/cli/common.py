@@ -118,7 +118,7 @@ def add_joints(parser: Any) -> None:
         "--joints",
         choices=("bsm", "skel"),
         default="bsm",
-        help="of the BSM model: its own joints, or SKEL's under BSM's coordinates, which follow SKEL motion exactly "
+        help="knees; bsm: they roll and turn inwards as they bend; skel: they are hinges, which follow SKEL motion exactly "
         "(default: %(default)s)",
     )
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import ModelError, require
 from ..osim.document import OsimDocument
 from ..osim.nimble_export import write_nimble_model
+from ..osim.nimble_states import NimbleStates
 from ..types import FloatArray
 from .opensim_backend import BodyWrench
 from .trajectory import Trajectory
@@ -44,11 +45,13 @@ class NimbleBackend:
         with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder, _no_stdout():
             path = write_nimble_model(Path(folder) / "nimble.osim", document)
             self._skeleton = nimble.biomechanics.OpenSimParser.parseOsim(str(path)).skeleton
-        count = self._skeleton.getNumDofs()
-        self.coordinates: tuple[str, ...] = tuple(self._skeleton.getDofByIndex(i).getName() for i in range(count))
-        if set(self.coordinates) != set(document.coordinates):
-            odd = sorted(set(self.coordinates) ^ set(document.coordinates))
+        self._states = NimbleStates(document)
+        self.coordinates: tuple[str, ...] = self._states.coordinates
+        own = [self._skeleton.getDofByIndex(i).getName() for i in range(self._skeleton.getNumDofs())]
+        if set(own) != set(self._states.names):
+            odd = sorted(set(own) ^ set(self._states.names))
             raise ModelError(f"nimblephysics reads other coordinates than the model has: {', '.join(odd[:6])}")
+        self._order = [self._states.names.index(name) for name in own]
         self.mass_kg = float(self._skeleton.getMass())
 
     def inverse_dynamics(self, motion: Trajectory, loads: Sequence[BodyWrench] = ()) -> FloatArray:
@@ -58,16 +61,19 @@ class NimbleBackend:
             ModelError: a load acts on a body that the model has not, or is not given in ground axes.
         """
         skeleton = self._skeleton
-        order = [motion.coordinates.index(name) for name in self.coordinates]
-        result = np.empty((len(motion.time_s), len(order)))
+        columns = [motion.coordinates.index(name) for name in self.coordinates]
+        q, u, a = (values[:, columns] for values in (motion.q_si, motion.u_si, motion.a_si))
+        states = self._states
+        moving = (states.positions(q), states.speeds(q, u), states.accelerations(q, u, a))
+        lists = [values[:, self._order].tolist() for values in moving]
+        forces = np.empty((len(motion.time_s), len(self._order)))
         bodies = [self._body(load) for load in loads]
         missing_n = self.mass_kg * (GRAVITY_M_S2 - np.asarray(skeleton.getGravity()))
-        for frame in range(len(result)):
-            states = (values[frame, order].tolist() for values in (motion.q_si, motion.u_si, motion.a_si))
-            for i, (q, u, a) in enumerate(zip(*states, strict=True)):
-                skeleton.setPosition(i, q)
-                skeleton.setVelocity(i, u)
-                skeleton.setAcceleration(i, a)
+        for frame in range(len(forces)):
+            for i, (position, speed, acceleration) in enumerate(zip(*(values[frame] for values in lists), strict=True)):
+                skeleton.setPosition(i, position)
+                skeleton.setVelocity(i, speed)
+                skeleton.setAcceleration(i, acceleration)
             skeleton.computeInverseDynamics(False, False, False)
             tau = skeleton.getControlForces() - skeleton.getCOMLinearJacobian().T @ missing_n
             for body, load in zip(bodies, loads, strict=True):
@@ -77,7 +83,9 @@ class NimbleBackend:
                     torque = torque + np.cross(load.point_m[frame] - origin, load.force_n[frame])
                 wrench = np.concatenate((torque, load.force_n[frame]))
                 tau = tau - np.asarray(skeleton.getWorldJacobian(body)).T @ wrench
-            result[frame, order] = tau
+            forces[frame, self._order] = tau
+        result = np.empty((len(forces), len(columns)))
+        result[:, columns] = states.forces(q, forces)
         return result
 
     def body_origins_m(self, q_si: FloatArray, coordinates: Sequence[str], bodies: Sequence[str]) -> FloatArray:
@@ -85,7 +93,7 @@ class NimbleBackend:
         order = [list(coordinates).index(name) for name in self.coordinates]
         nodes = [self._skeleton.getBodyNode(name) for name in bodies]
         result = np.empty((len(q_si), len(nodes), 3))
-        for frame, row in enumerate(q_si[:, order].tolist()):
+        for frame, row in enumerate(self._states.positions(q_si[:, order])[:, self._order].tolist()):
             for i, value in enumerate(row):
                 self._skeleton.setPosition(i, value)
             for k, node in enumerate(nodes):

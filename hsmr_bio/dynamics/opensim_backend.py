@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import InputError, ModelError, UnknownCoordinateError, require
 from ..osim.document import OsimDocument
 from ..types import BoolArray, FloatArray, Subject
+from .polynomial_bias import PolynomialBias
 from .trajectory import Trajectory
 
 Model = Subject | OsimDocument | bytes | str | os.PathLike[str]
@@ -93,6 +94,7 @@ class OpenSimBackend:
         self._q_slots, self._u_slots = self._state_slots(coordinates)
         self._plain = self._speeds_are_rates()
         self.base_body, self.base_coordinates = self._base()
+        self._bias = PolynomialBias(self.source_bytes)
 
     def locked_values(self) -> dict[str, float]:
         """Value of every coordinate that the model locks, in rad or m."""
@@ -134,6 +136,9 @@ class OpenSimBackend:
     def inverse_dynamics(self, motion: Trajectory, loads: Sequence[BodyWrench] = ()) -> FloatArray:
         """Solve M udot + C + G - J^T F = tau in every frame.
 
+        Where a joint slides along a polynomial of several coordinates, OpenSim's own error is made good
+        (:mod:`.polynomial_bias`).
+
         Args:
             motion: in the model's order, see :meth:`select`.
             loads: external forces on bodies, sampled at ``motion.time_s``.
@@ -161,7 +166,7 @@ class OpenSimBackend:
                     self._matter.multiplyBySystemJacobianTranspose(state, forces, mapped)
                     tau = tau - mapped.to_numpy()
                 result[frame] = self._per_coordinate(tau)
-        return result
+        return result + self._bias.forces(motion)
 
     def poses(self, motion: Trajectory, bodies: Sequence[str]) -> Poses:
         """Origins and orientations of bodies, and the centre of mass, in every frame.

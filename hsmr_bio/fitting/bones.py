@@ -31,32 +31,14 @@ CENTRE_SD_M = 0.004
 """How far a joint centre may give way, in the balance against ``ORIENTATION_SD_RAD``."""
 ORIENTATION_SD_RAD = 0.03
 """How far a bone's orientation may give way: 1.7 degrees; at a lever of 0.13 m both cost the same."""
-_CENTRE_SD_M = dict.fromkeys(("pelvis", "femur", "tibia", "talus", "thorax", "humerus", "ulna", "hand"), 0.002) | {
-    "lumbar_body": 0.008,
-    "head": 0.0035,
-    "scapula": 0.012,
-}
-_ORIENTATION_SD_RAD = {
-    "pelvis": 0.015,
-    "femur": 0.02,
-    "thorax": 0.015,
-    "lumbar_body": 0.08,
-    "head": 0.035,
-    "scapula": 0.12,
-    "tibia": 0.1,
-    "talus": 0.1,
-    "calcn": 0.06,
-    "toes": 0.06,
-    "radius": 0.15,
-    "hand": 0.15,
-}
+_CENTRE_SD_M = dict.fromkeys(("pelvis", "femur", "tibia", "talus", "thorax", "humerus", "ulna", "hand"), 0.002)
+_ORIENTATION_SD_RAD = dict.fromkeys(("pelvis", "thorax"), 0.015) | dict.fromkeys(("tibia", "talus", "calcn", "toes"), 0.05)
 """Hips, knees, ankles, shoulders, elbows and wrists are what motions are judged by, so they are held best, and so are pelvis
-and thorax, which carry them. The others give way where the two models differ in kind: their lumbar arcs twist in the opposite
-order; SKEL's knee is a hinge and BSM's rolls and turns; their scapulae glide on other ellipsoids; their wrists turn about the
-same axes in the opposite order; SKEL does not mirror the ankle's axis."""
-RANGE_SD_RAD = 0.05
-"""Stiffness of a model's ranges. They choose among what the bones leave open; a bone that lies beyond a range stays where it is
-(a hip of SKEL's turned by 45 degrees when bent is one of BSM's abducted by 45), and the check of limits reports it."""
+and thorax, which carry them. What is left over is the knee's, the one joint of a person's BSM that differs from SKEL's in kind:
+thigh, shank and foot share it, the thigh a little less, because the knee's centre moves with its orientation."""
+RANGE_SD_RAD = 2.0
+"""Stiffness of a model's ranges: they choose among what the bones leave open, and pull no bone away from where it is. One
+beyond a range (a hip of SKEL's turned by 45 degrees when bent is one of BSM's abducted by 45) is for the check of limits."""
 LIMIT_SD_RAD = 0.01
 """Stiffness of limits that the wanted bones may break only because they are measured with errors."""
 CONVERGED = 5e-4

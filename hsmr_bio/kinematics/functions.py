@@ -6,6 +6,7 @@ ellipsoid are SKEL's. Every function reads its inputs from the last axis of a co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import cos, pi, sin
@@ -118,57 +119,44 @@ class Multivariate:
         return expand(len(self.inputs), self.order)
 
     def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
-        if len(self.inputs) == 2:
-            return self._two(q)
-        powers, slopes = [], []
-        for index in self.inputs:
-            x = q[..., index]
-            power = [torch.ones_like(x)]
-            for _ in range(self.order):
-                power.append(power[-1] * x)
-            powers.append(power)
-            slopes.append([torch.zeros_like(x), *(k * power[k - 1] for k in range(1, self.order + 1))])
-        value = torch.zeros_like(q[..., 0])
-        partials = [torch.zeros_like(value) for _ in self.inputs]
-        for coefficient, exponents in zip(self.coefficients, self._exponents, strict=True):
-            if coefficient == 0.0:
-                continue
-            factors = [powers[i][e] for i, e in enumerate(exponents)]
-            value = value + coefficient * _product(factors)
-            for i, e in enumerate(exponents):
-                if e:
-                    others = [slopes[j][e] if j == i else factors[j] for j in range(len(factors))]
-                    partials[i] = partials[i] + coefficient * _product(others)
-        return value, partials
+        value, partials = values_and_partials((self,), q)
+        return value[..., 0], [partial[..., 0] for partial in partials]
 
     @cached_property
-    def _table(self) -> np.ndarray:
-        table = np.zeros((self.order + 1, self.order + 1))
-        for coefficient, (p, r) in zip(self.coefficients, self._exponents, strict=True):
-            table[p, r] = coefficient
+    def table(self) -> np.ndarray:
+        """Coefficients by the power of each input, (order + 1) along every axis."""
+        table = np.zeros((self.order + 1,) * len(self.inputs))
+        for coefficient, exponents in zip(self.coefficients, self._exponents, strict=True):
+            table[exponents] = coefficient
         return table
 
-    def _two(self, q: Tensor) -> tuple[Tensor, Partials]:
-        """Two inputs: Vandermonde rows times the coefficient table."""
-        table = torch.as_tensor(self._table, dtype=q.dtype, device=q.device)
-        rows, row_slopes = [], []
-        for index in self.inputs:
-            x = q[..., index, None]
-            exponent = torch.arange(1, self.order + 1, dtype=q.dtype, device=q.device)
-            ones = torch.ones_like(x)
-            powers = torch.cat([ones, torch.cumprod(x.expand(*x.shape[:-1], self.order), dim=-1)], dim=-1)
-            rows.append(powers)
-            row_slopes.append(torch.cat([torch.zeros_like(ones), exponent * powers[..., :-1]], dim=-1))
-        left = rows[0] @ table
-        value = (left * rows[1]).sum(-1)
-        return value, [((row_slopes[0] @ table) * rows[1]).sum(-1), (left * row_slopes[1]).sum(-1)]
 
+def values_and_partials(functions: Sequence[Multivariate], q: Tensor) -> tuple[Tensor, Partials]:
+    """Several polynomials of the same coordinates and order at once: the powers are taken once.
 
-def _product(factors: list[Tensor]) -> Tensor:
-    result = factors[0]
-    for factor in factors[1:]:
-        result = result * factor
-    return result
+    Args:
+        functions: F of them.
+        q: (..., N).
+
+    Returns:
+        Values (..., F), and the partial derivatives (..., F) by each of the inputs.
+    """
+    size = functions[0].order + 1
+    table = torch.as_tensor(np.stack([f.table for f in functions], axis=-1), dtype=q.dtype, device=q.device)
+    parts: list[Tensor] = []  # value, then the partials so far, not yet summed over the powers of the other inputs
+    for index in functions[0].inputs:
+        x = q[..., index, None]
+        ones = torch.ones_like(x)
+        powers = torch.cat([ones, torch.cumprod(x.expand(*x.shape[:-1], size - 1), dim=-1)], dim=-1)
+        exponent = torch.arange(1, size, dtype=q.dtype, device=q.device)
+        slopes = torch.cat([torch.zeros_like(ones), exponent * powers[..., :-1]], dim=-1)
+        if not parts:
+            table = table.reshape(size, -1)
+            parts = [powers @ table, slopes @ table]
+            continue
+        planes = [part.reshape(*part.shape[:-1], size, -1) for part in parts]
+        parts = [(row[..., None, :] @ plane)[..., 0, :] for row, plane in [*((powers, p) for p in planes), (slopes, planes[0])]]
+    return parts[0], parts[1:]
 
 
 @dataclass(frozen=True)

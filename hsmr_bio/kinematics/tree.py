@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError, ShapeError, UnknownCoordinateError
-from .functions import Function, Linear
+from .functions import Function, Linear, Multivariate, values_and_partials
 from .rotations import skew
 
 Channel = tuple[Sequence[float], Function]
@@ -60,6 +60,8 @@ class _Channels:
     slope: Tensor
     intercept: Tensor
     other: tuple[int, ...]
+    together: tuple[tuple[int, ...], ...]
+    """Channels of polynomials that read the same coordinates."""
 
     def evaluate(self, q: Tensor) -> tuple[Tensor, list[tuple[int, int, Tensor]]]:
         """Values (B, C), and for the functions that are not linear the triples (channel, coordinate, partial (B,))."""
@@ -68,12 +70,17 @@ class _Channels:
             values = values.index_copy(1, self.linear, q[:, self.linear_input] * self.slope + self.intercept)
         extra: list[tuple[int, int, Tensor]] = []
         columns = []
+        for channels in self.together:
+            value, partials = values_and_partials([self.functions[c] for c in channels], q)  # type: ignore[misc]
+            columns += list(value.unbind(1))
+            inputs = self.functions[channels[0]].inputs
+            extra += [(c, n, p[:, i]) for n, p in zip(inputs, partials, strict=True) for i, c in enumerate(channels)]
         for channel in self.other:
             value, partials = self.functions[channel].value_and_partials(q)
             columns.append(value)
             extra += [(channel, n, p) for n, p in zip(self.functions[channel].inputs, partials, strict=True)]
         if columns:
-            index = torch.tensor(self.other, device=q.device)
+            index = torch.tensor([*(c for group in self.together for c in group), *self.other], device=q.device)
             values = values.index_copy(1, index, torch.stack(columns, dim=1))
         return values, extra
 
@@ -182,7 +189,11 @@ class Tree:
     def _channels(self, entries: list[tuple[int, Any, Function]]) -> _Channels:
         functions = tuple(function for _, _, function in entries)
         linear = [(c, f) for c, f in enumerate(functions) if isinstance(f, Linear)]
-        other = tuple(c for c, f in enumerate(functions) if not isinstance(f, Linear))
+        groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
+        for c, f in enumerate(functions):
+            if isinstance(f, Multivariate):
+                groups.setdefault((f.inputs, f.order), []).append(c)
+        other = tuple(c for c, f in enumerate(functions) if not isinstance(f, Linear | Multivariate))
         axes = self._stack([axis for _, axis, _ in entries], 1) if entries else self._tensor(np.zeros((0, 3)))
         return _Channels(
             joint=tuple(j for j, _, _ in entries),
@@ -193,6 +204,7 @@ class Tree:
             slope=self._tensor([f.slope for _, f in linear]),
             intercept=self._tensor([f.intercept for _, f in linear]),
             other=other,
+            together=tuple(tuple(channels) for channels in groups.values()),
         )
 
     def _rotation_slots(self) -> list[tuple[Tensor, Tensor]]:

@@ -57,12 +57,12 @@ def polynomial(coefficients: Vector) -> Any:
     return element("PolynomialFunction", element("coefficients", numbers(coefficients)), name="function")
 
 
-def multivariate(coefficients: Vector, order: int) -> Any:
-    """Polynomial of two coordinates, coefficients in the order of ``polynomial_fit.fit_polynomial``."""
+def multivariate(coefficients: Vector, order: int, dimension: int = 2) -> Any:
+    """Polynomial of some coordinates, coefficients in OpenSim's order: the first coordinate's power outermost."""
     return element(
         "MultivariatePolynomialFunction",
         element("coefficients", numbers(coefficients)),
-        element("dimension", "2"),
+        element("dimension", str(dimension)),
         element("order", str(order)),
         name="function",
     )

@@ -16,7 +16,7 @@ from ..skeleton import JOINT_NAMES
 from ..types import FloatArray
 from .library import bsm
 from .parts import Triple
-from .placement import Geometry
+from .person import Geometry
 from .skin_markers import marker_vertices
 
 _UNIFORM: dict[str, str] = {

@@ -1,8 +1,7 @@
-"""How a joint of BSM best follows a joint of SKEL that moves in another way.
+"""How the knee of BSM best follows SKEL's, which moves in another way.
 
-A person's model keeps the kind of every joint: the arcs of the spine, the ellipsoid under the scapula, the rolling knee. Free
-are the frames in which such a joint lies on its two bones and its size. They are fitted to poses of SKEL's joint, with the
-coordinates of every pose eliminated, so that what the joint can do is laid where the body needs it. The T pose is met exactly,
+A person's model keeps BSM's knee, which rolls and turns inwards as it bends; SKEL's is a hinge. Free is how the joint's frame
+lies on its bones. It is fitted to poses of SKEL's knee, with the flexion of every pose eliminated. The T pose is met exactly,
 at the coordinates given for it, whatever the fit finds.
 """
 
@@ -41,41 +40,23 @@ class Wanted:
 
 
 @dataclass(frozen=True, eq=False)
-class Freedom:
-    """How far the joint may be changed: standard deviations, 0 for what is fixed."""
-
-    turn_rad: float
-    """Of the frame on the child, about each axis."""
-    shift_m: float
-    """Of the frame on the child, along each axis."""
-    size: float
-    """Of the logarithm of the translations' factors."""
-    one_size: bool
-    """Whether all three translations share one factor."""
-
-
-@dataclass(frozen=True, eq=False)
 class Fitted:
-    """The joint's place and size."""
+    """The joint's place."""
 
     fixed: FloatArray
     """(3, 3) orientation of its frame on the parent."""
     at_m: FloatArray
     """(3,) origin of that frame."""
     moving: FloatArray
-    """(3, 3) orientation of its frame on the child."""
-    child_at_m: FloatArray
-    """(3,)."""
-    size: FloatArray
-    """(3,) factors on the translations, relative to those given."""
+    """(3, 3) orientation of its frame on the child, whose origin it shares."""
 
 
 class JointFit:
     """One joint, its rest pose and the poses it is to follow.
 
     Args:
-        joint: as placed before the fit: its functions and its frame on the child body are the start.
-        size: (3,) factors on its translation functions at the start.
+        joint: its functions, and the orientation of its frame on the child body as the start.
+        size: factor on its translation functions.
         rest: coordinates of the T pose, in the order of ``inputs``.
         rest_origin_m: (3,) origin of the child body in its parent in the T pose.
         rest_rotation: (3, 3) its orientation there.
@@ -85,14 +66,13 @@ class JointFit:
     def __init__(
         self,
         joint: Joint,
-        child_at_m: FloatArray,
-        size: FloatArray,
+        size: float,
         rest: Sequence[float],
         rest_origin_m: FloatArray,
         rest_rotation: FloatArray,
         ranges: FloatArray,
     ) -> None:
-        self.joint, self.child_at_m, self.size = joint, child_at_m, size
+        self.joint, self.size = joint, size
         self.inputs = sorted({n for _, f in (*joint.rotations, *joint.translations) for n in f.inputs})
         self.order = [f.input for _, f in joint.rotations if isinstance(f, Linear)]
         self.rest = np.array(rest, dtype=np.float64)
@@ -113,38 +93,31 @@ class JointFit:
             slide += function.value_and_partials(q)[0][:, None] * torch.tensor(axis, dtype=torch.float64)
         return turn.numpy(), slide.numpy()
 
-    def place(self, change: FloatArray) -> Fitted:
-        """The joint after a change (9,): turn and shift of the child's frame, logarithms of the sizes."""
-        moving = exp(torch.as_tensor(change[:3])).numpy() @ np.asarray(self.joint.child_rotation)
-        child_at = self.child_at_m + change[3:6]
-        size = self.size * np.exp(change[6:9])
+    def place(self, turn: FloatArray) -> Fitted:
+        """The joint after a turn (3,) of the child's frame, in rad."""
+        moving = exp(torch.as_tensor(turn)).numpy() @ np.asarray(self.joint.child_rotation)
         fixed = self.rest_rotation @ moving @ self._rest_turn.T
-        at = self.rest_origin_m + self.rest_rotation @ child_at - fixed @ (size * self._rest_slide)
-        return Fitted(fixed, at, moving, child_at, size)
+        return Fitted(fixed, self.rest_origin_m - fixed @ (self.size * self._rest_slide), moving)
 
-    def fit(self, wanted: Wanted, freedom: Freedom, start: FloatArray, iterations: int) -> Fitted:
-        """Least squares over the frames and, per pose, the coordinates.
+    def fit(self, wanted: Wanted, turn_sd_rad: float, iterations: int) -> Fitted:
+        """Least squares over the frame and, per pose, the coordinates.
 
         Args:
             wanted: the poses.
-            freedom: what may change, and how far.
-            start: (9,) change to begin with, and to stay near.
+            turn_sd_rad: how far the frame may be turned about each axis: standard deviation.
             iterations: damped Gauss-Newton steps.
 
         Returns:
             The joint with the least weighted error.
         """
-        sd = np.repeat([freedom.turn_rad, freedom.shift_m, freedom.size], 3)
-        basis = np.diag(sd)[:, sd > 0]
-        if freedom.one_size and freedom.size > 0:
-            basis = np.column_stack([basis[:, :-3], basis[:, -3:].sum(axis=1)])
-        theta = np.zeros(basis.shape[1])
+        basis = turn_sd_rad * np.eye(3)
+        theta = np.zeros(3)
         values = np.tile(self.rest, (len(wanted.origins_m), 1))
         motion = self._motion(values)
-        residual = self._residual(wanted, start, values, motion)
+        residual = self._residual(wanted, theta, values, motion)
         cost, damping = _cost(theta, residual), 1e-3
         for _ in range(iterations):
-            now = start + basis @ theta
+            now = basis @ theta
             shape = [self._residual(wanted, now + _STEP * column, values, motion) - residual for column in basis.T]
             bent = [values + e for e in _STEP * np.eye(values.shape[1])]
             pose = [self._residual(wanted, now, v, self._motion(v)) - residual for v in bent]
@@ -158,7 +131,7 @@ class JointFit:
                 residual, cost, damping = trial, trial_cost, damping / 10
             else:
                 damping *= 30
-        return self.place(start + basis @ theta)
+        return self.place(basis @ theta)
 
     def _residual(
         self, wanted: Wanted, change: FloatArray, values: FloatArray, motion: tuple[FloatArray, FloatArray]
@@ -167,7 +140,7 @@ class JointFit:
         placed = self.place(change)
         turn, slide = motion
         rotation = placed.fixed @ turn @ placed.moving.T
-        origin = placed.at_m + (slide * placed.size) @ placed.fixed.T - rotation @ placed.child_at_m
+        origin = placed.at_m + (slide * self.size) @ placed.fixed.T
         miss = (origin - wanted.origins_m) / wanted.origin_sd_m
         angle = _vector(rotation @ wanted.rotations.transpose(0, 2, 1)) / wanted.rotation_sd_rad
         excess = (np.maximum(values - self.high, 0) - np.maximum(self.low - values, 0)) / RANGE_SD_RAD

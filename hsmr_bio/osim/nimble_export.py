@@ -1,7 +1,9 @@
 """The BSM model in the dialect that nimblephysics reads: an independent engine for the same skeleton.
 
-nimblephysics reads neither polynomials of two coordinates nor sines, but has the joints that these stand for: an arc
-of constant curvature (its reading of ConstantCurvatureJoint) and an ellipsoid (its reading of EllipsoidJoint).
+nimblephysics reads neither polynomials of two coordinates nor sines, but has the joints that these stand for in the generic
+model: an arc of constant curvature (its reading of ConstantCurvatureJoint) and an ellipsoid (its reading of EllipsoidJoint). A
+person's spine and scapulae slide along other ways; there the exported joint has three translations as coordinates of its own,
+and :mod:`hsmr_bio.osim.nimble_states` says which values they get, and what the engine's forces are in the model's coordinates.
 
 Source:
     nimblephysics 0.10.52.1, ``OpenSimParser``; formulas as in :mod:`hsmr_bio.osim.arcs`.
@@ -25,12 +27,12 @@ from .arcs import arc_remainder
 from .build import element, number, numbers
 from .document import OsimDocument
 from .joints import orientation_of
-from .library import bsm
 
 _ARCS = ("lumbar", "thoracic_spine", "neck")
 _ELLIPSOIDS = ("scapulothoracic_r", "scapulothoracic_l")
 _KNEES = ("walker_knee_r", "walker_knee_l")
 _ARC_PLACES = [(b, e) for b in (-0.3, 0.0, 0.3) for e in (-0.3, 0.0, 0.3)]
+_XZY = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
 _KNEE_KNOTS = 31
 _KNEE_LIMIT_RAD = 2.6
 """Just beyond the knee's range of 145 degrees; nimble continues the last cubic."""
@@ -46,7 +48,7 @@ def nimble_model(document: OsimDocument) -> bytes:
         The bytes of a ``.osim`` file; write it and give nimblephysics the absolute path.
 
     Raises:
-        ModelError: the spine or the shoulder girdle is not BSM's.
+        ModelError: the spine or the shoulder girdle has not BSM's joints.
     """
     root = etree.fromstring(document.to_bytes())
     joints = {joint.name: joint for joint in document.tree().joints}
@@ -56,9 +58,11 @@ def nimble_model(document: OsimDocument) -> bytes:
         part = root.find(f"Model/JointSet/objects/CustomJoint[@name='{name}']")
         if name in _KNEES:
             _knots(part)
-            continue
-        made = _arc(part, joints[name]) if name in _ARCS else _ellipsoid(part, joints[name])
-        part.getparent().replace(part, made)
+        elif name in free_joints(document):
+            _free(part, joints[name])
+        else:
+            made = _arc(part, joints[name]) if name in _ARCS else _ellipsoid(part, joints[name])
+            part.getparent().replace(part, made)
     for line in root.iterfind(".//LinearFunction"):
         slope, intercept = (float(word) for word in line.findtext("coefficients").split())
         if intercept != 0.0:
@@ -98,16 +102,6 @@ def _slides(joint: Joint) -> np.ndarray:
     return np.array([[_value(f, b, e) for f in functions] for b, e in _ARC_PLACES])
 
 
-def _scaled_length_m(joint: Joint) -> float:
-    """Length of the arc of a person's spine joint, whose frames may lie anywhere: by its translations, next to BSM's."""
-    generic = next(other for other in bsm().tree().joints if other.name == joint.name)
-    own, unit = _slides(joint), _slides(generic)
-    factor = float(np.sum(own * unit) / np.sum(unit * unit)) if own.shape == unit.shape else 0.0
-    if own.shape != unit.shape or np.abs(own - factor * unit).max() > 2e-5:
-        raise ModelError(f"joint {joint.name!r} is not an arc of BSM: its translations are not BSM's, scaled")
-    return factor * arc_length_m(generic)
-
-
 def ellipsoid_radii_m(joint: Joint) -> tuple[float, float, float]:
     """Radii of the ellipsoid that a scapulothoracic joint of BSM stands for; negative on the left.
 
@@ -119,6 +113,18 @@ def ellipsoid_radii_m(joint: Joint) -> tuple[float, float, float]:
         raise ModelError(f"joint {joint.name!r} is not an ellipsoid of BSM: polynomial, sine, polynomial are expected")
     a, e = -1.1, 0.0
     return _value(x, a, e) / (cos(e) * sin(a)), y.amplitude, _value(z, a, e) / (cos(e) * cos(a))
+
+
+def free_joints(document: OsimDocument) -> tuple[str, ...]:
+    """Joints of the spine and the scapulae whose translations are neither an arc's nor an ellipsoid's."""
+    free = []
+    for joint in document.tree().joints:
+        if joint.name in (*_ARCS, *_ELLIPSOIDS):
+            try:
+                (arc_length_m if joint.name in _ARCS else ellipsoid_radii_m)(joint)
+            except ModelError:
+                free.append(joint.name)
+    return tuple(free)
 
 
 def _value(function: Multivariate, first: float, second: float) -> float:
@@ -146,7 +152,7 @@ def _shift(part: Any, index: int, local: np.ndarray, turn: np.ndarray) -> None:
 
 
 def _arc(part: Any, joint: Joint) -> Any:
-    length = _scaled_length_m(joint)
+    length = arc_length_m(joint)
     neutral = [f.intercept for _, f in joint.rotations if isinstance(f, Linear)]
     made = _renamed(
         part,
@@ -163,6 +169,44 @@ def _arc(part: Any, joint: Joint) -> Any:
 
 def _ellipsoid(part: Any, joint: Joint) -> Any:
     return _renamed(part, "EllipsoidJoint", element("radii_x_y_z", numbers(ellipsoid_radii_m(joint))))
+
+
+def _free(part: Any, joint: Joint) -> None:
+    """Let a joint turn by plain angles about x, z, y and slide along three coordinates of its own."""
+    turn = xzy_frame(joint)
+    for index, orientation in enumerate((joint.parent_rotation, joint.child_rotation)):
+        frame = part.findall("frames/PhysicalOffsetFrame")[index]
+        frame.find("orientation").text = numbers(orientation_of(np.asarray(orientation) @ turn.T))
+    unit = np.eye(3)
+    for i, line in enumerate(part.findall("SpatialTransform/TransformAxis")):
+        axis = unit[i - 3]
+        if i < 3:
+            axis = turn @ np.array(joint.rotations[i][0], dtype=np.float64)
+        else:
+            name = extra_coordinate(joint.name, i - 3)
+            line.find("coordinates").text = name
+            extra = element("Coordinate", element("default_value", "0"), element("range", "-1 1"), name=name)
+            part.find("coordinates").append(extra)
+        line.find("axis").text = numbers(np.round(axis, 6))
+        old = line.find("*[@name='function']")
+        line.replace(old, element("LinearFunction", element("coefficients", "1 0"), name="function"))
+
+
+def xzy_frame(joint: Joint) -> np.ndarray:
+    """(3, 3) turn of a joint's axes that makes its rotations those about x, z and y, the only ones that are read.
+
+    Raises:
+        ModelError: the joint does not turn about three perpendicular axes.
+    """
+    axes = np.array([axis for axis, _ in joint.rotations], dtype=np.float64)
+    if axes.shape != (3, 3) or np.abs(axes @ axes.T - np.eye(3)).max() > 1e-6:
+        raise ModelError(f"joint {joint.name!r} does not turn about three perpendicular axes: nimblephysics cannot read it")
+    return np.asarray(-np.sign(np.linalg.det(axes)) * _XZY.T @ axes)
+
+
+def extra_coordinate(joint: str, axis: int) -> str:
+    """Name of the coordinate along which a freely sliding joint of the export moves: axis 0, 1, 2 are x, y, z."""
+    return f"{joint}_t{'xyz'[axis]}"
 
 
 def _knots(part: Any) -> None:

@@ -1,9 +1,10 @@
 """BSM's coordinates on SKEL's joints: the same bodies, names and zeros, moving as SKEL moves.
 
-BSM and SKEL share bones and the names of coordinates, but some joints move differently: SKEL's knees are plain hinges, its
-left ankle has the right one's axis, its wrists, spine and scapulae turn in another order, and its spine and scapulae slide
-along other curves. A person's model can take over SKEL's joints, but for pelvis, hips and shoulders, which are alike anyway.
-A motion of SKEL is then reproduced to a hundredth of a millimetre, which BSM's own joints cannot do.
+BSM and SKEL share bones and the names of coordinates, but some joints move differently. In SKEL the wrists, the spine and the
+scapulae turn in another order, the spine's axes stand at right angles in the T pose and its arcs slide along them, and the
+scapulae glide over a dome and tilt backwards as they rise, where BSM's tilt forwards. A person's model takes over these joints:
+otherwise bones stay up to 20 degrees and 10 mm away from the body's. On request it takes over the knees too, which are plain
+hinges in SKEL: a motion of SKEL is then reproduced to a hundredth of a millimetre.
 
 The zero of every coordinate stays BSM's: SKEL's angle is the coordinate less its value in the T pose, with BSM's sign.
 
@@ -13,19 +14,18 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from math import sin
 
 import numpy as np
 import torch
 
-from ..kinematics.functions import Function
+from ..kinematics.functions import Function, ScapulaSine
 from ..kinematics.rotations import euler_about
-from ..kinematics.tree import Joint
 from ..skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES, LIMITS_RAD, PARENTS
-from ..types import FloatArray
-from .build import AxisSpec, CoordinateSpec, JointSpec, linear, multivariate, polynomial
+from .build import AxisSpec, CoordinateSpec, JointSpec, linear, multivariate, polynomial, sine
 from .joints import orientation_of
-from .placement import Geometry, Placement
+from .person import Geometry
 from .polynomial_fit import Interval, fit_polynomial, fit_polynomial_of_one
 
 BODIES = tuple(name for name in JOINT_NAMES if name not in ("pelvis", "femur_r", "femur_l", "humerus_r", "humerus_l"))
@@ -34,47 +34,58 @@ BALLS = ("femur_r", "femur_l", "humerus_r", "humerus_l")
 """Bodies on ball joints: BSM's joint, at SKEL's centre."""
 OPPOSITE = ("scapula_elevation_r", "scapula_abduction_l")
 """Coordinates whose sign in BSM is the opposite of SKEL's: elevation raises and abduction protracts on both sides."""
-ORDER = 12
-"""Total degree of the translations: 1e-4 mm over the fitted range."""
+ORDER = 8
+"""Total degree of the translations: 0.001 mm over SKEL's limits."""
 _SAMPLES = 4000
 FIT_MARGIN_RAD = 0.35
-"""The translations are fitted this far beyond SKEL's limits."""
+"""The translations are fitted this far beyond SKEL's limits, and at least over BSM's ranges."""
 
 
-def skel_joints(geometry: Geometry, placement: Placement) -> list[JointSpec]:
-    """Make the joints that a BSM model takes over from SKEL.
+def skel_joints(geometry: Geometry, t_pose_si: Mapping[str, float]) -> list[JointSpec]:
+    """Make all joints that a BSM model can take over from SKEL.
 
     Args:
         geometry: of the person.
-        placement: of BSM's own joints, for the coordinates of the T pose.
+        t_pose_si: coordinates of the T pose, where they are not zero.
 
     Returns:
         Joints by BSM's names, whose coordinates have BSM's names, signs and zeros. Their ranges hold BSM's and SKEL's.
     """
-    skel = geometry.body.tree(geometry.betas).joints
-    return [_joint(geometry, placement, JOINT_NAMES.index(name), skel[JOINT_NAMES.index(name)]) for name in BODIES]
+    return [skel_joint(geometry, name, t_pose_si, widened=True) for name in BODIES]
 
 
-def _joint(geometry: Geometry, placement: Placement, j: int, skel: Joint) -> JointSpec:
-    name = JOINT_NAMES[j]
+def skel_joint(geometry: Geometry, name: str, t_pose_si: Mapping[str, float], *, widened: bool = False) -> JointSpec:
+    """SKEL's joint of one body under BSM's coordinates.
+
+    Args:
+        geometry: of the person.
+        name: of the body, one of ``BODIES``.
+        t_pose_si: coordinates of the T pose, where they are not zero.
+        widened: whether the ranges hold SKEL's limits too, and nothing is clamped; else they are BSM's.
+    """
+    j = JOINT_NAMES.index(name)
+    skel = geometry.skel_joints[j]
     fixed, moving = np.asarray(skel.parent_rotation), np.asarray(skel.child_rotation)
-    changes = {dof: _Change(geometry, placement, dof) for dof in JOINT_DOFS[j]}
+    turn = np.eye(3)
+    if skel.translations:  # along the axes of the T pose: there SKEL's slides are functions of one angle, but for one
+        turn = fixed.T @ geometry.rotations[PARENTS[j]].T
+    changes = {dof: _Change(geometry, t_pose_si, dof) for dof in JOINT_DOFS[j]}
     axes = []
     for i, (dof, axis) in enumerate(zip(reversed(JOINT_DOFS[j]), reversed(JOINT_AXES[j]), strict=True)):
         change = changes[dof]
-        axes.append(AxisSpec(f"rotation{i + 1}", axis, (change.name,), linear(change.sign, -change.sign * change.shift)))
-    along = fixed.T @ geometry.rest.bone_rotations[PARENTS[j]].T  # columns: rest axes in the joint's fixed frame
+        turned = tuple((turn.T @ np.array(axis)).tolist())
+        axes.append(AxisSpec(f"rotation{i + 1}", turned, (change.name,), linear(change.sign, -change.sign * change.shift)))
     for i, (_, function) in enumerate(skel.translations):
         inputs = [changes[dof] for dof in function.inputs]
-        axes.append(_slide(f"translation{i + 1}", along[:, i], function, inputs, geometry.length_factor))
+        axes.append(_slide(i, function, inputs, geometry.length_factor))
     return JointSpec(
         geometry.generic_joints[name].name,
         JOINT_NAMES[PARENTS[j]],
         name,
-        tuple(changes[dof].coordinate() for dof in reversed(JOINT_DOFS[j])),
+        tuple(changes[dof].coordinate(widened) for dof in reversed(JOINT_DOFS[j])),
         tuple(axes),
-        parent_offset=(geometry.offset_m(name).tolist(), orientation_of(fixed)),
-        child_offset=((0.0, 0.0, 0.0), orientation_of(moving)),
+        parent_offset=(geometry.offset_m(name).tolist(), orientation_of(fixed @ turn)),
+        child_offset=((0.0, 0.0, 0.0), orientation_of(moving @ turn)),
     )
 
 
@@ -107,25 +118,30 @@ def ball_ranges(geometry: Geometry) -> dict[str, tuple[float, float]]:
 class _Change:
     """From a BSM coordinate to SKEL's angle: sign * (coordinate - shift)."""
 
-    def __init__(self, geometry: Geometry, placement: Placement, dof: int) -> None:
+    def __init__(self, geometry: Geometry, t_pose_si: Mapping[str, float], dof: int) -> None:
         self.name = DOF_NAMES[dof]
         self.sign = -1.0 if self.name in OPPOSITE else 1.0
-        self.shift = placement.t_pose_si.get(self.name, 0.0)
+        self.shift = t_pose_si.get(self.name, 0.0)
         low, high = sorted(self.sign * limit + self.shift for limit in LIMITS_RAD[dof])
         self.generic = geometry.generic.coordinates[self.name]
         self.limits: Interval = (min(low, self.generic.range_si[0]), max(high, self.generic.range_si[1]))
-        self.fitted: Interval = (low - FIT_MARGIN_RAD, high + FIT_MARGIN_RAD)
+        self.fitted: Interval = (min(low - FIT_MARGIN_RAD, self.limits[0]), max(high + FIT_MARGIN_RAD, self.limits[1]))
         self.dof = dof
 
-    def coordinate(self) -> CoordinateSpec:
-        return CoordinateSpec(self.name, self.limits, self.generic.default_si)
+    def coordinate(self, widened: bool) -> CoordinateSpec:
+        if widened:
+            return CoordinateSpec(self.name, self.limits, self.generic.default_si)
+        return CoordinateSpec(self.name, self.generic.range_si, self.generic.default_si, self.generic.clamped)
 
     def skel(self, value: float) -> float:
         return self.sign * (value - self.shift)
 
 
-def _slide(component: str, axis: FloatArray, function: Function, inputs: list[_Change], length_factor: float) -> AxisSpec:
-    """One of SKEL's translations as a polynomial of one or two coordinates."""
+def _slide(i: int, function: Function, inputs: Sequence[_Change], length_factor: float) -> AxisSpec:
+    """SKEL's translation along an axis of the T pose, as a function of one coordinate or a polynomial of two.
+
+    Functions of one coordinate wherever there are: OpenSim's polynomials of two have wrong second derivatives.
+    """
 
     def value(*values: float) -> float:
         q = torch.zeros(len(DOF_NAMES) + 3, dtype=torch.float64)
@@ -133,10 +149,14 @@ def _slide(component: str, axis: FloatArray, function: Function, inputs: list[_C
             q[change.dof] = change.skel(v)
         return float(function.value_and_partials(q)[0]) * length_factor
 
-    names = tuple(change.name for change in inputs)
-    one: Callable[[float], float] = value
-    if len(inputs) == 1:
-        made = polynomial(fit_polynomial_of_one(one, inputs[0].fitted, ORDER))
+    first = inputs[0]
+    if isinstance(function, ScapulaSine):
+        size = float(function.scale_m) * length_factor
+        phase = function.phase_rad - first.sign * first.shift
+        made = sine(size, first.sign, phase, -size * sin(function.phase_rad))
+    elif len(inputs) == 1:
+        made = polynomial(fit_polynomial_of_one(value, first.fitted, ORDER))
     else:
-        made = multivariate(fit_polynomial(value, inputs[0].fitted, inputs[1].fitted, ORDER), ORDER)
-    return AxisSpec(component, axis.tolist(), names, made)
+        made = multivariate(fit_polynomial(value, first.fitted, inputs[1].fitted, ORDER), ORDER)
+    unit = tuple(float(i == k) for k in range(3))
+    return AxisSpec(f"translation{i + 1}", unit, tuple(change.name for change in inputs), made)

@@ -9,7 +9,7 @@ import numpy as np
 from ..skeleton import JOINT_NAMES, PARENTS
 from ..types import FloatArray
 from .parts import OsimMarker, Triple
-from .placement import Geometry
+from .person import Geometry
 
 _MIN_WEIGHT = 0.25
 """A vertex can carry a marker of a bone if the bone, its parent and its children together have at least this weight."""

@@ -41,7 +41,7 @@ from .factors import body_factors, body_marker_vertices, checked_name, subject_s
 from .geometry import mesh_list
 from .library import bsm
 from .masses import scaled_masses
-from .placement import Geometry
+from .person import Geometry
 from .skin_markers import place_markers
 
 ROOT_TRANSLATIONS: tuple[str, ...] = ("pelvis_tx", "pelvis_ty", "pelvis_tz")
