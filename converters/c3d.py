@@ -20,7 +20,6 @@ from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.c3d_check import check_c3d
 from hsmr_bio.types import FloatArray, Markers, increasing_time
 
-
 Up = Literal["x", "y", "z"]
 
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}

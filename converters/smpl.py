@@ -92,7 +92,9 @@ def _load_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))  # PyTorch's advice to allow it is not passed on
-        what = f"it names {named.group(1)}, which is no tensor" if named else "it holds other things than tensors, or is damaged"
+        what = (
+            f"it names {named.group(1)}, which is no tensor" if named else "it holds other things than tensors, or is damaged"
+        )
         raise FormatError(path, None, f"{what}. Nothing of it was run") from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise FormatError(path, None, f"a damaged or truncated file of tensors ({type(error).__name__})") from None

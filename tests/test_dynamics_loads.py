@@ -180,7 +180,7 @@ def test_nan_and_time_that_does_not_fit_are_refused(backend, standing, feet) -> 
         inverse_dynamics(backend, standing, loads_from_arrays(TIME_S + 5, force, point, bodies=["calcn_r", "calcn_l"]))
     with pytest.raises(InputError, match=r"covers 5 to 5\.59 s, but the motion lasts from 0 to 0\.59 s"):
         inverse_dynamics(backend, standing, loads_from_arrays(TIME_S + 5, force, point))
-    with pytest.raises(InputError, match="no external force of .* carries more than 5 %"):
+    with pytest.raises(InputError, match=r"no external force of .* carries more than 5 %"):
         inverse_dynamics(backend, standing, loads_from_arrays(TIME_S, np.zeros_like(force), point))
     force[1, 7, 2] = np.nan
     with pytest.raises(ShapeError, match="external force 'force_2' must be finite"):

@@ -24,8 +24,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "info",
         help="what is in a model, motion, marker, force or result file",
-        description="Say what is in a file (.osim .mot .sto .trc .npz .npy .pkl .c3d .b3d .bvh .glb); without one: versions and "
-        "registered bodies.",
+        description="Say what is in a file (.osim .mot .sto .trc .npz .npy .pkl .c3d .b3d .bvh .glb); without one: versions "
+        "and registered bodies.",
     )
     parser.add_argument("file", type=Path, nargs="?")
     add_json(parser)

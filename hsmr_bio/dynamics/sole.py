@@ -124,8 +124,8 @@ def assign_to_feet(loads: ExternalLoads, feet: Soles, time_s: FloatArray, *, wei
         made.extend(_split(force, owner, feet.bodies))
     if not made:
         raise InputError(
-            f"no external force of {loads.source or 'the loads'} carries more than 5 % of body weight ({weight_n:.0f} N) during "
-            f"the motion ({time_s[0]:g} to {time_s[-1]:g} s): is it the right trial? A motion in the air needs no loads"
+            f"no external force of {loads.source or 'the loads'} carries more than 5 % of body weight ({weight_n:.0f} N) while "
+            f"the motion lasts ({time_s[0]:g} to {time_s[-1]:g} s): is it the right trial? A motion in the air needs no loads"
         )
     return with_forces(loads, made, story)
 
