@@ -43,7 +43,9 @@ def run_opensim(
     if limits not in ("clamped", "all", "none"):
         raise InputError(f"limits must be 'clamped', 'all' or 'none', got {limits!r}")
     positions = markers.positions_m[:, [markers.names.index(name) for name in names]]
-    empty = ~np.isfinite(positions).all(axis=-1).any(axis=-1)  # the tool stops at a frame without any marker
+    empty: BoolArray = np.asarray(
+        ~np.isfinite(positions).all(axis=-1).any(axis=-1)
+    )  # the tool stops at a frame without any marker
     chosen = Markers(time_s=markers.time_s, names=names, positions_m=_filled(markers.time_s, positions, empty))
     with tempfile.TemporaryDirectory() as folder, quiet_opensim(opensim):
         path = Path(folder)
@@ -93,7 +95,7 @@ def run_opensim(
 def _filled(time_s: FloatArray, positions_m: FloatArray, empty: BoolArray) -> FloatArray:
     """Markers (T, M, 3) with those of the empty frames (T,) interpolated between the frames that show them."""
     filled = positions_m.copy()
-    seen = np.isfinite(positions_m).all(axis=-1)
+    seen: BoolArray = np.asarray(np.isfinite(positions_m).all(axis=-1))
     for marker in range(positions_m.shape[1]):
         rows = seen[:, marker]
         for axis in range(3):
