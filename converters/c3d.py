@@ -17,9 +17,8 @@ import numpy as np
 
 from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
+from hsmr_bio.io.c3d_check import check_c3d
 from hsmr_bio.types import FloatArray, Markers, increasing_time
-
-from .c3d_check import check_c3d
 
 Up = Literal["x", "y", "z"]
 

@@ -10,6 +10,7 @@ Source:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -24,7 +25,7 @@ from hsmr_bio.io.unpickle import load_numpy, load_pickle
 from hsmr_bio.types import FloatArray
 
 from .smpl_tracks import follow_tracks
-from .smpl_values import CAMERA_KEYS, SmplValues, first_of, plain, read_values
+from .smpl_values import CAMERA_KEYS, VALUE_KEYS, SmplValues, first_of, plain, read_values
 
 _RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate", "framerate")
 _TIME_KEYS = ("time_s", "times", "timestamps")
@@ -58,7 +59,7 @@ def read_smpl(
     if not source.exists():
         raise InputError(f"{source}: there is no such file")
     content = load_content(source)
-    motions = tuple(_motion(source, person, rate_hz, axes) for person in _people(source, content))
+    motions = tuple(_motion(source, person, rate_hz, axes) for person in _people(source, content, rate_hz))
     if not motions:
         raise FormatError(source, None, "there is no person in it")
     return motions
@@ -89,29 +90,56 @@ def _load_torch(path: Path) -> Any:
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise FormatError(path, None, f"not a file of tensors alone; nothing of it was run ({error})") from None
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))  # PyTorch's advice to allow it is not passed on
+        what = (
+            f"it names {named.group(1)}, which is no tensor" if named else "it holds other things than tensors, or is damaged"
+        )
+        raise FormatError(path, None, f"{what}. Nothing of it was run") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise FormatError(path, None, f"a damaged or truncated file of tensors ({type(error).__name__})") from None
 
 
-def _people(path: Path, content: Any) -> Iterator[Any]:
-    """The persons in a file: one, or the values of a mapping or list of mappings."""
+def _people(path: Path, content: Any, rate_hz: float | None) -> Iterator[Any]:
+    """The persons in a file: one, or the values of a mapping or list of mappings.
+
+    A list of single frames is one person's video if a frame rate was given, and the people of one image if not.
+    """
     if isinstance(content, np.ndarray):
         yield content
         return
     if isinstance(content, list) and content and all(isinstance(item, Mapping) for item in content):
-        yield from content
+        people = [_flat(item) for item in content]
+        yield from people if rate_hz is None else _joined(path, people)
         return
     if not isinstance(content, Mapping):
         raise FormatError(path, None, f"a mapping or an array of joints is expected, it holds a {type(content).__name__}")
-    for name in _NESTS:
-        if isinstance(content.get(name), Mapping):
-            yield {**{key: value for key, value in content.items() if key not in _NESTS}, **content[name]}
-            return
+    flat = _flat(content)
+    if flat is not content:
+        yield flat
+        return
     if content and all(isinstance(value, Mapping) for value in content.values()):
         tracked = follow_tracks(path, list(content.values()))
         yield from content.values() if tracked is None else tracked
         return
     yield content
+
+
+def _flat(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """The mapping with the first of its nested parameters one level up; itself if there are none."""
+    for name in _NESTS:
+        if isinstance(content.get(name), Mapping):
+            return {**{key: value for key, value in content.items() if key not in _NESTS}, **content[name]}
+    return content
+
+
+def _joined(path: Path, frames: list[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
+    """One mapping of a list of single frames; the list itself if an item has several frames or other values than the first."""
+    known = [key for key in frames[0] if key in VALUE_KEYS]
+    shapes = {tuple((key, np.shape(frame.get(key, ""))) for key in known) for frame in frames}
+    if len(frames) < 2 or len(shapes) > 1 or read_values(path, frames[0]).frames != 1:
+        return frames
+    return [{key: np.stack([np.asarray(frame[key]) for frame in frames]) for key in known}]
 
 
 def _motion(path: Path, content: Any, rate_hz: float | None, axes: Axes | Literal["auto"]) -> SmplMotion:

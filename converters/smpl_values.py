@@ -17,10 +17,13 @@ POSE_KEYS = ("poses", "pose", "pose_world", "smpl_poses", "fullpose", "full_pose
 ROOT_KEYS = ("global_orient_axis_angle", "global_orient", "root_orient", "smpl_global_orient")
 BODY_KEYS = ("body_pose_axis_angle", "body_pose", "pose_body", "smpl_body_pose")
 TRANS_KEYS = ("trans_world", "trans", "transl", "smpl_trans", "translation", "pred_cam_t_full", "pred_cam_t", "cam_t")
+_WORLD_PAIR, _CAMERA_PAIR = ("pose_world", "trans_world"), ("pose", "trans")
+"""WHAM stores a motion twice, in the world and in the camera; rotations of one do not go with translations of the other."""
 CAMERA_KEYS = ("pred_cam_t_full", "pred_cam_t", "cam_t", "pred_cam", "camera_bbox")
 """Keys that only results in camera axes have."""
 JOINT_KEYS = ("smpl_joints", "joints", "joints3d", "joints_3d", "kp3d", "Jtr")
 BETA_KEYS = ("betas", "beta", "shape")
+VALUE_KEYS = (*POSE_KEYS, *ROOT_KEYS, *BODY_KEYS, *TRANS_KEYS, *JOINT_KEYS, *BETA_KEYS)
 _SEXES: dict[str, Sex] = {"m": "male", "male": "male", "f": "female", "female": "female", "neutral": "neutral", "n": "neutral"}
 _MOST_TURN_RAD = 4 * np.pi
 _FAR_M = 1000.0
@@ -80,6 +83,7 @@ def read_values(path: Path, content: Any) -> SmplValues:
     """
     if isinstance(content, np.ndarray):
         content = {"joints": content}
+    content = _of_one_frame(content)
     rotations, width = _rotations(path, content)
     joints = _joints(path, content)
     if rotations is None and joints is None:
@@ -97,6 +101,12 @@ def read_values(path: Path, content: Any) -> SmplValues:
     if joints is not None and len(joints) != frames:
         raise FormatError(path, "joints", f"{len(joints)} frames of joints, {frames} of poses")
     return SmplValues(rotations=rotations, joints_m=joints, trans_m=trans, betas=betas, sex=_sex(path, content), notes=notes)
+
+
+def _of_one_frame(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Without the values that belong to the camera where those of the world are there, and without a world that has no pose."""
+    left_out = _CAMERA_PAIR if content.get(_WORLD_PAIR[0]) is not None else _WORLD_PAIR
+    return {key: value for key, value in content.items() if key not in left_out}
 
 
 def _numbers(path: Path, key: str, value: Any) -> FloatArray:

@@ -106,7 +106,15 @@ def test_info_describes_each_kind_of_file(standing: Path, still: SkelMotion, cap
     folder = standing.parent
     save_motion(folder / "still_skel.npz", still)
     write_trc(folder / "still.trc", Markers(time_s=np.arange(3) / 60, names=("A", "B"), positions_m=np.zeros((3, 2, 3))))
+    for ending in ("bvh", "glb", "c3d"):
+        assert (
+            main(["convert", str(standing if ending != "c3d" else folder / "still.trc"), str(folder / f"still.{ending}")]) == 0
+        )
+    capsys.readouterr()
     expected = {
+        "still.bvh": "femur_r",
+        "still.glb": "femur_r",
+        "still.c3d": "force plates",
         "still.mot": "knee_angle_r",
         "still.osim": "coordinates",
         "still.trc": "markers",

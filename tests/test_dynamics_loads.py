@@ -178,6 +178,10 @@ def test_nan_and_time_that_does_not_fit_are_refused(backend, standing, feet) -> 
     force, point = arrays(feet)
     with pytest.raises(InputError, match=r"covers 5 to 5\.59 s, but the motion lasts from 0 to 0\.59 s"):
         inverse_dynamics(backend, standing, loads_from_arrays(TIME_S + 5, force, point, bodies=["calcn_r", "calcn_l"]))
+    with pytest.raises(InputError, match=r"covers 5 to 5\.59 s, but the motion lasts from 0 to 0\.59 s"):
+        inverse_dynamics(backend, standing, loads_from_arrays(TIME_S + 5, force, point))
+    with pytest.raises(InputError, match=r"no external force of .* carries more than 5 %"):
+        inverse_dynamics(backend, standing, loads_from_arrays(TIME_S, np.zeros_like(force), point))
     force[1, 7, 2] = np.nan
     with pytest.raises(ShapeError, match="external force 'force_2' must be finite"):
         loads_from_arrays(TIME_S, force, point)
@@ -239,7 +243,7 @@ def test_usual_column_names_are_understood(names, tmp_path: Path) -> None:
     np.testing.assert_array_equal(force.torque_nm[0], [6, 7, 8])
 
 
-def write_c3d(path: Path, channels: np.ndarray, *, moment_unit: str = "Nmm") -> None:
+def write_c3d(path: Path, channels: np.ndarray, *, moment_unit: str = "Nmm", origin_mm: float = -40.0) -> None:
     """A type-2 plate of 0.5 x 0.6 m, z axis down as usual, sensor 40 mm under the surface; one C3D frame has ten samples."""
     ezc3d = pytest.importorskip("ezc3d")
     file = ezc3d.c3d()
@@ -255,7 +259,7 @@ def write_c3d(path: Path, channels: np.ndarray, *, moment_unit: str = "Nmm") -> 
         ("TYPE", 2),
         ("ZERO", [1.0, 0.0]),
         ("CORNERS", corners.reshape(3, 4, 1)),
-        ("ORIGIN", np.array([[0.0], [0.0], [-40.0]])),
+        ("ORIGIN", np.array([[0.0], [0.0], [origin_mm]])),
         ("CHANNEL", np.arange(1.0, 7.0).reshape(6, 1)),
     ):
         file.add_parameter("FORCE_PLATFORM", name, value)
@@ -276,12 +280,15 @@ def plate_channels(force_lab: np.ndarray, at_mm: np.ndarray, free_nmm: float) ->
 
 
 @pytest.mark.parametrize(("unit", "per_nmm"), [("Nmm", 1.0), ("Nm", 1e-3)])
-def test_c3d_plates_give_reaction_centre_of_pressure_and_free_moment(tmp_path: Path, unit: str, per_nmm: float) -> None:
+@pytest.mark.parametrize("origin_mm", [-40.0, 40.0])  # the guide's sign, and that of programs that measure it the other way
+def test_c3d_plates_give_reaction_centre_of_pressure_and_free_moment(
+    tmp_path: Path, unit: str, per_nmm: float, origin_mm: float
+) -> None:
     reaction, at_mm = np.array([40.0, -25.0, 700.0]), np.array([310.0, 220.0, 0.0])
     channels = np.tile(plate_channels(reaction, at_mm, 6000.0)[:, None], (1, 200))
     channels[:, 150:] = 0
     channels[3:] *= per_nmm
-    write_c3d(tmp_path / "plates.c3d", channels, moment_unit=unit)
+    write_c3d(tmp_path / "plates.c3d", channels, moment_unit=unit, origin_mm=origin_mm)
     (force,) = read_c3d_plates(tmp_path / "plates.c3d").forces
     assert force.time_s[1] - force.time_s[0] == pytest.approx(0.001)
     np.testing.assert_allclose(force.force_n[0], [40, 700, 25], atol=1e-3)  # x forward, y up, z right = -y of the laboratory
@@ -296,7 +303,12 @@ def test_c3d_plates_give_reaction_centre_of_pressure_and_free_moment(tmp_path: P
 
 
 def test_c3d_without_plates_or_with_unknown_units_is_refused(tmp_path: Path) -> None:
-    write_c3d(tmp_path / "odd.c3d", np.ones((6, 20)), moment_unit="lbf ft")
+    write_c3d(tmp_path / "odd.c3d", np.ones((6, 200)), moment_unit="lbf ft")
+    whole = (tmp_path / "odd.c3d").read_bytes()
+    for length in (600, len(whole) // 2, len(whole) - 600):  # the library would crash, or read fewer frames
+        (tmp_path / "torn.c3d").write_bytes(whole[:length])
+        with pytest.raises(FormatError, match=r"torn\.c3d.*(truncated|damaged|missing)"):
+            read_loads(tmp_path / "torn.c3d")
     with pytest.raises(FormatError, match="unit 'lbf ft' of its analog channel 4"):
         read_c3d_plates(tmp_path / "odd.c3d")
     ezc3d = pytest.importorskip("ezc3d")
@@ -308,5 +320,5 @@ def test_c3d_without_plates_or_with_unknown_units_is_refused(tmp_path: Path) -> 
     with pytest.raises(FormatError, match="force plate"):
         read_c3d_plates(tmp_path / "none.c3d")
     (tmp_path / "bad.c3d").write_bytes(b"nothing")
-    with pytest.raises(FormatError, match="not a readable C3D"):
+    with pytest.raises(FormatError, match="no C3D file"):
         read_c3d_plates(tmp_path / "bad.c3d")

@@ -221,6 +221,19 @@ def test_opensims_own_tool_finds_the_same_on_our_model() -> None:
 
 
 @pytest.mark.opensim
+def test_opensims_own_tool_bridges_frames_without_markers_too() -> None:
+    document = bsm()
+    motion = smooth_motion(document, 12)
+    positions = np.array(markers_of(document, motion).positions_m)
+    positions[5:7] = np.nan
+    positions[3, 4:9] = np.nan
+    found = inverse_kinematics(with_positions(markers_of(document, motion), positions), document, backend="opensim")
+    assert len(found.time_s) == 12
+    between = found.values_si[4] + (found.values_si[7] - found.values_si[4]) / 3
+    np.testing.assert_allclose(found.values_si[5], between, atol=1e-9)
+
+
+@pytest.mark.opensim
 def test_opensim_solves_models_whose_joints_we_cannot_evaluate(tmp_path: Path) -> None:
     opensim = pytest.importorskip("opensim")
     model = opensim.Model()

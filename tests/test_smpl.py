@@ -325,6 +325,51 @@ def test_frame_numbers_make_the_times(tmp_path, sequence) -> None:
     np.testing.assert_allclose(motion.time_s, (np.arange(10) * 2 + 5) / 50)
 
 
+def test_the_two_frames_of_wham_are_not_mixed(tmp_path, sequence) -> None:
+    camera = {"pose": sequence["poses"] * 0.5, "trans": sequence["trans"] + [0, 0, 4]}
+    world = {"pose_world": sequence["poses"], "trans_world": sequence["trans"]}
+    for stored, frame in (({**camera, **world}, world), (camera, camera)):
+        (tmp_path / "wham.pkl").write_bytes(pickle.dumps({0: {**stored, "betas": np.zeros(10)}}))
+        (motion,) = read_smpl(tmp_path / "wham.pkl", rate_hz=30, axes="y_up")
+        poses, trans = frame.values()
+        expected = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix().reshape(-1, 24, 3, 3)
+        np.testing.assert_allclose(motion.rotations, expected, atol=1e-9)
+        np.testing.assert_allclose(motion.trans_m, trans)
+
+
+@pytest.mark.parametrize("leading", [(), (1,)])
+def test_a_list_of_frames_is_a_video_if_it_has_a_rate(tmp_path, sequence, leading) -> None:
+    turns = matrices(sequence)
+    frames = []
+    for i in range(10):
+        inner = {"global_orient": turns[i, :1], "body_pose": turns[i, 1:], "betas": np.zeros(10)}
+        inner = {key: value.reshape(*leading, *value.shape) for key, value in inner.items()}
+        frames.append({"pred_smpl_params": inner, "pred_cam_t": sequence["trans"][i], "name": f"{i}.jpg"})
+    (tmp_path / "frames.pkl").write_bytes(pickle.dumps(frames))
+    (motion,) = read_smpl(tmp_path / "frames.pkl", rate_hz=25)
+    assert motion.axes == "camera"
+    np.testing.assert_allclose(motion.rotations, turns, atol=1e-12)
+    np.testing.assert_allclose(motion.trans_m, sequence["trans"])
+    np.testing.assert_allclose(motion.time_s, np.arange(10) / 25)
+    assert len(read_smpl(tmp_path / "frames.pkl")) == 10  # people of one image
+
+
+def test_damaged_and_hostile_tensor_files_get_one_line(tmp_path, sequence) -> None:
+    torch.save(gvhmr(sequence), tmp_path / "whole.pt")
+    whole = (tmp_path / "whole.pt").read_bytes()
+    (tmp_path / "torn.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.pt").write_bytes(b"no tensors")
+    (tmp_path / "empty.pt").write_bytes(b"")
+    torch.save({"poses": Touch(tmp_path / "owned")}, tmp_path / "hostile.pt")
+    for name in ("torn", "text", "empty", "hostile"):
+        with pytest.raises(FormatError, match=rf"{name}\.pt") as caught:
+            read_smpl(tmp_path / f"{name}.pt", rate_hz=30)
+        message = str(caught.value)
+        assert "\n" not in message
+        assert "weights_only" not in message
+    assert "posix.system" in message
+
+
 def test_joints_alone(tmp_path, sequence, smpl) -> None:
     joints = smpl.forward(matrices(sequence), sequence["betas"], sequence["trans"]).joints_m.numpy()
     np.save(tmp_path / "joints.npy", np.concatenate([joints, joints[:, :21]], axis=1))  # 24 joints, then extra ones

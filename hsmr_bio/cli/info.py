@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import InputError
+from ..errors import FormatError, InputError
+from ..types import Markers
 from .common import add_json, print_json, read_model
 
 _PACKAGES = ("numpy", "torch", "opensim", "mediapipe", "nimblephysics", "av", "ezc3d")
@@ -23,7 +24,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "info",
         help="what is in a model, motion, marker, force or result file",
-        description="Say what is in a file (.osim .mot .sto .trc .npz .npy .pkl); without one: versions and registered bodies.",
+        description="Say what is in a file (.osim .mot .sto .trc .npz .npy .pkl .c3d .b3d .bvh .glb); without one: versions "
+        "and registered bodies.",
     )
     parser.add_argument("file", type=Path, nargs="?")
     add_json(parser)
@@ -106,12 +108,67 @@ def _coordinates(path: Path) -> dict[str, Any]:
 def _markers(path: Path) -> dict[str, Any]:
     from ..io.trc import read_trc
 
-    markers = read_trc(path)
+    return {"kind": "markers", **_of_markers(read_trc(path))}
+
+
+def _of_markers(markers: Markers) -> dict[str, Any]:
     missing = np.isnan(markers.positions_m[..., 0]).mean(axis=0)
     return {
-        "kind": "markers",
         **_time(markers.time_s),
         "markers": {name: f"{share:.1%} missing" for name, share in zip(markers.names, missing, strict=True)},
+    }
+
+
+def _c3d(path: Path) -> dict[str, Any]:
+    from ..converters.c3d import read_c3d
+    from ..dynamics.load_files import read_c3d_plates
+
+    try:
+        file = read_c3d(path)
+        up = file.up
+    except FormatError:
+        raise
+    except InputError:  # nothing says which axis is vertical; what is in the file can be said all the same
+        file, up = read_c3d(path, up="z"), "not stated"
+    facts = {"kind": "C3D", "vertical axis": up, **_of_markers(file.markers)}
+    facts |= {"analog channels": list(file.analog_channels), "events": file.events, "force plates": file.force_plates}
+    if file.force_plates:
+        try:
+            plates = read_c3d_plates(path).forces
+        except FormatError as error:
+            return facts | {"force plates": str(error)}
+        facts["force plates"] = {plate.name: {"peak_n": float(np.linalg.norm(plate.force_n, axis=1).max())} for plate in plates}
+    return facts
+
+
+def _subject(path: Path) -> dict[str, Any]:
+    from ..converters.addbiomechanics import read_b3d
+
+    file = read_b3d(path)
+    trials = {
+        trial.name: {
+            "frames": len(trial.markers.time_s),
+            "markers": len(trial.markers.names),
+            "coordinates": len(trial.motion.coordinates),
+            "forces": len(trial.loads.forces),
+            "frames without force": trial.missing_force_frames,
+        }
+        for trial in file.trials
+    }
+    about = {"mass_kg": file.mass_kg, "stature_m": file.stature_m, "sex": file.sex, "passes": list(file.passes)}
+    return {"kind": "AddBiomechanics subject", **about, "trials": trials}
+
+
+def _bones(path: Path) -> dict[str, Any]:
+    from ..converters.content import ConvertOptions
+    from ..converters.registry import detect
+
+    known = detect(path)
+    content = known.read(path, ConvertOptions()) if known.read is not None else None
+    if content is None or content.bones is None:
+        raise InputError(f"{path}: no skeleton animation is in it")
+    return {"kind": f"skeleton animation ({known.name})", **_time(content.bones.time_s), "notes": list(content.notes)} | {
+        "bones": list(content.bones.names)
     }
 
 
@@ -194,4 +251,8 @@ _READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".npz": _stored,
     ".npy": _hsmr,
     ".pkl": _pickle,
+    ".c3d": _c3d,
+    ".b3d": _subject,
+    ".bvh": _bones,
+    ".glb": _bones,
 }

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError, InputError, require
+from ..io.c3d_check import check_c3d
 from ..io.table import Table, read_table
 from ..types import FloatArray
 from .loads import ExternalForce, ExternalLoads
@@ -174,9 +175,10 @@ def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forw
         One force a plate, no bodies yet; zero while the plate carries less than 20 N.
 
     Raises:
-        FormatError: no force plates, plates that are not level, unknown units.
+        FormatError: no C3D file, or truncated; no force plates, plates that are not level, unknown units.
         MissingDependencyError: ezc3d is not installed.
     """
+    check_c3d(Path(path))
     ezc3d = require("ezc3d", extra="c3d", feature="reading force plates from C3D")
     try:
         content = ezc3d.c3d(os.fspath(path), extract_forceplat_data=True)

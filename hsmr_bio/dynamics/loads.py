@@ -158,9 +158,11 @@ def check_ground_forces(
 
     Raises:
         InputError: kN instead of N, mm instead of m, N mm instead of N m, a force that pulls at the body, a
-            point far below the floor, a point far from its body. The message names the force and the time.
+            point far below the floor, a point far from its body, another time than the motion's. The message names the
+            force and the time.
     """
     for force in loads.forces:
+        _covers(force, time_s)
         if force.force_frame != "ground" or force.point_frame != "ground":
             continue
         from_floor = force.body is None or force.body.lower().startswith(_FEET)

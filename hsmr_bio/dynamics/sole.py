@@ -106,7 +106,7 @@ def assign_to_feet(loads: ExternalLoads, feet: Soles, time_s: FloatArray, *, wei
         Loads with a body for every force, and in ``assignments`` who got what and why.
 
     Raises:
-        InputError: during a contact both feet are equally near, or neither is near.
+        InputError: during a contact both feet are equally near, or neither is near; or nothing is loaded at all.
     """
     made: list[ExternalForce] = []
     story: list[Assignment] = []
@@ -122,6 +122,11 @@ def assign_to_feet(loads: ExternalLoads, feet: Soles, time_s: FloatArray, *, wei
             owner[first : last + 1] = near
             story.append(entry)
         made.extend(_split(force, owner, feet.bodies))
+    if not made:
+        raise InputError(
+            f"no external force of {loads.source or 'the loads'} carries more than 5 % of body weight ({weight_n:.0f} N) while "
+            f"the motion lasts ({time_s[0]:g} to {time_s[-1]:g} s): is it the right trial? A motion in the air needs no loads"
+        )
     return with_forces(loads, made, story)
 
 

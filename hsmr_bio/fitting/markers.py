@@ -180,9 +180,9 @@ def matched_markers(markers: Markers, document: OsimDocument, weights: Mapping[s
     """
     for name, weight in (weights or {}).items():
         if name not in markers.names and name not in document.markers:
-            near = get_close_matches(name, markers.names, n=3)
+            near = get_close_matches(name, markers.names, n=3) or markers.names[:4]
             raise InputError(
-                f"a weight is given for marker {name!r}, which is neither measured nor in the model (closest: {near})"
+                f"a weight is given for marker {name!r}, neither measured nor in the model (closest: {', '.join(near)})"
             )
         if not (np.isfinite(weight) and weight >= 0):
             raise InputError(f"the weight of marker {name!r} must be 0 or larger, got {weight}")

@@ -14,7 +14,7 @@ from ..io.silence import no_stdout
 from ..io.table import read_table
 from ..io.trc import write_trc
 from ..osim.document import OsimDocument
-from ..types import FloatArray, Markers, OsimMotion
+from ..types import BoolArray, FloatArray, Markers, OsimMotion
 
 
 def run_opensim(
@@ -42,11 +42,11 @@ def run_opensim(
     opensim = require("opensim", feature="OpenSim's inverse kinematics")
     if limits not in ("clamped", "all", "none"):
         raise InputError(f"limits must be 'clamped', 'all' or 'none', got {limits!r}")
-    chosen = Markers(
-        time_s=markers.time_s,
-        names=names,
-        positions_m=markers.positions_m[:, [markers.names.index(name) for name in names]],
-    )
+    positions = markers.positions_m[:, [markers.names.index(name) for name in names]]
+    empty: BoolArray = np.asarray(
+        ~np.isfinite(positions).all(axis=-1).any(axis=-1)
+    )  # the tool stops at a frame without any marker
+    chosen = Markers(time_s=markers.time_s, names=names, positions_m=_filled(markers.time_s, positions, empty))
     with tempfile.TemporaryDirectory() as folder, quiet_opensim(opensim):
         path = Path(folder)
         document.write(path / "model.osim")
@@ -86,7 +86,21 @@ def run_opensim(
         if name in table.columns:
             found = table.values[:, table.columns.index(name)]
             values[:, column] = np.deg2rad(found) if rotational[column] and table.in_degrees else found
+    values[empty] = np.stack(
+        [np.interp(markers.time_s[empty], markers.time_s[~empty], row) for row in values[~empty].T], axis=-1
+    )
     return OsimMotion(time_s=markers.time_s, coordinates=names_of_all, values_si=values, rotational=rotational)
+
+
+def _filled(time_s: FloatArray, positions_m: FloatArray, empty: BoolArray) -> FloatArray:
+    """Markers (T, M, 3) with those of the empty frames (T,) interpolated between the frames that show them."""
+    filled = positions_m.copy()
+    seen: BoolArray = np.asarray(np.isfinite(positions_m).all(axis=-1))
+    for marker in range(positions_m.shape[1]):
+        rows = seen[:, marker]
+        for axis in range(3):
+            filled[empty, marker, axis] = np.interp(time_s[empty], time_s[rows], positions_m[rows, marker, axis])
+    return filled
 
 
 def opensim_places(document: OsimDocument, motion: OsimMotion, names: tuple[str, ...]) -> FloatArray:

@@ -71,7 +71,7 @@ def smpl_to_open(motion: SmplMotion, body: Body, smpl: SmplModel | None = None, 
         lost[0] = "the person's lengths: without SMPL's file or joints the mean body is used" + (
             ", brought to the given height" if height_m else ""
         )
-        lost.append("the absolute position, by about a decimetre: SMPL's translation is not that of a joint")
+        lost.append("the absolute position, by two to three decimetres: SMPL's translation is not that of a joint")
     if motion.rotations is not None:
         turns = torch.tensor(motion.to_skel_axes) @ part_rotations(torch.tensor(motion.rotations))
         turn_sd = _TURN_SD_RAD

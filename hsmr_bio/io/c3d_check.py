@@ -10,7 +10,7 @@ import struct
 from math import isfinite, prod
 from pathlib import Path
 
-from hsmr_bio.errors import FormatError
+from ..errors import FormatError
 
 _BLOCK = 512
 _INTEL, _DEC, _MIPS = 84, 85, 86
