@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -254,6 +256,19 @@ def test_half_a_person_is_refused(seen: Observation) -> None:
 def test_a_speck_is_refused(seen: Observation) -> None:
     with pytest.raises(EstimationError, match=r"about \d\d pixels tall"):
         refuse_unusable(replace(seen, keypoints_px=seen.keypoints_px / 10))
+
+
+def test_the_networks_are_quiet(pictures: list[np.ndarray], tmp_path: Path) -> None:
+    """Errors are one line on stderr; greetings of compiled libraries would hide it."""
+    np.save(tmp_path / "picture.npy", pictures[0])
+    code = (
+        "import sys, numpy as np\nfrom hsmr_bio.estimators.pose_graph import PoseGraph\n"
+        "with PoseGraph() as graph:\n    picture = np.load(sys.argv[1])\n"
+        "    assert graph.landmarks(picture, graph.detect(picture)[0].region)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "picture.npy")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_progress_counts_the_frames() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -139,6 +140,32 @@ def test_a_file_in_place_of_the_folder_is_refused(short: Path, tmp_path: Path) -
     assert (tmp_path / "out").read_text() == "a file"
 
 
+def test_results_that_could_not_be_written_stop_before_the_work(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(pipeline, "get_estimator", never)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="nothing can be written there"):
+        image2mot(short, tmp_path / "file" / "out", REPLAY)
+    with pytest.raises(InputError, match="nothing can be written there"):
+        image2mot(short, "/proc/out/deeper", REPLAY)
+    monkeypatch.setattr("hsmr_bio.io.atomic.shutil.disk_usage", lambda _: SimpleNamespace(free=3e6))
+    with pytest.raises(InputError, match=r"only 3\.0 MB are free"):
+        image2mot(short, tmp_path / "out", REPLAY)
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_refusal_names_the_source(clip, tmp_path: Path) -> None:
+    shift = np.linspace(0, 300, len(clip.observation.time_s))
+    save_observation(tmp_path / "pan.npz", replace(clip.observation, camera_shift_px=shift))
+    with pytest.raises(EstimationError, match=r"pan\.npz: the camera moves") as refusal:
+        image2mot(tmp_path / "pan.npz", tmp_path / "out", REPLAY)
+    assert str(refusal.value).count("pan.npz") == 1
+
+
 def test_a_moving_camera_is_refused_with_advice(clip, open_body: Body, tmp_path: Path) -> None:
     shift = np.linspace(0, 90, 15)
     moving = replace(clip.observation.at(slice(0, 15)), camera_shift_px=shift)
@@ -257,5 +284,6 @@ def test_people_are_recalled_in_order(clip, tmp_path: Path) -> None:
     assert [o.source for o in memory.recall()] == [f"person {i}" for i in range(12)]
     next(iter((tmp_path / "out").iterdir())).write_bytes(b"damaged")
     assert memory.recall() == []
-    memory.forget()
-    assert not list((tmp_path / "out").iterdir())
+    (tmp_path / "out" / ".clip.mine.npz").write_bytes(b"somebody's")
+    pipeline._Memory(tmp_path / "out", "clip", source, Image2MotOptions()).forget()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".clip.mine.npz"], "runs nobody went on with are forgotten"

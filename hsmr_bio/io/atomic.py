@@ -88,6 +88,26 @@ def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
         raise InputError(f"{present[0]}{more} exists already; use --overwrite or another output folder")
 
 
+def refuse_unwritable(folder: str | os.PathLike[str], *, need_bytes: int = 0) -> None:
+    """Stop before hours of work if nothing could be written into a folder, which need not exist yet.
+
+    Raises:
+        InputError: no right to write there, a read-only or a full disk, or a file in the path.
+    """
+    target = Path(folder).absolute()
+    there = next(path for path in (target, *target.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            free = shutil.disk_usage(there).free
+    except OSError as error:
+        raise InputError(f"{folder}: nothing can be written there ({error.strerror}); choose another output folder") from None
+    if free < need_bytes:
+        raise InputError(
+            f"{folder}: only {free / 1e6:.1f} MB are free there, at least {need_bytes / 1e6:.0f} MB are needed; "
+            "make room or choose another output folder"
+        )
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -119,9 +119,16 @@ class Video:
         if index == 0:
             span = f" between {self.start_s:g} s and {'its end' if self.end_s is None else f'{self.end_s:g} s'}"
             where = span if self.start_s > 0 or self.end_s is not None else ""
-            raise FormatError(
-                self.info.path, None, f"not a single frame could be read{where}. Check the file in a video player"
-            )
+            raise FormatError(self.info.path, None, f"not a single frame could be read{where}{_advice(self, where)}")
+
+
+def _advice(video: Video, cut: str) -> str:
+    """What to do about a span without frames."""
+    whole = _probe(video.info.path) if cut and not video.images else video.info
+    count = len(video.images) or whole.frame_count
+    if cut and count and whole.rate_hz:
+        return f": it is only {count / whole.rate_hz:.2f} s long. Choose --start and --end inside it"
+    return ". Check the file in a video player"
 
 
 def open_video(
