@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import json
 import os
@@ -164,6 +165,20 @@ def test_a_full_disk_or_a_folder_without_rights_is_one_line(tmp_path: Path, caps
     err = capsys.readouterr().err
     assert err.startswith("hsmr-bio: error: ")
     assert err.count("\n") == 1
+
+
+def test_a_disk_that_becomes_full_is_named(
+    standing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(args: argparse.Namespace) -> int:
+        with new_folder(tmp_path / "out"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("hsmr_bio.cli.check.run", full)
+    assert main(["check", str(standing)]) == 1
+    assert capsys.readouterr().err == (
+        f"hsmr-bio: error: {tmp_path / 'out'}: No space left on device. Make room there and run the same command again\n"
+    )
 
 
 def test_a_reader_that_stops_early_is_no_error(standing: Path) -> None:

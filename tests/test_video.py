@@ -250,7 +250,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_start_behind_the_end_is_refused(clip: Path) -> None:
-    with pytest.raises(FormatError, match="not a single frame could be read between 5 s and its end"):
+    with pytest.raises(FormatError, match=r"between 5 s and its end: it is only .* s long"):
         list(open_video(clip, start_s=5.0))
     with pytest.raises(InputError, match="start"):
         open_video(clip, start_s=2.0, end_s=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -77,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(f"{where}{error.strerror or error}", show_trace=args.verbose > 1)
+        advice = ". Make room there and run the same command again" if error.errno == errno.ENOSPC else ""
+        return _failed(f"{where}{error.strerror or error}{advice}", show_trace=args.verbose > 1)
 
 
 def _failed(message: str, *, show_trace: bool) -> int:

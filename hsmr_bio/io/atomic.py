@@ -37,8 +37,9 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterato
     part = Path(name)
     try:
         part.chmod(0o666 & ~_umask())
-        yield part
-        os.replace(part, target)
+        with _naming(target):
+            yield part
+            os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
 
@@ -66,14 +67,26 @@ def new_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> It
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         temporary.chmod(0o777 & ~_umask())
-        yield temporary
-        results = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
-        refuse_existing([target / path for path in results], overwrite=overwrite)
-        for path in results:
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary / path, target / path)
+        with _naming(target):
+            yield temporary
+            results = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
+            refuse_existing([target / path for path in results], overwrite=overwrite)
+            for path in results:
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(temporary / path, target / path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Say in errors of the system where writing failed: an open file that meets a full disk does not know its name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(target)
+        raise
 
 
 def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
