@@ -5,7 +5,7 @@ A file of predictions is a ``.npz`` (or HSMR's own result) with some of these ar
     poses (N, 46), betas (N, 10)             SKEL, camera axes (HSMR)
     body_pose (N, 69 or 23, 3), global_orient (N, 3), betas (N, 10)     SMPL (HMR2.0, PARE, CLIFF, HybrIK, PLIKS ...)
     pred_keypoints_3d (N, 44, 3), pred_keypoints_2d (N, 44, 2)          keypoints, if the method gives them
-    patch_cam_t (N, 3)                       patch camera, to project SKEL's keypoints
+    patch_cam_t (N, 3)                       patch camera (focal length 5000 px), to project the keypoints
     joints (N, 24, 3), verts (N, 6890, 3)    SMPL's joints and mesh, if posed already
 
 Source: Xia et al. 2025 (HSMR), Tables 1 to 4.
@@ -28,6 +28,8 @@ from .labels import Labels, items
 from .violations import PARTS, TABLE_TOLERANCES_DEG, Form, violation_table
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..body.smpl_model import SmplModel
     from ..fitting.hsmr_points import HsmrPoints
     from ..hsmr.network import Hsmr
@@ -146,6 +148,7 @@ def posed(
     points: HsmrPoints | None = None,
     smpl_joint_regressor: FloatArray | None = None,
     smpl: SmplModel | None = None,
+    extra_regressor: FloatArray | None = None,
 ) -> Predictions:
     """Fill in keypoints, joints and skin from parameters, as far as the bodies at hand allow.
 
@@ -154,19 +157,17 @@ def posed(
         points: HSMR's keypoints on the prediction's SKEL body.
         smpl_joint_regressor: (24, 6890) SMPL's joints from SKEL's skin (``J_regressor_SMPL_MALE.pkl``), for MOYO.
         smpl: an SMPL model for predictions as SMPL parameters.
+        extra_regressor: (19, 6890) the extra keypoints from SMPL's skin (``SMPL_to_J19.pkl``), for their 44 keypoints.
     """
     import torch
 
-    from ..hsmr.camera import project
+    from ..hsmr.keypoints import keypoints_from_smpl_joints
 
     with torch.inference_mode():
         if predictions.poses is not None and predictions.betas is not None and points is not None:
             poses, betas = torch.tensor(predictions.poses), torch.tensor(predictions.betas)
             keypoints = torch.cat([points(*rows) for rows in zip(poses.split(256), betas.split(256), strict=True)])
-            predictions = replace(predictions, keypoints_3d=keypoints.numpy())
-            if predictions.translation is not None:
-                seen = project(keypoints, torch.tensor(predictions.translation))
-                predictions = replace(predictions, keypoints_2d=seen.numpy())
+            predictions = _with_keypoints(predictions, keypoints)
             if smpl_joint_regressor is not None:
                 skins = (
                     points.body.forward(*rows, skin=True).skin_m for rows in zip(poses.split(32), betas.split(32), strict=True)
@@ -177,7 +178,21 @@ def posed(
         if predictions.kind == "smpl" and predictions.global_orient is not None and predictions.betas is not None and smpl:
             skin, joints = smpl_mesh(smpl, predictions.global_orient, predictions.body_pose, predictions.betas)
             predictions = replace(predictions, skin=skin, joints=joints)
+            if extra_regressor is not None:
+                extra = torch.tensor(extra_regressor)
+                keypoints = keypoints_from_smpl_joints(torch.tensor(skin), torch.tensor(joints), extra.to_sparse())
+                predictions = _with_keypoints(predictions, keypoints)
     return predictions
+
+
+def _with_keypoints(predictions: Predictions, keypoints_m: Tensor) -> Predictions:
+    """Predictions with these keypoints (N, 44, 3), and their projections if there is a camera."""
+    from ..hsmr.camera import project
+
+    if predictions.translation is not None:
+        seen = project(keypoints_m, keypoints_m.new_tensor(predictions.translation))
+        predictions = replace(predictions, keypoints_2d=seen.numpy())
+    return replace(predictions, keypoints_3d=keypoints_m.numpy())
 
 
 def smpl_mesh(smpl: SmplModel, global_orient: Any, body_pose: Any, betas: Any) -> tuple[FloatArray, FloatArray]:
