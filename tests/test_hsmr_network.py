@@ -200,7 +200,13 @@ def test_weights_that_are_not_finite_are_refused(network: Hsmr, tmp_path: Path) 
 def test_training_state_of_the_release_does_not_matter(network: Hsmr, patches, tmp_path: Path) -> None:
     """Its own classes (installed as ``lib``) and types in the saved configuration stay names without effect."""
     content = official(network)
-    content["hyper_parameters"] = {"cls": str, "seen": {1, 2}, "groups": defaultdict(list), "maybe": typing.Optional, "own": _OfTheRelease()}
+    content["hyper_parameters"] = {
+        "cls": str,
+        "seen": {1, 2},
+        "groups": defaultdict(list),
+        "maybe": typing.Optional,
+        "own": _OfTheRelease(),
+    }
     path = tmp_path / "hsmr.ckpt"
     _OfTheRelease.__module__, _OfTheRelease.__qualname__ = "lib.modeling", "Recipe"
     module = types.ModuleType("lib.modeling")
