@@ -24,7 +24,8 @@ from .upright import Orientation, RgbImage, upright_size
 Picture = Callable[[], RgbImage]
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_LONG_FRAMES = 600
+_SEEK_FRAMES = 8
+"""What going to a key frame costs, in frames of decoding: the file is opened and the decoder's threads are filled."""
 _STAMP_NOISE_S = 1e-3
 _SHORT_OF_PACKETS = 0.98
 _FEATURE = "reading video"
@@ -78,18 +79,24 @@ class Video:
         """
         return ahead(self._frames)
 
-    def at(self, times_s: Sequence[float]) -> list[VideoFrame]:
-        """The first frame at or after each time; other frames are not converted, and in long videos not even decoded.
+    def at(self, times_s: Sequence[float], *, within_s: float = 0.0) -> list[VideoFrame]:
+        """The first frame at or after each time; other frames are not converted, and not decoded where seeking saves it.
 
         Args:
             times_s: increasing, on the clock of this video's frames.
+            within_s: a key frame that is nearer than this may be taken instead: it is decoded without its neighbours.
 
         Returns:
             Frames in the order of the times; fewer if the video ends before.
         """
-        if (self.info.frame_count or 0) > _LONG_FRAMES and not self.source_clock and not self.images:
+        if len(times_s) and not self.images and not self.source_clock and self.info.kind == "video":
             origin_s = next((stamp for stamp, _ in _video_frames(self)), 0.0)
-            return [frame for time_s in times_s for frame in self._seek(time_s, origin_s)]
+            keys_s = [key - origin_s for key in _key_times_s(self, [origin_s + t + within_s for t in times_s])]
+            times_s = [k if abs(k - t) <= within_s else t for k, t in zip(keys_s, times_s, strict=True)]
+            rate_hz = self.info.rate_hz or 30.0
+            seeking = sum(_SEEK_FRAMES + max(t - k, 0.0) * rate_hz for k, t in zip(keys_s, times_s, strict=True))
+            if seeking < times_s[-1] * rate_hz:
+                return [frame for time_s in times_s for frame in self._seek(time_s, origin_s)]
         found: list[VideoFrame] = []
         origin: float | None = None
         for index, (time_s, picture) in enumerate(_image_frames(self) if self.images else _video_frames(self)):
@@ -262,7 +269,7 @@ def _video_frames(video: Video) -> Iterator[tuple[float, Picture]]:
         zero_s, step_s = _first_time_s(stream), 1 / (video.info.rate_hz or 30.0)
         if video.start_s > 0:
             zero_s = zero_s if zero_s is not None else _decoded_first_time_s(path)
-            container.seek(int((zero_s + video.start_s) / stream.time_base), stream=stream, backward=True, any_frame=False)
+            _go_to(container, stream, zero_s + video.start_s)
         orientation = Orientation(path, stream, video.info.image_size_px, video.max_side_px)
         packets = decoded = 0
         last_s = -np.inf
@@ -288,6 +295,28 @@ def _video_frames(video: Video) -> Iterator[tuple[float, Picture]]:
                 return
         if video.start_s == 0 and video.info.kind == "video":
             _refuse_truncated(path, stream, packets, decoded, last_s - (zero_s or 0.0))
+
+
+def _go_to(container: Any, stream: Any, stamp_s: float) -> None:
+    """Continue at the last key frame up to a time stamp; one that lies there, but for rounding, counts."""
+    target = int((stamp_s + 2 * _STAMP_NOISE_S) / stream.time_base)
+    container.seek(target, stream=stream, backward=True, any_frame=False)
+
+
+def _key_times_s(video: Video, stamps_s: Sequence[float]) -> list[float]:
+    """Time stamp of the last key frame up to each of the given ones; minus infinity if the file cannot tell."""
+    av = require("av", feature=_FEATURE)
+    found = []
+    with _open(video.info.path) as container:
+        stream = container.streams.video[0]
+        for stamp_s in stamps_s:
+            try:
+                _go_to(container, stream, stamp_s)
+                stamp = next((packet.pts for packet in container.demux(stream) if packet.pts is not None), None)
+            except av.error.FFmpegError:
+                stamp = None
+            found.append(-np.inf if stamp is None else float(stamp * stream.time_base))
+    return found
 
 
 def _first_time_s(stream: Any) -> float | None:
