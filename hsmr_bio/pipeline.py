@@ -87,6 +87,18 @@ class Image2MotOptions(ResultOptions):
     save_observation: bool = False
     """Keep what the estimator saw as ``NAME_observation.npz``, for the estimator ``replay``."""
 
+    def __post_init__(self) -> None:
+        needs_hsmr = {"refine": self.refine, "checkpoint": self.estimate.checkpoint, "boxes": self.estimate.boxes}
+        idle = [f"--{name}" for name, value in needs_hsmr.items() if value]
+        if self.estimator == "blazepose" and idle:
+            raise InputError(f"{' and '.join(idle)} would have no effect: say --estimator hsmr as well")
+        pitch, roll = self.ground.camera_pitch_rad, self.ground.camera_roll_rad
+        for name, angle, most in (("pitch", pitch, np.pi / 2), ("roll", roll, np.pi)):
+            if angle is not None and not abs(angle) <= most:
+                raise InputError(
+                    f"the camera's {name} must be within {np.degrees(most):.0f} degrees, got {np.degrees(angle):g}"
+                )
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result:
@@ -354,6 +366,8 @@ def _refuse_moving_camera(observation: Observation, options: Image2MotOptions) -
 
 def usable_cutoff(motion: SkelMotion | OsimMotion, cutoff_hz: float | None) -> float | None:
     """The cutoff; none for a still, and none where the rate is too low for it."""
+    if cutoff_hz is not None and np.isnan(cutoff_hz):
+        raise InputError("the cutoff must be a frequency in Hz, or None for no filter, got nan")
     if cutoff_hz is None or len(motion.time_s) < 2:
         return None
     rate_hz = 1 / float(np.median(np.diff(motion.time_s)))

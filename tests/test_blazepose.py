@@ -14,6 +14,7 @@ import pytest
 
 from hsmr_bio.errors import EstimationError, InputError
 from hsmr_bio.estimators import EstimateOptions, estimator_names, get_estimator
+from hsmr_bio.estimators.pose_graph import PoseGraph, Region
 from hsmr_bio.estimators.quality import refuse_unusable, stature_px
 from hsmr_bio.io.npz import load_motion, save_observation
 from hsmr_bio.io.video import open_video
@@ -200,6 +201,12 @@ def test_people_who_pass_each_other_are_not_exchanged(tmp_path: Path, truth_px: 
 def test_a_box_around_nobody_is_one_clear_line() -> None:
     with pytest.raises(EstimationError, match=r"no person found in \d+ frames inside the box \(800, 20, 940, 200\)"):
         BLAZEPOSE.estimate(CLIP, EstimateOptions(end_s=0.2, person_box=(800, 20, 940, 200)))
+
+
+def test_a_region_without_size_shows_nobody(pictures: list[np.ndarray]) -> None:
+    with PoseGraph() as graph:
+        for side, middle in ((0.0, 100.0), (-5.0, 100.0), (float("nan"), 100.0), (50.0, float("nan"))):
+            assert graph.landmarks(pictures[0], Region(np.full(2, middle), side, 0.0)) is None
 
 
 def test_black_and_empty_pictures_are_one_clear_line(tmp_path: Path) -> None:

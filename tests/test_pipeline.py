@@ -14,6 +14,7 @@ from hsmr_bio import pipeline
 from hsmr_bio.body import Body
 from hsmr_bio.errors import EstimationError, HsmrBioError, InputError
 from hsmr_bio.estimators import EstimateOptions
+from hsmr_bio.fitting.gravity import GroundOptions
 from hsmr_bio.fitting.joint_centres import JOINT_OF_POINT
 from hsmr_bio.fitting.placing import SKEL_TO_WORLD, turned
 from hsmr_bio.io.mot import read_mot
@@ -192,10 +193,34 @@ def test_an_accident_leaves_nothing(stage: str, short: Path, tmp_path: Path, mon
 
 
 def test_bad_options_stop_before_files(short: Path, tmp_path: Path) -> None:
-    for change in ({"mass_kg": 0.5}, {"height_m": 17.0}, {"cutoff_hz": -2.0}, {"estimator": "nobody"}, {"body": "nothing.pkl"}):
+    for change in (
+        {"mass_kg": 0.5},
+        {"height_m": 17.0},
+        {"cutoff_hz": -2.0},
+        {"cutoff_hz": float("nan")},
+        {"estimator": "nobody"},
+        {"body": "nothing.pkl"},
+    ):
         with pytest.raises(HsmrBioError):
             image2mot(short, tmp_path / "out", replace(REPLAY, **change))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"refine": True}, "--refine would have no effect"),
+        ({"estimate": {"boxes": Path("b.csv"), "checkpoint": Path("c")}}, "--checkpoint and --boxes would have no effect"),
+        ({"estimate": {"person_box": (10, 10, 5, 20)}}, "x0 < x1"),
+        ({"estimate": {"person_box": (10, 10, float("nan"), 20)}}, "x0 < x1"),
+        ({"ground": {"camera_pitch_rad": 7.0}}, "pitch must be within 90 degrees, got 401"),
+        ({"ground": {"camera_roll_rad": float("nan")}}, "roll must be within 180"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options: dict, problem: str) -> None:
+    kinds = {"estimate": EstimateOptions, "ground": GroundOptions}
+    with pytest.raises(InputError, match=problem):
+        Image2MotOptions(**{name: kinds[name](**v) if name in kinds else v for name, v in options.items()})
 
 
 def test_a_single_picture_becomes_one_frame(clip, tmp_path: Path) -> None:

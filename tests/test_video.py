@@ -278,6 +278,9 @@ def test_a_start_behind_the_end_is_refused(clip: Path) -> None:
         list(open_video(clip, start_s=5.0))
     with pytest.raises(InputError, match="start"):
         open_video(clip, start_s=2.0, end_s=1.0)
+    for start_s, end_s in ((float("nan"), None), (float("inf"), None), (0.0, float("nan"))):
+        with pytest.raises(InputError, match="start"):
+            open_video(clip, start_s=start_s, end_s=end_s)
     with pytest.raises(InputError, match="frame rate"):
         open_video(clip, fps_hz=30)
 

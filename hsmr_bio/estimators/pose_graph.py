@@ -147,6 +147,8 @@ class PoseGraph:
             rgb: (H, W, 3) the whole picture.
             region: where to look, in its pixels.
         """
+        if not (region.side_px > 0 and np.isfinite(region.side_px) and np.isfinite(region.center_px).all()):
+            return None
         output = self._landmark.run(image=_image_packet(rgb), roi=_region_packet(region, rgb.shape))
         if "landmarks" not in output or "world" not in output or "auxiliary" not in output:
             return None

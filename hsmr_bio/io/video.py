@@ -164,8 +164,9 @@ def open_video(
         FormatError: not a video or image, no picture in it, or a rotation that is not a quarter turn.
     """
     source = Path(path)
-    if start_s < 0 or (end_s is not None and end_s <= start_s):
-        raise InputError(f"start and end must satisfy 0 <= start < end, got start {start_s:g} s and end {end_s} s")
+    if not (0 <= start_s < np.inf and (end_s is None or end_s > start_s)):
+        end = "" if end_s is None else f" and end {end_s:g} s"
+        raise InputError(f"start and end must satisfy 0 <= start < end, got start {start_s:g} s{end}")
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
     if fps_hz is not None and (not source.is_dir() or not fps_hz > 0):
