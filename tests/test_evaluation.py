@@ -144,7 +144,8 @@ def test_eval_fills_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert figures["smpl"]["VD10_l_knee_percentage"] == 0
     assert "MPJPE" not in figures["smpl"]
     assert main(command) == 0
-    text = capsys.readouterr().out
+    text, notes = capsys.readouterr()
+    assert "smpl: nothing to compare with the labels" in notes and "perfect:" not in notes
     assert "PA-MPJPE [mm]" in text and "l_knee 10" in text and "perfect" in text
 
 
@@ -188,6 +189,44 @@ def test_a_label_file_that_is_wrong_says_where(tmp_path: Path) -> None:
         labels.read_labels(tmp_path / "b.npz")
     with pytest.raises(InputError, match="no such"):
         labels.read_labels(tmp_path / "c.npz")
+
+
+def test_files_of_other_sizes_say_what_is_wrong(tmp_path: Path) -> None:
+    def stored(**arrays: object) -> Path:
+        np.savez(tmp_path / "file.npz", **arrays)
+        return tmp_path / "file.npz"
+
+    standard = {"imgname": np.array(["a", "b"]), "center": np.zeros((2, 2)), "scale": np.ones(2)}
+    for key, value in (
+        ("scale", np.ones(3)),
+        ("scale", np.ones((2, 3))),
+        ("scale", np.array(["x", "y"])),
+        ("center", np.ones(3)),
+    ):
+        with pytest.raises(FormatError, match=key):
+            labels.read_labels(stored(**{**standard, key: value}))
+    smpl = {"global_orient": np.zeros((2, 3)), "body_pose": np.zeros((2, 69)), "betas": np.zeros((2, 10))}
+    moyo = {"img_paths": np.array(["a", "b"]), "centers": np.zeros((2, 2)), "scales": np.ones((2, 2))}
+    assert len(labels.read_labels(stored(**moyo, smpl=np.array(smpl, dtype=object)))) == 2
+    for key in smpl:
+        short = np.array({**smpl, key: smpl[key][:1, :2]}, dtype=object)
+        with pytest.raises(FormatError, match=key):
+            labels.read_labels(stored(**moyo, smpl=short))
+    with pytest.raises(FormatError, match="centers"):
+        labels.read_labels(stored(**{**moyo, "centers": np.zeros((3, 2))}, smpl=np.array(smpl, dtype=object)))
+    with pytest.raises(FormatError, match="global_orient"):
+        read_predictions(stored(**{**smpl, "global_orient": np.zeros((3, 3))}))
+    with pytest.raises(FormatError, match="betas 3"):
+        read_predictions(stored(**{**smpl, "betas": np.zeros((3, 10))}))
+
+
+def test_rotation_matrices_are_taken_as_they_come(tmp_path: Path) -> None:
+    vectors = 0.5 * np.random.default_rng(2).standard_normal((4, 24, 3))
+    matrices = exp(torch.tensor(vectors)).numpy()
+    np.savez(tmp_path / "hmr2.npz", body_pose=matrices[:, 1:], global_orient=matrices[:, :1])
+    found = read_predictions(tmp_path / "hmr2.npz")
+    np.testing.assert_allclose(found.body_pose, vectors[:, 1:], atol=1e-9)
+    np.testing.assert_allclose(found.global_orient, vectors[:, 0], atol=1e-9)
 
 
 def test_posetrack_people_need_the_whole_body() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from .common import add_json, note, print_json
 
 EXTRA_REGRESSOR = "SMPL_to_J19.pkl"
+_BODIES = "--body and --regressors for SKEL, --smpl (and --regressors) for SMPL"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -72,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
     for method in methods:
         ready = posed(method, points=points, smpl_joint_regressor=joint_regressor, smpl=smpl, extra_regressor=extra)
         rows.append((method.name, evaluate(ready, labels, smpl=smpl, form=args.form)))
-        if not rows[-1][1]:
-            note(args, f"{method.name}: nothing in it can be compared with these labels")
+        if labels is not None and not {"MPJPE", "error_2d"} & set(rows[-1][1]):
+            note(args, f"{method.name}: nothing to compare with the labels but angles; bodies make joints of them: {_BODIES}")
     if args.json:
         print_json(dict(rows))
     else:
