@@ -26,6 +26,8 @@ Picture = Callable[[], RgbImage]
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _SEEK_FRAMES = 8
 """What going to a key frame costs, in frames of decoding: the file is opened and the decoder's threads are filled."""
+_SKIPPING = 0.6
+"""Cost of a frame on the way from a key frame: about half of them are needed by no other and skipped."""
 _STAMP_NOISE_S = 1e-3
 _SHORT_OF_PACKETS = 0.98
 _FEATURE = "reading video"
@@ -94,7 +96,8 @@ class Video:
             keys_s = [key - origin_s for key in _key_times_s(self, [origin_s + t + within_s for t in times_s])]
             times_s = [k if abs(k - t) <= within_s else t for k, t in zip(keys_s, times_s, strict=True)]
             rate_hz = self.info.rate_hz or 30.0
-            seeking = sum(_SEEK_FRAMES + max(t - k, 0.0) * rate_hz for k, t in zip(keys_s, times_s, strict=True))
+            way_s = sum(max(t - k, 0.0) for k, t in zip(keys_s, times_s, strict=True))
+            seeking = _SEEK_FRAMES * len(times_s) + _SKIPPING * way_s * rate_hz
             if seeking < times_s[-1] * rate_hz:
                 return [frame for time_s in times_s for frame in self._seek(time_s, origin_s)]
         found: list[VideoFrame] = []
@@ -277,6 +280,9 @@ def _video_frames(video: Video) -> Iterator[tuple[float, Picture]]:
         reached_end = False
         for packet in container.demux(stream):
             packets += packet.size > 0
+            if video.start_s > 0:  # pictures that no other one needs are not decoded on the way to the start
+                early = packet.pts is not None and packet.pts * stream.time_base < (zero_s or 0.0) + video.start_s - 1e-6
+                stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
