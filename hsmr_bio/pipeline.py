@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
@@ -26,7 +27,7 @@ from .fitting.gravity import GroundOptions
 from .fitting.ground import to_world
 from .fitting.keypoints import FitOptions, fit_motion
 from .fitting.smoothing import seen_frames, steady
-from .io.atomic import new_folder, refuse_existing
+from .io.atomic import new_folder, refuse_existing, refuse_unwritable
 from .io.mot import write_mot
 from .io.npz import load_observation, save_motion, save_observation
 from .io.trc import write_trc
@@ -43,6 +44,9 @@ from .types import Markers, Observation, OsimMotion, Progress, Sex, SkelMotion, 
 
 CAMERA_MOVES_SHARE = 0.04
 """Share of the picture's longer side by which its corners may wander before the camera counts as moving."""
+
+LEAST_FREE_BYTES = 16_000_000
+"""Free space below which the work is not begun: the files of a short clip take half of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,18 @@ class Image2MotOptions(ResultOptions):
     """Go on although the camera moves; the world is then wrong where it does."""
     save_observation: bool = False
     """Keep what the estimator saw as ``NAME_observation.npz``, for the estimator ``replay``."""
+
+    def __post_init__(self) -> None:
+        needs_hsmr = {"refine": self.refine, "checkpoint": self.estimate.checkpoint, "boxes": self.estimate.boxes}
+        idle = [f"--{name}" for name, value in needs_hsmr.items() if value]
+        if self.estimator == "blazepose" and idle:
+            raise InputError(f"{' and '.join(idle)} would have no effect: say --estimator hsmr as well")
+        pitch, roll = self.ground.camera_pitch_rad, self.ground.camera_roll_rad
+        for name, angle, most in (("pitch", pitch, np.pi / 2), ("roll", roll, np.pi)):
+            if angle is not None and not abs(angle) <= most:
+                raise InputError(
+                    f"the camera's {name} must be within {np.degrees(most):.0f} degrees, got {np.degrees(angle):g}"
+                )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -131,9 +147,10 @@ def image2mot(
     body = load_body(options.body, options.sex)
     timer = _Timer()
     memory = _Memory(Path(out_dir), name, source, options)
-    observations = memory.recall() or memory.keep(_observe(source, options, progress))
+    with _naming(source):
+        observations = memory.recall() or memory.keep(_observe(source, options, progress))
     timer.stop("estimate")
-    with one_thread(), new_folder(out_dir, overwrite=options.overwrite) as folder:
+    with _naming(source), one_thread(), new_folder(out_dir, overwrite=options.overwrite) as folder:
         results = []
         for person, observation in enumerate(observations, start=1):
             label = name if person == 1 else f"{name}_p{person}"
@@ -313,11 +330,23 @@ def _observe(source: str | PathLike[str], options: Image2MotOptions, progress: P
     return [estimator.estimate(source, options.estimate, progress=progress)]
 
 
+@contextmanager
+def _naming(source: str | PathLike[str]) -> Iterator[None]:
+    """Put the source's name before errors of stations that do not know it."""
+    try:
+        yield
+    except EstimationError as error:
+        if str(Path(source)) in str(error):
+            raise
+        raise EstimationError(f"{Path(source)}: {error}") from error
+
+
 def _refuse_early(out: Path, name: str, options: ResultOptions) -> None:
     """Stop before the work if the results could not be written at the end."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give the name of a folder for the results")
     refuse_existing([out / f"{name}{ending}" for ending in (".osim", ".mot", ".trc")], overwrite=options.overwrite)
+    refuse_unwritable(out, need_bytes=LEAST_FREE_BYTES)
 
 
 def _refuse_moving_camera(observation: Observation, options: Image2MotOptions) -> None:
@@ -337,10 +366,15 @@ def _refuse_moving_camera(observation: Observation, options: Image2MotOptions) -
 
 def usable_cutoff(motion: SkelMotion | OsimMotion, cutoff_hz: float | None) -> float | None:
     """The cutoff; none for a still, and none where the rate is too low for it."""
+    if cutoff_hz is not None and np.isnan(cutoff_hz):
+        raise InputError("the cutoff must be a frequency in Hz, or None for no filter, got nan")
     if cutoff_hz is None or len(motion.time_s) < 2:
         return None
     rate_hz = 1 / float(np.median(np.diff(motion.time_s)))
     return cutoff_hz if cutoff_hz < rate_hz / 2 else None
+
+
+_DIGEST = 12
 
 
 class _Memory:
@@ -351,8 +385,8 @@ class _Memory:
         path = Path(source)
         if path.is_file():
             facts += [path.resolve(), path.stat().st_size, path.stat().st_mtime_ns]
-        digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
-        self._folder, self._prefix = out, f".{name}.{digest}."
+        digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:_DIGEST]
+        self._folder, self._name, self._prefix = out, name, f".{name}.{digest}."
         self._worth = path.is_file() and options.estimator != "replay"
 
     def recall(self) -> list[Observation]:
@@ -373,8 +407,8 @@ class _Memory:
         return observations
 
     def forget(self) -> None:
-        """Remove them: the results are written."""
-        for path in self._files():
+        """Remove them, and those of runs with other options that nobody went on with: the results are written."""
+        for path in self._folder.glob(f".{glob.escape(self._name)}.{'?' * _DIGEST}.???.npz"):
             path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:

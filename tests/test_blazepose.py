@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from hsmr_bio.errors import EstimationError, InputError
 from hsmr_bio.estimators import EstimateOptions, estimator_names, get_estimator
+from hsmr_bio.estimators.pose_graph import PoseGraph, Region
 from hsmr_bio.estimators.quality import refuse_unusable, stature_px
 from hsmr_bio.io.npz import load_motion, save_observation
 from hsmr_bio.io.video import open_video
@@ -200,6 +203,12 @@ def test_a_box_around_nobody_is_one_clear_line() -> None:
         BLAZEPOSE.estimate(CLIP, EstimateOptions(end_s=0.2, person_box=(800, 20, 940, 200)))
 
 
+def test_a_region_without_size_shows_nobody(pictures: list[np.ndarray]) -> None:
+    with PoseGraph() as graph:
+        for side, middle in ((0.0, 100.0), (-5.0, 100.0), (float("nan"), 100.0), (50.0, float("nan"))):
+            assert graph.landmarks(pictures[0], Region(np.full(2, middle), side, 0.0)) is None
+
+
 def test_black_and_empty_pictures_are_one_clear_line(tmp_path: Path) -> None:
     black = write_video(tmp_path / "black.mp4", [np.zeros((240, 320, 3), np.uint8)] * 8)
     with pytest.raises(EstimationError, match="the pictures are black"):
@@ -254,6 +263,19 @@ def test_half_a_person_is_refused(seen: Observation) -> None:
 def test_a_speck_is_refused(seen: Observation) -> None:
     with pytest.raises(EstimationError, match=r"about \d\d pixels tall"):
         refuse_unusable(replace(seen, keypoints_px=seen.keypoints_px / 10))
+
+
+def test_the_networks_are_quiet(pictures: list[np.ndarray], tmp_path: Path) -> None:
+    """Errors are one line on stderr; greetings of compiled libraries would hide it."""
+    np.save(tmp_path / "picture.npy", pictures[0])
+    code = (
+        "import sys, numpy as np\nfrom hsmr_bio.estimators.pose_graph import PoseGraph\n"
+        "with PoseGraph() as graph:\n    picture = np.load(sys.argv[1])\n"
+        "    assert graph.landmarks(picture, graph.detect(picture)[0].region)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "picture.npy")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_progress_counts_the_frames() -> None:

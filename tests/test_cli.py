@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import pytest
 
 from hsmr_bio.cli import COMMANDS, build_parser, main
 from hsmr_bio.cli.common import ProgressBar, progress_of
+from hsmr_bio.io.atomic import new_folder
 from hsmr_bio.io.mot import write_mot
 from hsmr_bio.io.npz import save_motion
 from hsmr_bio.io.trc import write_trc
@@ -171,6 +175,20 @@ def test_a_full_disk_or_a_folder_without_rights_is_one_line(tmp_path: Path, caps
     assert err.count("\n") == 1
 
 
+def test_a_disk_that_becomes_full_is_named(
+    standing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(args: argparse.Namespace) -> int:
+        with new_folder(tmp_path / "out"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("hsmr_bio.cli.check.run", full)
+    assert main(["check", str(standing)]) == 1
+    assert capsys.readouterr().err == (
+        f"hsmr-bio: error: {tmp_path / 'out'}: No space left on device. Make room there and run the same command again\n"
+    )
+
+
 def test_a_reader_that_stops_early_is_no_error(standing: Path) -> None:
     words = f"{sys.executable} -m hsmr_bio info {standing} | head -n 1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {words}"], capture_output=True, text=True, check=False)
@@ -185,6 +203,24 @@ def test_ctrl_c_is_130(standing: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("hsmr_bio.cli.check.run", interrupted)
     assert main(["check", str(standing)]) == 130
     assert "stopped" in capsys.readouterr().err
+
+
+def test_sigterm_ends_like_ctrl_c_so_that_nothing_is_left(
+    standing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def terminated(args: argparse.Namespace) -> int:
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "half").write_text("")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        return 0
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("hsmr_bio.cli.check.run", terminated)
+    assert main(["check", str(standing)]) == 143
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_opensims_log_does_not_stay_in_the_users_folder(tmp_path: Path) -> None:

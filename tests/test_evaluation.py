@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
+from hsmr_bio.body.smpl_model import load_smpl  # noqa: E402
 from hsmr_bio.cli import main  # noqa: E402
 from hsmr_bio.errors import FormatError, InputError, ShapeError  # noqa: E402
 from hsmr_bio.evaluation import labels, metrics, violations  # noqa: E402
@@ -143,7 +144,8 @@ def test_eval_fills_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert figures["smpl"]["VD10_l_knee_percentage"] == 0
     assert "MPJPE" not in figures["smpl"]
     assert main(command) == 0
-    text = capsys.readouterr().out
+    text, notes = capsys.readouterr()
+    assert "smpl: nothing to compare with the labels" in notes and "perfect:" not in notes
     assert "PA-MPJPE [mm]" in text and "l_knee 10" in text and "perfect" in text
 
 
@@ -187,6 +189,44 @@ def test_a_label_file_that_is_wrong_says_where(tmp_path: Path) -> None:
         labels.read_labels(tmp_path / "b.npz")
     with pytest.raises(InputError, match="no such"):
         labels.read_labels(tmp_path / "c.npz")
+
+
+def test_files_of_other_sizes_say_what_is_wrong(tmp_path: Path) -> None:
+    def stored(**arrays: object) -> Path:
+        np.savez(tmp_path / "file.npz", **arrays)
+        return tmp_path / "file.npz"
+
+    standard = {"imgname": np.array(["a", "b"]), "center": np.zeros((2, 2)), "scale": np.ones(2)}
+    for key, value in (
+        ("scale", np.ones(3)),
+        ("scale", np.ones((2, 3))),
+        ("scale", np.array(["x", "y"])),
+        ("center", np.ones(3)),
+    ):
+        with pytest.raises(FormatError, match=key):
+            labels.read_labels(stored(**{**standard, key: value}))
+    smpl = {"global_orient": np.zeros((2, 3)), "body_pose": np.zeros((2, 69)), "betas": np.zeros((2, 10))}
+    moyo = {"img_paths": np.array(["a", "b"]), "centers": np.zeros((2, 2)), "scales": np.ones((2, 2))}
+    assert len(labels.read_labels(stored(**moyo, smpl=np.array(smpl, dtype=object)))) == 2
+    for key in smpl:
+        short = np.array({**smpl, key: smpl[key][:1, :2]}, dtype=object)
+        with pytest.raises(FormatError, match=key):
+            labels.read_labels(stored(**moyo, smpl=short))
+    with pytest.raises(FormatError, match="centers"):
+        labels.read_labels(stored(**{**moyo, "centers": np.zeros((3, 2))}, smpl=np.array(smpl, dtype=object)))
+    with pytest.raises(FormatError, match="global_orient"):
+        read_predictions(stored(**{**smpl, "global_orient": np.zeros((3, 3))}))
+    with pytest.raises(FormatError, match="betas 3"):
+        read_predictions(stored(**{**smpl, "betas": np.zeros((3, 10))}))
+
+
+def test_rotation_matrices_are_taken_as_they_come(tmp_path: Path) -> None:
+    vectors = 0.5 * np.random.default_rng(2).standard_normal((4, 24, 3))
+    matrices = exp(torch.tensor(vectors)).numpy()
+    np.savez(tmp_path / "hmr2.npz", body_pose=matrices[:, 1:], global_orient=matrices[:, :1])
+    found = read_predictions(tmp_path / "hmr2.npz")
+    np.testing.assert_allclose(found.body_pose, vectors[:, 1:], atol=1e-9)
+    np.testing.assert_allclose(found.global_orient, vectors[:, 0], atol=1e-9)
 
 
 def test_posetrack_people_need_the_whole_body() -> None:
@@ -234,3 +274,49 @@ def test_eval_runs_the_network_on_labelled_images(
         assert keys <= set(figures)
         assert all(np.isfinite(value) for value in figures.values())
         assert "VD30_r_elbow_percentage" in figures
+
+
+@pytest.mark.assets
+def test_smpl_parameters_get_the_same_tables(
+    shared: Path, synthetic_male: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """HMR2.0 and its like: SMPL arrays and a camera become the 44 keypoints of the standard sets."""
+    rng = np.random.default_rng(1)
+    extra = np.zeros((19, 6890))
+    extra[np.arange(19), rng.choice(6890, 19, replace=False)] = 1
+    (tmp_path / "SMPL_to_J19.pkl").write_bytes(pickle.dumps(extra))
+    smpl_file = synthetic_male / "smpl" / "SMPL_MALE.pkl"
+    smpl = load_smpl(smpl_file)
+    values = {"global_orient": 0.3 * rng.standard_normal((3, 3)), "betas": rng.standard_normal((3, 10))}
+    pose = 0.2 * rng.standard_normal((3, 69))
+    camera = np.array([[0.1, -0.1, 40.0]] * 3)
+    np.savez(tmp_path / "hmr2.npz", body_pose=pose, patch_cam_t=camera, **values)
+    out = smpl.forward(
+        np.concatenate([values["global_orient"], pose], axis=1).reshape(3, 24, 3), values["betas"], np.zeros((3, 3))
+    )
+    truth = np.zeros((3, 44, 4))
+    truth[:, 25:, :3] = np.einsum("kv,nva->nka", extra, out.vertices_m.numpy())
+    truth[:, 8, :3] = out.joints_m.numpy()[:, 0]  # the middle of the hips is SMPL's root
+    truth[..., 3] = 1
+    seen = 5000 / 256 * (truth[..., :2] + camera[:, None, :2]) / (truth[..., 2:3] + camera[:, None, 2:])
+    side = 80 * 4 / 3
+    visible = np.zeros((3, 44, 1))
+    visible[:, [8, *range(25, 44)]] = 1
+    points = np.concatenate([seen * side + 50, visible], axis=2)
+    np.savez(
+        tmp_path / "labels.npz",
+        imgname=np.array(["a.png", "b.png", "c.png"]),
+        center=np.full((3, 2), 50.0),
+        scale=np.full((3, 1), 80.0),
+        body_keypoints_2d=points[:, :25],
+        extra_keypoints_2d=points[:, 25:],
+        body_keypoints_3d=truth[:, :25],
+        extra_keypoints_3d=truth[:, 25:],
+    )
+    files = ["--labels", str(tmp_path / "labels.npz"), "--smpl", str(smpl_file), "--regressors", str(tmp_path)]
+    assert main(["eval", str(tmp_path / "hmr2.npz"), *files, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)["hmr2"]
+    assert figures["MPJPE"] == pytest.approx(0, abs=1e-6)
+    assert figures["error_2d"] == pytest.approx(0, abs=1e-12)
+    assert figures["kpAvg_pck_0.05"] == 1
+    assert "VD10_l_knee_percentage" in figures

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
+import types
+import typing
 import zipfile
 from argparse import Namespace
+from collections import defaultdict
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -185,6 +190,36 @@ def test_missing_extra_and_misshapen_weights_are_named(network: Hsmr, tmp_path: 
     assert "head.cam_decoder.bias has shape (4,), expected (3,)" in message
 
 
+def test_weights_that_are_not_finite_are_refused(network: Hsmr, tmp_path: Path) -> None:
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    state["head.poses_decoder.bias"][3] = float("nan")
+    with pytest.raises(FormatError, match=r"head\.poses_decoder\.bias.*not finite"):
+        load_hsmr(save(tmp_path / "hsmr.ckpt", state), config=SMALL)
+
+
+def test_training_state_of_the_release_does_not_matter(network: Hsmr, patches, tmp_path: Path) -> None:
+    """Its own classes (installed as ``lib``) and types in the saved configuration stay names without effect."""
+    content = official(network)
+    content["hyper_parameters"] = {
+        "cls": str,
+        "seen": {1, 2},
+        "groups": defaultdict(list),
+        "maybe": typing.Optional,
+        "own": _OfTheRelease(),
+    }
+    path = tmp_path / "hsmr.ckpt"
+    _OfTheRelease.__module__, _OfTheRelease.__qualname__ = "lib.modeling", "Recipe"
+    module = types.ModuleType("lib.modeling")
+    module.Recipe = _OfTheRelease  # type: ignore[attr-defined]
+    with mock.patch.dict(sys.modules, {"lib": types.ModuleType("lib"), "lib.modeling": module}):
+        torch.save(content, path)
+    torch.testing.assert_close(load_hsmr(path, config=SMALL)(patches).betas, network(patches).betas)
+
+
+class _OfTheRelease:
+    pass
+
+
 class _Bomb:
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -210,8 +245,9 @@ def test_a_truncated_file_is_one_clear_error(share: float, network: Hsmr, tmp_pa
     path = save(tmp_path / "hsmr.ckpt", official(network))
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(FormatError, match="truncated"):
+    with pytest.raises(FormatError, match="truncated") as caught:
         load_hsmr(path, config=SMALL)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("content", [b"hello", pickle.dumps([1, 2]), pickle.dumps({"a": 1})])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hsmr_bio import pipeline
 from hsmr_bio.body import Body
 from hsmr_bio.errors import EstimationError, HsmrBioError, InputError
 from hsmr_bio.estimators import EstimateOptions
+from hsmr_bio.fitting.gravity import GroundOptions
 from hsmr_bio.fitting.joint_centres import JOINT_OF_POINT
 from hsmr_bio.fitting.placing import SKEL_TO_WORLD, turned
 from hsmr_bio.io.mot import read_mot
@@ -139,6 +141,32 @@ def test_a_file_in_place_of_the_folder_is_refused(short: Path, tmp_path: Path) -
     assert (tmp_path / "out").read_text() == "a file"
 
 
+def test_results_that_could_not_be_written_stop_before_the_work(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(pipeline, "get_estimator", never)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="nothing can be written there"):
+        image2mot(short, tmp_path / "file" / "out", REPLAY)
+    with pytest.raises(InputError, match="nothing can be written there"):
+        image2mot(short, "/proc/out/deeper", REPLAY)
+    monkeypatch.setattr("hsmr_bio.io.atomic.shutil.disk_usage", lambda _: SimpleNamespace(free=3e6))
+    with pytest.raises(InputError, match=r"only 3\.0 MB are free"):
+        image2mot(short, tmp_path / "out", REPLAY)
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_refusal_names_the_source(clip, tmp_path: Path) -> None:
+    shift = np.linspace(0, 300, len(clip.observation.time_s))
+    save_observation(tmp_path / "pan.npz", replace(clip.observation, camera_shift_px=shift))
+    with pytest.raises(EstimationError, match=r"pan\.npz: the camera moves") as refusal:
+        image2mot(tmp_path / "pan.npz", tmp_path / "out", REPLAY)
+    assert str(refusal.value).count("pan.npz") == 1
+
+
 def test_a_moving_camera_is_refused_with_advice(clip, open_body: Body, tmp_path: Path) -> None:
     shift = np.linspace(0, 90, 15)
     moving = replace(clip.observation.at(slice(0, 15)), camera_shift_px=shift)
@@ -165,10 +193,34 @@ def test_an_accident_leaves_nothing(stage: str, short: Path, tmp_path: Path, mon
 
 
 def test_bad_options_stop_before_files(short: Path, tmp_path: Path) -> None:
-    for change in ({"mass_kg": 0.5}, {"height_m": 17.0}, {"cutoff_hz": -2.0}, {"estimator": "nobody"}, {"body": "nothing.pkl"}):
+    for change in (
+        {"mass_kg": 0.5},
+        {"height_m": 17.0},
+        {"cutoff_hz": -2.0},
+        {"cutoff_hz": float("nan")},
+        {"estimator": "nobody"},
+        {"body": "nothing.pkl"},
+    ):
         with pytest.raises(HsmrBioError):
             image2mot(short, tmp_path / "out", replace(REPLAY, **change))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"refine": True}, "--refine would have no effect"),
+        ({"estimate": {"boxes": Path("b.csv"), "checkpoint": Path("c")}}, "--checkpoint and --boxes would have no effect"),
+        ({"estimate": {"person_box": (10, 10, 5, 20)}}, "x0 < x1"),
+        ({"estimate": {"person_box": (10, 10, float("nan"), 20)}}, "x0 < x1"),
+        ({"ground": {"camera_pitch_rad": 7.0}}, "pitch must be within 90 degrees, got 401"),
+        ({"ground": {"camera_roll_rad": float("nan")}}, "roll must be within 180"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options: dict, problem: str) -> None:
+    kinds = {"estimate": EstimateOptions, "ground": GroundOptions}
+    with pytest.raises(InputError, match=problem):
+        Image2MotOptions(**{name: kinds[name](**v) if name in kinds else v for name, v in options.items()})
 
 
 def test_a_single_picture_becomes_one_frame(clip, tmp_path: Path) -> None:
@@ -257,5 +309,6 @@ def test_people_are_recalled_in_order(clip, tmp_path: Path) -> None:
     assert [o.source for o in memory.recall()] == [f"person {i}" for i in range(12)]
     next(iter((tmp_path / "out").iterdir())).write_bytes(b"damaged")
     assert memory.recall() == []
-    memory.forget()
-    assert not list((tmp_path / "out").iterdir())
+    (tmp_path / "out" / ".clip.mine.npz").write_bytes(b"somebody's")
+    pipeline._Memory(tmp_path / "out", "clip", source, Image2MotOptions()).forget()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".clip.mine.npz"], "runs nobody went on with are forgotten"

@@ -15,7 +15,7 @@ from hsmr_bio.checks import check_motion
 from hsmr_bio.errors import InputError, ShapeError
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.report import ReportFrame, ReportInputs, model_skeleton, report_html, report_json, write_report
-from hsmr_bio.report.charts import charts_of
+from hsmr_bio.report.charts import chart_svg, charts_of
 from hsmr_bio.types import OsimMotion, Subject
 
 FRAMES = 90
@@ -120,6 +120,19 @@ def test_curves_carry_values_bands_and_limits(inputs: ReportInputs) -> None:
     assert count.count("line.limit") > 4
     bare = replace(inputs, motion=replace(inputs.motion, sd_si=None))
     assert "polygon.band" not in Tags(report_html(bare)).classes
+
+
+def test_curves_break_where_nobody_was_seen(inputs: ReportInputs) -> None:
+    time = np.array(inputs.motion.time_s)
+    time[40:] += 0.7
+    chart = charts_of(inputs.motion, inputs.ranges_si)[0]
+    drawn = chart_svg(chart, time)
+    assert drawn.count("<polyline") == drawn.count("<polygon") == 2
+    spans = [
+        [float(pair.split(",")[0]) for pair in points.split()] for points in re.findall(r'<polyline[^>]*points="([^"]*)', drawn)
+    ]
+    assert spans[1][0] - spans[0][-1] > 30, "the picture shows the gap"
+    assert sum(map(len, spans)) == len(time)
 
 
 def test_the_skeleton_is_drawn_on_every_picture(inputs: ReportInputs) -> None:

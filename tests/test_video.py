@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.errors import FormatError, InputError
+from hsmr_bio.io import video as video_module
 from hsmr_bio.io.video import open_video
 
 WIDTH, HEIGHT = 64, 48
@@ -31,8 +33,9 @@ def write_video(
     path: Path, pictures: list[np.ndarray], stamps: list[int] | None = None, codec: str = "libx264", **options: str
 ) -> Path:
     """A small video with 1/1000 s stamps (30 Hz unless given)."""
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=30)
+    flags = {name: value for name, value in options.items() if name == "movflags"}
+    with av.open(str(path), "w", options=flags) as container:
+        stream = container.add_stream(codec, rate=30, options={k: v for k, v in options.items() if k not in flags})
         stream.width, stream.height = pictures[0].shape[1], pictures[0].shape[0]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
@@ -125,11 +128,13 @@ def test_start_and_end_cut(clip: Path) -> None:
 
 def test_start_in_the_middle_of_a_long_gap_between_key_frames(tmp_path: Path) -> None:
     pictures = [np.full((HEIGHT, WIDTH, 3), 2 * i, dtype=np.uint8) for i in range(100)]
-    path = write_video(tmp_path / "long.mp4", pictures)
+    path = write_video(tmp_path / "long.mp4", pictures, bf="3")
     whole = list(open_video(path))
-    part = list(open_video(path, start_s=2.5))
-    assert len(part) == 25
-    np.testing.assert_array_equal(part[0].rgb, whole[75].rgb)
+    for first in range(70, 80):  # also between pictures that no other one needs
+        part = list(open_video(path, start_s=whole[first].time_s))
+        assert len(part) == 100 - first
+        for ours, expected in zip(part, whole[first:], strict=True):
+            np.testing.assert_array_equal(ours.rgb, expected.rgb)
 
 
 @pytest.mark.parametrize("start_s", [0.0, 0.5])
@@ -137,13 +142,34 @@ def test_start_in_the_middle_of_a_long_gap_between_key_frames(tmp_path: Path) ->
 def test_single_frames_at_wanted_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_s: float, long: bool) -> None:
     pictures = [np.full((HEIGHT, WIDTH, 3), 2 * i, dtype=np.uint8) for i in range(100)]
     video = open_video(write_video(tmp_path / "long.mp4", pictures), start_s=start_s)
-    monkeypatch.setattr("hsmr_bio.io.video._LONG_FRAMES", 10 if long else 10**6)
+    monkeypatch.setattr("hsmr_bio.io.video._SEEK_FRAMES", -(10**6) if long else 10**6)
     every = list(video)
     wanted = [0.0, every[30].time_s, every[55].time_s + 0.01, 99.0]
     found = video.at(wanted)
     for frame, expected in zip(found, (every[0], every[30], every[56]), strict=True):
         assert frame.time_s == pytest.approx(expected.time_s, abs=1e-6)
         np.testing.assert_array_equal(frame.rgb, expected.rgb)
+
+
+def test_a_key_frame_nearby_is_taken_if_that_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [np.full((HEIGHT, WIDTH, 3), 2 * i, dtype=np.uint8) for i in range(100)]
+    video = open_video(write_video(tmp_path / "keys.mp4", pictures, g="20", bf="2", **{"x264-params": "scenecut=0"}))
+    every = list(video)
+    wanted = [every[18].time_s, every[50].time_s, every[81].time_s]
+    decoded: list[float] = []
+    frames_of = video_module._video_frames
+
+    def counted(of: object) -> Iterator[tuple[float, object]]:
+        for stamp, picture in frames_of(of):
+            decoded.append(stamp)
+            yield stamp, picture
+
+    monkeypatch.setattr(video_module, "_video_frames", counted)
+    found = video.at(wanted, within_s=0.1)
+    for frame, index in zip(found, (20, 50, 80), strict=True):
+        assert frame.time_s == pytest.approx(every[index].time_s, abs=1e-6)
+        np.testing.assert_array_equal(frame.rgb, every[index].rgb)
+    assert len(decoded) < 10, "one picture each, and the first of the file"
 
 
 def test_large_frames_are_made_smaller_and_say_so(tmp_path: Path) -> None:
@@ -250,10 +276,13 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_start_behind_the_end_is_refused(clip: Path) -> None:
-    with pytest.raises(FormatError, match="not a single frame could be read between 5 s and its end"):
+    with pytest.raises(FormatError, match=r"between 5 s and its end: it is only .* s long"):
         list(open_video(clip, start_s=5.0))
     with pytest.raises(InputError, match="start"):
         open_video(clip, start_s=2.0, end_s=1.0)
+    for start_s, end_s in ((float("nan"), None), (float("inf"), None), (0.0, float("nan"))):
+        with pytest.raises(InputError, match="start"):
+            open_video(clip, start_s=start_s, end_s=end_s)
     with pytest.raises(InputError, match="frame rate"):
         open_video(clip, fps_hz=30)
 

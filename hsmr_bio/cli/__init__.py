@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import HsmrBioError
-from .common import opensim_leaves_no_log
+from .common import Terminated, opensim_leaves_no_log, terminable
 
 COMMANDS: tuple[str, ...] = (
     *("image2mot", "skel2mot", "smpl2mot", "mot2skel", "scale", "ik", "id"),
@@ -19,7 +20,7 @@ COMMANDS: tuple[str, ...] = (
 )
 """Modules of this package, in the order of the help: the main job first."""
 
-OK, ERROR, USAGE, CHECKS_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+OK, ERROR, USAGE, CHECKS_FAILED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 _DESCRIPTION = """\
 From one ordinary video to a scaled OpenSim model, its motion, markers and a validation report.
@@ -31,7 +32,7 @@ Nothing has to be registered, downloaded or configured; no GPU is needed.
 """
 _EPILOG = """\
 hsmr-bio COMMAND --help tells all about a command. Exit codes: 0 done, 1 an error (one line on stderr says what, where
-and what to do), 2 wrong usage, 3 the results were written but a check failed, 130 stopped with Ctrl-C.
+and what to do), 2 wrong usage, 3 the results were written but a check failed, 130 stopped with Ctrl-C, 143 terminated.
 """
 
 
@@ -65,19 +66,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=level, format="hsmr-bio: %(message)s", stream=sys.stderr)
     logging.getLogger("hsmr_bio").setLevel(level)
     try:
-        with opensim_leaves_no_log():
+        with terminable(), opensim_leaves_no_log():
             return int(args.run(args))
     except HsmrBioError as error:
         return _failed(str(error), show_trace=args.verbose > 1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _failed("stopped; nothing was written half", show_trace=False)
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except BrokenPipeError:  # the reader of stdout has seen enough (hsmr-bio info ... | head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(f"{where}{error.strerror or error}", show_trace=args.verbose > 1)
+        advice = ". Make room there and run the same command again" if error.errno == errno.ENOSPC else ""
+        return _failed(f"{where}{error.strerror or error}{advice}", show_trace=args.verbose > 1)
 
 
 def _failed(message: str, *, show_trace: bool) -> int:

@@ -8,6 +8,9 @@ from typing import Any
 
 from .common import add_json, note, print_json
 
+EXTRA_REGRESSOR = "SMPL_to_J19.pkl"
+_BODIES = "--body and --regressors for SKEL, --smpl (and --regressors) for SMPL"
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the command."""
@@ -28,7 +31,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="default: %(default)s")
     parser.add_argument("--body", default=None, metavar="FILE", help="your SKEL file: poses and betas become keypoints")
     parser.add_argument("--regressors", type=Path, metavar="FOLDER", help="folder with SMPL_to_J19.pkl and J_regressor_*.pkl")
-    parser.add_argument("--smpl", type=Path, metavar="FILE", help="your neutral SMPL file, for MOYO and SMPL predictions")
+    parser.add_argument(
+        "--smpl",
+        type=Path,
+        metavar="FILE",
+        help="your neutral SMPL file: for MOYO's labels, and with --regressors for keypoints of SMPL predictions",
+    )
     parser.add_argument(
         "--form",
         choices=("official", "corrected"),
@@ -45,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from ..errors import InputError
     from ..evaluation.evaluate import evaluate, posed, predict, read_predictions, text_tables
     from ..evaluation.labels import read_labels
+    from ..fitting.hsmr_points import read_regressor
 
     if args.images is not None and args.labels is None:
         raise InputError("--images needs --labels: they say who is where in which image")
@@ -53,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     labels = None if args.labels is None else read_labels(args.labels)
     smpl = None if args.smpl is None else load_smpl(args.smpl)
     points, joint_regressor = _points(args)
+    extra = None if args.regressors is None else read_regressor(args.regressors / EXTRA_REGRESSOR)
     methods = [read_predictions(path) for path in args.predictions]
     if args.images is not None and labels is not None:
         from ..hsmr.checkpoint import load_hsmr
@@ -61,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
         methods.append(predict(network, labels, args.images))
     rows = []
     for method in methods:
-        ready = posed(method, points=points, smpl_joint_regressor=joint_regressor, smpl=smpl)
+        ready = posed(method, points=points, smpl_joint_regressor=joint_regressor, smpl=smpl, extra_regressor=extra)
         rows.append((method.name, evaluate(ready, labels, smpl=smpl, form=args.form)))
-        if not rows[-1][1]:
-            note(args, f"{method.name}: nothing in it can be compared with these labels")
+        if labels is not None and not {"MPJPE", "error_2d"} & set(rows[-1][1]):
+            note(args, f"{method.name}: nothing to compare with the labels but angles; bodies make joints of them: {_BODIES}")
     if args.json:
         print_json(dict(rows))
     else:
@@ -83,7 +93,7 @@ def _points(args: argparse.Namespace) -> tuple[Any, Any]:
     if args.regressors is None:
         note(args, "without --regressors the extra keypoints are approximate: figures are not comparable with the paper's")
         return HsmrPoints.from_table(body), None
-    extra, mixed = (args.regressors / name for name in ("SMPL_to_J19.pkl", "J_regressor_SKEL_mix_MALE.pkl"))
+    extra, mixed = (args.regressors / name for name in (EXTRA_REGRESSOR, "J_regressor_SKEL_mix_MALE.pkl"))
     points = HsmrPoints.from_regressors(body, read_regressor(extra), read_regressor(mixed) if mixed.is_file() else None)
     moyo = args.regressors / "J_regressor_SMPL_MALE.pkl"
     return points, read_regressor(moyo) if moyo.is_file() else None

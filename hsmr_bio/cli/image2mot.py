@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
-from .common import add_body, add_joints, add_json, add_output, note, print_json, progress_of
+from .common import add_body, add_joints, add_json, add_output, hertz_or_off, note, print_json, progress_of
 
 if TYPE_CHECKING:
     from ..pipeline import Image2MotOptions, Result
@@ -78,7 +77,11 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--refine", action="store_true", help="with hsmr: landmarks and the network's prediction in one fit")
     group.add_argument("--save-observation", action="store_true", help="keep what the estimator saw, for --estimator replay")
     group.add_argument(
-        "--cutoff-hz", default="6", metavar="HZ", help="zero-lag low-pass of the angles, or 'off' (default: %(default)s)"
+        "--cutoff-hz",
+        type=hertz_or_off,
+        default=6.0,
+        metavar="HZ",
+        help="zero-lag low-pass of the angles, or 'off' (default: %(default)g)",
     )
     group.add_argument("--dynamics", action="store_true", help="also estimate the ground reaction and joint moments")
     group.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="OpenSim model (default: %(default)s)")
@@ -116,7 +119,7 @@ def options_of(args: argparse.Namespace) -> Image2MotOptions:
         mass_kg=args.mass_kg,
         model=args.model,
         joints=args.joints,
-        cutoff_hz=cutoff_of(args.cutoff_hz),
+        cutoff_hz=args.cutoff_hz or None,
         dynamics=args.dynamics,
         overwrite=args.overwrite,
         name=args.name,
@@ -130,16 +133,6 @@ def options_of(args: argparse.Namespace) -> Image2MotOptions:
         moving_camera=args.moving_camera,
         save_observation=args.save_observation,
     )
-
-
-def cutoff_of(word: str) -> float | None:
-    """A frequency, or None for ``off``."""
-    if word.lower() in ("off", "none", "0"):
-        return None
-    try:
-        return float(word)
-    except ValueError:
-        raise InputError(f"--cutoff-hz must be a frequency in Hz or 'off', got {word!r}") from None
 
 
 def run(args: argparse.Namespace) -> int:

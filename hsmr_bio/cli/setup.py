@@ -16,7 +16,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "setup",
-        help="check and register your licensed SKEL and SMPL files",
+        help="check and register your licensed SKEL, SMPL and HSMR files",
         description="Check your licensed files (skel_female.pkl, skel_male.pkl, SMPL_*.pkl, HSMR's hsmr.ckpt) and copy them to "
         "this program's folder, where --body skel and smpl2mot find them. Nothing is downloaded, nothing in a file is run. "
         "The main job needs none of them.",

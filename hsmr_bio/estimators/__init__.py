@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
+from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +49,11 @@ class EstimateOptions:
     """Precision of a network: ``float32`` or ``bfloat16``."""
     boxes: Path | None = None
     """CSV file with the person's box per frame, instead of the detector's."""
+
+    def __post_init__(self) -> None:
+        box = self.person_box
+        if box is not None and not (isfinite(sum(box)) and box[0] < box[2] and box[1] < box[3]):
+            raise InputError(f"a person's box is x0 y0 x1 y1 in pixels with x0 < x1 and y0 < y1, got {box}")
 
 
 DEFAULT_OPTIONS = EstimateOptions()

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from hsmr_bio.errors import require
+from hsmr_bio.io.silence import no_stderr
 from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
 
 LANDMARKS = 33
 _FEATURE = "the blazepose estimator"
+_WARM_UP_PX = 64
 _ROI_MARGIN = 1.25
 """Enlargement of the square around a person (MediaPipe, pose_landmarks_to_roi.pbtxt)."""
 _DETECT = """
@@ -103,8 +105,12 @@ class PoseGraph:
         from mediapipe.python._framework_bindings import resource_util
 
         resource_util.set_resource_dir(str(Path(str(self._mp.__file__)).resolve().parents[1]))
-        self._detect = _Graph(_DETECT, {"TensorsToDetectionsCalculator": ("min_score_thresh", min_score)})
-        self._landmark = _Graph(_LANDMARK, {"ThresholdingCalculator": ("threshold", min_presence)})
+        with no_stderr():  # the interpreters introduce themselves when they are made and when they first run
+            self._detect = _Graph(_DETECT, {"TensorsToDetectionsCalculator": ("min_score_thresh", min_score)})
+            self._landmark = _Graph(_LANDMARK, {"ThresholdingCalculator": ("threshold", min_presence)})
+            nothing = np.zeros((_WARM_UP_PX, _WARM_UP_PX, 3), dtype=np.uint8)
+            self.detect(nothing)
+            self.landmarks(nothing, Region(np.full(2, _WARM_UP_PX / 2), _WARM_UP_PX, 0.0))
 
     def __enter__(self) -> PoseGraph:
         return self
@@ -141,6 +147,8 @@ class PoseGraph:
             rgb: (H, W, 3) the whole picture.
             region: where to look, in its pixels.
         """
+        if not (region.side_px > 0 and np.isfinite(region.side_px) and np.isfinite(region.center_px).all()):
+            return None
         output = self._landmark.run(image=_image_packet(rgb), roi=_region_packet(region, rgb.shape))
         if "landmarks" not in output or "world" not in output or "auxiliary" not in output:
             return None

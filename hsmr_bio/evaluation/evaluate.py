@@ -3,9 +3,10 @@
 A file of predictions is a ``.npz`` (or HSMR's own result) with some of these arrays, N rows in the label file's order:
 
     poses (N, 46), betas (N, 10)             SKEL, camera axes (HSMR)
-    body_pose (N, 69 or 23, 3), global_orient (N, 3), betas (N, 10)     SMPL (HMR2.0, PARE, CLIFF, HybrIK, PLIKS ...)
+    body_pose (N, 69 or 23, 3), global_orient (N, 3), betas (N, 10)     SMPL (HMR2.0, PARE, CLIFF, HybrIK, PLIKS ...),
+                                             axis-angle or rotation matrices (N, 23, 3, 3)
     pred_keypoints_3d (N, 44, 3), pred_keypoints_2d (N, 44, 2)          keypoints, if the method gives them
-    patch_cam_t (N, 3)                       patch camera, to project SKEL's keypoints
+    patch_cam_t (N, 3)                       patch camera (focal length 5000 px), to project the keypoints
     joints (N, 24, 3), verts (N, 6890, 3)    SMPL's joints and mesh, if posed already
 
 Source: Xia et al. 2025 (HSMR), Tables 1 to 4.
@@ -14,7 +15,7 @@ Source: Xia et al. 2025 (HSMR), Tables 1 to 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,10 +25,12 @@ from ..errors import FormatError, InputError
 from ..io.unpickle import load_numpy
 from ..types import FloatArray
 from . import metrics
-from .labels import Labels, items
+from .labels import Labels, items, shaped
 from .violations import PARTS, TABLE_TOLERANCES_DEG, Form, violation_table
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..body.smpl_model import SmplModel
     from ..fitting.hsmr_points import HsmrPoints
     from ..hsmr.network import Hsmr
@@ -91,10 +94,10 @@ def read_predictions(path: str | Path) -> Predictions:
     found: dict[str, FloatArray] = {}
     for name, shape in _SHAPES.items():
         if name in content:
-            values = np.asarray(content[name], dtype=np.float64)
-            if values.shape[1:] != shape:
-                raise FormatError(path, name, f"expected shape (N, {', '.join(map(str, shape))}), got {values.shape}")
-            found[name] = values
+            if np.shape(content[name])[1:] != shape:
+                wanted = ", ".join(map(str, shape))
+                raise FormatError(path, name, f"expected shape (N, {wanted}), got {np.shape(content[name])}")
+            found[name] = shaped(path, name, content[name], -1, *shape)
     body_pose, global_orient = _smpl_arrays(path, content)
     skin = None if "verts" not in content else np.asarray(content["verts"], dtype=np.float64)
     predictions = Predictions(
@@ -112,6 +115,10 @@ def read_predictions(path: str | Path) -> Predictions:
     if len(predictions) == 0:
         keys = ", ".join(sorted(map(str, content))) or "nothing"
         raise FormatError(path, None, f"no poses, body_pose, keypoints or joints in it (it has {keys})")
+    counts = {f.name: len(v) for f in fields(predictions) if isinstance(v := getattr(predictions, f.name), np.ndarray)}
+    if len(set(counts.values())) > 1:
+        rows = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise FormatError(path, None, f"the arrays must have one row per person, but they have: {rows}")
     return predictions
 
 
@@ -126,18 +133,25 @@ def _frames_of_video(path: Path, content: Any) -> dict[str, Any]:
 
 def _smpl_arrays(path: Path, content: dict[str, Any]) -> tuple[FloatArray | None, FloatArray | None]:
     if "smpl_pose" in content:
-        whole = np.asarray(content["smpl_pose"], dtype=np.float64).reshape(-1, 24, 3)
+        whole = shaped(path, "smpl_pose", content["smpl_pose"], -1, 24, 3)
         return whole[:, 1:], whole[:, 0]
     if "body_pose" not in content:
         return None, None
-    raw = np.asarray(content["body_pose"], dtype=np.float64)
+    import torch
+
+    from ..kinematics.rotations import log
+
+    raw, orient = np.asarray(content["body_pose"]), content.get("global_orient")
+    if raw.ndim == 4 and raw.shape[2:] == (3, 3):  # HMR2.0 and others give rotation matrices
+        body = log(torch.tensor(shaped(path, "body_pose", raw, len(raw), 23, 3, 3))).numpy()
+        turns = None if orient is None else torch.tensor(shaped(path, "global_orient", orient, len(raw), 3, 3))
+        return body, None if turns is None else log(turns).numpy()
     if raw.ndim < 2 or raw[0].size not in (69, 72):
         raise FormatError(path, "body_pose", f"expected (N, 69), (N, 72) or (N, 23, 3) axis-angle values, got {raw.shape}")
-    rows = raw.reshape(len(raw), -1, 3)
-    orient = content.get("global_orient")
+    rows = shaped(path, "body_pose", raw, len(raw), -1, 3)
     if rows.shape[1] == 24:
         return rows[:, 1:], rows[:, 0]
-    return rows, None if orient is None else np.asarray(orient, dtype=np.float64).reshape(len(raw), 3)
+    return rows, None if orient is None else shaped(path, "global_orient", orient, len(raw), 3)
 
 
 def posed(
@@ -146,6 +160,7 @@ def posed(
     points: HsmrPoints | None = None,
     smpl_joint_regressor: FloatArray | None = None,
     smpl: SmplModel | None = None,
+    extra_regressor: FloatArray | None = None,
 ) -> Predictions:
     """Fill in keypoints, joints and skin from parameters, as far as the bodies at hand allow.
 
@@ -154,19 +169,17 @@ def posed(
         points: HSMR's keypoints on the prediction's SKEL body.
         smpl_joint_regressor: (24, 6890) SMPL's joints from SKEL's skin (``J_regressor_SMPL_MALE.pkl``), for MOYO.
         smpl: an SMPL model for predictions as SMPL parameters.
+        extra_regressor: (19, 6890) the extra keypoints from SMPL's skin (``SMPL_to_J19.pkl``), for their 44 keypoints.
     """
     import torch
 
-    from ..hsmr.camera import project
+    from ..hsmr.keypoints import keypoints_from_smpl_joints
 
     with torch.inference_mode():
         if predictions.poses is not None and predictions.betas is not None and points is not None:
             poses, betas = torch.tensor(predictions.poses), torch.tensor(predictions.betas)
             keypoints = torch.cat([points(*rows) for rows in zip(poses.split(256), betas.split(256), strict=True)])
-            predictions = replace(predictions, keypoints_3d=keypoints.numpy())
-            if predictions.translation is not None:
-                seen = project(keypoints, torch.tensor(predictions.translation))
-                predictions = replace(predictions, keypoints_2d=seen.numpy())
+            predictions = _with_keypoints(predictions, keypoints)
             if smpl_joint_regressor is not None:
                 skins = (
                     points.body.forward(*rows, skin=True).skin_m for rows in zip(poses.split(32), betas.split(32), strict=True)
@@ -177,7 +190,21 @@ def posed(
         if predictions.kind == "smpl" and predictions.global_orient is not None and predictions.betas is not None and smpl:
             skin, joints = smpl_mesh(smpl, predictions.global_orient, predictions.body_pose, predictions.betas)
             predictions = replace(predictions, skin=skin, joints=joints)
+            if extra_regressor is not None:
+                extra = torch.tensor(extra_regressor)
+                keypoints = keypoints_from_smpl_joints(torch.tensor(skin), torch.tensor(joints), extra.to_sparse())
+                predictions = _with_keypoints(predictions, keypoints)
     return predictions
+
+
+def _with_keypoints(predictions: Predictions, keypoints_m: Tensor) -> Predictions:
+    """Predictions with these keypoints (N, 44, 3), and their projections if there is a camera."""
+    from ..hsmr.camera import project
+
+    if predictions.translation is not None:
+        seen = project(keypoints_m, keypoints_m.new_tensor(predictions.translation))
+        predictions = replace(predictions, keypoints_2d=seen.numpy())
+    return replace(predictions, keypoints_3d=keypoints_m.numpy())
 
 
 def smpl_mesh(smpl: SmplModel, global_orient: Any, body_pose: Any, betas: Any) -> tuple[FloatArray, FloatArray]:

@@ -91,14 +91,27 @@ def _need(path: Path, content: dict[str, Any], key: str) -> npt.NDArray[Any]:
     return np.asarray(content[key])
 
 
+def shaped(path: Path, key: str, values: Any, *shape: int) -> FloatArray:
+    """Numbers of a file in the shape they must have; -1 stands for any length.
+
+    Raises:
+        FormatError: no numbers, or not that many.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64).reshape(shape)
+    except (TypeError, ValueError):
+        wanted = ", ".join("any" if n < 0 else str(n) for n in shape)
+        raise FormatError(path, key, f"expected numbers of shape ({wanted}), got shape {np.asarray(values).shape}") from None
+
+
 def _standard(path: Path, content: dict[str, Any]) -> Labels:
     names = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in _need(path, content, "imgname").tolist())
     count = len(names)
-    centres = np.asarray(_need(path, content, "center"), dtype=np.float64)
-    scale = np.asarray(_need(path, content, "scale"), dtype=np.float64).reshape(count, -1)
+    centres = shaped(path, "center", _need(path, content, "center"), count, 2)
+    scale = shaped(path, "scale", _need(path, content, "scale"), count, -1)
     sizes = np.repeat(scale, 2, axis=1) if scale.shape[1] == 1 else scale
-    if centres.shape != (count, 2) or sizes.shape != (count, 2):
-        raise FormatError(path, "center, scale", f"expected {count} rows of 2, got {centres.shape} and {scale.shape}")
+    if sizes.shape != (count, 2):
+        raise FormatError(path, "scale", f"expected {count} rows of 1 or 2, got {scale.shape}")
     parts: dict[str, FloatArray] = {}
     for suffix, width in (("2d", 3), ("3d", 4)):
         for kind, points in (("body", 25), ("extra", 19)):
@@ -122,20 +135,18 @@ def _moyo(path: Path, content: dict[str, Any]) -> Labels:
     smpl = raw.item() if raw.ndim == 0 else raw
     if not isinstance(smpl, dict):
         raise FormatError(path, "smpl", f"expected a dict of arrays, found {type(smpl).__name__}")
-    values = {
-        name: np.asarray(smpl[name], dtype=np.float64) for name in ("global_orient", "body_pose", "betas") if name in smpl
-    }
-    if len(values) != 3:
+    missing = [name for name in ("global_orient", "body_pose", "betas") if name not in smpl]
+    if missing:
         raise FormatError(path, "smpl", f"expected global_orient, body_pose and betas, found {', '.join(map(str, smpl))}")
     return Labels(
         path=path,
         names=names,
-        centres_px=np.asarray(_need(path, content, "centers"), dtype=np.float64).reshape(count, 2),
-        sizes_px=np.asarray(_need(path, content, "scales"), dtype=np.float64).reshape(count, 2),
+        centres_px=shaped(path, "centers", _need(path, content, "centers"), count, 2),
+        sizes_px=shaped(path, "scales", _need(path, content, "scales"), count, 2),
         smpl={
-            "global_orient": values["global_orient"].reshape(count, 1, 3),
-            "body_pose": values["body_pose"].reshape(count, 23, 3),
-            "betas": values["betas"].reshape(count, -1),
+            "global_orient": shaped(path, "global_orient", smpl["global_orient"], count, 1, 3),
+            "body_pose": shaped(path, "body_pose", smpl["body_pose"], count, 23, 3),
+            "betas": shaped(path, "betas", smpl["betas"], count, 10),
         },
     )
 

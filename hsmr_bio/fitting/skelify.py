@@ -32,9 +32,11 @@ from .skelify_terms import FULL, REFINE, ROBUST, TOLERANCE, Schedule, Stage, gue
 UNKNOWNS = 59
 """46 angles, 10 betas, 3 of the camera translation."""
 _CAMERA = (0, 1, 2, 56, 57, 58)
-_FIRST_ITERATIONS, _FEW_ITERATIONS, _NEAR_ITERATIONS, _LAST_ITERATIONS, _REFINE_ITERATIONS = 8, 3, 12, 14, 7
-_NEAR = 3e-3
+_FIRST_ITERATIONS, _FEW_ITERATIONS, _NEAR_ITERATIONS, _LAST_ITERATIONS = 8, 3, 12, 14
+_REFINE_NEAR_ITERATIONS, _REFINE_ITERATIONS = 6, 20
+_NEAR, _REFINE_NEAR = 3e-3, 1e-3
 """Relative change of the objective from which on Newton's curvature is used."""
+_REFINE_CONVERGED = 1e-5
 
 
 class KeypointModel(Protocol):
@@ -203,19 +205,21 @@ def skelify_gauss_newton(
 ) -> SkelifyResult:
     """Minimise the last stage's objective by damped least squares.
 
-    Every sample starts twice and goes on with the better of both: the full schedule from the given orientation and from one
-    fitted to the torso (which may turn the wrong way), the refinement with and without stronger limits at first.
+    In the full schedule every sample starts twice, from the given orientation and from one fitted to the torso (which may
+    turn the wrong way), and goes on with the better of both. The refinement trusts its start.
 
     Arguments and result as :func:`~hsmr_bio.fitting.skelify_lbfgs.skelify_lbfgs`; computed in float64.
     """
     dtype, label = label.dtype, label.double()
     x = torch.cat([poses_rad, betas, translation_m], dim=1).double()
     last = schedule.stages[-1]
-    starts = _full_starts(model, label, x, schedule) if len(schedule.stages) > 1 else _refine_starts(model, label, x)
-    x = _best(model, last, label, starts)
-    x, _ = _run(model, last, label, x, iterations=_NEAR_ITERATIONS, tolerance=_NEAR)
-    steps = _LAST_ITERATIONS if len(schedule.stages) > 1 else _REFINE_ITERATIONS
-    x, value = _run(model, last, label, x, iterations=steps, tolerance=1e-10, newton=True)
+    if len(schedule.stages) > 1:
+        x = _best(model, last, label, _full_starts(model, label, x, schedule))
+        x, _ = _run(model, last, label, x, iterations=_NEAR_ITERATIONS, tolerance=_NEAR)
+        x, value = _run(model, last, label, x, iterations=_LAST_ITERATIONS, tolerance=1e-10, newton=True)
+    else:
+        x, _ = _run(model, last, label, x, iterations=_REFINE_NEAR_ITERATIONS, tolerance=_REFINE_NEAR)
+        x, value = _run(model, last, label, x, iterations=_REFINE_ITERATIONS, tolerance=_REFINE_CONVERGED, newton=True)
     poses, shape, translation = split(x)
     return SkelifyResult(
         poses_rad=poses.to(dtype),
@@ -236,12 +240,6 @@ def _full_starts(model: KeypointModel, label: Tensor, x: Tensor, schedule: Sched
     both, _ = _run(model, schedule.stages[-2], twice, both, iterations=_FEW_ITERATIONS, tolerance=1e-2)
     first, second = both.chunk(2)
     return first, second
-
-
-def _refine_starts(model: KeypointModel, label: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, 59) twice: the given start, and the same after a few steps with stronger joint limits."""
-    stiff, _ = _run(model, FULL.stages[-1], label, x, iterations=_FEW_ITERATIONS, tolerance=1e-2)
-    return x, stiff
 
 
 def _best(model: KeypointModel, stage: Stage, label: Tensor, starts: tuple[Tensor, Tensor]) -> Tensor:

@@ -34,9 +34,15 @@ _TENSOR_PARTS: dict[tuple[str, str], Any] = {
     ("builtins", "set"): set,
     ("builtins", "int"): int,
     ("builtins", "float"): float,
+    ("builtins", "str"): str,
+    ("builtins", "bool"): bool,
+    ("builtins", "tuple"): tuple,
 }
-_INERT_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "omegaconf", "hydra", "numpy")
-_INERT_NAMES = {("typing", "Any"), ("argparse", "Namespace"), ("pathlib", "PosixPath"), ("pathlib", "Path")}
+_INERT_PACKAGES = (
+    *("pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "omegaconf", "hydra", "numpy", "typing"),
+    "lib",  # HSMR's own code installs itself under this name
+)
+_INERT_NAMES = {("argparse", "Namespace"), ("pathlib", "PosixPath"), ("pathlib", "Path")}
 
 
 class _Inert:
@@ -72,6 +78,8 @@ class _WeightsUnpickler(pickle.Unpickler):
     """Finds tensors and plain containers; training state becomes inert; any other name is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
+        if module == "__builtin__":  # torch saves with the names of Python 2
+            module, name = "builtins", {"unicode": "str", "long": "int"}.get(name, name)
         if (module, name) in _TENSOR_PARTS:
             return _TENSOR_PARTS[module, name]
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
@@ -211,7 +219,7 @@ def _read_torch(path: Path) -> Any:
     except FormatError:
         raise
     except Exception as error:  # a damaged pickle can raise anything
-        first = (str(error).splitlines() or [""])[0]
+        first = (str(error).splitlines() or [""])[0].split(". ")[0]
         raise FormatError(
             path,
             None,
@@ -281,6 +289,8 @@ def _check_names(network: Hsmr, weights: dict[str, Tensor], path: Path) -> None:
     for name, value in weights.items():
         if value.dtype != torch.float32:
             weights[name] = value.float()
+        if not bool(torch.isfinite(weights[name]).all()):
+            raise FormatError(path, name, "this weight is not finite: the file is damaged, or its training failed")
 
 
 def _precision(dtype: torch.dtype | str) -> torch.dtype:

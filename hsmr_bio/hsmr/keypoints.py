@@ -104,8 +104,13 @@ def keypoints_from_skin(
     if skin_m.shape[1] != SKIN_VERTICES:
         raise InputError(f"the 44 keypoints are defined on a skin of {SKIN_VERTICES} vertices, this one has {skin_m.shape[1]}")
     joints = skel_joints_m[:, list(SKEL_TO_SMPL_JOINTS)] if joint_regressor is None else regress(joint_regressor, skin_m)
-    points = torch.cat([joints, skin_m[:, list(SMPLH_VERTICES)]], dim=1)
-    return torch.cat([points[:, list(OPENPOSE_FROM_45)], regress(extra_regressor, skin_m)], dim=1), joints
+    return keypoints_from_smpl_joints(skin_m, joints, extra_regressor), joints
+
+
+def keypoints_from_smpl_joints(skin_m: Tensor, joints_m: Tensor, extra_regressor: Tensor) -> Tensor:
+    """The 44 keypoints (B, 44, 3) of skins in SMPL's numbering (B, 6890, 3) and SMPL's 24 joints (B, 24, 3)."""
+    points = torch.cat([joints_m, skin_m[:, list(SMPLH_VERTICES)]], dim=1)
+    return torch.cat([points[:, list(OPENPOSE_FROM_45)], regress(extra_regressor, skin_m)], dim=1)
 
 
 def regress(regressor: Tensor, skin_m: Tensor) -> Tensor:

@@ -37,8 +37,9 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterato
     part = Path(name)
     try:
         part.chmod(0o666 & ~_umask())
-        yield part
-        os.replace(part, target)
+        with _naming(target):
+            yield part
+            os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
 
@@ -66,14 +67,26 @@ def new_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> It
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         temporary.chmod(0o777 & ~_umask())
-        yield temporary
-        results = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
-        refuse_existing([target / path for path in results], overwrite=overwrite)
-        for path in results:
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary / path, target / path)
+        with _naming(target):
+            yield temporary
+            results = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
+            refuse_existing([target / path for path in results], overwrite=overwrite)
+            for path in results:
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(temporary / path, target / path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Say in errors of the system where writing failed: an open file that meets a full disk does not know its name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(target)
+        raise
 
 
 def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
@@ -86,6 +99,26 @@ def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
     if present and not overwrite:
         more = f" and {len(present) - 1} more" if len(present) > 1 else ""
         raise InputError(f"{present[0]}{more} exists already; use --overwrite or another output folder")
+
+
+def refuse_unwritable(folder: str | os.PathLike[str], *, need_bytes: int = 0) -> None:
+    """Stop before hours of work if nothing could be written into a folder, which need not exist yet.
+
+    Raises:
+        InputError: no right to write there, a read-only or a full disk, or a file in the path.
+    """
+    target = Path(folder).absolute()
+    there = next(path for path in (target, *target.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            free = shutil.disk_usage(there).free
+    except OSError as error:
+        raise InputError(f"{folder}: nothing can be written there ({error.strerror}); choose another output folder") from None
+    if free < need_bytes:
+        raise InputError(
+            f"{folder}: only {free / 1e6:.1f} MB are free there, at least {need_bytes / 1e6:.0f} MB are needed; "
+            "make room or choose another output folder"
+        )
 
 
 def _umask() -> int:

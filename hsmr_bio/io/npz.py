@@ -139,7 +139,8 @@ class _Opened:
         except FileNotFoundError:
             raise InputError(f"{os.fspath(self._path)}: there is no such file") from None
         except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise FormatError(self._path, None, f"not a readable .npz file ({error})") from None
+            reason = "it is something else, or cut off" if isinstance(error, ValueError) else error  # numpy advises pickle
+            raise FormatError(self._path, None, f"not a readable .npz file ({reason})") from None
         if not hasattr(self._stored, "files"):
             raise FormatError(self._path, None, "a single array (.npy), a .npz file was expected")
         return self._stored

@@ -24,7 +24,10 @@ from .upright import Orientation, RgbImage, upright_size
 Picture = Callable[[], RgbImage]
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_LONG_FRAMES = 600
+_SEEK_FRAMES = 8
+"""What going to a key frame costs, in frames of decoding: the file is opened and the decoder's threads are filled."""
+_SKIPPING = 0.6
+"""Cost of a frame on the way from a key frame: about half of them are needed by no other and skipped."""
 _STAMP_NOISE_S = 1e-3
 _SHORT_OF_PACKETS = 0.98
 _FEATURE = "reading video"
@@ -78,18 +81,25 @@ class Video:
         """
         return ahead(self._frames)
 
-    def at(self, times_s: Sequence[float]) -> list[VideoFrame]:
-        """The first frame at or after each time; other frames are not converted, and in long videos not even decoded.
+    def at(self, times_s: Sequence[float], *, within_s: float = 0.0) -> list[VideoFrame]:
+        """The first frame at or after each time; other frames are not converted, and not decoded where seeking saves it.
 
         Args:
             times_s: increasing, on the clock of this video's frames.
+            within_s: a key frame that is nearer than this may be taken instead: it is decoded without its neighbours.
 
         Returns:
             Frames in the order of the times; fewer if the video ends before.
         """
-        if (self.info.frame_count or 0) > _LONG_FRAMES and not self.source_clock and not self.images:
+        if len(times_s) and not self.images and not self.source_clock and self.info.kind == "video":
             origin_s = next((stamp for stamp, _ in _video_frames(self)), 0.0)
-            return [frame for time_s in times_s for frame in self._seek(time_s, origin_s)]
+            keys_s = [key - origin_s for key in _key_times_s(self, [origin_s + t + within_s for t in times_s])]
+            times_s = [k if abs(k - t) <= within_s else t for k, t in zip(keys_s, times_s, strict=True)]
+            rate_hz = self.info.rate_hz or 30.0
+            way_s = sum(max(t - k, 0.0) for k, t in zip(keys_s, times_s, strict=True))
+            seeking = _SEEK_FRAMES * len(times_s) + _SKIPPING * way_s * rate_hz
+            if seeking < times_s[-1] * rate_hz:
+                return [frame for time_s in times_s for frame in self._seek(time_s, origin_s)]
         found: list[VideoFrame] = []
         origin: float | None = None
         for index, (time_s, picture) in enumerate(_image_frames(self) if self.images else _video_frames(self)):
@@ -119,9 +129,16 @@ class Video:
         if index == 0:
             span = f" between {self.start_s:g} s and {'its end' if self.end_s is None else f'{self.end_s:g} s'}"
             where = span if self.start_s > 0 or self.end_s is not None else ""
-            raise FormatError(
-                self.info.path, None, f"not a single frame could be read{where}. Check the file in a video player"
-            )
+            raise FormatError(self.info.path, None, f"not a single frame could be read{where}{_advice(self, where)}")
+
+
+def _advice(video: Video, cut: str) -> str:
+    """What to do about a span without frames."""
+    whole = _probe(video.info.path) if cut and not video.images else video.info
+    count = len(video.images) or whole.frame_count
+    if cut and count and whole.rate_hz:
+        return f": it is only {count / whole.rate_hz:.2f} s long. Choose --start and --end inside it"
+    return ". Check the file in a video player"
 
 
 def open_video(
@@ -150,8 +167,9 @@ def open_video(
         FormatError: not a video or image, no picture in it, or a rotation that is not a quarter turn.
     """
     source = Path(path)
-    if start_s < 0 or (end_s is not None and end_s <= start_s):
-        raise InputError(f"start and end must satisfy 0 <= start < end, got start {start_s:g} s and end {end_s} s")
+    if not (0 <= start_s < np.inf and (end_s is None or end_s > start_s)):
+        end = "" if end_s is None else f" and end {end_s:g} s"
+        raise InputError(f"start and end must satisfy 0 <= start < end, got start {start_s:g} s{end}")
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
     if fps_hz is not None and (not source.is_dir() or not fps_hz > 0):
@@ -255,13 +273,16 @@ def _video_frames(video: Video) -> Iterator[tuple[float, Picture]]:
         zero_s, step_s = _first_time_s(stream), 1 / (video.info.rate_hz or 30.0)
         if video.start_s > 0:
             zero_s = zero_s if zero_s is not None else _decoded_first_time_s(path)
-            container.seek(int((zero_s + video.start_s) / stream.time_base), stream=stream, backward=True, any_frame=False)
+            _go_to(container, stream, zero_s + video.start_s)
         orientation = Orientation(path, stream, video.info.image_size_px, video.max_side_px)
         packets = decoded = 0
         last_s = -np.inf
         reached_end = False
         for packet in container.demux(stream):
             packets += packet.size > 0
+            if video.start_s > 0:  # pictures that no other one needs are not decoded on the way to the start
+                early = packet.pts is not None and packet.pts * stream.time_base < (zero_s or 0.0) + video.start_s - 1e-6
+                stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
@@ -281,6 +302,28 @@ def _video_frames(video: Video) -> Iterator[tuple[float, Picture]]:
                 return
         if video.start_s == 0 and video.info.kind == "video":
             _refuse_truncated(path, stream, packets, decoded, last_s - (zero_s or 0.0))
+
+
+def _go_to(container: Any, stream: Any, stamp_s: float) -> None:
+    """Continue at the last key frame up to a time stamp; one that lies there, but for rounding, counts."""
+    target = int((stamp_s + 2 * _STAMP_NOISE_S) / stream.time_base)
+    container.seek(target, stream=stream, backward=True, any_frame=False)
+
+
+def _key_times_s(video: Video, stamps_s: Sequence[float]) -> list[float]:
+    """Time stamp of the last key frame up to each of the given ones; minus infinity if the file cannot tell."""
+    av = require("av", feature=_FEATURE)
+    found = []
+    with _open(video.info.path) as container:
+        stream = container.streams.video[0]
+        for stamp_s in stamps_s:
+            try:
+                _go_to(container, stream, stamp_s)
+                stamp = next((packet.pts for packet in container.demux(stream) if packet.pts is not None), None)
+            except av.error.FFmpegError:
+                stamp = None
+            found.append(-np.inf if stamp is None else float(stamp * stream.time_base))
+    return found
 
 
 def _first_time_s(stream: Any) -> float | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import product
 
 import numpy as np
 
+from hsmr_bio.measures import gaps
 from hsmr_bio.types import FloatArray, OsimMotion
 
 from .inputs import side_of
@@ -61,7 +63,7 @@ def charts_of(motion: OsimMotion, ranges_si: Mapping[str, tuple[float, float]]) 
 
 def chart_svg(chart: Chart, time_s: FloatArray) -> str:
     """The chart as an SVG element; the class names are styled by the page, ``cursor`` is moved by its script."""
-    pick = _thinned(len(time_s))
+    stretches = _stretches(time_s)
     low, high = _span(chart)
     t0, t1 = float(time_s[0]), float(max(time_s[-1], time_s[0] + 1e-3))
 
@@ -75,13 +77,13 @@ def chart_svg(chart: Chart, time_s: FloatArray) -> str:
     parts += _axes(x, y, (t0, t1), (low, high), chart.unit)
     for curve in chart.curves:
         parts += _limit_lines(curve, y, low, high)
-    for curve in chart.curves:
+    for curve, pick in product(chart.curves, stretches):
         if curve.sd is not None:
             top = curve.values[pick] + BAND_SD * curve.sd[pick]
             bottom = curve.values[pick] - BAND_SD * curve.sd[pick]
             outline = _points(np.concatenate([x(time_s[pick]), x(time_s[pick])[::-1]]), y(np.concatenate([top, bottom[::-1]])))
             parts.append(f'<polygon class="band {curve.side}" points="{outline}"/>')
-    for curve in chart.curves:
+    for curve, pick in product(chart.curves, stretches):
         line = _points(x(time_s[pick]), y(curve.values[pick]))
         label = f"{curve.name}: {curve.values.min():.3g} to {curve.values.max():.3g} {chart.unit}"
         parts.append(f'<polyline class="curve {curve.side}" points="{line}"><title>{escape(label)}</title></polyline>')
@@ -89,8 +91,12 @@ def chart_svg(chart: Chart, time_s: FloatArray) -> str:
     return "".join(parts)
 
 
-def _thinned(frames: int) -> FloatArray:
-    return np.unique(np.linspace(0, frames - 1, min(frames, MOST_POINTS)).round().astype(int))
+def _stretches(time_s: FloatArray) -> list[FloatArray]:
+    """Frames to draw, cut where nobody was seen: a line across a gap would be an invention."""
+    frames = len(time_s)
+    pick = np.unique(np.linspace(0, frames - 1, min(frames, MOST_POINTS)).round().astype(int))
+    after = np.flatnonzero(gaps(time_s)) + 1
+    return [part for part in np.split(pick, np.searchsorted(pick, after)) if len(part)]
 
 
 def _span(chart: Chart) -> tuple[float, float]:

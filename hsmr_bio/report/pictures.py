@@ -13,6 +13,8 @@ from .inputs import ReportFrame
 
 PICTURES = 6
 PICTURE_SIDE_PX = 720
+_EITHER_SIDE, _MOST_S = 0.4, 2.0
+"""How far away a frame may be that is quick to decode: share of the time between two pictures, and seconds."""
 
 
 def pictures(
@@ -45,12 +47,18 @@ def pictures(
     if motion.camera is None or "R_camera_world" not in ground:
         return ()
     rotation, shift = np.array(ground["R_camera_world"]), np.array(ground["t_camera_world_m"])
+    within_s = min(_EITHER_SIDE * float(time_s[-1] - time_s[0]) / (PICTURES + 1), _MOST_S)
     wanted = time_s[np.unique(np.linspace(0, len(time_s) - 1, PICTURES + 2)[1:-1].round().astype(int))]
     source = open_video(
         video, start_s=start_s, end_s=end_s, fps_hz=fps_hz, source_clock=source_clock, max_side_px=PICTURE_SIDE_PX
     )
     found = []
-    for frame in source.at([float(time) for time in wanted]):
+    times = [float(time) for time in wanted]
+    frames = source.at(times, within_s=within_s)
+    least_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else np.inf
+    if any(np.abs(time_s - frame.time_s).min() > least_s for frame in frames):  # a key frame lies in a gap
+        frames = source.at(times)
+    for frame in frames:
         row = int(np.abs(time_s - frame.time_s).argmin())
         camera = joints_m[row] @ rotation.T + shift
         pixels = motion.camera.focal_px * camera[:, :2] / np.maximum(camera[:, 2:], 0.05) + motion.camera.center_px

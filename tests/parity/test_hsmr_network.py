@@ -130,8 +130,14 @@ def test_the_full_size_vit_b_agrees_with_the_official_one() -> None:
     assert sorted(result.missing_keys) == ["head.init_betas", "head.init_cam", "head.init_poses"]
     seen = {}
     network.eval().backbone.register_forward_hook(lambda module, inputs, output: seen.update(feats=output))
+    network.backbone.blocks[0].register_forward_hook(lambda module, inputs, output: seen.update(tok_block_0=output.clone()))
+    network.head.transformer.register_forward_hook(lambda module, inputs, output: seen.update(head_token=output))
     with torch.inference_mode():
         out = network(patch)
+    near(state["backbone.blocks.0.attn.qkv.weight"].flatten()[:8], expected["first_values_qkv0"], 1e-7)
+    near(state["head.poses_decoder.weight"].flatten()[:8], expected["first_values_poses_decoder"], 1e-7)
+    near(seen["tok_block_0"][:, :8], expected["tok_block_0_first8"], 1e-4)
+    near(seen["head_token"], expected["head_token"], 1e-4)
     near(seen["feats"], expected["feats"], 1e-4)
     near(out.pose_numbers, expected["rep"], 1e-4)
     near(out.betas, expected["betas"], 1e-4)
