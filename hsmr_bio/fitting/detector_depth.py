@@ -24,7 +24,7 @@ DETECTOR_STATURE_M = 1.65
 
 @dataclass(frozen=True)
 class SlantModel:
-    """True depth difference over a bone = gain x the detector's + bias + bias_facing x facing + noise; of a person of 1.65 m."""
+    """True depth difference over a bone = gain x the detector's + bias + bias_facing x facing + noise (person of 1.65 m)."""
 
     far: str
     near: str

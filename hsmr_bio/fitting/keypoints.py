@@ -26,6 +26,8 @@ from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoot
 
 WORLD_SIGMA_M = 0.08
 """Error of the detector's metric landmarks after alignment (70 to 85 mm on real clips)."""
+IMAGE_CAUTION = 1.3
+"""Real people in clothes against the renders that the landmarks' deviations were measured on."""
 MIN_SIGMA_PX = 1.0
 """No landmark is believed to less than a pixel."""
 INDEPENDENT_VIEWS = 24.0
@@ -37,6 +39,8 @@ STATURE_SIGMA_M = 0.02
 """One camera does not see size: without a known height the body keeps the mean stature of its population."""
 SHAPE_FRAMES = 240
 """Frames, spread over the clip, that shape and focal length are taken from."""
+GUESS_RATE_HZ = 15.0
+"""The first guess is made on so many frames a second at least, and drawn between them."""
 WINDOW = 480
 OVERLAP = 45
 MIN_SEEN_FRAMES = 2
@@ -132,7 +136,7 @@ class Clip:
                 f"at least {MIN_SEEN_FRAMES} are needed. Is the whole body in the picture, and larger than about 100 pixels?"
             )
         hips = names.index("left_hip"), names.index("right_hip")
-        sigma = landmarks.sigma_2d_m * (1 + 4 * (1 - observation.confidence) ** 1.5)
+        sigma = IMAGE_CAUTION * landmarks.sigma_2d_m * (1 + 4 * (1 - observation.confidence) ** 1.5)
         seen = (observation.confidence > 0.05) & np.isfinite(observation.keypoints_px).all(axis=-1)
         rays = viewing_rays(observation, hips, observation.camera.focal_px)
         return cls(
@@ -205,13 +209,28 @@ class Clip:
             raise EstimationError(
                 f"keypoints of {o.source or 'this estimator'} come without metric positions; the first guess needs them"
             )
+        stride = max(1, int(1.0 / (GUESS_RATE_HZ * float(np.median(np.diff(time_s))))) if len(time_s) > 1 else 1)
+        shown = np.flatnonzero(np.isfinite(self.world).all(axis=(1, 2)))
+        some = np.unique([0, *shown[::stride], len(time_s) - 1])
+        rough = self.part(some)._first_angles(self.world[some])
+        q = np.stack([np.interp(time_s, time_s[some], column) for column in rough.T], axis=1)
+        q[:, 46:] = 0.0
+        state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, o.camera.focal_px)
+        view = self.problem([], []).view(state)
+        weight = np.nan_to_num(1 / self.sigma_m.numpy())
+        placed = translations(o, view.points("landmarks"), state.camera_rotation, o.camera.focal_px, weight)
+        return replace(state, q=torch.as_tensor(np.concatenate([q[:, :46], placed], axis=1)))
+
+    def _first_angles(self, world: FloatArray) -> FloatArray:
+        """(T, 49) the root from the torso, the joints from the metric landmarks; no place yet."""
+        time_s = self.observation.time_s
         torso = [self.landmarks.names.index(name) for name in TORSO]
-        angles = root_orientations(self.body, self.world, self.landmarks(np.zeros(10), np.zeros((OFFSET_GROUPS, 3))), torso)
+        angles = root_orientations(self.body, world, self.landmarks(np.zeros(10), np.zeros((OFFSET_GROUPS, 3))), torso)
         q = np.zeros((len(time_s), 49))
         q[:, :46] = mean_pose()
         q[:, :3] = unwrapped(time_s, angles)
-        state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, o.camera.focal_px)
-        target = torch.as_tensor(self.world)
+        state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, self.observation.camera.focal_px)
+        target = torch.as_tensor(world)
         sigma = torch.where(torch.isfinite(self.sigma_m), WORLD_SIGMA_M, torch.inf)
         anchored = torch.cat([torch.full((46,), torch.inf), torch.full((3,), 0.1)]).double()
         for window, _ in self.windows(overlap=0):
@@ -225,11 +244,7 @@ class Clip:
             ]
             solved, _ = self.problem(list(terms), []).minimise(replace(state, q=state.q[window]), iterations=8, tolerance=1e-3)
             q[window] = solved.q.numpy()
-        q[:, 46:] = 0.0
-        view = self.problem([], []).view(replace(state, q=torch.as_tensor(q)))
-        weight = np.nan_to_num(1 / self.sigma_m.numpy())
-        q[:, 46:] = translations(o, view.points("landmarks"), state.camera_rotation, o.camera.focal_px, weight)
-        return replace(state, q=torch.as_tensor(q))
+        return q
 
     def fit_shape(self, state: State) -> State:
         """Betas (and focal length) from well-seen frames that are spread over the clip."""

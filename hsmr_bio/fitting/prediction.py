@@ -23,9 +23,10 @@ from .problem import FLIP, FOCAL, OFFSETS, Problem, State, Term
 from .start import fill_gaps, translations, viewing_rays
 from .terms import PosePrior, Smoothness
 
-ANGLE_SIGMA_RAD = np.radians(10.0)
-"""Standard deviation of a predicted angle: a joint error of 5 to 8 cm on limbs of 0.4 m (HSMR's PA-MPJPE, our choice)."""
-LOOSE_SIGMA_RAD = np.radians(25.0)
+ANGLE_SIGMA_RAD = np.radians(15.0)
+"""Standard deviation of a predicted angle: a joint error of 5 to 8 cm on limbs of 0.4 m (HSMR's PA-MPJPE) is about 10 degrees;
+as much more than the landmarks' own deviations because neighbouring frames err alike (our choice)."""
+LOOSE_SIGMA_RAD = np.radians(35.0)
 """Of forearm and wrist angles, which HSMR regresses from few pixels."""
 PLACE_SIGMA_M = np.array([0.03, 0.03, 0.15])
 """Of the predicted translation: across the view, and along it."""

@@ -18,13 +18,13 @@ _SPREAD_DEG = {
     "lumbar": 9.0,
     "thorax": 8.0,
     "head": 20.0,
-    "scapula": 8.0,
+    "scapula": 10.0,
     "subtalar": 8.0,
     "mtp": 12.0,
     "hip_adduction": 13.0,
     "hip_rotation": 14.0,
     "wrist": 18.0,
-    "ankle": 20.0,
+    "ankle": 30.0,
     "pro_sup": 30.0,
     "knee_angle": 80.0,
     "elbow_flexion": 25.0,
@@ -49,7 +49,7 @@ SPINE_SHARE = {"lumbar_extension": 0.15, "thorax_extension": 0.1}
 a fifth to a third of the hips (lumbopelvic rhythm; Esola et al. 1996, Spine 21:71; List et al. 2013, J Strength Cond Res
 27:1529)."""
 
-ANGLE_ACCELERATION = np.radians(3000.0)
+ANGLE_ACCELERATION = np.radians(3900.0)
 """rad/s^2: everyday movement; with 2.5 degrees of detector noise it smooths at about 5 Hz."""
 TRANSLATION_ACCELERATION = 8.0
 """m/s^2."""

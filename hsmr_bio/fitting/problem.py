@@ -143,10 +143,25 @@ class View:
     state: State
     shape: Shape
     pose: TreePose
-    shape_moves: bool
-    """Whether betas or offsets are free; if not, their derivatives are not computed."""
+    free: frozenset[int]
+    """Shared unknowns that may move; derivatives by the others are not computed."""
     _points: dict[str, Tensor] = field(default_factory=dict)
     _jacobians: dict[str, tuple[Tensor, Tensor | None]] = field(default_factory=dict)
+
+    @property
+    def shape_moves(self) -> bool:
+        """Whether betas or offsets are free."""
+        return any(column < SHAPE.stop for column in self.free)
+
+    @property
+    def tilt_moves(self) -> bool:
+        """Whether the camera's tilt is free."""
+        return TILT.start in self.free
+
+    @property
+    def focal_moves(self) -> bool:
+        """Whether the focal length is free."""
+        return FOCAL in self.free
 
     def points(self, name: str) -> Tensor:
         """(T, P, 3) positions of a point set in level axes."""
@@ -207,7 +222,7 @@ class Problem:
         if self._shape is None or self._shape[0] != key:
             self._shape = key, make_shape(self.body, state, self.makers)
         shape = self._shape[1]
-        return View(self.body, state, shape, shape.tree.forward(state.q), bool(np.any(self.free < SHAPE.stop)))
+        return View(self.body, state, shape, shape.tree.forward(state.q), frozenset(self.free.tolist()))
 
     def cost(self, view: View) -> float:
         """Sum of all terms."""

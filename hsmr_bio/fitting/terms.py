@@ -51,6 +51,12 @@ def _side_by_side(*parts: tuple[Tensor | None, list[int]]) -> tuple[Tensor | Non
     return torch.cat([block for block, _ in present], dim=-1), [c for _, columns in present for c in columns]
 
 
+def _turned_by_tilt(view: View, name: str) -> Tensor:
+    """(T, P, 3, 2) change of points in level axes by the camera's pitch and roll."""
+    points = view.points(name)[..., None, :].expand(-1, -1, 2, -1)
+    return torch.linalg.cross(view.state.turn_by_tilt.expand_as(points), points).transpose(-1, -2)
+
+
 @dataclass
 class Reprojection:
     """Landmarks where the detector saw them in the image."""
@@ -81,10 +87,8 @@ class Reprojection:
         gain = root * view.state.focal_px / self.sigma_px
         rows = self._projection(view, camera, depth) * (gain / depth)[..., None, None]  # (T, L, 2, 3)
         frames = len(camera)
-        points = view.points(self.points)[..., None, :].expand(*camera.shape[:-1], 2, 3)
-        turn = torch.linalg.cross(view.state.turn_by_tilt.expand_as(points), points)
-        by_tilt = rows @ turn.transpose(-1, -2)  # R [d] x = R (d x point)
-        by_focal = (camera[..., :2] / depth[..., None] * gain[..., None])[..., None]
+        by_tilt = rows @ _turned_by_tilt(view, self.points) if view.tilt_moves else None  # R [d] x = R (d x point)
+        by_focal = (camera[..., :2] / depth[..., None] * gain[..., None])[..., None] if view.focal_moves else None
         shape = None if by_shape is None else rows @ by_shape
         shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (by_tilt, _TILT_COLUMNS), (by_focal, [FOCAL]))
         residual = (scaled * root[..., None]).reshape(frames, -1)
@@ -130,15 +134,14 @@ class Depth:
         root = _robust(residual.square())[1].sqrt()
         by_q, by_shape = view.jacobians(self.points)
         gain = (root / self.sigma_m)[..., None]
-        points = view.points(self.points)[..., None, :]
-        by_tilt = torch.linalg.cross(view.state.turn_by_tilt.expand(*points.shape[:2], 2, 3), points.expand(-1, -1, 2, -1))
 
         def slants(jacobian: Tensor) -> Tensor:
             rows = torch.einsum("ti,tlin->tln", along, jacobian)
             return (rows[:, self.pairs[:, 0]] - rows[:, self.pairs[:, 1]]) * gain
 
         shape = None if by_shape is None else slants(by_shape)
-        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (slants(by_tilt.transpose(-1, -2)), _TILT_COLUMNS))
+        tilt = slants(_turned_by_tilt(view, self.points)) if view.tilt_moves else None
+        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (tilt, _TILT_COLUMNS))
         _accumulate(system, slants(by_q), shared, residual * root, columns)
 
 
