@@ -106,6 +106,14 @@ def test_the_notes_lead_back_to_the_camera(world: SkelMotion, fitted: SkelMotion
     assert np.sqrt(np.mean((pixels - pixels_before)[:45] ** 2)) < 12
 
 
+def test_edges_of_the_scene_outweigh_the_postures(clip, fitted: SkelMotion, open_body: Body) -> None:
+    seen = {"pitch_rad": clip.pitch_rad + 0.2, "roll_rad": -0.1, "focal_px": 1000.0, "margin": 9.0}
+    ground = to_world(replace(fitted, notes={**fitted.notes, "scene": seen}), open_body, clip.observation).notes["ground"]
+    tilt = [ground["camera_pitch_deg"], ground["camera_roll_deg"]]
+    assert tilt == pytest.approx(np.degrees([clip.pitch_rad + 0.2, -0.1]), abs=2.0)
+    assert "straight edges" in ground["pitch_source"]
+
+
 def test_a_known_tilt_is_kept(clip, fitted: SkelMotion, open_body: Body) -> None:
     options = GroundOptions(camera_pitch_rad=clip.pitch_rad, camera_roll_rad=0.02)
     ground = to_world(fitted, open_body, clip.observation, options).notes["ground"]
