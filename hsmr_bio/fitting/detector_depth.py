@@ -95,4 +95,4 @@ def facing_camera(names: tuple[str, ...], world_m: FloatArray) -> FloatArray:
     up = left_shoulder + right_shoulder - left_hip - right_hip
     front = np.cross(left_shoulder - right_shoulder + left_hip - right_hip, up)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(front[:, 2] / np.linalg.norm(front, axis=1))
+        return np.asarray(np.nan_to_num(front[:, 2] / np.linalg.norm(front, axis=1)))

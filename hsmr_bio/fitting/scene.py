@@ -140,7 +140,7 @@ class _Edges:
         """(3, N, S) sine of the angle between each edge's plane and the level axes of each tilt."""
         vectors = np.stack([tilts_rad[:, 0], np.zeros(len(tilts_rad)), tilts_rad[:, 1]], axis=1)
         axes = FLIP.numpy() @ Rotation.from_rotvec(vectors).as_matrix()
-        return np.einsum("nij,si->jns", axes, self.normals, optimize=True)
+        return np.asarray(np.einsum("nij,si->jns", axes, self.normals, optimize=True))
 
     def _with_yaw(self, along: FloatArray, yaw_rad: float) -> FloatArray:
         c, s = np.cos(yaw_rad), np.sin(yaw_rad)

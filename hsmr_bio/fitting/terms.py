@@ -54,7 +54,8 @@ def _side_by_side(*parts: tuple[Tensor | None, list[int]]) -> tuple[Tensor | Non
 def _turned_by_tilt(view: View, name: str) -> Tensor:
     """(T, P, 3, 2) change of points in level axes by the camera's pitch and roll."""
     points = view.points(name)[..., None, :].expand(-1, -1, 2, -1)
-    return torch.linalg.cross(view.state.turn_by_tilt.expand_as(points), points).transpose(-1, -2)
+    turned: Tensor = torch.linalg.cross(view.state.turn_by_tilt.expand_as(points), points)
+    return turned.transpose(-1, -2)
 
 
 @dataclass

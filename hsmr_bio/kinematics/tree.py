@@ -388,7 +388,8 @@ class TreePose:
         moved = self.tree.ancestors[torch.as_tensor(bodies, device=self.tree.device)].to(self.tree.dtype)  # (P, N)
         turned = skew(points_m).flatten(-3, -2) @ omega.transpose(-1, -2)  # p x omega for all points at once: (..., 3 P, N)
         speed = v.transpose(-1, -2)[..., None, :, :] - turned.unflatten(-2, (-1, 3))
-        return speed * moved[:, None, :]
+        columns: Tensor = speed * moved[:, None, :]
+        return columns
 
     def rotation_jacobian(self, bodies: Sequence[int] | Tensor) -> Tensor:
         """Angular velocity of bodies in ground axes per unit rate of each coordinate: (..., P, 3, N).
