@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..body.body import Body
 from ..errors import InputError
+from ..skeleton import DOF_NAMES
 from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
 from .body_points import MassPoints, SolePoints, support_of
 from .gravity import GroundOptions, find_tilt
@@ -39,6 +40,10 @@ UNDER_SIGMA_M = 0.012
 BALANCE_SIGMA_M = 0.04
 """Centre of mass against centre of support in quiet standing and slow squatting."""
 BALANCE_SPEED_M_S = 0.35
+STILL_SPEED_M_S = 0.1
+"""Of the centre of mass: below it a body stands still, not only slowly moving."""
+STILL_KNEE_RAD = (np.radians(5.0), np.radians(10.0))
+"""Mean and spread of the knees of somebody who stands still: nearly straight. The pull fades where they are clearly bent."""
 
 
 def to_world(
@@ -134,30 +139,36 @@ class _Grounding:
         low = _sigmoid((CONTACT_HEIGHT_M * (2.5 if first else 1.0) - height) / 0.015)
         return torch.as_tensor(slow * low)
 
-    def balance(self, view: View, standing: Tensor, scale: float = 1.0) -> Balance:
-        """Centre of mass over the support, weighted by how quietly the body stands."""
-        masses = MassPoints(self.body)
-        centre = torch.einsum("p,tpi->ti", masses.shares, view.points("masses")).numpy()
-        quietness = np.ones(len(centre))
-        if len(centre) >= 3:
-            speed = np.linalg.norm(np.gradient(centre, np.asarray(self.motion.time_s), axis=0), axis=1)
-            quietness = np.exp(-((speed / BALANCE_SPEED_M_S) ** 2))
-        held = standing.sum(dim=1)
+    def quietness(self, view: View, standing: Tensor, speed_m_s: float) -> Tensor:
+        """(T,) 0 to 1: how surely the body stands on its feet with a centre of mass slower than ``speed_m_s``."""
+        centre = torch.einsum("p,tpi->ti", MassPoints(self.body).shares, view.points("masses")).numpy()
+        on_feet = (standing.sum(dim=1) / 2).clamp_max(1.0)
+        if len(centre) < 3:
+            return on_feet
+        speed = np.linalg.norm(np.gradient(centre, np.asarray(self.motion.time_s), axis=0), axis=1)
+        return on_feet * torch.as_tensor(np.exp(-((speed / speed_m_s) ** 2)))
+
+    def stance_terms(self, view: View, standing: Tensor) -> tuple[Balance, PosePrior]:
+        """Centre of mass over the support, and knees nearly straight, as far as the body stands quietly."""
         support = torch.as_tensor(support_of(standing.numpy()))
-        gain = torch.as_tensor(quietness) * (held / 2).clamp_max(1.0) / (BALANCE_SIGMA_M * scale)
-        return Balance("masses", masses.shares, "soles", support, gain)
+        gain = self.quietness(view, standing, BALANCE_SPEED_M_S) / BALANCE_SIGMA_M
+        balance = Balance("masses", MassPoints(self.body).shares, "soles", support, gain)
+        still = self.quietness(view, standing, STILL_SPEED_M_S).clamp_min(1e-6)
+        knees = torch.tensor([name.startswith("knee_angle") for name in DOF_NAMES] + [False] * 3)
+        sigma = torch.where(knees, STILL_KNEE_RAD[1] / still.sqrt()[:, None], torch.inf)
+        return balance, PosePrior(torch.where(knees, STILL_KNEE_RAD[0], 0.0).double(), sigma, knees)
 
     # ------------------------------------------------------------------ stages
     def solve_tilt(self) -> State:
         """Camera tilt and floor from the whole clip; from here on all guesses, and postures as evidence, are level."""
         view = Problem(self.body, self.makers, []).view(self.state)
         standing = self.contacts(view, first=True)
-        quiet_gain = (self.balance(view, standing).gain * BALANCE_SIGMA_M).numpy()
+        quietness = self.quietness(view, standing, BALANCE_SPEED_M_S).numpy()
         scene = self.motion.notes.get("scene")
         tilt, floor = find_tilt(
             view,
             standing.numpy(),
-            quiet_gain,
+            quietness,
             self.options,
             camera_known=self.motion.camera is not None,
             scene_tilt_rad=None if scene is None else np.array([scene["pitch_rad"], scene["roll_rad"]]),
@@ -179,11 +190,11 @@ class _Grounding:
         for stage in range(2):
             view = Problem(self.body, self.makers, []).view(state)
             standing = self.contacts(view, first=stage == 0)
-            balance = self.balance(view, standing)
+            stance = self.stance_terms(view, standing)
             q = state.q.clone()
             for i, (window, keep) in enumerate(windows):
                 progress("ground", stage * len(windows) + i, 2 * len(windows))
-                problem, solved = self._solve_window(replace(state, q=state.q[window]), window, standing, balance)
+                problem, solved = self._solve_window(replace(state, q=state.q[window]), window, standing, stance)
                 target = slice(window.start + keep.start, window.start + keep.stop)
                 q[target] = solved.q[keep]
                 if stage == 1:
@@ -192,14 +203,18 @@ class _Grounding:
         progress("ground", 2 * len(windows), 2 * len(windows))
         return state, standing, sd
 
-    def _solve_window(self, state: State, window: slice, standing: Tensor, balance: Balance) -> tuple[Problem, State]:
+    def _solve_window(
+        self, state: State, window: slice, standing: Tensor, stance: tuple[Balance, PosePrior]
+    ) -> tuple[Problem, State]:
         time_s = np.asarray(self.motion.time_s[window])
         here = standing[window]
+        balance, knees = stance
         terms = [
             *self.evidence(state, window),
             Smoothness(time_s, acceleration_sigma()),
             Floor("soles", here, FLOOR_SIGMA_M, UNDER_SIGMA_M),
             replace(balance, support=balance.support[window], gain=balance.gain[window]),
+            replace(knees, sigma=knees.sigma[window]),
         ]
         if not self.options.treadmill and len(time_s) > 1:
             terms.append(Contacts("soles", time_s, here, CONTACT_SIGMA_M_S))
