@@ -114,6 +114,13 @@ def test_edges_of_the_scene_outweigh_the_postures(clip, fitted: SkelMotion, open
     assert "straight edges" in ground["pitch_source"]
 
 
+def test_edges_that_contradict_the_postures_are_refused(clip, fitted: SkelMotion, open_body: Body) -> None:
+    odd = {"pitch_rad": clip.pitch_rad + 0.6, "roll_rad": 0.4, "focal_px": 1000.0, "margin": 9.0}
+    notes = to_world(replace(fitted, notes={**fitted.notes, "scene": odd}), open_body, clip.observation).notes
+    assert notes["ground"]["camera_pitch_deg"] == pytest.approx(np.degrees(clip.pitch_rad), abs=4.5)
+    assert "straight edges" not in notes["ground"]["pitch_source"] and notes["scene_refused"] == odd
+
+
 def test_a_known_tilt_is_kept(clip, fitted: SkelMotion, open_body: Body) -> None:
     options = GroundOptions(camera_pitch_rad=clip.pitch_rad, camera_roll_rad=0.02)
     ground = to_world(fitted, open_body, clip.observation, options).notes["ground"]

@@ -10,6 +10,7 @@ the evidence.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ FLOOR_SIGMA_M = 0.04
 UNDER_SIGMA_M = 0.012
 BALANCE_SIGMA_M = 0.04
 """Centre of mass against centre of support in quiet standing and slow squatting."""
+SCENE_APART_RAD = np.radians(20.0)
+"""Edges of the scene that contradict the postures by more are not walls and floors: postures alone err by up to 10 degrees."""
 BALANCE_SPEED_M_S = 0.35
 STILL_SPEED_M_S = 0.1
 """Of the centre of mass: below it a body stands still, not only slowly moving."""
@@ -164,15 +167,16 @@ class _Grounding:
         view = Problem(self.body, self.makers, []).view(self.state)
         standing = self.contacts(view, first=True)
         quietness = self.quietness(view, standing, BALANCE_SPEED_M_S).numpy()
+        evidence = partial(find_tilt, view, standing.numpy(), quietness, self.options)
+        tilt, floor = evidence(camera_known=self.motion.camera is not None)
         scene = self.motion.notes.get("scene")
-        tilt, floor = find_tilt(
-            view,
-            standing.numpy(),
-            quietness,
-            self.options,
-            camera_known=self.motion.camera is not None,
-            scene_tilt_rad=None if scene is None else np.array([scene["pitch_rad"], scene["roll_rad"]]),
-        )
+        if scene is not None:
+            seen = np.array([scene["pitch_rad"], scene["roll_rad"]])
+            if np.linalg.norm(seen - tilt) < SCENE_APART_RAD:
+                tilt, floor = evidence(camera_known=self.motion.camera is not None, scene_tilt_rad=seen)
+            else:  # a slope, stairs, a leaning wall: not the directions of a room
+                others = {name: note for name, note in self.motion.notes.items() if name != "scene"}
+                self.motion = replace(self.motion, notes={**others, "scene_refused": scene})
         self.state = self._level(replace(self.state, tilt_rad=tilt, floor_m=floor))
         return self.state
 
