@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from hsmr_bio.body import load_body  # noqa: E402
 from hsmr_bio.errors import EstimationError, InputError  # noqa: E402
 from hsmr_bio.fitting.body_points import KeypointPoints  # noqa: E402
-from hsmr_bio.fitting.keypoints import FitOptions, fit_motion  # noqa: E402
+from hsmr_bio.fitting.keypoints import FitOptions, fit_motion, with_focal  # noqa: E402
 from hsmr_bio.fitting.prediction import fit_prediction  # noqa: E402
 from hsmr_bio.fitting.problem import OFFSET_GROUPS  # noqa: E402
 from hsmr_bio.hsmr.camera import project  # noqa: E402
@@ -132,3 +132,13 @@ def test_one_picture_is_enough(body, observation) -> None:
     for refine in (False, True):
         motion = fit_prediction(still, body, refine=refine)
         assert motion.poses_rad.shape == (1, 46) and np.isfinite(motion.trans_m).all()
+
+
+def test_another_focal_length_moves_the_person_and_keeps_the_picture(observation: Observation) -> None:
+    """Similar triangles: a network's placement must follow when the scene shows another focal length than the guess."""
+    longer = with_focal(observation, 1.25 * FOCAL, "straight edges of the scene")
+    assert longer.camera.focal_px == 1.25 * FOCAL and longer.camera.source == "straight edges of the scene"
+    assert observation.skel_trans_m is not None and longer.skel_trans_m is not None
+    image = [o.camera.focal_px * o.skel_trans_m[:, :2] / o.skel_trans_m[:, 2:] for o in (observation, longer)]
+    np.testing.assert_allclose(image[1], image[0])
+    np.testing.assert_allclose(longer.skel_trans_m[:, 2], 1.25 * observation.skel_trans_m[:, 2])

@@ -79,10 +79,17 @@ def fit_motion(
     options = options or FitOptions()
     scene = None if observation.scene_edges_px is None else scene_axes(observation.scene_edges_px, observation.camera)
     if scene is not None and observation.camera.source == GUESS:
-        camera = replace(observation.camera, focal_px=scene.focal_px, source="straight edges of the scene")
-        observation = replace(observation, camera=camera)
+        observation = with_focal(observation, scene.focal_px, "straight edges of the scene")
     motion = _fitted(observation, body, options, progress)
     return motion if scene is None else replace(motion, notes={**motion.notes, "scene": asdict(scene)})
+
+
+def with_focal(observation: Observation, focal_px: float, source: str) -> Observation:
+    """The same pictures through another focal length: who was placed by a network stands as much farther or nearer."""
+    trans = observation.skel_trans_m
+    if trans is not None:
+        trans = trans * (1.0, 1.0, focal_px / observation.camera.focal_px)
+    return replace(observation, camera=replace(observation.camera, focal_px=focal_px, source=source), skel_trans_m=trans)
 
 
 def _fitted(observation: Observation, body: Body, options: FitOptions, progress: Progress) -> SkelMotion:

@@ -50,7 +50,7 @@ a fifth to a third of the hips (lumbopelvic rhythm; Esola et al. 1996, Spine 21:
 27:1529)."""
 
 ANGLE_ACCELERATION = np.radians(3900.0)
-"""rad/s^2: everyday movement; with 2.5 degrees of detector noise it smooths at about 5 Hz."""
+"""rad/s^2: everyday movement; with 2.5 degrees of detector noise it smooths at about 6 Hz."""
 TRANSLATION_ACCELERATION = 8.0
 """m/s^2."""
 
