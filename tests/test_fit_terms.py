@@ -54,7 +54,9 @@ def term_cases(body: Body) -> dict[str, object]:
         "stature": t.Stature(1.8, line.at_zero_m, line.by_betas_m),
         "contacts": t.Contacts("soles", time_s, stand, 0.5),
         "floor": t.Floor("soles", stand, 0.02, 0.01),
-        "balance": t.Balance("masses", MassPoints(body).shares, "soles", stand / stand.sum(1, keepdim=True), stand[:, 0]),
+        "balance": t.Balance(
+            "masses", MassPoints(body).shares, "soles", stand / stand.sum(1, keepdim=True), stand[:, 0], 0.1 * stand[:, :2]
+        ),
     }
 
 

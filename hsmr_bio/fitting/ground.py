@@ -2,9 +2,8 @@
 
 The fit in the camera frame knows nothing of the world. Here its result is solved again, in level axes, together with
 the camera's tilt and the height of the floor: soles in contact lie on the floor and do not move, no sole is under it,
-and a body that hardly moves has its centre of mass above its feet (this is what tells a leaning camera from a leaning
-person). The image evidence stays in the problem when the observation is at hand; else the postures themselves are
-the evidence.
+and the centre of mass is where standing feet can carry it (``balance``). The image evidence stays in the problem when
+the observation is at hand; else the postures themselves are the evidence.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from ..body.body import Body
 from ..errors import InputError
 from ..skeleton import DOF_NAMES
 from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
+from .balance import carried_centre
 from .body_points import MassPoints, SolePoints, support_of
 from .gravity import GroundOptions, find_tilt
 from .keypoints import Clip, FitOptions
@@ -39,7 +39,7 @@ CONTACT_SIGMA_M_S = 0.15
 FLOOR_SIGMA_M = 0.04
 UNDER_SIGMA_M = 0.012
 BALANCE_SIGMA_M = 0.04
-"""Centre of mass against centre of support in quiet standing and slow squatting."""
+"""Centre of mass against where the feet can carry it."""
 SCENE_APART_RAD = np.radians(20.0)
 """Edges of the scene that contradict the postures by more are not walls and floors: postures alone err by up to 10 degrees."""
 BALANCE_SPEED_M_S = 0.35
@@ -152,10 +152,14 @@ class _Grounding:
         return on_feet * torch.as_tensor(np.exp(-((speed / speed_m_s) ** 2)))
 
     def stance_terms(self, view: View, standing: Tensor) -> tuple[Balance, PosePrior]:
-        """Centre of mass over the support, and knees nearly straight, as far as the body stands quietly."""
-        support = torch.as_tensor(support_of(standing.numpy()))
-        gain = self.quietness(view, standing, BALANCE_SPEED_M_S) / BALANCE_SIGMA_M
-        balance = Balance("masses", MassPoints(self.body).shares, "soles", support, gain)
+        """Centre of mass where the feet carry it, and knees nearly straight as far as the body stands quietly."""
+        shares, support = MassPoints(self.body).shares, torch.as_tensor(support_of(standing.numpy()))
+        centre = torch.einsum("p,tpi->ti", shares, view.points("masses")).numpy()
+        under = torch.einsum("ts,tsi->ti", support, view.points("soles")).numpy()
+        on_feet = standing.max(dim=1).values
+        carried = carried_centre(np.asarray(self.motion.time_s), centre, under, on_feet.numpy())
+        ahead = torch.as_tensor((carried - under)[:, [0, 2]])
+        balance = Balance("masses", shares, "soles", support, on_feet / BALANCE_SIGMA_M, ahead)
         still = self.quietness(view, standing, STILL_SPEED_M_S).clamp_min(1e-6)
         knees = torch.tensor([name.startswith("knee_angle") for name in DOF_NAMES] + [False] * 3)
         sigma = torch.where(knees, STILL_KNEE_RAD[1] / still.sqrt()[:, None], torch.inf)
@@ -217,7 +221,7 @@ class _Grounding:
             *self.evidence(state, window),
             Smoothness(time_s, acceleration_sigma()),
             Floor("soles", here, FLOOR_SIGMA_M, UNDER_SIGMA_M),
-            replace(balance, support=balance.support[window], gain=balance.gain[window]),
+            balance.at(window),
             replace(knees, sigma=knees.sigma[window]),
         ]
         if not self.options.treadmill and len(time_s) > 1:

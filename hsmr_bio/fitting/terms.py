@@ -6,7 +6,7 @@ dragging the body.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -440,7 +440,7 @@ class Floor:
 
 @dataclass
 class Balance:
-    """A body that hardly moves has its centre of mass above what it stands on (quasi-static balance)."""
+    """The centre of mass is where what it stands on can carry it."""
 
     masses: str
     """Point set of the segments' centres of mass."""
@@ -450,12 +450,18 @@ class Balance:
     support: Tensor
     """(T, S) weights of the sole points in the centre of support; rows sum to 1."""
     gain: Tensor
-    """(T,) inverse standard deviation in 1/m, zero where the body moves or does not stand."""
+    """(T,) inverse standard deviation in 1/m, zero where the body does not stand."""
+    ahead_m: Tensor
+    """(T, 2) how far the centre of mass is from the centre of support, along x and z; zero for a body at rest."""
+
+    def at(self, frames: slice) -> Balance:
+        """Some of the frames."""
+        return replace(self, support=self.support[frames], gain=self.gain[frames], ahead_m=self.ahead_m[frames])
 
     def _residual(self, view: View) -> Tensor:
         mass = torch.einsum("p,tpi->ti", self.mass_share, view.points(self.masses))
         support = torch.einsum("ts,tsi->ti", self.support, view.points(self.soles))
-        return (mass - support)[:, [0, 2]] * self.gain[:, None]
+        return ((mass - support)[:, [0, 2]] - self.ahead_m) * self.gain[:, None]
 
     def cost(self, view: View) -> float:
         return float(0.5 * self._residual(view).square().sum())
