@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .body import Body, load_body
     from .checks import CheckReport, check_motion
     from .dynamics.inverse_dynamics import inverse_dynamics
-    from .fitting.keypoints import fit_motion
     from .fitting.markers import inverse_kinematics
+    from .fitting.motion import fit_motion
     from .fitting.skelify import skelify
     from .fitting.smpl import smpl_to_skel
     from .hsmr.checkpoint import load_hsmr
@@ -74,7 +74,7 @@ _HOME = {
     "bsm": "osim.library",
     "check_limits": "limits",
     "check_motion": "checks",
-    "fit_motion": "fitting.keypoints",
+    "fit_motion": "fitting.motion",
     "image2mot": "pipeline",
     "inverse_dynamics": "dynamics.inverse_dynamics",
     "inverse_kinematics": "fitting.markers",

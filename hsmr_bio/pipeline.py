@@ -25,7 +25,8 @@ from .errors import EstimationError, FormatError, InputError
 from .estimators import EstimateOptions, get_estimator
 from .fitting.gravity import GroundOptions
 from .fitting.ground import to_world
-from .fitting.keypoints import FitOptions, fit_motion
+from .fitting.keypoints import FitOptions
+from .fitting.motion import fit_motion
 from .fitting.smoothing import seen_frames, steady
 from .io.atomic import new_folder, refuse_existing, refuse_unwritable
 from .io.mot import write_mot

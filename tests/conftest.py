@@ -233,18 +233,19 @@ def clip(open_body) -> SyntheticClip:
     truth = SkelMotion(**{**vars(motion), "trans_m": motion.trans_m - soles})
     pitch, height, focal_px = np.radians(10), 1.3, 1000.0
     rotation = np.diag([1.0, -1.0, -1.0]) @ Rotation.from_rotvec([pitch, 0, 0]).as_matrix()
-    landmarks = KeypointPoints.of(open_body, "blazepose33")
+    landmarks = KeypointPoints.of(open_body, "coco23")  # a detector whose depth is right, unlike the built-in one's
+    count = len(landmarks.names)
     seen = (placed(landmarks, truth) - [0.1, height, 4.0]) @ rotation.T
-    pixels = focal_px * seen[..., :2] / seen[..., 2:] + [540, 540] + 2.5 * rng.normal(size=(60, 33, 2))
+    pixels = focal_px * seen[..., :2] / seen[..., 2:] + [540, 540] + 2.5 * rng.normal(size=(60, count, 2))
     hips = seen[:, [landmarks.names.index(f"{side}_hip") for side in ("left", "right")]].mean(axis=1, keepdims=True)
     metric = seen - hips + 0.02 * rng.normal(size=seen.shape)
-    unseen, confidence = slice(48, 53), np.full((60, 33), 0.95)
+    unseen, confidence = slice(48, 53), np.full((60, count), 0.95)
     pixels[unseen], metric[unseen], confidence[unseen] = np.nan, np.nan, 0.0
     camera = Camera(image_size_px=(1080, 1080), focal_px=focal_px, center_px=(540, 540), source="calibration")
     observation = Observation(
         time_s=truth.time_s,
         camera=camera,
-        keypoint_set="blazepose33",
+        keypoint_set="coco23",
         keypoints_px=pixels,
         confidence=confidence,
         keypoints_m=metric,
@@ -256,6 +257,7 @@ def clip(open_body) -> SyntheticClip:
 @pytest.fixture(scope="session")
 def fitted(clip: SyntheticClip, open_body) -> SkelMotion:
     """The clip's motion in the camera frame, found by the fit with known body height."""
-    from hsmr_bio.fitting.keypoints import FitOptions, fit_motion
+    from hsmr_bio.fitting.keypoints import FitOptions
+    from hsmr_bio.fitting.motion import fit_motion
 
     return fit_motion(clip.observation, open_body, FitOptions(height_m=open_body.stature_m(clip.truth.betas)))

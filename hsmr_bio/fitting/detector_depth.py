@@ -1,16 +1,19 @@
-"""What BlazePose's metric landmarks say about depth: how a bone's slant towards the camera shows in them.
+"""What BlazePose's landmarks say about depth: how far each bone slants towards the camera.
 
 One picture hardly shows depth, and the detector plays safe: it draws thighs, shanks and arms flatter than they are, and leans
-shanks back and forearms forward whatever they do. These are properties of the detector, not of the person, and are taken off.
+shanks back and forearms forward whatever they do. What it says of the whole body, in the image and in metres, tells more than
+its depth of the bone itself: small networks read the slants from all of it, and say how sure each one is.
 
 Source:
-    1600 renders of the open body (standing, squatting, on one leg, mid-stride; arms hanging or free; all views, three bodies,
-    betas ~ N(0, 0.8)), robust regression of the true slant on the detector's: ``tools/detector/measure_depth.py``.
+    Trained on renders of the open body (standing, squatting, stepping, on one leg; arms in all directions; all views, three
+    bodies, betas ~ N(0, 0.8)): ``tools/detector/train_depth.py``, which also prints the errors.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 
 import numpy as np
 import torch
@@ -18,23 +21,25 @@ from torch import Tensor
 
 from ..types import FloatArray
 
+DETECTOR_SET = "blazepose33"
+"""The keypoint set that the network knows."""
 DETECTOR_STATURE_M = 1.65
 """The detector draws everybody about this tall."""
+DRAWN_SIGMA_M = 0.1
+"""Of the depth over a bone that an unknown detector draws: networks that see one picture err by about so much."""
+_FACE = ("mouth", "inner", "outer", "eye")
+"""Landmarks that tell nothing about slants."""
 
 
 @dataclass(frozen=True)
-class SlantModel:
-    """True depth difference over a bone = gain x the detector's + bias + bias_facing x facing + noise (person of 1.65 m)."""
+class Bone:
+    """Two landmarks whose difference in depth is read."""
 
     far: str
     near: str
-    gain: float
-    bias_m: float
-    bias_facing_m: float
-    sigma_m: float
     caution: float
-    """Factor on ``sigma_m`` in a fit, chosen on rendered clips of laboratory motions: the trunk and the feet have better
-    evidence (the image, the floor), the arms have none."""
+    """Factor on the network's standard deviation in a fit, chosen on rendered clips of laboratory motions: the trunk and the
+    feet have better evidence (the image, the floor), the arms have none."""
 
     def pairs(self, names: tuple[str, ...]) -> list[tuple[int, int]]:
         """(far, near) landmarks of this bone, one per side (or the one between the sides)."""
@@ -46,16 +51,16 @@ class SlantModel:
         return found[:1] if self.far == self.near else found
 
 
-SLANTS = (
-    SlantModel("hip", "hip", 0.83, 0.0, 0.0, 0.023, 1.2),
-    SlantModel("shoulder", "shoulder", 0.92, 0.0, 0.0, 0.041, 2.0),
-    SlantModel("shoulder", "hip", 0.86, -0.026, -0.006, 0.068, 2.0),
-    SlantModel("knee", "hip", 1.19, 0.0, -0.04, 0.093, 1.2),
-    SlantModel("ankle", "knee", 1.05, -0.032, -0.004, 0.071, 1.2),
-    SlantModel("foot_index", "heel", 0.18, 0.014, -0.18, 0.035, 5.0),
-    SlantModel("elbow", "shoulder", 1.12, 0.011, 0.012, 0.092, 0.4),
-    SlantModel("wrist", "elbow", 0.68, 0.022, -0.063, 0.108, 0.4),
-    SlantModel("ear", "shoulder", 0.91, -0.017, 0.027, 0.046, 2.0),
+BONES = (
+    Bone("hip", "hip", 1.2),
+    Bone("shoulder", "shoulder", 2.0),
+    Bone("shoulder", "hip", 5.0),
+    Bone("knee", "hip", 0.8),
+    Bone("ankle", "knee", 0.8),
+    Bone("foot_index", "heel", 5.0),
+    Bone("elbow", "shoulder", 0.4),
+    Bone("wrist", "elbow", 0.4),
+    Bone("ear", "shoulder", 2.0),
 )
 """Bones of limbs, trunk and neck, far end first."""
 
@@ -69,30 +74,125 @@ class Slants:
     depth_m: Tensor
     """(T, D) expected depth of the far end behind the near one, of a person of 1.65 m; NaN where not seen."""
     sigma_m: Tensor
-    """(D,)."""
+    """(T, D)."""
+
+    def at(self, frames: slice | FloatArray) -> Slants:
+        """Some of the frames."""
+        return Slants(self.pairs, self.depth_m[frames], self.sigma_m[frames])
 
 
-def slants_of(names: tuple[str, ...], world_m: FloatArray, behind_m: FloatArray) -> Slants:
-    """Read the slants from metric landmarks.
+def bone_pairs(names: tuple[str, ...]) -> list[tuple[Bone, tuple[int, int]]]:
+    """All bones and their landmarks, in the order of the network's answers."""
+    return [(bone, pair) for bone in BONES for pair in bone.pairs(names)]
+
+
+def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray, confidence: FloatArray) -> Slants:
+    """Read the slants of all bones.
+
+    Args:
+        names: of the K landmarks, BlazePose's.
+        px: (T, K, 2) landmarks in the image.
+        world_m: (T, K, 3) metric landmarks in the detector's axes (x right, y down, z away along the viewing ray).
+        confidence: (T, K).
+
+    Returns:
+        Slants along the viewing ray; the mean of what several networks read from the landmarks and from their mirror image.
+    """
+    bones, swap = bone_pairs(names), mirrored(names)
+    flipped = px[:, swap] * (-1, 1), world_m[:, swap] * (-1, 1, 1), confidence[:, swap]
+    told, other = features(names, px, world_m, confidence), features(names, *flipped)
+    places = [pair for _, pair in bones]
+    order, sign = _swapped_pairs(places, swap)
+    depths, log_sigmas = [], []
+    for network in shipped_networks():
+        for (depth, log_sigma), columns, way in ((network(told), slice(None), 1.0), (network(other), order, sign)):
+            depths.append(way * depth[:, columns])
+            log_sigmas.append(log_sigma[:, columns])
+    sigma = np.exp(np.mean(log_sigmas, axis=0)) * [bone.caution for bone, _ in bones]
+    return Slants(torch.tensor(places), torch.as_tensor(np.mean(depths, axis=0)), torch.as_tensor(sigma))
+
+
+def drawn_slants(names: tuple[str, ...], behind_m: FloatArray) -> Slants:
+    """Slants as another detector draws them, hardly believed.
 
     Args:
         names: of the K landmarks.
-        world_m: (T, K, 3) metric landmarks in level axes of the camera (z towards it).
         behind_m: (T, K) their depth along the viewing ray.
     """
-    facing = facing_camera(names, world_m)
-    bones = [(model, pair) for model in SLANTS for pair in model.pairs(names)]
-    depth = [m.gain * (behind_m[:, i] - behind_m[:, j]) + m.bias_m + m.bias_facing_m * facing for m, (i, j) in bones]
-    sigma = torch.tensor([model.sigma_m * model.caution for model, _ in bones], dtype=torch.float64)
-    return Slants(torch.tensor([pair for _, pair in bones]), torch.as_tensor(np.stack(depth, axis=1)), sigma)
+    places = [pair for _, pair in bone_pairs(names)]
+    far, near = [pair[0] for pair in places], [pair[1] for pair in places]
+    depth = torch.as_tensor(behind_m[:, far] - behind_m[:, near])
+    return Slants(torch.tensor(places, dtype=torch.long).reshape(-1, 2), depth, torch.full_like(depth, DRAWN_SIGMA_M))
 
 
-def facing_camera(names: tuple[str, ...], world_m: FloatArray) -> FloatArray:
-    """(T,) cosine between the front of the trunk and the direction to the camera; 0 where the trunk is not seen."""
-    left_shoulder, right_shoulder, left_hip, right_hip = (
-        world_m[:, names.index(name)] for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-    )
-    up = left_shoulder + right_shoulder - left_hip - right_hip
-    front = np.cross(left_shoulder - right_shoulder + left_hip - right_hip, up)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.nan_to_num(front[:, 2] / np.linalg.norm(front, axis=1)))
+def mirrored(names: tuple[str, ...]) -> list[int]:
+    """For each landmark the one on the other side (itself in the middle)."""
+    other = {"left": "right", "right": "left"}
+    return [names.index("_".join(other.get(part, part) for part in name.split("_"))) for name in names]
+
+
+def _swapped_pairs(pairs: list[tuple[int, int]], swap: list[int]) -> tuple[list[int], FloatArray]:
+    """For each bone its mirror image among the bones, and -1 where that runs the other way (hips, shoulders)."""
+    order, sign = [], []
+    for far, near in pairs:
+        image = swap[far], swap[near]
+        order.append(pairs.index(image) if image in pairs else pairs.index(image[::-1]))
+        sign.append(1.0 if image in pairs else -1.0)
+    return order, np.array(sign)
+
+
+def features(names: tuple[str, ...], px: FloatArray, world_m: FloatArray, confidence: FloatArray) -> FloatArray:
+    """(T, F) what the network is told: landmarks in the image and in metres about the hips, and the detector's confidence.
+
+    The image is measured in the metres of the detector's own drawing, so that neither size nor camera matters.
+    """
+    hips = [names.index("left_hip"), names.index("right_hip")]
+    told = [i for i, name in enumerate(names) if not any(part in name for part in _FACE)]
+    image = px - px[:, hips].mean(axis=1, keepdims=True)
+    drawn = world_m - world_m[:, hips].mean(axis=1, keepdims=True)
+    flat = drawn[..., :2]
+    scale = (image * flat).sum(axis=(1, 2)) / np.maximum((flat**2).sum(axis=(1, 2)), 1e-9)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        image = image / scale[:, None, None]
+    parts = image[:, told], drawn[:, told], confidence[:, told, None]
+    return np.concatenate([part.reshape(len(px), -1) for part in parts], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A perceptron: standardised features in, slants and the logarithms of their standard deviations out."""
+
+    mean: FloatArray
+    spread: FloatArray
+    layers: tuple[tuple[FloatArray, FloatArray], ...]
+    """(weights (in, out), biases (out,)) of each layer."""
+    unit_m: FloatArray
+    """(D,) metres that the answers are measured in."""
+
+    def __call__(self, told: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(T, D) slants in metres and (T, D) logarithms of their standard deviations; NaN where anything told is NaN."""
+        x = (told - self.mean) / self.spread
+        for i, (weights, biases) in enumerate(self.layers):
+            x = x @ weights + biases
+            if i + 1 < len(self.layers):
+                x = x / (1 + np.exp(-x))  # SiLU
+        answers = len(self.unit_m)
+        log_sigma = np.clip(x[:, answers:], *LOG_SIGMA_RANGE) + np.log(self.unit_m)
+        return x[:, :answers] * self.unit_m, log_sigma
+
+
+LOG_SIGMA_RANGE = (-4.0, 2.0)
+"""Of the answers' deviations, in their units."""
+
+
+@cache
+def shipped_networks() -> tuple[Network, ...]:
+    """The trained ones, whose answers are averaged."""
+    with resources.files("hsmr_bio.fitting").joinpath("data/detector_depth.npz").open("rb") as file:
+        stored = {name: array.astype(np.float64) for name, array in np.load(file, allow_pickle=False).items()}
+    members, networks = sum(name.startswith("mean_") for name in stored), []
+    for m in range(members):
+        count = sum(name.startswith("weights_") and name.endswith(f"_{m}") for name in stored)
+        layers = tuple((stored[f"weights_{i}_{m}"], stored[f"biases_{i}_{m}"]) for i in range(count))
+        networks.append(Network(stored[f"mean_{m}"], stored[f"spread_{m}"], layers, stored[f"unit_m_{m}"]))
+    return tuple(networks)

@@ -7,7 +7,7 @@ frames are solved together by damped Gauss-Newton on analytic Jacobians.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,10 +17,10 @@ from ..body.body import Body
 from ..errors import EstimationError, InputError
 from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
 from .body_points import KeypointPoints, StatureLine
-from .detector_depth import DETECTOR_STATURE_M, slants_of
+from .detector_depth import DETECTOR_SET, DETECTOR_STATURE_M, Slants, drawn_slants, slants_of
 from .priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
-from .problem import FLIP, FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
-from .scene import GUESS, scene_axes
+from .problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
+from .scene import GUESS
 from .start import MIN_LANDMARKS, TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
 
@@ -58,45 +58,17 @@ class FitOptions:
     """Of an observation with predicted SKEL parameters (HSMR): whether its landmarks correct the prediction, in one fit."""
 
 
-def fit_motion(
+def fit_landmarks(
     observation: Observation, body: Body, options: FitOptions | None = None, *, progress: Progress = quiet
 ) -> SkelMotion:
-    """Find the shape and the motion of a body that explain what an estimator saw.
+    """Fit the body to the landmarks of a clip whose camera is settled.
 
-    Args:
-        observation: one person's keypoints (and camera).
-        body: the body to fit, e.g. ``load_body("open")``.
-        options: known height, trust in the focal length.
-        progress: told about the frames that are done.
+    Args and raises: as :func:`hsmr_bio.fitting.motion.fit_motion`.
 
     Returns:
         The motion in the camera frame, with the standard deviation of each angle from the posterior of the fit.
-
-    Raises:
-        EstimationError: too little of the person is seen.
-        InputError: the body does not define the observation's keypoints.
     """
     options = options or FitOptions()
-    scene = None if observation.scene_edges_px is None else scene_axes(observation.scene_edges_px, observation.camera)
-    if scene is not None and observation.camera.source == GUESS:
-        observation = with_focal(observation, scene.focal_px, "straight edges of the scene")
-    motion = _fitted(observation, body, options, progress)
-    return motion if scene is None else replace(motion, notes={**motion.notes, "scene": asdict(scene)})
-
-
-def with_focal(observation: Observation, focal_px: float, source: str) -> Observation:
-    """The same pictures through another focal length: who was placed by a network stands as much farther or nearer."""
-    trans = observation.skel_trans_m
-    if trans is not None:
-        trans = trans * (1.0, 1.0, focal_px / observation.camera.focal_px)
-    return replace(observation, camera=replace(observation.camera, focal_px=focal_px, source=source), skel_trans_m=trans)
-
-
-def _fitted(observation: Observation, body: Body, options: FitOptions, progress: Progress) -> SkelMotion:
-    if observation.skel_poses_rad is not None:
-        from .prediction import fit_prediction
-
-        return fit_prediction(observation, body, options, refine=options.refine, progress=progress)
     clip = Clip.of(observation, body, options)
     state = clip.start()
     state = clip.fit_shape(state)
@@ -125,6 +97,8 @@ class Clip:
     rays: FloatArray
     world: FloatArray | None
     """(T, L, 3) metric landmarks relative to the mid-hip, level axes."""
+    slants: Slants | None
+    """Depth over the bones, where the detector tells any."""
     hips: tuple[int, int]
 
     @classmethod
@@ -146,16 +120,10 @@ class Clip:
         sigma = IMAGE_CAUTION * landmarks.sigma_2d_m * (1 + 4 * (1 - observation.confidence) ** 1.5)
         seen = (observation.confidence > 0.05) & np.isfinite(observation.keypoints_px).all(axis=-1)
         rays = viewing_rays(observation, hips, observation.camera.focal_px)
-        return cls(
-            observation,
-            body,
-            options,
-            landmarks,
-            torch.as_tensor(np.where(seen, sigma, np.inf)),
-            rays,
-            level_landmarks(observation, rays),
-            hips,
-        )
+        slants = _slants(observation, names)
+        world = level_landmarks(observation, rays)
+        sigma_m = torch.as_tensor(np.where(seen, sigma, np.inf))
+        return cls(observation, body, options, landmarks, sigma_m, rays, world, slants, hips)
 
     def part(self, frames: slice | FloatArray) -> Clip:
         """Some of the frames."""
@@ -165,6 +133,7 @@ class Clip:
             sigma_m=self.sigma_m[frames],
             rays=self.rays[frames],
             world=None if self.world is None else self.world[frames],
+            slants=None if self.slants is None else self.slants.at(frames),
         )
 
     # ------------------------------------------------------------------ terms
@@ -176,11 +145,10 @@ class Clip:
         terms: list[Reprojection | Depth] = [
             Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)
         ]
-        if self.world is not None:
-            behind = np.einsum("tli,ti->tl", self.world, self.rays @ FLIP.numpy())
-            slants = slants_of(self.landmarks.names, self.world, behind)
+        if self.slants is not None:
+            slants = self.slants
             length = StatureLine.of(self.body).at(state.betas) / DETECTOR_STATURE_M
-            seen = torch.isfinite(self.sigma_m)[:, slants.pairs].all(dim=-1)
+            seen = torch.isfinite(self.sigma_m)[:, slants.pairs].all(dim=-1) & torch.isfinite(slants.depth_m)
             sigma = torch.where(seen, length * slants.sigma_m, torch.inf)
             terms.append(Depth("landmarks", slants.pairs, torch.as_tensor(self.rays), length * slants.depth_m, sigma))
         return terms
@@ -299,3 +267,12 @@ class Clip:
             notes={"landmark_offsets_m": state.offsets_m.tolist()},
         )
         return turned(level, self.body, state.camera_rotation.numpy(), frame="camera")
+
+
+def _slants(observation: Observation, names: tuple[str, ...]) -> Slants | None:
+    """Depth over the bones, as the detector is known to mean it, or as it was given by another one."""
+    if observation.keypoints_m is None:
+        return None
+    if observation.keypoint_set != DETECTOR_SET:
+        return drawn_slants(names, observation.keypoints_m[..., 2])
+    return slants_of(names, observation.keypoints_px, observation.keypoints_m, observation.confidence)

@@ -49,7 +49,7 @@ def fit_prediction(
         observation: with ``skel_poses_rad``; its landmarks are used if ``refine``.
         body: the body of the result. If it is the prediction's own, its betas are the median of the predicted ones;
             any other body of SKEL's schema takes over the angles and finds its shape from the landmarks.
-        options: as for :func:`~hsmr_bio.fitting.keypoints.fit_motion`.
+        options: as for :func:`~hsmr_bio.fitting.motion.fit_motion`.
         refine: let image landmarks correct the prediction.
         progress: told about the frames that are done.
 
