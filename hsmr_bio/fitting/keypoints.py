@@ -236,7 +236,7 @@ class Clip:
         """Frames of one window with shape and camera held: the motion, and the standard deviation of each unknown."""
         smooth = Smoothness(self.observation.time_s, acceleration_sigma())
         problem = self.problem([*self.image_terms(state), pose_prior(), spine_rhythm(), limits(), smooth], [])
-        solved, _ = problem.minimise(state, iterations=12, tolerance=5e-4)
+        solved, _ = problem.minimise(state, iterations=12, tolerance=2e-3)
         return solved, problem.system(problem.view(solved)).standard_deviation()
 
     def windows(self, overlap: int = OVERLAP) -> list[tuple[slice, slice]]:
