@@ -8,11 +8,12 @@ hardly sees depth, but feet on the floor and the laws of motion together do.
 from __future__ import annotations
 
 import numpy as np
+from scipy import constants
 from scipy.linalg import solveh_banded
 
 from ..types import FloatArray
 
-GRAVITY_M_S2 = 9.80665
+GRAVITY_M_S2 = float(constants.g)
 CENTRE_SIGMA_M = (0.03, 0.1)
 """Of a fitted centre of mass across the picture and towards the camera."""
 PRESSURE_SIGMA_M = 0.05

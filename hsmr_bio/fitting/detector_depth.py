@@ -27,8 +27,10 @@ DETECTOR_STATURE_M = 1.65
 """The detector draws everybody about this tall."""
 DRAWN_SIGMA_M = 0.1
 """Of the depth over a bone that an unknown detector draws: networks that see one picture err by about so much."""
-_FACE = ("mouth", "inner", "outer", "eye")
+_FACE = ("mouth", "eye")
 """Landmarks that tell nothing about slants."""
+LOG_SIGMA_RANGE = (-4.0, 2.0)
+"""Of the answers' deviations, in their units."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Bone:
     far: str
     near: str
     caution: float
-    """Factor on the network's standard deviation in a fit, chosen on rendered clips of laboratory motions: the trunk and the
-    feet have better evidence (the image, the floor), the arms have none."""
+    """Factor on the network's standard deviation in a fit, chosen on rendered clips of laboratory motions with four real clips
+    in view: the trunk and the feet have better evidence (the image, the floor), the arms have none."""
 
     def pairs(self, names: tuple[str, ...]) -> list[tuple[int, int]]:
         """(far, near) landmarks of this bone, one per side (or the one between the sides)."""
@@ -99,8 +101,8 @@ def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray, confi
         Slants along the viewing ray; the mean of what several networks read from the landmarks and from their mirror image.
     """
     bones, swap = bone_pairs(names), mirrored(names)
-    flipped = px[:, swap] * (-1, 1), world_m[:, swap] * (-1, 1, 1), confidence[:, swap]
-    told, other = features(names, px, world_m, confidence), features(names, *flipped)
+    told = features(names, px, world_m, confidence)
+    other = features(names, *mirror_image(swap, px, world_m, confidence))
     places = [pair for _, pair in bones]
     order, sign = _swapped_pairs(places, swap)
     depths, log_sigmas = [], []
@@ -129,6 +131,13 @@ def mirrored(names: tuple[str, ...]) -> list[int]:
     """For each landmark the one on the other side (itself in the middle)."""
     other = {"left": "right", "right": "left"}
     return [names.index("_".join(other.get(part, part) for part in name.split("_"))) for name in names]
+
+
+def mirror_image(
+    swap: list[int], px: FloatArray, world_m: FloatArray, confidence: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Landmarks (..., K, 2), (..., K, 3), (..., K) as a mirror shows them, about x = 0; ``swap`` from :func:`mirrored`."""
+    return px[..., swap, :] * (-1, 1), world_m[..., swap, :] * (-1, 1, 1), confidence[..., swap]
 
 
 def _swapped_pairs(pairs: list[tuple[int, int]], swap: list[int]) -> tuple[list[int], FloatArray]:
@@ -179,10 +188,6 @@ class Network:
         answers = len(self.unit_m)
         log_sigma = np.clip(x[:, answers:], *LOG_SIGMA_RANGE) + np.log(self.unit_m)
         return x[:, :answers] * self.unit_m, log_sigma
-
-
-LOG_SIGMA_RANGE = (-4.0, 2.0)
-"""Of the answers' deviations, in their units."""
 
 
 @cache

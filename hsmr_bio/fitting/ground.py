@@ -142,9 +142,13 @@ class _Grounding:
         low = _sigmoid((CONTACT_HEIGHT_M * (2.5 if first else 1.0) - height) / 0.015)
         return torch.as_tensor(slow * low)
 
+    def centre_of_mass(self, view: View) -> FloatArray:
+        """(T, 3)."""
+        return np.asarray(torch.einsum("p,tpi->ti", MassPoints(self.body).shares, view.points("masses")))
+
     def quietness(self, view: View, standing: Tensor, speed_m_s: float) -> Tensor:
         """(T,) 0 to 1: how surely the body stands on its feet with a centre of mass slower than ``speed_m_s``."""
-        centre = torch.einsum("p,tpi->ti", MassPoints(self.body).shares, view.points("masses")).numpy()
+        centre = self.centre_of_mass(view)
         on_feet = (standing.sum(dim=1) / 2).clamp_max(1.0)
         if len(centre) < 3:
             return on_feet
@@ -154,10 +158,9 @@ class _Grounding:
     def stance_terms(self, view: View, standing: Tensor) -> tuple[Balance, PosePrior]:
         """Centre of mass where the feet carry it, and knees nearly straight as far as the body stands quietly."""
         shares, support = MassPoints(self.body).shares, torch.as_tensor(support_of(standing.numpy()))
-        centre = torch.einsum("p,tpi->ti", shares, view.points("masses")).numpy()
         under = torch.einsum("ts,tsi->ti", support, view.points("soles")).numpy()
         on_feet = standing.max(dim=1).values
-        carried = carried_centre(np.asarray(self.motion.time_s), centre, under, on_feet.numpy())
+        carried = carried_centre(np.asarray(self.motion.time_s), self.centre_of_mass(view), under, on_feet.numpy())
         ahead = torch.as_tensor((carried - under)[:, [0, 2]])
         balance = Balance("masses", shares, "soles", support, on_feet / BALANCE_SIGMA_M, ahead)
         still = self.quietness(view, standing, STILL_SPEED_M_S).clamp_min(1e-6)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demo"))
 from render_demo import clothes
@@ -18,7 +19,7 @@ from hsmr_bio.body.body import Body
 from hsmr_bio.body.keypoint_table import keypoints_of
 from hsmr_bio.body.load import load_body
 from hsmr_bio.estimators.pose_graph import PoseGraph, Region
-from hsmr_bio.fitting.detector_depth import DETECTOR_STATURE_M, mirrored
+from hsmr_bio.fitting.detector_depth import DETECTOR_SET, DETECTOR_STATURE_M, mirror_image, mirrored
 from hsmr_bio.skeleton import DOF_NAMES, LIMITS_RAD
 
 Array = npt.NDArray[np.float64]
@@ -26,7 +27,6 @@ SIZE_PX = (432, 512)
 _BETA_SD = 0.8
 _WRONG_M = 0.09
 """Pictures whose landmarks are on average further off are left out: the detector saw something else."""
-KEYPOINTS = "blazepose33"
 
 
 def posture(rng: np.random.Generator) -> tuple[Array, Array]:
@@ -120,7 +120,7 @@ def sample(body: Body, betas: Array, rng: np.random.Generator, graph: PoseGraph)
     angles, (lean, sideways) = posture(rng)
     posed = body.forward(torch.tensor(angles)[None], betas, torch.zeros(1, 3), skin=True)
     yaw = rng.uniform(-np.pi, np.pi) if rng.uniform() < 0.6 else rng.normal(0, 0.6)
-    turn = _about(1, yaw) @ _about(0, lean) @ _about(2, sideways)
+    turn = Rotation.from_euler("YXZ", [yaw, lean, sideways]).as_matrix()
     skin, joints, bones = (np.asarray(array)[0] for array in (posed.skin_m, posed.joints_m, posed.joints_ori))
     skin, joints, bones = skin @ turn.T, joints @ turn.T, turn @ bones
     floor = np.array([0, skin[:, 1].min(), 0])
@@ -133,7 +133,7 @@ def sample(body: Body, betas: Array, rng: np.random.Generator, graph: PoseGraph)
     view = View.looking(np.maximum(eye, [-np.inf, 0.2, -np.inf]), middle + rng.normal(0, 0.08, 3) * [1, 1, 0], focal, SIZE_PX)
     picture = Scene(view, fine=1).draw(skin, body.faces, np.clip(clothes(body) * rng.uniform(0.5, 1.2, 3), 0, 1))
     stature, rest = body.stature_m(betas), body.rest(np.zeros(10)).bone_rotations
-    keypoints = keypoints_of(body.data, KEYPOINTS)[0]
+    keypoints = keypoints_of(body.data, DETECTOR_SET)[0]
     places = np.array(
         [joints[k.joint] + bones[k.body] @ rest[k.body].T @ np.array(k.offset_over_stature) * stature for k in keypoints]
     )
@@ -144,13 +144,6 @@ def sample(body: Body, betas: Array, rng: np.random.Generator, graph: PoseGraph)
     camera = places @ view.rotation.T + view.translation_m
     ray = camera[[23, 24]].mean(axis=0)
     return Sample(camera @ ray / np.linalg.norm(ray) * DETECTOR_STATURE_M / stature, looks)
-
-
-def _about(axis: int, angle: float) -> Array:
-    c, s = np.cos(angle), np.sin(angle)
-    turn, (i, j) = np.eye(3), ((1, 2), (2, 0), (0, 1))[axis]
-    turn[i, i], turn[i, j], turn[j, i], turn[j, j] = c, -s, s, c
-    return turn
 
 
 def _looks(
@@ -171,12 +164,8 @@ def _looks(
     )
     if not other:
         return None
-    swap = mirrored(names)
-    turned_px = other.px[swap] * (-1, 1) + (width, 0)
-    return (
-        Look(found.px, found.world_m, found.visibility),
-        Look(turned_px, other.world_m[swap] * (-1, 1, 1), other.visibility[swap]),
-    )
+    turned_px, turned_m, confidence = mirror_image(mirrored(names), other.px, other.world_m, other.visibility)
+    return Look(found.px, found.world_m, found.visibility), Look(turned_px + np.array([width, 0]), turned_m, confidence)
 
 
 def samples(seed: int, count: int) -> list[Sample]:

@@ -1,8 +1,8 @@
-"""Trains the network that reads slants from BlazePose's landmarks (``fitting/detector_depth.py``).
+"""Trains the networks that read slants from BlazePose's landmarks (``fitting/detector_depth.py``).
 
 python tools/detector/train_depth.py --pictures 12000 --jobs 2 --samples samples.npz: renders the open body, runs the detector
-on each picture (about half a second each), trains (two minutes), prints the error of every bone on pictures kept back, and
-writes the network into the package. With a file of samples that exists, nothing is rendered.
+on each picture (about half a second each), trains (six minutes), prints the error of every bone on pictures kept back, and
+writes the networks into the package. With a file of samples that exists, nothing is rendered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pictures import KEYPOINTS, Array, samples
+from pictures import Array, samples
 from torch import Tensor, nn
 
 from hsmr_bio.body.keypoint_table import keypoints_of
@@ -103,7 +103,7 @@ def main() -> None:
     args = parser.parse_args()
     if not args.samples[0].exists():
         collect(args.pictures, args.jobs, args.samples[0])
-    names = tuple(name for name, _ in keypoints_of(load_body("open").data, KEYPOINTS)[1])
+    names = tuple(name for name, _ in keypoints_of(load_body("open").data, dd.DETECTOR_SET)[1])
     swap, bones = dd.mirrored(names), dd.bone_pairs(names)
     far, near = ([pair[k] for _, pair in bones] for k in (0, 1))
     parts, rng = [dict(np.load(file)) for file in args.samples], np.random.default_rng(0)
@@ -117,7 +117,7 @@ def main() -> None:
             for turn in (False, True):
                 seen_px, seen_m = _turned(px, world, rng) if turn else (px, world)
                 told.append(dd.features(names, seen_px, seen_m, sure))
-                told.append(dd.features(names, seen_px[:, swap] * (-1, 1), seen_m[:, swap] * (-1, 1, 1), sure[:, swap]))
+                told.append(dd.features(names, *dd.mirror_image(swap, seen_px, seen_m, sure)))
                 depth = seen["true_m"][rows]
                 true += [depth[:, far] - depth[:, near], depth[:, swap][:, far] - depth[:, swap][:, near]]
         return np.concatenate(told), np.concatenate(true)
@@ -137,7 +137,7 @@ def main() -> None:
         true = np.stack([depth[:, far[c]] - depth[:, near[c]] for c in columns])
         drawn = np.stack([world[:, far[c], 2] - world[:, near[c], 2] for c in columns])
         error = np.stack([found.depth_m[:, c].numpy() for c in columns]) - true
-        own = drawn.ravel() * np.polyfit(drawn.ravel(), true.ravel(), 1)[0] + np.polyfit(drawn.ravel(), true.ravel(), 1)[1]
+        own = np.polyval(np.polyfit(drawn.ravel(), true.ravel(), 1), drawn.ravel())
         sigma = np.stack([found.sigma_m[:, c].numpy() for c in columns]) / bone.caution
         sys.stdout.write(
             f"{bone.far:>10} - {bone.near:<8} spread {true.std():.3f}, detector's depth rescaled "
