@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from hsmr_bio.types import BoolArray, FloatArray
 
@@ -11,6 +12,8 @@ _SPIKE = 0.06
 _SPIKE_ACCELERATION_S2 = 15.0
 """A landmark is a spike if it is further from its neighbours in time than this share of the distance from the hips to the
 circle around the body (0.9 m), plus what an acceleration of about 13 m/s^2 explains."""
+_MOST_ROUNDS = 6
+"""Of finding the worst spikes; those beside them show in the next round."""
 SPIKE_CONFIDENCE = 0.05
 """Factor on the confidence of a spike."""
 ARMS = ((13, 14), (15, 16), (17, 18), (19, 20), (21, 22))
@@ -114,6 +117,8 @@ def repair_limbs(time_s: FloatArray, px: FloatArray, world_m: FloatArray, visibi
 def find_spikes(time_s: FloatArray, px: FloatArray, size_px: FloatArray) -> BoolArray:
     """Landmarks that jump away for a frame or two and come back.
 
+    The worst are taken first and bridged, so that the frames beside them are judged by sound neighbours.
+
     Args:
         time_s: (T,) frames of one unbroken stretch.
         px: (T, K, 2).
@@ -125,13 +130,29 @@ def find_spikes(time_s: FloatArray, px: FloatArray, size_px: FloatArray) -> Bool
     spikes = np.zeros(px.shape[:2], dtype=np.bool_)
     if len(time_s) < 5:
         return spikes
+    step = np.gradient(time_s)[:, None]
+    limit = (_SPIKE + np.minimum(_SPIKE_ACCELERATION_S2 * step**2, 0.2)) * size_px[:, None]
+    at = px.copy()
+    for _ in range(_MOST_ROUNDS):
+        apart = _apart(time_s, at) / limit
+        worst = (apart > 1.0) & (apart == maximum_filter1d(apart, 5, axis=0, mode="constant"))
+        if not worst.any():
+            break
+        spikes |= worst
+        for landmark in np.flatnonzero(worst.any(axis=0)):
+            good = ~spikes[:, landmark]
+            for axis in range(2):
+                at[~good, landmark, axis] = np.interp(time_s[~good], time_s[good], px[good, landmark, axis])
+    return spikes
+
+
+def _apart(time_s: FloatArray, px: FloatArray) -> FloatArray:
+    """(T, K) pixels between each landmark and the line through its neighbours in time; 0 for the first and last two frames."""
     now = np.arange(2, len(time_s) - 2)
     between = []
     for before, after in ((1, 1), (1, 2), (2, 1), (2, 2)):
         share = (time_s[now] - time_s[now - before]) / (time_s[now + after] - time_s[now - before])
         between.append(px[now - before] + share[:, None, None] * (px[now + after] - px[now - before]))
-    apart = np.linalg.norm(px[now] - np.median(between, axis=0), axis=-1)
-    step = (time_s[now + 1] - time_s[now - 1]) / 2
-    limit = (_SPIKE + np.minimum(_SPIKE_ACCELERATION_S2 * step**2, 0.2)) * size_px[now]
-    spikes[now] = apart > limit[:, None]
-    return spikes
+    apart = np.zeros(px.shape[:2])
+    apart[now] = np.linalg.norm(px[now] - np.median(between, axis=0), axis=-1)
+    return apart

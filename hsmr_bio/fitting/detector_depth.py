@@ -11,7 +11,7 @@ Source:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -27,8 +27,11 @@ DETECTOR_STATURE_M = 1.65
 """The detector draws everybody about this tall."""
 DRAWN_SIGMA_M = 0.1
 """Of the depth over a bone that an unknown detector draws: networks that see one picture err by about so much."""
-_FACE = ("mouth", "eye")
-"""Landmarks that tell nothing about slants."""
+LEAST_CONFIDENCE = 0.05
+"""Landmarks below it are not seen, or jump."""
+BRIDGE_S = 0.2
+_HEAD = ("nose", "mouth", "eye", "ear")
+"""Landmarks that the networks are not told: heads turn as they like, and faces of published videos are blurred."""
 LOG_SIGMA_RANGE = (-4.0, 2.0)
 """Of the answers' deviations, in their units."""
 
@@ -57,14 +60,13 @@ BONES = (
     Bone("hip", "hip", 1.2),
     Bone("shoulder", "shoulder", 2.0),
     Bone("shoulder", "hip", 5.0),
-    Bone("knee", "hip", 0.8),
-    Bone("ankle", "knee", 0.8),
+    Bone("knee", "hip", 0.4),
+    Bone("ankle", "knee", 0.4),
     Bone("foot_index", "heel", 5.0),
-    Bone("elbow", "shoulder", 0.4),
-    Bone("wrist", "elbow", 0.4),
-    Bone("ear", "shoulder", 2.0),
+    Bone("elbow", "shoulder", 0.3),
+    Bone("wrist", "elbow", 0.5),
 )
-"""Bones of limbs, trunk and neck, far end first."""
+"""Bones of limbs and trunk, far end first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +79,12 @@ class Slants:
     """(T, D) expected depth of the far end behind the near one, of a person of 1.65 m; NaN where not seen."""
     sigma_m: Tensor
     """(T, D)."""
+    correlation: Tensor
+    """(D, D) of the errors: who is taken to lean too far has both thighs wrong."""
 
     def at(self, frames: slice | FloatArray) -> Slants:
         """Some of the frames."""
-        return Slants(self.pairs, self.depth_m[frames], self.sigma_m[frames])
+        return replace(self, depth_m=self.depth_m[frames], sigma_m=self.sigma_m[frames])
 
 
 def bone_pairs(names: tuple[str, ...]) -> list[tuple[Bone, tuple[int, int]]]:
@@ -88,30 +92,51 @@ def bone_pairs(names: tuple[str, ...]) -> list[tuple[Bone, tuple[int, int]]]:
     return [(bone, pair) for bone in BONES for pair in bone.pairs(names)]
 
 
-def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray, confidence: FloatArray) -> Slants:
+def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> Slants:
     """Read the slants of all bones.
 
     Args:
         names: of the K landmarks, BlazePose's.
         px: (T, K, 2) landmarks in the image.
         world_m: (T, K, 3) metric landmarks in the detector's axes (x right, y down, z away along the viewing ray).
-        confidence: (T, K).
 
     Returns:
         Slants along the viewing ray; the mean of what several networks read from the landmarks and from their mirror image.
     """
     bones, swap = bone_pairs(names), mirrored(names)
-    told = features(names, px, world_m, confidence)
-    other = features(names, *mirror_image(swap, px, world_m, confidence))
+    told, other = features(names, px, world_m), features(names, *mirror_image(swap, px, world_m))
     places = [pair for _, pair in bones]
-    order, sign = _swapped_pairs(places, swap)
+    order, sign = swapped_pairs(places, swap)
     depths, log_sigmas = [], []
-    for network in shipped_networks():
+    networks, correlation = shipped_networks()
+    for network in networks:
         for (depth, log_sigma), columns, way in ((network(told), slice(None), 1.0), (network(other), order, sign)):
             depths.append(way * depth[:, columns])
             log_sigmas.append(log_sigma[:, columns])
     sigma = np.exp(np.mean(log_sigmas, axis=0)) * [bone.caution for bone, _ in bones]
-    return Slants(torch.tensor(places), torch.as_tensor(np.mean(depths, axis=0)), torch.as_tensor(sigma))
+    depth = np.mean(depths, axis=0)
+    return Slants(torch.tensor(places), torch.as_tensor(depth), torch.as_tensor(sigma), torch.as_tensor(correlation))
+
+
+def bridged(
+    time_s: FloatArray, px: FloatArray, world_m: FloatArray, confidence: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Landmarks (T, K, ...) with those that hardly count for a moment drawn from the frames around: one misplaced hand would
+    change what the networks read of all bones."""
+    px, world_m = px.copy(), world_m.copy()
+    sure = (confidence > LEAST_CONFIDENCE) & np.isfinite(px).all(axis=-1) & np.isfinite(world_m).all(axis=-1)
+    frames = np.arange(len(time_s))[:, None]
+    before = np.maximum.accumulate(np.where(sure, frames, -1), axis=0)
+    after = np.minimum.accumulate(np.where(sure, frames, len(time_s))[::-1], axis=0)[::-1]
+    inside = (before >= 0) & (after < len(time_s)) & ~sure
+    first, last = np.where(inside, before, 0), np.where(inside, after, 0)
+    inside &= time_s[last] - time_s[first] < BRIDGE_S
+    t, k = np.nonzero(inside)
+    first, last = first[t, k], last[t, k]
+    share = (time_s[t] - time_s[first]) / (time_s[last] - time_s[first])
+    for array in (px, world_m):
+        array[t, k] = array[first, k] + share[:, None] * (array[last, k] - array[first, k])
+    return px, world_m
 
 
 def drawn_slants(names: tuple[str, ...], behind_m: FloatArray) -> Slants:
@@ -124,7 +149,8 @@ def drawn_slants(names: tuple[str, ...], behind_m: FloatArray) -> Slants:
     places = [pair for _, pair in bone_pairs(names)]
     far, near = [pair[0] for pair in places], [pair[1] for pair in places]
     depth = torch.as_tensor(behind_m[:, far] - behind_m[:, near])
-    return Slants(torch.tensor(places, dtype=torch.long).reshape(-1, 2), depth, torch.full_like(depth, DRAWN_SIGMA_M))
+    apart = torch.eye(len(places), dtype=torch.float64)
+    return Slants(torch.tensor(places, dtype=torch.long).reshape(-1, 2), depth, torch.full_like(depth, DRAWN_SIGMA_M), apart)
 
 
 def mirrored(names: tuple[str, ...]) -> list[int]:
@@ -133,14 +159,12 @@ def mirrored(names: tuple[str, ...]) -> list[int]:
     return [names.index("_".join(other.get(part, part) for part in name.split("_"))) for name in names]
 
 
-def mirror_image(
-    swap: list[int], px: FloatArray, world_m: FloatArray, confidence: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Landmarks (..., K, 2), (..., K, 3), (..., K) as a mirror shows them, about x = 0; ``swap`` from :func:`mirrored`."""
-    return px[..., swap, :] * (-1, 1), world_m[..., swap, :] * (-1, 1, 1), confidence[..., swap]
+def mirror_image(swap: list[int], px: FloatArray, world_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Landmarks (..., K, 2) and (..., K, 3) as a mirror shows them, about x = 0; ``swap`` from :func:`mirrored`."""
+    return px[..., swap, :] * (-1, 1), world_m[..., swap, :] * (-1, 1, 1)
 
 
-def _swapped_pairs(pairs: list[tuple[int, int]], swap: list[int]) -> tuple[list[int], FloatArray]:
+def swapped_pairs(pairs: list[tuple[int, int]], swap: list[int]) -> tuple[list[int], FloatArray]:
     """For each bone its mirror image among the bones, and -1 where that runs the other way (hips, shoulders)."""
     order, sign = [], []
     for far, near in pairs:
@@ -150,21 +174,20 @@ def _swapped_pairs(pairs: list[tuple[int, int]], swap: list[int]) -> tuple[list[
     return order, np.array(sign)
 
 
-def features(names: tuple[str, ...], px: FloatArray, world_m: FloatArray, confidence: FloatArray) -> FloatArray:
-    """(T, F) what the network is told: landmarks in the image and in metres about the hips, and the detector's confidence.
+def features(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> FloatArray:
+    """(T, F) what the networks are told: landmarks below the head, in the image and in metres, about the hips.
 
     The image is measured in the metres of the detector's own drawing, so that neither size nor camera matters.
     """
     hips = [names.index("left_hip"), names.index("right_hip")]
-    told = [i for i, name in enumerate(names) if not any(part in name for part in _FACE)]
-    image = px - px[:, hips].mean(axis=1, keepdims=True)
-    drawn = world_m - world_m[:, hips].mean(axis=1, keepdims=True)
+    told = [i for i, name in enumerate(names) if not any(part in name for part in _HEAD)]
+    image = px[:, told] - px[:, hips].mean(axis=1, keepdims=True)
+    drawn = world_m[:, told] - world_m[:, hips].mean(axis=1, keepdims=True)
     flat = drawn[..., :2]
     scale = (image * flat).sum(axis=(1, 2)) / np.maximum((flat**2).sum(axis=(1, 2)), 1e-9)
     with np.errstate(divide="ignore", invalid="ignore"):
         image = image / scale[:, None, None]
-    parts = image[:, told], drawn[:, told], confidence[:, told, None]
-    return np.concatenate([part.reshape(len(px), -1) for part in parts], axis=1)
+    return np.concatenate([image.reshape(len(px), -1), drawn.reshape(len(px), -1)], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,8 +214,8 @@ class Network:
 
 
 @cache
-def shipped_networks() -> tuple[Network, ...]:
-    """The trained ones, whose answers are averaged."""
+def shipped_networks() -> tuple[tuple[Network, ...], FloatArray]:
+    """The trained ones, whose answers are averaged, and the (D, D) correlation of their errors."""
     with resources.files("hsmr_bio.fitting").joinpath("data/detector_depth.npz").open("rb") as file:
         stored = {name: array.astype(np.float64) for name, array in np.load(file, allow_pickle=False).items()}
     members, networks = sum(name.startswith("mean_") for name in stored), []
@@ -200,4 +223,4 @@ def shipped_networks() -> tuple[Network, ...]:
         count = sum(name.startswith("weights_") and name.endswith(f"_{m}") for name in stored)
         layers = tuple((stored[f"weights_{i}_{m}"], stored[f"biases_{i}_{m}"]) for i in range(count))
         networks.append(Network(stored[f"mean_{m}"], stored[f"spread_{m}"], layers, stored[f"unit_m_{m}"]))
-    return tuple(networks)
+    return tuple(networks), stored["correlation"]

@@ -17,7 +17,7 @@ from ..body.body import Body
 from ..errors import EstimationError, InputError
 from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
 from .body_points import KeypointPoints, StatureLine
-from .detector_depth import DETECTOR_SET, DETECTOR_STATURE_M, Slants, drawn_slants, slants_of
+from .detector_depth import DETECTOR_SET, DETECTOR_STATURE_M, LEAST_CONFIDENCE, Slants, bridged, drawn_slants, slants_of
 from .priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
 from .problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
 from .scene import GUESS
@@ -118,7 +118,7 @@ class Clip:
             )
         hips = names.index("left_hip"), names.index("right_hip")
         sigma = IMAGE_CAUTION * landmarks.sigma_2d_m * (1 + 4 * (1 - observation.confidence) ** 1.5)
-        seen = (observation.confidence > 0.05) & np.isfinite(observation.keypoints_px).all(axis=-1)
+        seen = (observation.confidence > LEAST_CONFIDENCE) & np.isfinite(observation.keypoints_px).all(axis=-1)
         rays = viewing_rays(observation, hips, observation.camera.focal_px)
         slants = _slants(observation, names)
         world = level_landmarks(observation, rays)
@@ -150,7 +150,8 @@ class Clip:
             length = StatureLine.of(self.body).at(state.betas) / DETECTOR_STATURE_M
             seen = torch.isfinite(self.sigma_m)[:, slants.pairs].all(dim=-1) & torch.isfinite(slants.depth_m)
             sigma = torch.where(seen, length * slants.sigma_m, torch.inf)
-            terms.append(Depth("landmarks", slants.pairs, torch.as_tensor(self.rays), length * slants.depth_m, sigma))
+            rays = torch.as_tensor(self.rays)
+            terms.append(Depth("landmarks", slants.pairs, rays, length * slants.depth_m, sigma, slants.correlation))
         return terms
 
     def shared_prior(self) -> SharedPrior:
@@ -275,4 +276,5 @@ def _slants(observation: Observation, names: tuple[str, ...]) -> Slants | None:
         return None
     if observation.keypoint_set != DETECTOR_SET:
         return drawn_slants(names, observation.keypoints_m[..., 2])
-    return slants_of(names, observation.keypoints_px, observation.keypoints_m, observation.confidence)
+    o = observation
+    return slants_of(names, *bridged(o.time_s, o.keypoints_px, observation.keypoints_m, o.confidence))

@@ -7,6 +7,7 @@ dragging the body.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -120,12 +121,19 @@ class Depth:
     """(T, D) depth of the first landmark behind the second; NaN where unknown."""
     sigma_m: Tensor
     """(T, D)."""
+    correlation: Tensor
+    """(D, D) of the errors of one frame."""
+
+    @cached_property
+    def _apart(self) -> Tensor:
+        """(D, D) turns residuals of this correlation into independent ones."""
+        return torch.linalg.inv(torch.linalg.cholesky(self.correlation))
 
     def _residual(self, view: View) -> tuple[Tensor, Tensor]:
         along = self.ray @ view.state.camera_rotation  # level axes
         depth = (view.points(self.points) * along[:, None]).sum(-1)
         slant = depth[:, self.pairs[:, 0]] - depth[:, self.pairs[:, 1]]
-        return torch.nan_to_num((slant - self.target_m) / self.sigma_m), along
+        return torch.nan_to_num((slant - self.target_m) / self.sigma_m) @ self._apart.T, along
 
     def cost(self, view: View) -> float:
         return float(_robust(self._residual(view)[0].square())[0].sum())
@@ -134,11 +142,11 @@ class Depth:
         residual, along = self._residual(view)
         root = _robust(residual.square())[1].sqrt()
         by_q, by_shape = view.jacobians(self.points)
-        gain = (root / self.sigma_m)[..., None]
 
         def slants(jacobian: Tensor) -> Tensor:
             rows = torch.einsum("ti,tlin->tln", along, jacobian)
-            return (rows[:, self.pairs[:, 0]] - rows[:, self.pairs[:, 1]]) * gain
+            change = (rows[:, self.pairs[:, 0]] - rows[:, self.pairs[:, 1]]) / self.sigma_m[..., None]
+            return (self._apart @ change) * root[..., None]
 
         shape = None if by_shape is None else slants(by_shape)
         tilt = slants(_turned_by_tilt(view, self.points)) if view.tilt_moves else None

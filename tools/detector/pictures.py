@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demo"))
@@ -20,28 +21,57 @@ from hsmr_bio.body.keypoint_table import keypoints_of
 from hsmr_bio.body.load import load_body
 from hsmr_bio.estimators.pose_graph import PoseGraph, Region
 from hsmr_bio.fitting.detector_depth import DETECTOR_SET, DETECTOR_STATURE_M, mirror_image, mirrored
-from hsmr_bio.skeleton import DOF_NAMES, LIMITS_RAD
+from hsmr_bio.fitting.body_points import SEGMENTS
+from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
 
 Array = npt.NDArray[np.float64]
 SIZE_PX = (432, 512)
+_ARM = [("shoulder", "_x"), ("shoulder", "_y"), ("shoulder", "_z"), ("elbow_flexion", "")]
+ARM_ANGLES = [f"{name}_{side}{axis}" for side in "rl" for name, axis in _ARM]
 _BETA_SD = 0.8
+_BALANCED = 0.7
+"""Share of the pictures whose body could stand so."""
+_TIPPED_RAD, _FURTHEST_LEAN_RAD, _FOOT_UP_M = np.radians(4.0), np.radians(75.0), 0.03
 _WRONG_M = 0.09
 """Pictures whose landmarks are on average further off are left out: the detector saw something else."""
 
 
 def posture(rng: np.random.Generator) -> tuple[Array, Array]:
-    """(46,) angles of a standing, squatting, stepping or one-legged body, and its lean forward and sideways; radians."""
+    """(46,) angles of a body that stands, bows, squats, steps or balances, and its lean forward and sideways; radians."""
     degrees = _trunk(rng)
     lean = _legs(rng, degrees)
+    alike = rng.uniform() < 0.4
+    state = rng.bit_generator.state
     for side in "rl":
+        if alike:  # both arms do the same, nearly
+            rng.bit_generator.state = state
         _arm(rng, side, degrees)
+    for name in ARM_ANGLES:
+        degrees[name] += rng.normal(0, 6)
     for name, share in (("lumbar_extension", 0.2), ("thorax_extension", 0.15)):
         degrees[name] -= share * lean
     angles = np.radians([degrees.get(name, 0.0) for name in DOF_NAMES])
     low, high = np.sort(LIMITS_RAD, axis=1).T
     clipped = np.where(np.isnan(low), angles, np.clip(angles, low, high))
-    sideways = rng.normal(0, 12) if rng.uniform() < 0.5 else 0.0
-    return clipped, np.radians([0.65 * lean + rng.normal(0, 3), sideways])
+    sideways = rng.normal(0, rng.choice([2, 10, 20]))
+    return clipped, np.radians([0.65 * lean + rng.normal(0, 5), sideways])
+
+
+def balanced(joints_m: Array, lean_rad: Array) -> Array:
+    """The lean forward and sideways, from a first guess, that puts the centre of mass over the lower foot or both feet."""
+    at = {name: joints_m[j] for j, name in enumerate(JOINT_NAMES)}
+    shares = np.array([share for _, _, _, share in SEGMENTS])
+    middles = np.array([at[bone] + way * (at[far] - at[bone]) for bone, far, way, _ in SEGMENTS])
+    centre = shares @ middles / shares.sum()
+    feet = np.array([(at[f"talus_{side}"] + at[f"toes_{side}"]) / 2 for side in "rl"])
+    lean, sideways = lean_rad
+    for _ in range(6):
+        turn = Rotation.from_euler("XZ", [lean, sideways]).as_matrix()
+        placed, soles = turn @ centre, feet @ turn.T
+        weight = np.exp(-(soles[:, 1] - soles[:, 1].min()) / _FOOT_UP_M)
+        off = placed - weight @ soles / weight.sum()
+        lean, sideways = lean - 0.7 * np.arctan2(off[2], off[1]), sideways + 0.7 * np.arctan2(off[0], off[1])
+    return np.clip([lean, sideways], -_FURTHEST_LEAN_RAD, _FURTHEST_LEAN_RAD)
 
 
 def _trunk(rng: np.random.Generator) -> dict[str, float]:
@@ -53,24 +83,29 @@ def _trunk(rng: np.random.Generator) -> dict[str, float]:
 
 def _legs(rng: np.random.Generator, degrees: dict[str, float]) -> float:
     """Fill in the legs; returns the forward lean of the pelvis in degrees."""
-    kind, lean = rng.choice(["stand", "squat", "step", "step", "one leg"]), 0.0
-    depth, raised = rng.uniform(), rng.choice(["r", "l"])
+    kind, lean = rng.choice(["stand", "bow", "squat", "squat", "step", "step", "stride", "one leg", "one leg"]), 0.0
+    depth, raised, bow = rng.uniform(), rng.choice(["r", "l"]), rng.uniform(0, 70)
+    wide = rng.choice([8, 16])
     for side in "rl":
         if kind == "stand":
             leg = rng.normal(0, 6), abs(rng.normal(0, 8)), rng.normal(0, 6)
+        elif kind == "bow":
+            leg, lean = (bow + rng.normal(0, 6), abs(rng.normal(0, 15)), rng.normal(0, 6)), bow
         elif kind == "squat":
             leg = 100 * depth + rng.normal(0, 8), max(0, 115 * depth + rng.normal(0, 6)), 33 * depth + rng.normal(0, 5)
-            lean = depth * 30
+            lean = depth * bow
         elif kind == "step":
             leg = rng.uniform(-20, 65), rng.uniform(0, 100) * rng.uniform(), rng.uniform(-20, 25)
             lean = rng.uniform(-8, 25)
+        elif kind == "stride":
+            leg, lean = (rng.uniform(-30, 100), rng.uniform(0, 120), rng.uniform(-30, 30)), rng.uniform(0, 40)
         elif side == raised:
-            leg = rng.uniform(-20, 90), rng.uniform(0, 110), rng.uniform(-30, 15)
+            leg = rng.uniform(-30, 95), rng.uniform(0, 110), rng.uniform(-30, 15)
         else:
-            leg, lean = (rng.uniform(-5, 30), rng.uniform(0, 45), rng.uniform(-5, 20)), rng.uniform(-10, 30)
+            leg, lean = (rng.uniform(-5, 60), rng.uniform(0, 75), rng.uniform(-5, 30)), rng.uniform(-10, 35)
         names = ("hip_flexion", "knee_angle", "ankle_angle")
         degrees |= {f"{name}_{side}": value for name, value in zip(names, leg, strict=True)}
-        degrees |= {f"hip_adduction_{side}": rng.normal(0, 11), f"hip_rotation_{side}": rng.normal(0, 8)}
+        degrees |= {f"hip_adduction_{side}": rng.normal(0, wide), f"hip_rotation_{side}": rng.normal(0, wide)}
         degrees |= {f"{name}_{side}": rng.normal(0, 5) for name in ("subtalar_angle", "mtp_angle")}
     return lean
 
@@ -102,8 +137,6 @@ class Look:
     """(33, 2)."""
     world_m: Array
     """(33, 3)."""
-    confidence: Array
-    """(33,)."""
 
 
 @dataclass(frozen=True)
@@ -117,21 +150,24 @@ class Sample:
 
 def sample(body: Body, betas: Array, rng: np.random.Generator, graph: PoseGraph) -> Sample | None:
     """Render one picture and look at it; None if the detector sees something else."""
-    angles, (lean, sideways) = posture(rng)
+    angles, leans = posture(rng)
     posed = body.forward(torch.tensor(angles)[None], betas, torch.zeros(1, 3), skin=True)
     yaw = rng.uniform(-np.pi, np.pi) if rng.uniform() < 0.6 else rng.normal(0, 0.6)
-    turn = Rotation.from_euler("YXZ", [yaw, lean, sideways]).as_matrix()
     skin, joints, bones = (np.asarray(array)[0] for array in (posed.skin_m, posed.joints_m, posed.joints_ori))
+    if rng.uniform() < _BALANCED:
+        leans = balanced(joints, leans) + rng.normal(0, _TIPPED_RAD, 2)
+    turn = Rotation.from_euler("YXZ", [yaw, *leans]).as_matrix()
     skin, joints, bones = skin @ turn.T, joints @ turn.T, turn @ bones
     floor = np.array([0, skin[:, 1].min(), 0])
     skin, joints = skin - floor, joints - floor
     focal = rng.uniform(0.7, 1.2) * SIZE_PX[1]
     middle = (skin.max(axis=0) + skin.min(axis=0)) / 2
     distance = max(focal * np.ptp(skin[:, 1]) / (SIZE_PX[1] * rng.uniform(0.45, 0.85)), 2.0)
-    pitch = np.radians(rng.normal(8, 9))
+    pitch = np.radians(rng.normal(9, 10))
     eye = middle + distance * np.array([0, np.sin(pitch), np.cos(pitch)])
-    view = View.looking(np.maximum(eye, [-np.inf, 0.2, -np.inf]), middle + rng.normal(0, 0.08, 3) * [1, 1, 0], focal, SIZE_PX)
-    picture = Scene(view, fine=1).draw(skin, body.faces, np.clip(clothes(body) * rng.uniform(0.5, 1.2, 3), 0, 1))
+    aside = rng.normal(0, 0.08 if rng.uniform() < 0.9 else 0.5, 3) * [1, 1, 0]  # one in ten may be cut off by the edge
+    view = View.looking(np.maximum(eye, [-np.inf, 0.2, -np.inf]), middle + aside, focal, SIZE_PX)
+    picture = _as_filmed(Scene(view, fine=1).draw(skin, body.faces, _dressed(body, rng)), rng)
     stature, rest = body.stature_m(betas), body.rest(np.zeros(10)).bone_rotations
     keypoints = keypoints_of(body.data, DETECTOR_SET)[0]
     places = np.array(
@@ -144,6 +180,21 @@ def sample(body: Body, betas: Array, rng: np.random.Generator, graph: PoseGraph)
     camera = places @ view.rotation.T + view.translation_m
     ray = camera[[23, 24]].mean(axis=0)
     return Sample(camera @ ray / np.linalg.norm(ray) * DETECTOR_STATURE_M / stature, looks)
+
+
+def _dressed(body: Body, rng: np.random.Generator) -> Array:
+    """(V, 3) colours of clothes and skin: each garment darker or lighter and of another hue."""
+    colours = clothes(body)
+    _, garment = np.unique(colours, axis=0, return_inverse=True)
+    shade = rng.uniform(0.4, 1.3, (garment.max() + 1, 1)) * rng.uniform(0.8, 1.2, (garment.max() + 1, 3))
+    return np.clip(colours * shade[garment.ravel()], 0, 1)
+
+
+def _as_filmed(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """With another contrast, a blur of up to a pixel and a half, and grain."""
+    soft = gaussian_filter(picture.astype(np.float64), (rng.uniform(0, 1.5),) * 2 + (0,))
+    seen = 128 + (soft - 128) * rng.uniform(0.5, 1.1) + rng.normal(0, 20) + rng.normal(0, rng.uniform(0, 8), picture.shape)
+    return np.clip(seen, 0, 255).astype(np.uint8)
 
 
 def _looks(
@@ -164,8 +215,8 @@ def _looks(
     )
     if not other:
         return None
-    turned_px, turned_m, confidence = mirror_image(mirrored(names), other.px, other.world_m, other.visibility)
-    return Look(found.px, found.world_m, found.visibility), Look(turned_px + np.array([width, 0]), turned_m, confidence)
+    turned_px, turned_m = mirror_image(mirrored(names), other.px, other.world_m)
+    return Look(found.px, found.world_m), Look(turned_px + np.array([width, 0]), turned_m)
 
 
 def samples(seed: int, count: int) -> list[Sample]:

@@ -1,6 +1,6 @@
 """Trains the networks that read slants from BlazePose's landmarks (``fitting/detector_depth.py``).
 
-python tools/detector/train_depth.py --pictures 12000 --jobs 2 --samples samples.npz: renders the open body, runs the detector
+python tools/detector/train_depth.py --pictures 16000 --jobs 2 --samples samples.npz: renders the open body, runs the detector
 on each picture (about half a second each), trains (six minutes), prints the error of every bone on pictures kept back, and
 writes the networks into the package. With a file of samples that exists, nothing is rendered.
 """
@@ -33,19 +33,18 @@ ROLL_SD = np.radians(10.0)
 BATCH_OF_SAMPLES = 100
 
 
-def collect(pictures: int, jobs: int, file: Path) -> None:
+def collect(pictures: int, jobs: int, file: Path, first_seed: int) -> None:
     """Render in several processes and keep what was seen."""
     rounds = -(-pictures // BATCH_OF_SAMPLES)
+    seeds = range(first_seed, first_seed + rounds)
     found = []
     with ProcessPoolExecutor(jobs) as pool:
-        for done, part in enumerate(pool.map(samples, range(rounds), [BATCH_OF_SAMPLES] * rounds), start=1):
+        for done, part in enumerate(pool.map(samples, seeds, [BATCH_OF_SAMPLES] * rounds), start=1):
             found += part
             sys.stderr.write(f"\r{done * BATCH_OF_SAMPLES} of {pictures}")
             if done % 10 and done < rounds:
                 continue
-            looks = {
-                n: np.array([[getattr(look, n) for look in s.looks] for s in found]) for n in ("px", "world_m", "confidence")
-            }
+            looks = {n: np.array([[getattr(look, n) for look in s.looks] for s in found]) for n in ("px", "world_m")}
             np.savez_compressed(file, true_m=np.array([s.true_m for s in found]), **looks)
 
 
@@ -97,12 +96,13 @@ def _turned(px: Array, world_m: Array, rng: np.random.Generator) -> tuple[Array,
 def main() -> None:
     """Collect, train, report, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=12000)
+    parser.add_argument("--pictures", type=int, default=16000)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--first-seed", type=int, default=0, help="other pictures for every other seed; 100 pictures a seed")
     parser.add_argument("--samples", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     if not args.samples[0].exists():
-        collect(args.pictures, args.jobs, args.samples[0])
+        collect(args.pictures, args.jobs, args.samples[0], args.first_seed)
     names = tuple(name for name, _ in keypoints_of(load_body("open").data, dd.DETECTOR_SET)[1])
     swap, bones = dd.mirrored(names), dd.bone_pairs(names)
     far, near = ([pair[k] for _, pair in bones] for k in (0, 1))
@@ -113,11 +113,11 @@ def main() -> None:
     def shown(rows: Array) -> tuple[Array, Array]:
         told, true = [], []
         for look in (0, 1):
-            px, world, sure = (seen[n][rows, look] for n in ("px", "world_m", "confidence"))
+            px, world = (seen[n][rows, look] for n in ("px", "world_m"))
             for turn in (False, True):
                 seen_px, seen_m = _turned(px, world, rng) if turn else (px, world)
-                told.append(dd.features(names, seen_px, seen_m, sure))
-                told.append(dd.features(names, *dd.mirror_image(swap, seen_px, seen_m, sure)))
+                told.append(dd.features(names, seen_px, seen_m))
+                told.append(dd.features(names, *dd.mirror_image(swap, seen_px, seen_m)))
                 depth = seen["true_m"][rows]
                 true += [depth[:, far] - depth[:, near], depth[:, swap][:, far] - depth[:, swap][:, near]]
         return np.concatenate(told), np.concatenate(true)
@@ -128,10 +128,18 @@ def main() -> None:
             return list(pool.map(train, [told] * members, [true] * members, range(members)))
 
     TARGET.parent.mkdir(exist_ok=True)
-    _write(ensemble(~kept_back, MEMBERS))
+    _write(ensemble(~kept_back, MEMBERS), np.eye(len(bones)))
     dd.shipped_networks.cache_clear()
-    px, world, sure = (seen[n][kept_back, 0] for n in ("px", "world_m", "confidence"))
-    found, depth = dd.slants_of(names, px, world, sure), seen["true_m"][kept_back]
+    px, world = (seen[n][kept_back, 0] for n in ("px", "world_m"))
+    found, depth = dd.slants_of(names, px, world), seen["true_m"][kept_back]
+    report(bones, found, depth, world)
+    correlation = correlation_of(names, found, depth[:, far] - depth[:, near])
+    _write(ensemble(np.ones_like(kept_back), MEMBERS), correlation)
+
+
+def report(bones: list[tuple[dd.Bone, tuple[int, int]]], found: dd.Slants, depth: Array, world: Array) -> None:
+    """Print the errors of every bone: of the detector's own depth, and of the networks."""
+    far, near = ([pair[k] for _, pair in bones] for k in (0, 1))
     for bone in dd.BONES:
         columns = [c for c, (other, _) in enumerate(bones) if other is bone]
         true = np.stack([depth[:, far[c]] - depth[:, near[c]] for c in columns])
@@ -144,12 +152,21 @@ def main() -> None:
             f"{np.sqrt(np.mean((own - true.ravel()) ** 2)):.3f}, network {np.sqrt(np.mean(error**2)):.3f} m, "
             f"error over its own deviation {np.sqrt(np.mean((error / sigma) ** 2)):.2f}\n"
         )
-    _write(ensemble(np.ones_like(kept_back), MEMBERS))
 
 
-def _write(members: list[dict[str, Array]]) -> None:
+def correlation_of(names: tuple[str, ...], found: dd.Slants, true_m: Array) -> Array:
+    """(D, D) correlation of the errors, the same for a mirror image; outliers count as four deviations."""
+    caution = np.array([bone.caution for bone, _ in dd.bone_pairs(names)])
+    error = (found.depth_m.numpy() - true_m) / (found.sigma_m.numpy() / caution)
+    one = np.corrcoef(np.clip(error, -4, 4).T)
+    order, sign = dd.swapped_pairs([pair for _, pair in dd.bone_pairs(names)], dd.mirrored(names))
+    return (one + one[np.ix_(order, order)] * np.outer(sign, sign)) / 2
+
+
+def _write(members: list[dict[str, Array]], correlation: Array) -> None:
     stored = {f"{name}_{m}": array for m, arrays in enumerate(members) for name, array in arrays.items()}
-    np.savez_compressed(TARGET, **{n: a.astype(np.float16 if "weights" in n else np.float32) for n, a in stored.items()})
+    stored = {n: a.astype(np.float16 if "weights" in n else np.float32) for n, a in stored.items()}
+    np.savez_compressed(TARGET, correlation=correlation, **stored)
 
 
 if __name__ == "__main__":
