@@ -43,6 +43,8 @@ BALANCE_SIGMA_M = 0.04
 SCENE_APART_RAD = np.radians(20.0)
 """Edges of the scene that contradict the postures by more are not walls and floors: postures alone err by up to 10 degrees."""
 BALANCE_SPEED_M_S = 0.35
+_TOLERANCES = (5e-3, 1e-3)
+"""Share of the cost below which a stage's last step ends it: the second stage goes on from the first."""
 STILL_SPEED_M_S = 0.1
 """Of the centre of mass: below it a body stands still, not only slowly moving."""
 STILL_KNEE_RAD = (np.radians(5.0), np.radians(10.0))
@@ -198,14 +200,15 @@ class _Grounding:
         windows = self.clip.windows() if self.clip is not None else _windows(len(state.q))
         standing = torch.zeros(len(state.q), 8, dtype=torch.float64)
         sd = np.zeros((len(state.q), 49))
-        for stage in range(2):
+        for stage in range(len(_TOLERANCES)):
             view = Problem(self.body, self.makers, []).view(state)
             standing = self.contacts(view, first=stage == 0)
             stance = self.stance_terms(view, standing)
             q = state.q.clone()
             for i, (window, keep) in enumerate(windows):
                 progress("ground", stage * len(windows) + i, 2 * len(windows))
-                problem, solved = self._solve_window(replace(state, q=state.q[window]), window, standing, stance)
+                start = replace(state, q=state.q[window])
+                problem, solved = self._solve_window(start, window, standing, stance, _TOLERANCES[stage])
                 target = slice(window.start + keep.start, window.start + keep.stop)
                 q[target] = solved.q[keep]
                 if stage == 1:
@@ -215,7 +218,7 @@ class _Grounding:
         return state, standing, sd
 
     def _solve_window(
-        self, state: State, window: slice, standing: Tensor, stance: tuple[Balance, PosePrior]
+        self, state: State, window: slice, standing: Tensor, stance: tuple[Balance, PosePrior], tolerance: float
     ) -> tuple[Problem, State]:
         time_s = np.asarray(self.motion.time_s[window])
         here = standing[window]
@@ -230,7 +233,7 @@ class _Grounding:
         if not self.options.treadmill and len(time_s) > 1:
             terms.append(Contacts("soles", time_s, here, CONTACT_SIGMA_M_S))
         problem = Problem(self.body, self.makers, terms, [])
-        solved, _ = problem.minimise(state, iterations=8, tolerance=1e-3)
+        solved, _ = problem.minimise(state, iterations=8, tolerance=tolerance)
         return problem, solved
 
     def world_motion(self, state: State, standing: Tensor, sd: FloatArray) -> SkelMotion:

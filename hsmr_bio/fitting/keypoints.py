@@ -37,7 +37,7 @@ OFFSET_SIGMA_M = 0.006
 """Landmarks sit 4 to 16 mm from their mean place on other bodies; what betas explain of it is theirs."""
 STATURE_SIGMA_M = 0.02
 """One camera does not see size: without a known height the body keeps the mean stature of its population."""
-SHAPE_FRAMES = 240
+SHAPE_FRAMES = 120
 """Frames, spread over the clip, that shape and focal length are taken from."""
 GUESS_RATE_HZ = 15.0
 """The first guess is made on so many frames a second at least, and drawn between them."""
@@ -218,7 +218,7 @@ class Clip:
                 PosePrior(torch.zeros(49, dtype=torch.float64), anchored),
                 Smoothness(time_s[window], acceleration_sigma()),
             ]
-            solved, _ = self.problem(list(terms), []).minimise(replace(state, q=state.q[window]), iterations=8, tolerance=1e-3)
+            solved, _ = self.problem(list(terms), []).minimise(replace(state, q=state.q[window]), iterations=6, tolerance=1e-3)
             q[window] = solved.q.numpy()
         return q
 
@@ -237,7 +237,7 @@ class Clip:
         """Frames of one window with shape and camera held: the motion, and the standard deviation of each unknown."""
         smooth = Smoothness(self.observation.time_s, acceleration_sigma())
         problem = self.problem([*self.image_terms(state), pose_prior(), spine_rhythm(), limits(), smooth], [])
-        solved, _ = problem.minimise(state, iterations=12, tolerance=2e-3)
+        solved, _ = problem.minimise(state, iterations=12, tolerance=5e-3)
         return solved, problem.system(problem.view(solved)).standard_deviation()
 
     def windows(self, overlap: int = OVERLAP) -> list[tuple[slice, slice]]:

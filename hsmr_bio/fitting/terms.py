@@ -127,7 +127,8 @@ class Depth:
     @cached_property
     def _apart(self) -> Tensor:
         """(D, D) turns residuals of this correlation into independent ones."""
-        return torch.linalg.inv(torch.linalg.cholesky(self.correlation))
+        apart: Tensor = torch.linalg.inv(torch.linalg.cholesky(self.correlation))
+        return apart
 
     def _residual(self, view: View) -> tuple[Tensor, Tensor]:
         along = self.ray @ view.state.camera_rotation  # level axes

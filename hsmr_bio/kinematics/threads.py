@@ -19,3 +19,10 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS work on one thread inside the block, as for :func:`one_thread`; torch's batches of a clip's frames keep theirs."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield

@@ -6,7 +6,6 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -95,14 +94,14 @@ def vtp(points_m: FloatArray, faces: Any) -> str:
         f'<Piece NumberOfPoints="{len(points_m)}" NumberOfVerts="0" NumberOfLines="0" NumberOfStrips="0" '
         f'NumberOfPolys="{len(faces)}">',
         '<PointData Normals="Normals">',
-        *_array("Normals", "Float32", _rows(normals, _three), 3),
+        *_array("Normals", "Float32", _rows("%g", np.round(normals, 3) + 0.0), 3),
         "</PointData>",
         "<Points>",
-        *_array("Points", "Float32", _rows(points_m, _five), 3),
+        *_array("Points", "Float32", _rows("%g", np.round(points_m, 5) + 0.0), 3),
         "</Points>",
         "<Polys>",
-        *_array("connectivity", "Int32", (" ".join(map(str, face)) for face in faces.tolist())),
-        *_array("offsets", "Int32", (str(3 * (i + 1)) for i in range(len(faces)))),
+        *_array("connectivity", "Int32", _rows("%d", faces)),
+        *_array("offsets", "Int32", _rows("%d", 3 * np.arange(1, len(faces) + 1)[:, None])),
         "</Polys>",
         "</Piece>",
         "</PolyData>",
@@ -139,18 +138,12 @@ def read_vtp(path: str | PathLike[str]) -> tuple[FloatArray, IntArray]:
     return points, faces
 
 
-def _array(name: str, kind: str, rows: Iterable[str], components: int = 1) -> list[str]:
+def _array(name: str, kind: str, rows: str, components: int = 1) -> list[str]:
     width = f' NumberOfComponents="{components}"' if components > 1 else ""
-    return [f'<DataArray type="{kind}" Name="{name}"{width} format="ascii">', *rows, "</DataArray>"]
+    return [f'<DataArray type="{kind}" Name="{name}"{width} format="ascii">', rows, "</DataArray>"]
 
 
-def _rows(values: FloatArray, form: Callable[[float], str]) -> Iterable[str]:
-    return (" ".join(form(v) for v in row) for row in values.tolist())
-
-
-def _five(value: float) -> str:
-    return f"{round(value, 5) + 0.0:g}"
-
-
-def _three(value: float) -> str:
-    return f"{round(value, 3) + 0.0:g}"
+def _rows(form: str, values: Any) -> str:
+    """One row a line; a single format for all of them is several times quicker than one a number."""
+    line = " ".join([form] * values.shape[1])
+    return "\n".join([line] * len(values)) % tuple(values.ravel().tolist())
