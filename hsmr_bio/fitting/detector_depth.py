@@ -118,11 +118,10 @@ def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> Sl
     return Slants(torch.tensor(places), torch.as_tensor(depth), torch.as_tensor(sigma), torch.as_tensor(correlation))
 
 
-def bridged(
-    time_s: FloatArray, px: FloatArray, world_m: FloatArray, confidence: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def bridged(time_s: FloatArray, px: FloatArray, world_m: FloatArray, confidence: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Landmarks (T, K, ...) with those that hardly count for a moment drawn from the frames around: one misplaced hand would
-    change what the networks read of all bones."""
+    change what the networks read of all bones.
+    """
     px, world_m = px.copy(), world_m.copy()
     sure = (confidence > LEAST_CONFIDENCE) & np.isfinite(px).all(axis=-1) & np.isfinite(world_m).all(axis=-1)
     frames = np.arange(len(time_s))[:, None]
