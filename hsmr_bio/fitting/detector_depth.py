@@ -119,8 +119,9 @@ def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> Sl
 
 
 def bridged(time_s: FloatArray, px: FloatArray, world_m: FloatArray, confidence: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Landmarks (T, K, ...) with those that hardly count for a moment drawn from the frames around: one misplaced hand would
-    change what the networks read of all bones.
+    """Landmarks (T, K, ...) with those that hardly count for a moment drawn from the frames around.
+
+    One misplaced hand would change what the networks read of all bones.
     """
     px, world_m = px.copy(), world_m.copy()
     sure = (confidence > LEAST_CONFIDENCE) & np.isfinite(px).all(axis=-1) & np.isfinite(world_m).all(axis=-1)

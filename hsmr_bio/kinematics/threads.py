@@ -23,6 +23,6 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let BLAS work on one thread inside the block, as for :func:`one_thread`; torch's batches of a clip's frames keep theirs."""
+    """Let BLAS work on one thread inside the block, as for :func:`one_thread`; torch keeps its own."""
     with threadpool_limits(limits=1, user_api="blas"):
         yield
