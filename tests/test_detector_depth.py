@@ -104,7 +104,7 @@ def test_a_hand_that_jumps_for_a_moment_changes_nothing(names: tuple[str, ...], 
     world[5, wrist] -= 0.3
     confidence[5, wrist] = 0.04
     spoilt, sound = slants_of(names, px, world), slants_of(names, still_px, still_m)
-    assert np.abs(spoilt.depth_m - sound.depth_m)[5].max() > 0.02
+    assert (spoilt.depth_m - sound.depth_m)[5].abs().max() > 0.02
     np.testing.assert_allclose(slants_of(names, *bridged(time_s, px, world, confidence)).depth_m, sound.depth_m, atol=1e-9)
     confidence[2:, wrist] = 0.04  # never sure again: left as it is
     np.testing.assert_array_equal(bridged(time_s, px, world, confidence)[0], px)

@@ -30,6 +30,7 @@ DRAWN_SIGMA_M = 0.1
 LEAST_CONFIDENCE = 0.05
 """Landmarks below it are not seen, or jump."""
 BRIDGE_S = 0.2
+"""Longest time between sure frames across which a landmark is drawn."""
 _HEAD = ("nose", "mouth", "eye", "ear")
 """Landmarks that the networks are not told: heads turn as they like, and faces of published videos are blurred."""
 LOG_SIGMA_RANGE = (-4.0, 2.0)

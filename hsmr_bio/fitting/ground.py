@@ -200,21 +200,22 @@ class _Grounding:
         windows = self.clip.windows() if self.clip is not None else _windows(len(state.q))
         standing = torch.zeros(len(state.q), 8, dtype=torch.float64)
         sd = np.zeros((len(state.q), 49))
-        for stage in range(len(_TOLERANCES)):
+        steps = len(_TOLERANCES) * len(windows)
+        for stage, tolerance in enumerate(_TOLERANCES):
             view = Problem(self.body, self.makers, []).view(state)
             standing = self.contacts(view, first=stage == 0)
             stance = self.stance_terms(view, standing)
             q = state.q.clone()
             for i, (window, keep) in enumerate(windows):
-                progress("ground", stage * len(windows) + i, 2 * len(windows))
+                progress("ground", stage * len(windows) + i, steps)
                 start = replace(state, q=state.q[window])
-                problem, solved = self._solve_window(start, window, standing, stance, _TOLERANCES[stage])
+                problem, solved = self._solve_window(start, window, standing, stance, tolerance)
                 target = slice(window.start + keep.start, window.start + keep.stop)
                 q[target] = solved.q[keep]
-                if stage == 1:
+                if stage == len(_TOLERANCES) - 1:
                     sd[target] = problem.system(problem.view(solved)).standard_deviation()[keep]
             state = replace(state, q=q)
-        progress("ground", 2 * len(windows), 2 * len(windows))
+        progress("ground", steps, steps)
         return state, standing, sd
 
     def _solve_window(

@@ -272,9 +272,9 @@ class Clip:
 
 def _slants(observation: Observation, names: tuple[str, ...]) -> Slants | None:
     """Depth over the bones, as the detector is known to mean it, or as it was given by another one."""
-    if observation.keypoints_m is None:
+    o, world_m = observation, observation.keypoints_m
+    if world_m is None:
         return None
-    if observation.keypoint_set != DETECTOR_SET:
-        return drawn_slants(names, observation.keypoints_m[..., 2])
-    o = observation
-    return slants_of(names, *bridged(o.time_s, o.keypoints_px, observation.keypoints_m, o.confidence))
+    if o.keypoint_set != DETECTOR_SET:
+        return drawn_slants(names, world_m[..., 2])
+    return slants_of(names, *bridged(o.time_s, o.keypoints_px, world_m, o.confidence))
