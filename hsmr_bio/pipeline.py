@@ -5,8 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,7 +32,6 @@ from .io.atomic import new_folder, refuse_existing, refuse_unwritable
 from .io.mot import write_mot
 from .io.npz import load_observation, save_motion, save_observation
 from .io.trc import write_trc
-from .io.video import VideoFrame
 from .kinematics.threads import one_blas_thread
 from .mapping import to_coordinates, virtual_markers
 from .measures import gaps
@@ -41,7 +39,7 @@ from .osim.document import OsimDocument
 from .osim.geometry import write_geometry
 from .osim.twin import twin_model
 from .report import ReportInputs, model_skeleton, write_report
-from .report.pictures import glimpses, pictures
+from .report.pictures import pictures
 from .scaling import JointShapes, scale_model, write_scale_set
 from .types import Markers, Observation, OsimMotion, Progress, Sex, SkelMotion, Subject, quiet
 
@@ -88,7 +86,7 @@ class Image2MotOptions(ResultOptions):
     moving_camera: bool = False
     """Go on although the camera moves; the world is then wrong where it does."""
     save_observation: bool = False
-    """Keep what the estimator saw as ``NAME_observation.npz``, for the estimator ``replay``."""
+    """Keep what the estimator saw (and a few small pictures) as ``NAME_observation.npz``, for the estimator ``replay``."""
 
     def __post_init__(self) -> None:
         needs_hsmr = {"refine": self.refine, "checkpoint": self.estimate.checkpoint, "boxes": self.estimate.boxes}
@@ -153,15 +151,9 @@ def image2mot(
     with _naming(source):
         observations = memory.recall() or memory.keep(_observe(source, options, progress))
     timer.stop("estimate")
-    with (
-        _naming(source),
-        one_blas_thread(),
-        ThreadPoolExecutor(max_workers=1) as beside,
-        new_folder(out_dir, overwrite=options.overwrite) as folder,
-    ):
+    with _naming(source), one_blas_thread(), new_folder(out_dir, overwrite=options.overwrite) as folder:
         results = []
-        looks = [beside.submit(_glimpses, source, observation, options) for observation in observations]
-        for person, (observation, look) in enumerate(zip(observations, looks, strict=True), start=1):
+        for person, observation in enumerate(observations, start=1):
             label = name if person == 1 else f"{name}_p{person}"
             motion = motion_of(observation, body, options, progress=progress)
             timer.stop("fit and ground")
@@ -169,9 +161,10 @@ def image2mot(
             timer.stop("subject, map and checks")
             if options.save_observation:
                 save_observation(folder / f"{label}_observation.npz", observation)
-            written = write_results(folder, result, body, options, frames=look.result(), timings_s=timer.passed_s)
+            result = replace(result, observation=observation)
+            written = write_results(folder, result, body, options, timings_s=timer.passed_s)
             timer.stop("files and report")
-            results.append(replace(written, timings_s=dict(timer.passed_s), observation=observation))
+            results.append(replace(written, timings_s=dict(timer.passed_s)))
     memory.forget()
     done = [replace(r, paths=tuple(Path(out_dir) / path.name for path in r.paths)) for r in results]
     return done if options.people else done[0]
@@ -219,7 +212,6 @@ def write_results(
     body: Body,
     options: ResultOptions | None = None,
     *,
-    frames: Sequence[VideoFrame] = (),
     timings_s: Mapping[str, float] | None = None,
 ) -> Result:
     """Write one person's files into a folder: model, geometry, motion, markers, SKEL motion, setups, report.
@@ -229,7 +221,6 @@ def write_results(
         result: from :func:`make_results`.
         body: whose bones are drawn.
         options: as for :func:`make_results`.
-        frames: of the video, for pictures in the report (``report.pictures.glimpses``).
         timings_s: for the report.
 
     Returns:
@@ -265,7 +256,7 @@ def write_results(
         else:
             model, coordinates = f"{name}.osim", f"{name}.mot"
             write_dynamics(out, result.dynamics, name=name, model_file=model, motion_file=coordinates, setup_file=setups[1])
-    _report(out, result, document, frames, options, timings_s or {})
+    _report(out, result, document, options, timings_s or {})
     paths = sorted(p for p in out.iterdir() if p.is_file() and (p.name.startswith(f"{name}") or "setup" in p.name))
     return replace(result, paths=tuple(paths))
 
@@ -274,11 +265,11 @@ def _report(
     out: Path,
     result: Result,
     document: OsimDocument,
-    frames: Sequence[VideoFrame],
     options: ResultOptions,
     timings_s: Mapping[str, float],
 ) -> None:
     joints, names, bones = model_skeleton(document, result.motion)
+    glimpses = () if result.observation is None else result.observation.glimpses
     inputs = ReportInputs(
         name=result.name,
         checks=result.checks,
@@ -290,7 +281,7 @@ def _report(
         subject=result.subject,
         skel=result.skel,
         dynamics=result.dynamics,
-        frames=pictures(frames, result.skel, np.asarray(result.motion.time_s), joints),
+        frames=pictures(glimpses, result.skel, np.asarray(result.motion.time_s), joints),
         assumptions=assumptions(result, options),
         timings_s=timings_s,
         files=tuple(sorted(p.name for p in out.iterdir() if p.is_file())),
@@ -332,13 +323,6 @@ def _observe(source: str | PathLike[str], options: Image2MotOptions, progress: P
     if options.people:
         return list(estimator.estimate_people(source, options.estimate, progress=progress))
     return [estimator.estimate(source, options.estimate, progress=progress)]
-
-
-def _glimpses(source: str | PathLike[str], observation: Observation, options: Image2MotOptions) -> list[VideoFrame]:
-    if options.estimator == "replay":
-        return []
-    e, time_s = options.estimate, np.asarray(seen_frames(observation).time_s)
-    return glimpses(source, time_s, start_s=e.start_s, end_s=e.end_s, fps_hz=e.fps_hz, source_clock=e.source_clock)
 
 
 @contextmanager

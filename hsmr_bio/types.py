@@ -106,6 +106,17 @@ class Camera:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Glimpse:
+    """A small picture of what was filmed, for the report."""
+
+    time_s: float
+    """Presentation time of its frame."""
+    jpeg: bytes
+    scale: tuple[float, float]
+    """Original pixels per pixel along x and y."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Observation:
     """What an estimator saw of one person, frame by frame; NaN where it saw nothing."""
 
@@ -134,6 +145,8 @@ class Observation:
     """(S, 2, 2) both ends of straight edges of the background: they show gravity and the focal length; or None."""
     source: str = ""
     """Estimator and file, for the report."""
+    glimpses: tuple[Glimpse, ...] = ()
+    """A few pictures in which the person is seen, in order."""
 
     def __post_init__(self) -> None:
         _set(self, "time_s", increasing_time(self.time_s))
@@ -161,7 +174,8 @@ class Observation:
             *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px"),
         )
         picked: dict[str, Any] = {name: value[frames] for name in per_frame if (value := getattr(self, name)) is not None}
-        return replace(self, time_s=self.time_s[frames] - since_s, **picked)
+        glimpses = self.glimpses if since_s == 0 else tuple(replace(g, time_s=g.time_s - since_s) for g in self.glimpses)
+        return replace(self, time_s=self.time_s[frames] - since_s, glimpses=glimpses, **picked)
 
     @property
     def seen(self) -> BoolArray:

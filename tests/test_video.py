@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from hsmr_bio.errors import FormatError, InputError
-from hsmr_bio.io import video as video_module
-from hsmr_bio.io.video import open_video
+from hsmr_bio.io.glimpses import Glimpses, rgb_of
+from hsmr_bio.io.video import VideoFrame, open_video
 
 WIDTH, HEIGHT = 64, 48
 
@@ -137,39 +137,37 @@ def test_start_in_the_middle_of_a_long_gap_between_key_frames(tmp_path: Path) ->
             np.testing.assert_array_equal(ours.rgb, expected.rgb)
 
 
-@pytest.mark.parametrize("start_s", [0.0, 0.5])
-@pytest.mark.parametrize("long", [False, True], ids=["one pass", "seeking"])
-def test_single_frames_at_wanted_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_s: float, long: bool) -> None:
-    pictures = [np.full((HEIGHT, WIDTH, 3), 2 * i, dtype=np.uint8) for i in range(100)]
-    video = open_video(write_video(tmp_path / "long.mp4", pictures), start_s=start_s)
-    monkeypatch.setattr("hsmr_bio.io.video._SEEK_FRAMES", -(10**6) if long else 10**6)
-    every = list(video)
-    wanted = [0.0, every[30].time_s, every[55].time_s + 0.01, 99.0]
-    found = video.at(wanted)
-    for frame, expected in zip(found, (every[0], every[30], every[56]), strict=True):
-        assert frame.time_s == pytest.approx(expected.time_s, abs=1e-6)
-        np.testing.assert_array_equal(frame.rgb, expected.rgb)
+@pytest.mark.parametrize("told", [True, False], ids=["length known", "length unknown"])
+@pytest.mark.parametrize("count", [1, 5, 130, 1000])
+def test_glimpses_are_few_and_spread_over_a_clip_of_any_length(count: int, told: bool) -> None:
+    glimpses = Glimpses(count / 30 if told else None)
+    for i in range(count):
+        glimpses.update(VideoFrame(i, i / 30, np.full((90, 160, 3), 250 * i // count, dtype=np.uint8), (12.0, 12.0)))
+    every = np.arange(count) / 30
+    found = glimpses.of(every)
+    assert 1 <= len(found) <= 6
+    times = np.array([glimpse.time_s for glimpse in found])
+    if count > 100:
+        assert len(found) == 6 or not told
+        assert np.diff([0, *times, every[-1]]).max() < 0.3 * every[-1]
+    for glimpse in found:
+        picture = rgb_of(glimpse)
+        assert picture is not None and picture.shape == (90, 160, 3)
+        np.testing.assert_allclose(picture, 250 * round(glimpse.time_s * 30) // count, atol=3)
+        assert glimpse.scale == (12.0, 12.0)
+    late = every[every > 0.5 * every[-1]]
+    assert all(glimpse.time_s in late for glimpse in glimpses.of(late)), "only where the person is seen"
+    assert glimpses.of(every[:0]) == ()
 
 
-def test_a_key_frame_nearby_is_taken_if_that_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = [np.full((HEIGHT, WIDTH, 3), 2 * i, dtype=np.uint8) for i in range(100)]
-    video = open_video(write_video(tmp_path / "keys.mp4", pictures, g="20", bf="2", **{"x264-params": "scenecut=0"}))
-    every = list(video)
-    wanted = [every[18].time_s, every[50].time_s, every[81].time_s]
-    decoded: list[float] = []
-    frames_of = video_module._video_frames
-
-    def counted(of: object) -> Iterator[tuple[float, object]]:
-        for stamp, picture in frames_of(of):
-            decoded.append(stamp)
-            yield stamp, picture
-
-    monkeypatch.setattr(video_module, "_video_frames", counted)
-    found = video.at(wanted, within_s=0.1)
-    for frame, index in zip(found, (20, 50, 80), strict=True):
-        assert frame.time_s == pytest.approx(every[index].time_s, abs=1e-6)
-        np.testing.assert_array_equal(frame.rgb, every[index].rgb)
-    assert len(decoded) < 10, "one picture each, and the first of the file"
+def test_glimpses_are_small_and_say_so() -> None:
+    glimpses = Glimpses(None)
+    glimpses.update(VideoFrame(0, 0.0, np.zeros((1920, 1080, 3), dtype=np.uint8), (2.0, 2.0)))
+    (glimpse,) = glimpses.of(np.zeros(1))
+    picture = rgb_of(glimpse)
+    assert picture is not None and picture.shape == (720, 405, 3)
+    assert glimpse.scale == pytest.approx((2 * 1080 / 405, 2 * 1920 / 720))
+    assert rgb_of(replace(glimpse, jpeg=glimpse.jpeg[:20])) is None
 
 
 def test_large_frames_are_made_smaller_and_say_so(tmp_path: Path) -> None:

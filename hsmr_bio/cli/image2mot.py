@@ -75,7 +75,11 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", default="cpu", help="where a network runs (default: %(default)s)")
     group.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="default: %(default)s")
     group.add_argument("--refine", action="store_true", help="with hsmr: landmarks and the network's prediction in one fit")
-    group.add_argument("--save-observation", action="store_true", help="keep what the estimator saw, for --estimator replay")
+    group.add_argument(
+        "--save-observation",
+        action="store_true",
+        help="keep what the estimator saw (and six small pictures), for --estimator replay",
+    )
     group.add_argument(
         "--cutoff-hz",
         type=hertz_or_off,

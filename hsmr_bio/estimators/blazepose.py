@@ -18,6 +18,7 @@ import numpy.typing as npt
 from hsmr_bio.errors import EstimationError
 from hsmr_bio.io.camera_motion import CameraMotion
 from hsmr_bio.io.cameras import camera_for
+from hsmr_bio.io.glimpses import Glimpses
 from hsmr_bio.io.straight_lines import StraightLines
 from hsmr_bio.io.video import Video, VideoFrame, open_video
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
@@ -50,6 +51,7 @@ class _Seen:
     tracks: list[PersonTrack]
     shift_px: FloatArray
     edges_px: FloatArray
+    glimpses: Glimpses
     scale: tuple[float, float]
     camera: Camera
     path: Path
@@ -135,7 +137,7 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
     shrink = min(1.0, _MAX_SIDE_PX / max(size))
     box = options.person_box
     small_box = (box[0] * shrink, box[1] * shrink, box[2] * shrink, box[3] * shrink) if box and people == 1 else None
-    motion, lines = CameraMotion(size), StraightLines(size)
+    motion, lines, glimpses = CameraMotion(size), StraightLines(size), Glimpses(video.info.duration_s)
     times, brightest, scale = [], 0, (1.0, 1.0)
     with PoseGraph(min_score=_DETECTOR_SCORE) as graph:
         tracker = Tracker(graph, people, small_box, video.info.kind == "image")
@@ -143,6 +145,8 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
             alive = tracker.update(frame.index, frame.time_s, frame.rgb)
             motion.update(frame.time_s, frame.rgb, [_surrounding(track) for track in alive])
             lines.update(frame.time_s, frame.rgb, [_outline(track) for track in alive])
+            if alive:
+                glimpses.update(frame)
             times.append(frame.time_s)
             brightest = max(brightest, int(frame.rgb[::16, ::16].max()))
             scale = frame.scale
@@ -152,6 +156,7 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
         tracks=tracker.tracks,
         shift_px=motion.shift_px(times_s),
         edges_px=lines.segments_px,
+        glimpses=glimpses,
         scale=scale,
         camera=camera,
         path=video.info.path,
@@ -224,6 +229,7 @@ def _observation(seen: _Seen, track: PersonTrack) -> Observation:
         camera_shift_px=seen.shift_px,
         scene_edges_px=seen.edges_px,
         source=f"blazepose (MediaPipe, full model) on {seen.path.name}",
+        glimpses=seen.glimpses.of(seen.times_s[index]),
     )
 
 

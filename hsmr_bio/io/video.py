@@ -6,10 +6,9 @@ Memory does not depend on the length: a small queue of frames is decoded ahead i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -24,10 +23,6 @@ from .upright import Orientation, RgbImage, upright_size
 Picture = Callable[[], RgbImage]
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_SEEK_FRAMES = 8
-"""What going to a key frame costs, in frames of decoding: the file is opened and the decoder's threads are filled."""
-_SKIPPING = 0.6
-"""Cost of a frame on the way from a key frame: about half of them are needed by no other and skipped."""
 _STAMP_NOISE_S = 1e-3
 _SHORT_OF_PACKETS = 0.98
 _FEATURE = "reading video"
@@ -61,6 +56,11 @@ class VideoInfo:
     """Number of frames from ``start_s`` to ``end_s``, None if the header does not tell."""
     codec: str
 
+    @property
+    def duration_s(self) -> float | None:
+        """Time from ``start_s`` to ``end_s``, None if the header does not tell."""
+        return self.frame_count / self.rate_hz if self.frame_count and self.rate_hz else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
@@ -80,40 +80,6 @@ class Video:
             FormatError: the file is damaged, cut off, or holds no frame between start and end.
         """
         return ahead(self._frames)
-
-    def at(self, times_s: Sequence[float], *, within_s: float = 0.0) -> list[VideoFrame]:
-        """The first frame at or after each time; other frames are not converted, and not decoded where seeking saves it.
-
-        Args:
-            times_s: increasing, on the clock of this video's frames.
-            within_s: a key frame that is nearer than this may be taken instead: it is decoded without its neighbours.
-
-        Returns:
-            Frames in the order of the times; fewer if the video ends before.
-        """
-        if len(times_s) and not self.images and not self.source_clock and self.info.kind == "video":
-            origin_s = next((stamp for stamp, _ in _video_frames(self)), 0.0)
-            keys_s = [key - origin_s for key in _key_times_s(self, [origin_s + t + within_s for t in times_s])]
-            times_s = [k if abs(k - t) <= within_s else t for k, t in zip(keys_s, times_s, strict=True)]
-            rate_hz = self.info.rate_hz or 30.0
-            way_s = sum(max(t - k, 0.0) for k, t in zip(keys_s, times_s, strict=True))
-            seeking = _SEEK_FRAMES * len(times_s) + _SKIPPING * way_s * rate_hz
-            if seeking < times_s[-1] * rate_hz:
-                return [frame for time_s in times_s for frame in self._seek(time_s, origin_s)]
-        found: list[VideoFrame] = []
-        origin: float | None = None
-        for index, (time_s, picture) in enumerate(_image_frames(self) if self.images else _video_frames(self)):
-            origin = time_s if origin is None else origin
-            now = time_s if self.source_clock else time_s - origin
-            if len(found) == len(times_s):
-                break
-            if now >= times_s[len(found)] - _STAMP_NOISE_S:
-                found.append(self._frame(index, now, picture()))
-        return found
-
-    def _seek(self, time_s: float, origin_s: float) -> list[VideoFrame]:
-        part = replace(self, start_s=self.start_s + max(time_s - _STAMP_NOISE_S, 0.0))
-        return [self._frame(-1, stamp - origin_s, picture()) for stamp, picture in islice(_video_frames(part), 1)]
 
     def _frame(self, index: int, time_s: float, rgb: RgbImage) -> VideoFrame:
         width, height = self.info.image_size_px
@@ -308,22 +274,6 @@ def _go_to(container: Any, stream: Any, stamp_s: float) -> None:
     """Continue at the last key frame up to a time stamp; one that lies there, but for rounding, counts."""
     target = int((stamp_s + 2 * _STAMP_NOISE_S) / stream.time_base)
     container.seek(target, stream=stream, backward=True, any_frame=False)
-
-
-def _key_times_s(video: Video, stamps_s: Sequence[float]) -> list[float]:
-    """Time stamp of the last key frame up to each of the given ones; minus infinity if the file cannot tell."""
-    av = require("av", feature=_FEATURE)
-    found = []
-    with _open(video.info.path) as container:
-        stream = container.streams.video[0]
-        for stamp_s in stamps_s:
-            try:
-                _go_to(container, stream, stamp_s)
-                stamp = next((packet.pts for packet in container.demux(stream) if packet.pts is not None), None)
-            except av.error.FFmpegError:
-                stamp = None
-            found.append(-np.inf if stamp is None else float(stamp * stream.time_base))
-    return found
 
 
 def _first_time_s(stream: Any) -> float | None:

@@ -1,0 +1,70 @@
+"""A few small pictures of a video, kept while it is read: the report shows them, and nobody has to read it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import require
+from ..types import FloatArray, Glimpse
+from .upright import RgbImage
+from .video import VideoFrame
+
+GLIMPSES = 6
+_SIDE_PX = 720
+_JPEG_QUALITY = 90
+_KEPT = 24
+"""Pictures kept from a clip whose length is known; when there are twice as many, every second one goes."""
+_FIRST_SPACING_S = 0.25
+"""Between pictures of a clip whose length is not known."""
+_FEATURE = "pictures in the report"
+
+
+class Glimpses:
+    """Collects pictures in order, evenly spread over a clip of any length.
+
+    Args:
+        duration_s: of the clip, as far as it is known.
+    """
+
+    def __init__(self, duration_s: float | None) -> None:
+        self._spacing_s = _FIRST_SPACING_S if duration_s is None else duration_s / _KEPT
+        self._next_s = -np.inf
+        self._kept: list[Glimpse] = []
+
+    def update(self, frame: VideoFrame) -> None:
+        """Take a picture, if one is due."""
+        if frame.time_s < self._next_s:
+            return
+        self._kept.append(_small(frame))
+        self._next_s = frame.time_s + self._spacing_s
+        if len(self._kept) >= 2 * _KEPT:
+            self._kept = self._kept[::2]
+            self._spacing_s *= 2
+
+    def of(self, time_s: FloatArray) -> tuple[Glimpse, ...]:
+        """At most ``GLIMPSES`` pictures, spread over the frames (T,) in which a person is seen."""
+        seen = [glimpse for glimpse in self._kept if len(time_s) and np.abs(time_s - glimpse.time_s).min() < 1e-6]
+        if len(seen) <= GLIMPSES:
+            return tuple(seen)
+        inner = np.linspace(0, len(seen) - 1, GLIMPSES + 2)[1:-1]
+        return tuple(seen[i] for i in np.unique(inner.round().astype(int)))
+
+
+def rgb_of(glimpse: Glimpse) -> RgbImage | None:
+    """The (H, W, 3) picture; None if its code is damaged."""
+    cv2 = require("cv2", feature=_FEATURE)
+    picture = cv2.imdecode(np.frombuffer(glimpse.jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
+    return None if picture is None else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+
+
+def _small(frame: VideoFrame) -> Glimpse:
+    cv2: Any = require("cv2", feature=_FEATURE)
+    height, width = frame.rgb.shape[:2]
+    shrink = min(1.0, _SIDE_PX / max(height, width))
+    size = max(round(width * shrink), 1), max(round(height * shrink), 1)
+    small = cv2.cvtColor(cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
+    _, code = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    scale = frame.scale[0] * width / size[0], frame.scale[1] * height / size[1]
+    return Glimpse(time_s=frame.time_s, jpeg=code.tobytes(), scale=scale)
