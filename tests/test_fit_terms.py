@@ -50,7 +50,7 @@ def term_cases(body: Body) -> dict[str, object]:
         "rhythm": spine_rhythm(),
         "limits": limits(),
         "smoothness": t.Smoothness(time_s, acceleration_sigma()),
-        "shared": t.SharedPrior(1.0, 0.02, np.array([0.1, 0.0]), np.array([0.2, 0.1]), 800.0, 0.1),
+        "shared": t.SharedPrior(1.0, 0.02, 800.0, 0.1),
         "stature": t.Stature(1.8, line.at_zero_m, line.by_betas_m),
         "contacts": t.Contacts("soles", time_s, stand, 0.5),
         "floor": t.Floor("soles", stand, 0.02, 0.01),

@@ -211,14 +211,6 @@ def test_log_at_half_a_turn(axis: tuple[float, float, float]) -> None:
     assert rotations.log(matrix).norm().item() == pytest.approx(math.pi, abs=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
-@given(vectors, vectors, st.sampled_from([1e-6, 1.0]))
-def test_right_jacobian_is_the_derivative_of_exp(vector: list[float], direction: list[float], scale: float) -> None:
-    w, d = torch.tensor(vector, dtype=torch.float64) * scale, torch.tensor(direction, dtype=torch.float64) * 1e-5
-    moved = rotations.log(rotations.exp(w - d).T @ rotations.exp(w + d))
-    torch.testing.assert_close(rotations.right_jacobian(w) @ d * 2, moved, atol=1e-9, rtol=1e-4)
-
-
 def test_exp_has_a_finite_gradient_at_zero() -> None:
     v = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     rotations.exp(v)[0, 1].backward()

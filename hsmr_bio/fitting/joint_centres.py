@@ -148,7 +148,7 @@ class _Fit:
         whole = np.flatnonzero(np.isfinite(angles).all(axis=1))  # without smoothness, unseen frames would be singular
         chosen = whole[np.unique(np.linspace(0, len(whole) - 1, SHAPE_FRAMES).round().astype(int))]
         repeats = np.sqrt(max(1.0, len(chosen) / INDEPENDENT_FRAMES))
-        prior = SharedPrior(1.0 / repeats, 1.0, np.zeros(2), np.ones(2), 1000.0, 1.0)
+        prior = SharedPrior(1.0 / repeats, 1.0, 1000.0, 1.0)
         line = StatureLine.of(self.body)
         known_height = (
             [] if self.height_m is None else [Stature(self.height_m, line.at_zero_m, line.by_betas_m, 0.005 / float(repeats))]

@@ -155,15 +155,13 @@ class Clip:
         return terms
 
     def shared_prior(self) -> SharedPrior:
-        """Betas of the population, a level camera, the focal length as given."""
+        """Betas of the population, landmarks in their mean places, the focal length as given."""
         camera = self.observation.camera
         sigma = self.options.focal_sigma
         if sigma is None:
             sigma = 0.1 if camera.source == GUESS else 1e-3
         repeats = np.sqrt(max(1.0, len(self.observation.time_s) / INDEPENDENT_VIEWS))
-        return SharedPrior(
-            1.0 / repeats, OFFSET_SIGMA_M / repeats, np.zeros(2), np.full(2, 1e-3), camera.focal_px, max(sigma, 1e-3) / repeats
-        )
+        return SharedPrior(1.0 / repeats, OFFSET_SIGMA_M / repeats, camera.focal_px, max(sigma, 1e-3) / repeats)
 
     def stature_terms(self) -> list[Stature]:
         """The known height; the population's mean if it is not known."""

@@ -2,9 +2,9 @@
 
 Unknowns per frame are SKEL's 46 angles and its translation (N = 49) in *level* axes: y up, x to the image's right and
 z towards the camera, so that a person who faces the camera upright has the rest orientation. Shared by all frames
-are the ten betas, small offsets of the detector's landmarks on this person, the camera's tilt against gravity (pitch,
-roll), the height of the floor and the logarithm of the focal length (K = 38). Each term adds its squared residuals,
-divided by their standard deviations, to one band-and-border system.
+are the ten betas, small offsets of the detector's landmarks on this person and the logarithm of the focal length (K = 35).
+Each term adds its squared residuals, divided by their standard deviations, to one band-and-border system. The camera's
+tilt and the height of the floor are found before (``gravity``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..body.body import Body
-from ..kinematics.rotations import exp, right_jacobian
+from ..kinematics.rotations import exp
 from ..kinematics.tree import Tree, TreePose
 from ..types import FloatArray
 from .banded import ArrowSystem
@@ -30,9 +30,7 @@ OFFSET_GROUPS = 8
 OFFSETS = slice(10, 10 + 3 * OFFSET_GROUPS)
 SHAPE = slice(0, OFFSETS.stop)
 """Betas and offsets: what places points on the body."""
-TILT = slice(SHAPE.stop, SHAPE.stop + 2)
-FLOOR = TILT.stop
-FOCAL = FLOOR + 1
+FOCAL = SHAPE.stop
 SHARED = FOCAL + 1
 FLIP = torch.tensor(np.diag([1.0, -1.0, -1.0]))
 """Level axes of an untilted camera -> camera axes (x right, y down, z away)."""
@@ -53,30 +51,19 @@ class State:
     """(8, 3) shift of landmark pairs in rest axes, for the left side; the right side is mirrored."""
 
     def moved(self, step: FloatArray, shared: FloatArray) -> State:
-        """The guess after a step of the frames (T, 49) and of the shared unknowns (38,)."""
+        """The guess after a step of the frames (T, 49) and of the shared unknowns (35,)."""
         return replace(
             self,
             q=self.q + torch.as_tensor(step),
             betas=self.betas + shared[BETAS],
             offsets_m=self.offsets_m + shared[OFFSETS].reshape(-1, 3),
-            tilt_rad=self.tilt_rad + shared[TILT],
-            floor_m=self.floor_m + float(shared[FLOOR]),
             focal_px=self.focal_px * float(np.exp(np.clip(shared[FOCAL], -0.3, 0.3))),
         )
 
     @property
     def camera_rotation(self) -> Tensor:
         """(3, 3) level axes -> camera axes."""
-        return FLIP @ exp(self._tilt)
-
-    @property
-    def turn_by_tilt(self) -> Tensor:
-        """(2, 3) small rotation, in level axes before the camera's rotation, per unit of pitch and of roll."""
-        return right_jacobian(self._tilt).T[[0, 2]]
-
-    @property
-    def _tilt(self) -> Tensor:
-        return torch.tensor([self.tilt_rad[0], 0.0, self.tilt_rad[1]], dtype=torch.float64)
+        return FLIP @ exp(torch.tensor([self.tilt_rad[0], 0.0, self.tilt_rad[1]], dtype=torch.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,11 +139,6 @@ class View:
     def shape_moves(self) -> bool:
         """Whether betas or offsets are free."""
         return any(column < SHAPE.stop for column in self.free)
-
-    @property
-    def tilt_moves(self) -> bool:
-        """Whether the camera's tilt is free."""
-        return TILT.start in self.free
 
     @property
     def focal_moves(self) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..types import FloatArray
 from .banded import ArrowSystem
-from .problem import BETAS, FLOOR, FOCAL, OFFSETS, SHAPE, TILT, View
+from .problem import BETAS, FOCAL, OFFSETS, SHAPE, View
 
 ROBUST = 3.0
 """Residual, in standard deviations, at which an observation has lost three quarters of its weight."""
@@ -41,22 +41,6 @@ def _accumulate(system: ArrowSystem, by_q: Tensor, by_shared: Tensor | None, res
 
 
 _SHAPE_COLUMNS = list(range(SHAPE.start, SHAPE.stop))
-_TILT_COLUMNS = list(range(TILT.start, TILT.stop))
-
-
-def _side_by_side(*parts: tuple[Tensor | None, list[int]]) -> tuple[Tensor | None, list[int]]:
-    """Join the derivatives by several groups of shared unknowns; groups that do not move are None."""
-    present = [(block, columns) for block, columns in parts if block is not None]
-    if not present:
-        return None, []
-    return torch.cat([block for block, _ in present], dim=-1), [c for _, columns in present for c in columns]
-
-
-def _turned_by_tilt(view: View, name: str) -> Tensor:
-    """(T, P, 3, 2) change of points in level axes by the camera's pitch and roll."""
-    points = view.points(name)[..., None, :].expand(-1, -1, 2, -1)
-    turned: Tensor = torch.linalg.cross(view.state.turn_by_tilt.expand_as(points), points)
-    return turned.transpose(-1, -2)
 
 
 @dataclass
@@ -89,10 +73,10 @@ class Reprojection:
         gain = root * view.state.focal_px / self.sigma_px
         rows = self._projection(view, camera, depth) * (gain / depth)[..., None, None]  # (T, L, 2, 3)
         frames = len(camera)
-        by_tilt = rows @ _turned_by_tilt(view, self.points) if view.tilt_moves else None  # R [d] x = R (d x point)
-        by_focal = (camera[..., :2] / depth[..., None] * gain[..., None])[..., None] if view.focal_moves else None
-        shape = None if by_shape is None else rows @ by_shape
-        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (by_tilt, _TILT_COLUMNS), (by_focal, [FOCAL]))
+        shared, columns = (None, []) if by_shape is None else (rows @ by_shape, _SHAPE_COLUMNS)
+        if view.focal_moves:
+            by_focal = (camera[..., :2] / depth[..., None] * gain[..., None])[..., None]
+            shared, columns = by_focal if shared is None else torch.cat([shared, by_focal], dim=-1), [*columns, FOCAL]
         residual = (scaled * root[..., None]).reshape(frames, -1)
         _accumulate(system, (rows @ by_q).flatten(1, 2), None if shared is None else shared.flatten(1, 2), residual, columns)
 
@@ -150,9 +134,7 @@ class Depth:
             return (self._apart @ change) * root[..., None]
 
         shape = None if by_shape is None else slants(by_shape)
-        tilt = slants(_turned_by_tilt(view, self.points)) if view.tilt_moves else None
-        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (tilt, _TILT_COLUMNS))
-        _accumulate(system, slants(by_q), shared, residual * root, columns)
+        _accumulate(system, slants(by_q), shape, residual * root, _SHAPE_COLUMNS)
 
 
 @dataclass
@@ -335,23 +317,20 @@ class Smoothness:
 
 @dataclass
 class SharedPrior:
-    """Betas near the population, camera tilt and focal length near what is known of them."""
+    """Betas near the population, landmarks near their mean places, the focal length near what is known of it."""
 
     sigma_beta: float
     sigma_offset_m: float
-    tilt_mean_rad: FloatArray
-    tilt_sigma_rad: FloatArray
     focal_px: float
     focal_sigma: float
     """Standard deviation of the logarithm of the focal length."""
 
     def _residuals(self, view: View) -> tuple[list[int], FloatArray, FloatArray]:
         state = view.state
-        tilt, focal = state.tilt_rad - self.tilt_mean_rad, np.log(state.focal_px / self.focal_px)
-        values = np.concatenate([state.betas, state.offsets_m.ravel(), tilt, [focal]])
+        values = np.concatenate([state.betas, state.offsets_m.ravel(), [np.log(state.focal_px / self.focal_px)]])
         offsets = [self.sigma_offset_m] * (OFFSETS.stop - OFFSETS.start)
-        sigma = np.array([self.sigma_beta] * 10 + offsets + [*self.tilt_sigma_rad, self.focal_sigma])
-        return [*_SHAPE_COLUMNS, *_TILT_COLUMNS, FOCAL], values, sigma
+        sigma = np.array([self.sigma_beta] * 10 + offsets + [self.focal_sigma])
+        return [*_SHAPE_COLUMNS, FOCAL], values, sigma
 
     def cost(self, view: View) -> float:
         _, values, sigma = self._residuals(view)
@@ -443,8 +422,7 @@ class Floor:
         residual, gain = self._residual(view)
         by_q, by_shape = view.jacobians(self.points)
         shape = None if by_shape is None else by_shape[:, :, 1] * gain[..., None]
-        shared, columns = _side_by_side((shape, _SHAPE_COLUMNS), (-gain[..., None], [FLOOR]))
-        _accumulate(system, by_q[:, :, 1] * gain[..., None], shared, residual, columns)
+        _accumulate(system, by_q[:, :, 1] * gain[..., None], shape, residual, _SHAPE_COLUMNS)
 
 
 @dataclass

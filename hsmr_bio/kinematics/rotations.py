@@ -33,21 +33,6 @@ def exp(rotation_vector: Tensor) -> Tensor:
     return torch.eye(3, dtype=cross.dtype, device=cross.device) + first * cross + second * (cross @ cross)
 
 
-def right_jacobian(rotation_vector: Tensor) -> Tensor:
-    """J with ``exp(w + dw) = exp(w) exp(J dw)`` to first order; (..., 3) -> (..., 3, 3).
-
-    Source:
-        Sola, Deray and Atchuthan 2018, arXiv:1812.01537, Eq. 143.
-    """
-    squared = (rotation_vector * rotation_vector).sum(-1, keepdim=True)[..., None]
-    tiny = squared < 1e-8
-    angle = torch.where(tiny, torch.ones_like(squared), squared).sqrt()
-    first = torch.where(tiny, 0.5 - squared / 24, (1 - torch.cos(angle)) / angle**2)
-    second = torch.where(tiny, 1 / 6 - squared / 120, (angle - torch.sin(angle)) / angle**3)
-    cross = skew(rotation_vector)
-    return torch.eye(3, dtype=cross.dtype, device=cross.device) - first * cross + second * (cross @ cross)
-
-
 def log(matrix: Tensor) -> Tensor:
     """Rotation vectors of rotation matrices; (..., 3, 3) -> (..., 3) rad, length in [0, pi].
 
