@@ -26,6 +26,24 @@ def test_edges_are_found_in_pixels_of_the_original() -> None:
     assert np.ptp(upright[0, :, 1]) > 700
 
 
+def test_bars_beside_the_picture_are_not_the_scene() -> None:
+    """A video padded to another format, and a strip of its own first column."""
+    random = np.random.default_rng(0)
+    rgb = picture()
+    rgb[:, :, :] = np.clip(rgb + random.normal(0, 12, rgb.shape), 0, 255).astype(np.uint8)
+    alone, padded = StraightLines((640, 480)), StraightLines((1000, 600))
+    wide = np.full((600, 1000, 3), 30, dtype=np.uint8)
+    wide[60:540, 180:820] = rgb
+    alone.update(0.0, rgb)
+    padded.update(0.0, wide)
+    inside = padded.segments_px - (180, 60)
+    assert len(alone.segments_px) >= 4
+    for x, y in ((0, None), (640, None), (None, 0), (None, 480)):
+        along = np.abs(inside[..., 0] - x) if x is not None else np.abs(inside[..., 1] - y)
+        assert not (along < 3).all(axis=1).any(), "no edge where the bars begin"
+    assert len(inside) >= len(alone.segments_px) - 1
+
+
 def test_three_pictures_are_looked_at_and_no_more() -> None:
     lines = StraightLines((640, 480))
     counts = []

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hsmr_bio.errors import EstimationError
 from hsmr_bio.io.camera_motion import CameraMotion
-from hsmr_bio.io.cameras import camera_for
+from hsmr_bio.io.cameras import between_bars, camera_for
 from hsmr_bio.io.glimpses import Glimpses
 from hsmr_bio.io.straight_lines import StraightLines
 from hsmr_bio.io.video import Video, VideoFrame, open_video
@@ -158,7 +158,7 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
         edges_px=lines.segments_px,
         glimpses=glimpses,
         scale=scale,
-        camera=camera,
+        camera=between_bars(camera, lines.content_size_px),
         path=video.info.path,
         best_score=tracker.best_score,
         brightest=brightest,

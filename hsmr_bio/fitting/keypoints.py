@@ -15,12 +15,12 @@ from torch import Tensor
 
 from ..body.body import Body
 from ..errors import EstimationError, InputError
+from ..io.cameras import GUESS
 from ..types import FloatArray, Observation, Progress, SkelMotion, quiet
 from .body_points import KeypointPoints, StatureLine
 from .detector_depth import DETECTOR_SET, DETECTOR_STATURE_M, LEAST_CONFIDENCE, Slants, bridged, drawn_slants, slants_of
 from .priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
 from .problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
-from .scene import GUESS
 from .start import MIN_LANDMARKS, TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from ..body.body import Body
+from ..io.cameras import GUESS
 from ..types import Observation, Progress, SkelMotion, quiet
 from .keypoints import FitOptions, fit_landmarks
 from .prediction import fit_prediction
-from .scene import GUESS, scene_axes
+from .scene import scene_axes
 
 
 def fit_motion(

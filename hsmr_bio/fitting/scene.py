@@ -18,11 +18,10 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
+from ..io.cameras import GUESS, GUESS_SHARE
 from ..types import Camera, FloatArray
 from .problem import FLIP
 
-GUESS = "guess"
-"""Source of a camera whose focal length nobody told."""
 _SIGMA_RAD = np.radians(1.5)
 """How well an edge and a guess of the directions agree: detected edges, straight lines through real lenses."""
 _OUTLIERS = 0.08
@@ -37,8 +36,9 @@ _PITCHES_RAD = np.radians(np.arange(-30.0, 50.1, 3.0))
 _ROLLS_RAD = np.radians(np.arange(-30.0, 30.1, 3.0))
 _YAWS_RAD = np.radians(np.arange(0.0, 90.0, 4.0))
 _APART_RAD = np.radians(8.0)
-_LEAST_MARGIN = 5.0
-"""By how much the best tilt must be likelier (natural logarithm) than any that is not its neighbour."""
+_LEAST_MARGIN = 7.0
+"""By how much the best tilt must be likelier (natural logarithm) than any that is not its neighbour; blocks of a badly
+compressed video reach 6."""
 _FOCAL_PRIOR = 0.25
 """Standard deviation of the logarithm of the focal lengths of cameras around the guess."""
 _USED = 250
@@ -70,9 +70,8 @@ def scene_axes(edges_px: FloatArray, camera: Camera) -> SceneAxes | None:
     """
     if len(edges_px) < 8:
         return None
-    side = float(max(camera.image_size_px))
     guessed = camera.source == GUESS
-    focals = _FOCAL_SHARES * side if guessed else np.array([camera.focal_px])
+    focals = _FOCAL_SHARES / GUESS_SHARE * camera.focal_px if guessed else np.array([camera.focal_px])
     tables = [_Edges.of(edges_px, camera, focal).table() for focal in focals]
     prior = -0.5 * (np.log(focals / camera.focal_px) / _FOCAL_PRIOR) ** 2
     scores = np.array([table.max() for table in tables]) + prior

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.types import Camera, FloatArray
 
+GUESS = "guess"
+"""Source of a camera whose focal length nobody told."""
 GUESS_SHARE = 0.8
 """Guessed focal length / longer side of the picture: the main camera of a phone (24-28 mm equivalent, cropped a little
 by stabilisation) has 0.67 to 0.87 in the calibrated development clips."""
@@ -59,8 +62,20 @@ def camera_for(
             raise InputError(f"a focal length of {focal_px:g} px does not go with a picture of {width} x {height} px")
         focal, source = focal_px, "--focal-px"
     else:
-        focal, source = GUESS_SHARE * max(width, height), "guess"
+        focal, source = GUESS_SHARE * max(width, height), GUESS
     return Camera(image_size_px=image_size_px, focal_px=float(focal), center_px=(width / 2, height / 2), source=source)
+
+
+def between_bars(camera: Camera, content_size_px: FloatArray) -> Camera:
+    """The same camera, its focal length guessed from what is shown between bars; one that is known stays.
+
+    Args:
+        camera: of the whole picture.
+        content_size_px: (2,) width and height of what is shown.
+    """
+    if camera.source != GUESS:
+        return camera
+    return replace(camera, focal_px=GUESS_SHARE * float(max(content_size_px)))
 
 
 def read_camera(path: str | PathLike[str], image_size_px: tuple[int, int], video_name: str = "") -> Camera:
