@@ -169,6 +169,24 @@ def test_float32_agrees_with_float64() -> None:
     torch.testing.assert_close(single.rotations.double(), double.rotations, atol=1e-5, rtol=0)
 
 
+def test_a_long_motion_is_placed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = make_tree()
+    q = torch.tensor(np.random.default_rng(8).normal(size=(2, 4, len(NAMES))) * 0.4)
+    bodies, local = [0, 2, 3, 1], torch.tensor(np.random.default_rng(9).normal(size=(4, 3)))
+    shift = torch.tensor(np.random.default_rng(10).normal(size=(len(tree.joints), 3, 2)))
+
+    def everything() -> list[torch.Tensor]:
+        pose = tree.forward(q)
+        points = pose.points(bodies, local)
+        moved = pose.point_jacobian(points, bodies), pose.rotation_jacobian(bodies), pose.offset_jacobian(points, bodies, shift)
+        return [pose.positions_m, pose.rotations, points, *pose.twists(), *moved]
+
+    whole = everything()
+    monkeypatch.setattr("hsmr_bio.kinematics.tree._TOGETHER", 3)
+    for one, other in zip(whole, everything(), strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
 def test_frames_do_not_depend_on_each_other() -> None:
     tree = make_tree()
     q = np.random.default_rng(2).normal(size=(3, 4, 12))

@@ -97,7 +97,7 @@ def fit_tree(
     *,
     weights: Weights | None = None,
     iterations: int = 12,
-    chunk: int = 1000,
+    chunk: int = 500,
     continuous: bool = True,
 ) -> MapResult:
     """Place the bodies of a tree at given joint centres and orientations, frame by frame.

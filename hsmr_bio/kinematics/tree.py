@@ -11,7 +11,7 @@ same kind (they carry segment lengths and betas).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ from .rotations import skew
 
 Channel = tuple[Sequence[float], Function]
 """A constant unit axis and the function that gives the angle about it, or the distance along it."""
+_TOGETHER = 2048
+"""Frames that are placed at once: it bounds the memory that a long motion takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,13 +261,27 @@ class Tree:
 class TreePose:
     """All bodies of a tree in many frames; made by :meth:`Tree.forward`."""
 
+    _rotations: Tensor
+    """(B, J, 3, 3) of the bodies in ground."""
+    _positions: Tensor
+    """(B, J, 3)."""
+
     def __init__(self, tree: Tree, q: Tensor, shape: torch.Size) -> None:
         self.tree = tree
         self._shape = shape
         self._q = q
+        self._twists: tuple[Tensor, Tensor] | None = None
+        alike = tree._parent_rotation.ndim == 3 and tree._parent_translation.ndim == 2  # offsets of all frames
+        self._parts = q.split(_TOGETHER) if alike else (q,)
+        if len(self._parts) > 1:  # a long motion: the steps in between take ten times the room of the result
+            placed = [(pose._rotations, pose._positions) for pose in self._part_poses()]
+            self._rotations, self._positions = (torch.cat(column) for column in zip(*placed, strict=True))
+            return
         angles, self._rotation_partials = tree._rotation.evaluate(q)
         self._compose(angles)
-        self._twists: tuple[Tensor, Tensor] | None = None
+
+    def _part_poses(self) -> Iterator[TreePose]:
+        return (TreePose(self.tree, part, part.shape[:1]) for part in self._parts)
 
     def _compose(self, angles: Tensor) -> None:
         tree, count = self.tree, self._q.shape[0]
@@ -319,8 +335,12 @@ class TreePose:
     def points(self, bodies: Sequence[int] | Tensor, local_m: Tensor) -> Tensor:
         """(..., P, 3) ground positions of points given on their bodies: bodies (P,), local_m (P, 3) or (..., P, 3)."""
         index = torch.as_tensor(bodies, device=self.tree.device)
-        rotation, origin = self.rotations[..., index, :, :], self.positions_m[..., index, :]
-        return (rotation @ local_m.to(self.tree.dtype)[..., None])[..., 0] + origin
+        local = local_m.to(self.tree.dtype)[..., None]
+        if local.ndim > 3:
+            return (self.rotations[..., index, :, :] @ local)[..., 0] + self.positions_m[..., index, :]
+        parts = zip(self._rotations.split(_TOGETHER), self._positions.split(_TOGETHER), strict=True)
+        found = torch.cat([(rotation[:, index] @ local)[..., 0] + origin[:, index] for rotation, origin in parts])
+        return found.reshape(*self._shape, *found.shape[1:])
 
     def twists(self) -> tuple[Tensor, Tensor]:
         """Angular velocity and velocity of the ground origin, per unit rate of each coordinate.
@@ -343,6 +363,10 @@ class TreePose:
         return torch.cat([eye, self._rotations], dim=1)[:, parents], torch.cat([zero, self._positions], dim=1)[:, parents]
 
     def _build_twists(self) -> tuple[Tensor, Tensor]:
+        if len(self._parts) > 1:
+            columns = zip(*(pose._build_twists() for pose in self._part_poses()), strict=True)
+            omega, v = (torch.cat(column) for column in columns)
+            return omega, v
         tree, count = self.tree, self._q.shape[0]
         parent_rotation, parent_origin = self._parent_frames()
         pivot = parent_origin + (parent_rotation @ self._local_origin[..., None])[..., 0]
