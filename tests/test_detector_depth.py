@@ -19,7 +19,7 @@ def names(open_body: Body) -> tuple[str, ...]:
 
 @pytest.fixture
 def looks(golden: Path) -> dict[str, np.ndarray]:
-    """80 renders that the network was not trained on, as BlazePose saw them: seed 9999 of an earlier set of postures."""
+    """300 renders that the networks were not trained on, as BlazePose saw them: seed 9999 of ``tools/detector/pictures.py``."""
     return {name: array.astype(np.float64) for name, array in np.load(golden / "detector_looks.npz").items()}
 
 
