@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hsmr_bio.estimators.person_track import MIRROR, PersonTrack, mirrored
 from hsmr_bio.estimators.pose_graph import Landmarks, Region
-from hsmr_bio.estimators.swaps import ARMS, LEGS, find_spikes, repair_limbs
+from hsmr_bio.estimators.swaps import ARMS, LEGS, find_spikes, repair_limbs, settled_from
 
 RATE_HZ = 30.0
 SIZE_PX = 200.0
@@ -97,6 +97,21 @@ def test_sound_frames_between_spikes_are_kept() -> None:
     wrong = [33, 36, 38]
     px[wrong, 14] += (40, 60)
     np.testing.assert_array_equal(np.flatnonzero(find_spikes(time, px, np.full(90, SIZE_PX))[:, 14]), wrong)
+
+
+@pytest.mark.parametrize("rate_hz", [10, 30, 60])
+def test_a_stretch_that_begins_turned_over_begins_later(rate_hz: int) -> None:
+    stride = max(1, round(RATE_HZ / rate_hz))
+    px, time = walking_px(90)[::stride], np.arange(90)[::stride] / RATE_HZ
+    size = np.full(len(px), SIZE_PX)
+    assert settled_from(time, px, size) == 0
+    wrong = px.copy()
+    wrong[:2] = 2 * px[:2, [23, 24]].mean(axis=1, keepdims=True) - px[:2]
+    assert settled_from(time, wrong, size) == 2
+    late = px.copy()
+    late[-3:] = 2 * px[-3:, [23, 24]].mean(axis=1, keepdims=True) - px[-3:]
+    assert settled_from(time, late, size) == 0, "later jumps are judged by what lies around them"
+    assert settled_from(time[:1], px[:1], size[:1]) == 0
 
 
 def test_the_other_reading_turns_depth_over() -> None:

@@ -27,7 +27,7 @@ from . import DEFAULT_OPTIONS, EstimateOptions
 from .person_track import PersonTrack, reach_px
 from .pose_graph import LANDMARKS, PoseGraph
 from .quality import refuse_unusable
-from .swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs
+from .swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs, settled_from
 from .tracking import LEAST_SCORE, Tracker, prominence
 
 KEYPOINT_SET = "blazepose33"
@@ -208,7 +208,7 @@ def _observation(seen: _Seen, track: PersonTrack) -> Observation:
     visibility = np.array([landmarks.visibility for landmarks in track.landmarks])
     size = np.array([reach_px(landmarks.region) for landmarks in track.landmarks])
     for start, end in _stretches(index, seen.times_s):
-        part = slice(start, end)
+        part = slice(start + settled_from(seen.times_s[index[start:end]], track_px[start:end], size[start:end]), end)
         repair_limbs(seen.times_s[index[part]], track_px[part], track_world[part], visibility[part], size[part])
         px[index[part]] = track_px[part] * seen.scale
         world[index[part]] = track_world[part]

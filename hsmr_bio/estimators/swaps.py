@@ -14,6 +14,10 @@ _SPIKE_ACCELERATION_S2 = 15.0
 circle around the body (0.9 m), plus what an acceleration of about 13 m/s^2 explains."""
 _MOST_ROUNDS = 6
 """Of finding the worst spikes; those beside them show in the next round."""
+_SETTLING_S = 0.3
+_LEAST_TURN, _FASTEST_TURN_S = 0.15, 5.0
+"""How far half of the landmarks may move against the hips from one frame to the next, in distances to the circle around the
+body: this much, and so much per second."""
 SPIKE_CONFIDENCE = 0.05
 """Factor on the confidence of a spike."""
 ARMS = ((13, 14), (15, 16), (17, 18), (19, 20), (21, 22))
@@ -144,6 +148,21 @@ def find_spikes(time_s: FloatArray, px: FloatArray, size_px: FloatArray) -> Bool
             for axis in range(2):
                 at[~good, landmark, axis] = np.interp(time_s[~good], time_s[good], px[good, landmark, axis])
     return spikes
+
+
+def settled_from(time_s: FloatArray, px: FloatArray, size_px: FloatArray) -> int:
+    """First frame from which a stretch shows one body: somebody hardly visible may be read turned over at first.
+
+    Args:
+        time_s: (T,) frames of one unbroken stretch.
+        px: (T, 33, 2).
+        size_px: (T,) distance from the hips to the circle around the body.
+    """
+    body = px - px[:, [23, 24]].mean(axis=1, keepdims=True)
+    change = np.median(np.linalg.norm(np.diff(body, axis=0), axis=-1), axis=1) / size_px[1:]
+    possible = _LEAST_TURN + _FASTEST_TURN_S * np.diff(time_s)
+    jumps = np.flatnonzero((change > possible) & (time_s[1:] - time_s[0] < _SETTLING_S))
+    return int(jumps[-1]) + 1 if len(jumps) else 0
 
 
 def _apart(time_s: FloatArray, px: FloatArray) -> FloatArray:
