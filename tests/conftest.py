@@ -172,6 +172,8 @@ class SyntheticClip:
     pitch_rad: float
     """The camera looks down by so much."""
     camera_height_m: float
+    landmarks_m: np.ndarray
+    """(T, L, 3) where the landmarks are, camera axes."""
     unseen: slice
     """Frames in which the detector found nobody."""
 
@@ -251,7 +253,7 @@ def clip(open_body) -> SyntheticClip:
         keypoints_m=metric,
         source="synthetic",
     )
-    return SyntheticClip(truth, observation, float(pitch), height, unseen)
+    return SyntheticClip(truth, observation, float(pitch), height, seen, unseen)
 
 
 @pytest.fixture(scope="session")

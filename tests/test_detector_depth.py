@@ -53,9 +53,8 @@ def test_the_network_knows_more_than_the_detectors_depth(
 def test_the_deviations_are_honest(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
     slants = slants_of(names, looks["px"], looks["world_m"])
     pairs = slants.pairs.numpy()
-    caution = np.array([bone.caution for bone, _ in bone_pairs(names)])
     true = looks["true_m"][:, pairs[:, 0]] - looks["true_m"][:, pairs[:, 1]]
-    ratio = (slants.depth_m.numpy() - true) / (slants.sigma_m.numpy() / caution)
+    ratio = (slants.depth_m.numpy() - true) / (slants.sigma_m.numpy())
     assert 0.7 < np.sqrt(np.mean(ratio**2)) < 1.3
     sigma = slants.sigma_m.numpy()
     clear, unclear = np.quantile(sigma, [0.1, 0.9], axis=0)

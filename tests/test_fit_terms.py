@@ -42,9 +42,10 @@ def term_cases(body: Body) -> dict[str, object]:
     near = torch.tensor(rng.normal(size=(FRAMES, count)) * 0.2)
     stand = torch.tensor(rng.uniform(0.1, 1, size=(FRAMES, 8)))
     line, together = StatureLine.of(body), torch.tensor([[1.0, 0.4], [0.4, 1.0]], dtype=torch.float64)
+    pairs, caution = torch.tensor([[25, 23], [11, 23]]), torch.tensor([0.5, 2.0])
     return {
         "reprojection": t.Reprojection("landmarks", pixels, sigma * 300, (360.0, 640.0)),
-        "depth": t.Depth("landmarks", torch.tensor([[25, 23], [11, 23]]), rays, near[:, :2], sigma[:, :2], together),
+        "depth": t.Depth("landmarks", pairs, rays, near[:, :2], sigma[:, :2], caution, together),
         "positions": t.Positions("landmarks", torch.tensor(rng.normal(size=(FRAMES, count, 3)) * 0.5), sigma, (23, 24)),
         "prior": pose_prior(),
         "rhythm": spine_rhythm(),

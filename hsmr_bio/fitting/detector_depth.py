@@ -80,6 +80,8 @@ class Slants:
     """(T, D) expected depth of the far end behind the near one, of a person of 1.65 m; NaN where not seen."""
     sigma_m: Tensor
     """(T, D)."""
+    caution: Tensor
+    """(D,) factor on the deviations in a fit."""
     correlation: Tensor
     """(D, D) of the errors: who is taken to lean too far has both thighs wrong."""
 
@@ -114,9 +116,9 @@ def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> Sl
         for (depth, log_sigma), columns, way in ((network(told), slice(None), 1.0), (network(other), order, sign)):
             depths.append(way * depth[:, columns])
             log_sigmas.append(log_sigma[:, columns])
-    sigma = np.exp(np.mean(log_sigmas, axis=0)) * [bone.caution for bone, _ in bones]
-    depth = np.mean(depths, axis=0)
-    return Slants(torch.tensor(places), torch.as_tensor(depth), torch.as_tensor(sigma), torch.as_tensor(correlation))
+    depth, sigma = np.mean(depths, axis=0), np.exp(np.mean(log_sigmas, axis=0))
+    caution = torch.tensor([bone.caution for bone, _ in bones], dtype=torch.float64)
+    return Slants(torch.tensor(places), torch.as_tensor(depth), torch.as_tensor(sigma), caution, torch.as_tensor(correlation))
 
 
 def bridged(time_s: FloatArray, px: FloatArray, world_m: FloatArray, confidence: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -150,8 +152,9 @@ def drawn_slants(names: tuple[str, ...], behind_m: FloatArray) -> Slants:
     places = [pair for _, pair in bone_pairs(names)]
     far, near = [pair[0] for pair in places], [pair[1] for pair in places]
     depth = torch.as_tensor(behind_m[:, far] - behind_m[:, near])
+    pairs, sigma = torch.tensor(places, dtype=torch.long).reshape(-1, 2), torch.full_like(depth, DRAWN_SIGMA_M)
     apart = torch.eye(len(places), dtype=torch.float64)
-    return Slants(torch.tensor(places, dtype=torch.long).reshape(-1, 2), depth, torch.full_like(depth, DRAWN_SIGMA_M), apart)
+    return Slants(pairs, depth, sigma, apart.diagonal(), apart)
 
 
 def mirrored(names: tuple[str, ...]) -> list[int]:

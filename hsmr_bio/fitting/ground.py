@@ -29,6 +29,7 @@ from .placing import SKEL_TO_WORLD, require_body, turned
 from .priors import acceleration_sigma, limits, pose_prior, spine_rhythm
 from .problem import FLIP, OFFSET_GROUPS, Problem, State, View
 from .terms import Balance, Contacts, Floor, PosePrior, Smoothness
+from .uncertainty import standard_deviation
 
 CONTACT_SPEED_M_S = 0.35
 """Half probability of contact: between the slip of a fitted standing foot and the slowest swing (about 1 m/s)."""
@@ -213,7 +214,7 @@ class _Grounding:
                 target = slice(window.start + keep.start, window.start + keep.stop)
                 q[target] = solved.q[keep]
                 if stage == len(_TOLERANCES) - 1:
-                    sd[target] = problem.system(problem.view(solved)).standard_deviation()[keep]
+                    sd[target] = standard_deviation(problem, solved, np.asarray(self.motion.time_s[window]))[keep]
             state = replace(state, q=q)
         progress("ground", steps, steps)
         return state, standing, sd

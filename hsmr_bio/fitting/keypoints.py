@@ -23,6 +23,7 @@ from .priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhy
 from .problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
 from .start import MIN_LANDMARKS, TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 from .terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
+from .uncertainty import standard_deviation
 
 WORLD_SIGMA_M = 0.08
 """Error of the detector's metric landmarks after alignment (70 to 85 mm on real clips)."""
@@ -151,7 +152,8 @@ class Clip:
             seen = torch.isfinite(self.sigma_m)[:, slants.pairs].all(dim=-1) & torch.isfinite(slants.depth_m)
             sigma = torch.where(seen, length * slants.sigma_m, torch.inf)
             rays = torch.as_tensor(self.rays)
-            terms.append(Depth("landmarks", slants.pairs, rays, length * slants.depth_m, sigma, slants.correlation))
+            target = length * slants.depth_m
+            terms.append(Depth("landmarks", slants.pairs, rays, target, sigma, slants.caution, slants.correlation))
         return terms
 
     def shared_prior(self) -> SharedPrior:
@@ -236,7 +238,7 @@ class Clip:
         smooth = Smoothness(self.observation.time_s, acceleration_sigma())
         problem = self.problem([*self.image_terms(state), pose_prior(), spine_rhythm(), limits(), smooth], [])
         solved, _ = problem.minimise(state, iterations=12, tolerance=5e-3)
-        return solved, problem.system(problem.view(solved)).standard_deviation()
+        return solved, standard_deviation(problem, solved, self.observation.time_s)
 
     def windows(self, overlap: int = OVERLAP) -> list[tuple[slice, slice]]:
         """Windows of frames, and the part of each that is kept; neighbours overlap so that no seam shows."""

@@ -104,7 +104,9 @@ class Depth:
     target_m: Tensor
     """(T, D) depth of the first landmark behind the second; NaN where unknown."""
     sigma_m: Tensor
-    """(T, D)."""
+    """(T, D) standard deviation of the targets, infinite where unknown."""
+    caution: Tensor
+    """(D,) factor on the deviations: below one where nothing else shows a slant, above where something else does."""
     correlation: Tensor
     """(D, D) of the errors of one frame."""
 
@@ -118,7 +120,7 @@ class Depth:
         along = self.ray @ view.state.camera_rotation  # level axes
         depth = (view.points(self.points) * along[:, None]).sum(-1)
         slant = depth[:, self.pairs[:, 0]] - depth[:, self.pairs[:, 1]]
-        return torch.nan_to_num((slant - self.target_m) / self.sigma_m) @ self._apart.T, along
+        return torch.nan_to_num((slant - self.target_m) / (self.sigma_m * self.caution)) @ self._apart.T, along
 
     def cost(self, view: View) -> float:
         return float(_robust(self._residual(view)[0].square())[0].sum())
@@ -130,7 +132,7 @@ class Depth:
 
         def slants(jacobian: Tensor) -> Tensor:
             rows = torch.einsum("ti,tlin->tln", along, jacobian)
-            change = (rows[:, self.pairs[:, 0]] - rows[:, self.pairs[:, 1]]) / self.sigma_m[..., None]
+            change = (rows[:, self.pairs[:, 0]] - rows[:, self.pairs[:, 1]]) / (self.sigma_m * self.caution)[..., None]
             return (self._apart @ change) * root[..., None]
 
         shape = None if by_shape is None else slants(by_shape)

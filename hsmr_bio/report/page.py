@@ -135,8 +135,8 @@ def _bands_note(inputs: ReportInputs) -> str:
     if inputs.motion.sd_si is None:
         return "The fit gave no uncertainty for these curves."
     return (
-        f"Bands are ± {BAND_SD:g} standard deviations from the fit (about 95 %); they tell what the images leave open, "
-        "not errors that all images share."
+        f"Bands are ± {BAND_SD:g} standard deviations of the fit: what it leaves open. On videos with a reference, about 85 % "
+        "of the errors of hips, knees and elbows lay inside."
     )
 
 

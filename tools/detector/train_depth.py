@@ -146,7 +146,7 @@ def report(bones: list[tuple[dd.Bone, tuple[int, int]]], found: dd.Slants, depth
         drawn = np.stack([world[:, far[c], 2] - world[:, near[c], 2] for c in columns])
         error = np.stack([found.depth_m[:, c].numpy() for c in columns]) - true
         own = np.polyval(np.polyfit(drawn.ravel(), true.ravel(), 1), drawn.ravel())
-        sigma = np.stack([found.sigma_m[:, c].numpy() for c in columns]) / bone.caution
+        sigma = np.stack([found.sigma_m[:, c].numpy() for c in columns])
         sys.stdout.write(
             f"{bone.far:>10} - {bone.near:<8} spread {true.std():.3f}, detector's depth rescaled "
             f"{np.sqrt(np.mean((own - true.ravel()) ** 2)):.3f}, network {np.sqrt(np.mean(error**2)):.3f} m, "
@@ -156,8 +156,7 @@ def report(bones: list[tuple[dd.Bone, tuple[int, int]]], found: dd.Slants, depth
 
 def correlation_of(names: tuple[str, ...], found: dd.Slants, true_m: Array) -> Array:
     """(D, D) correlation of the errors, the same for a mirror image; outliers count as four deviations."""
-    caution = np.array([bone.caution for bone, _ in dd.bone_pairs(names)])
-    error = (found.depth_m.numpy() - true_m) / (found.sigma_m.numpy() / caution)
+    error = (found.depth_m.numpy() - true_m) / found.sigma_m.numpy()
     one = np.corrcoef(np.clip(error, -4, 4).T)
     order, sign = dd.swapped_pairs([pair for _, pair in dd.bone_pairs(names)], dd.mirrored(names))
     return (one + one[np.ix_(order, order)] * np.outer(sign, sign)) / 2
