@@ -95,6 +95,11 @@ def test_the_posture_survives(clip, fitted: SkelMotion, world: SkelMotion) -> No
     assert (world.poses_sd_rad > 0).all()
 
 
+def test_without_images_the_deviations_are_those_that_came(fitted: SkelMotion, open_body: Body) -> None:
+    np.testing.assert_array_equal(to_world(fitted, open_body).poses_sd_rad, fitted.poses_sd_rad)
+    assert to_world(replace(fitted, poses_sd_rad=None), open_body).poses_sd_rad is None
+
+
 def test_the_notes_lead_back_to_the_camera(world: SkelMotion, fitted: SkelMotion, open_body: Body) -> None:
     ground = world.notes["ground"]
     rotation, shift = np.array(ground["R_camera_world"]), np.array(ground["t_camera_world_m"])

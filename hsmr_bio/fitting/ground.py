@@ -196,11 +196,14 @@ class _Grounding:
         tilted = turned(self.motion, self.body, rotation, frame="skel")
         return replace(state, q=torch.tensor(np.concatenate([tilted.poses_rad, tilted.trans_m], axis=1)))
 
-    def solve_motion(self, state: State, progress: Progress) -> tuple[State, Tensor, FloatArray]:
-        """All frames, in windows, with tilt and floor held: contacts found twice, the motion solved twice."""
+    def solve_motion(self, state: State, progress: Progress) -> tuple[State, Tensor, FloatArray | None]:
+        """All frames, in windows, with tilt and floor held: contacts found twice, the motion solved twice.
+
+        The standard deviations (T, 46) are new where images are the evidence; else they are those that came with the motion.
+        """
         windows = self.clip.windows() if self.clip is not None else _windows(len(state.q))
         standing = torch.zeros(len(state.q), 8, dtype=torch.float64)
-        sd = np.zeros((len(state.q), 49))
+        sd = np.zeros((len(state.q), 46))
         steps = len(_TOLERANCES) * len(windows)
         for stage, tolerance in enumerate(_TOLERANCES):
             view = Problem(self.body, self.makers, []).view(state)
@@ -213,11 +216,11 @@ class _Grounding:
                 problem, solved = self._solve_window(start, window, standing, stance, tolerance)
                 target = slice(window.start + keep.start, window.start + keep.stop)
                 q[target] = solved.q[keep]
-                if stage == len(_TOLERANCES) - 1:
-                    sd[target] = standard_deviation(problem, solved, np.asarray(self.motion.time_s[window]))[keep]
+                if self.clip is not None and stage == len(_TOLERANCES) - 1:
+                    sd[target] = standard_deviation(problem, solved, np.asarray(self.motion.time_s[window]))[keep, :46]
             state = replace(state, q=q)
         progress("ground", steps, steps)
-        return state, standing, sd
+        return state, standing, self.motion.poses_sd_rad if self.clip is None else sd
 
     def _solve_window(
         self, state: State, window: slice, standing: Tensor, stance: tuple[Balance, PosePrior], tolerance: float
@@ -238,13 +241,13 @@ class _Grounding:
         solved, _ = problem.minimise(state, iterations=8, tolerance=tolerance)
         return problem, solved
 
-    def world_motion(self, state: State, standing: Tensor, sd: FloatArray) -> SkelMotion:
+    def world_motion(self, state: State, standing: Tensor, sd: FloatArray | None) -> SkelMotion:
         """Floor to y = 0, forward to +x, the first frame's support over the origin."""
         level = replace(
             self.motion,
             poses_rad=state.q[:, :46].numpy(),
             trans_m=state.q[:, 46:].numpy(),
-            poses_sd_rad=sd[:, :46],
+            poses_sd_rad=sd,
             contacts=np.stack(
                 [standing[:, group].max(dim=1).values.numpy() for group in ([0], [1, 2, 3], [4], [5, 6, 7])], axis=1
             ),
