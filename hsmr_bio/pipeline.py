@@ -181,8 +181,9 @@ def motion_of(
     options = options or Image2MotOptions()
     seen = seen_frames(observation)
     _refuse_moving_camera(seen, options)
-    motion = fit_motion(seen, body, FitOptions(height_m=options.height_m, refine=options.refine), progress=progress)
     evidence = None if seen.skel_poses_rad is not None else seen  # of a network's prediction, the fitted postures are it
+    fit = FitOptions(height_m=options.height_m, refine=options.refine, deviations=evidence is None)
+    motion = fit_motion(seen, body, fit, progress=progress)
     world = to_world(motion, body, evidence, options.ground, progress=progress)
     return steady(world, cutoff_hz=usable_cutoff(world, options.cutoff_hz))
 

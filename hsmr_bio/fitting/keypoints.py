@@ -55,6 +55,8 @@ class FitOptions:
     """Body height, if known."""
     focal_sigma: float | None = None
     """Standard deviation of the logarithm of the focal length; None: 0.1 for a guessed camera, else fixed."""
+    deviations: bool = True
+    """Whether standard deviations are wanted; grounding with images finds its own."""
     refine: bool = False
     """Of an observation with predicted SKEL parameters (HSMR): whether its landmarks correct the prediction, in one fit."""
 
@@ -78,11 +80,12 @@ def fit_landmarks(
     for i, (window, keep) in enumerate(windows):
         progress("fit", i, len(windows))
         part = clip.part(window)
-        solved, deviation = part.fit_window(replace(state, q=state.q[window]))
+        problem, solved = part.fit_window(replace(state, q=state.q[window]))
         q.append(solved.q[keep].numpy())
-        sd.append(deviation[keep])
+        if options.deviations:
+            sd.append(standard_deviation(problem, solved, part.observation.time_s)[keep])
     progress("fit", len(windows), len(windows))
-    return clip.motion(replace(state, q=torch.as_tensor(np.concatenate(q))), np.concatenate(sd))
+    return clip.motion(replace(state, q=torch.as_tensor(np.concatenate(q))), np.concatenate(sd) if sd else None)
 
 
 @dataclass(eq=False)
@@ -233,12 +236,12 @@ class Clip:
         solved, _ = part.problem(list(terms), free).minimise(start, iterations=12, tolerance=1e-3)
         return replace(state, betas=solved.betas, offsets_m=solved.offsets_m, focal_px=solved.focal_px)
 
-    def fit_window(self, state: State) -> tuple[State, FloatArray]:
-        """Frames of one window with shape and camera held: the motion, and the standard deviation of each unknown."""
+    def fit_window(self, state: State) -> tuple[Problem, State]:
+        """Frames of one window with shape and camera held."""
         smooth = Smoothness(self.observation.time_s, acceleration_sigma())
         problem = self.problem([*self.image_terms(state), pose_prior(), spine_rhythm(), limits(), smooth], [])
         solved, _ = problem.minimise(state, iterations=12, tolerance=5e-3)
-        return solved, standard_deviation(problem, solved, self.observation.time_s)
+        return problem, solved
 
     def windows(self, overlap: int = OVERLAP) -> list[tuple[slice, slice]]:
         """Windows of frames, and the part of each that is kept; neighbours overlap so that no seam shows."""
@@ -249,7 +252,7 @@ class Clip:
             windows.append((slice(low, high), slice(first - low, min(frames, first + WINDOW) - low)))
         return windows
 
-    def motion(self, state: State, sd: FloatArray) -> SkelMotion:
+    def motion(self, state: State, sd: FloatArray | None) -> SkelMotion:
         """The result in the camera frame."""
         from .placing import turned
 
@@ -263,7 +266,7 @@ class Clip:
             body=self.body.name,
             frame="skel",
             source=o.source,
-            poses_sd_rad=sd[:, :46],
+            poses_sd_rad=None if sd is None else sd[:, :46],
             camera=camera,
             notes={"landmark_offsets_m": state.offsets_m.tolist()},
         )
