@@ -24,15 +24,18 @@ def pictures(
         joints_m: (T, J, 3) the model's joint centres in ground.
 
     Returns:
-        The pictures with the joints in them; none if the camera's pose is not known.
+        The pictures of frames that the motion has, with the joints in them; none if the camera's pose is not known.
     """
     ground = motion.notes.get("ground", {})
     if motion.camera is None or "R_camera_world" not in ground:
         return ()
     rotation, shift = np.array(ground["R_camera_world"]), np.array(ground["t_camera_world_m"])
+    step_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else np.inf
     found = []
     for glimpse in glimpses:
         row = int(np.abs(time_s - glimpse.time_s).argmin())
+        if abs(time_s[row] - glimpse.time_s) > step_s:  # of a part that was cut off
+            continue
         camera = joints_m[row] @ rotation.T + shift
         pixels = motion.camera.focal_px * camera[:, :2] / np.maximum(camera[:, 2:], 0.05) + motion.camera.center_px
         rgb = rgb_of(glimpse)
