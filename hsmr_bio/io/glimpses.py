@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import require
+from ..errors import InputError, require
 from ..types import FloatArray, Glimpse
 from .upright import RgbImage
 from .video import VideoFrame
@@ -59,12 +59,25 @@ def rgb_of(glimpse: Glimpse) -> RgbImage | None:
     return None if picture is None else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 
-def _small(frame: VideoFrame) -> Glimpse:
+def small_jpeg(rgb: RgbImage, side_px: int, quality: int) -> tuple[bytes, tuple[int, int]]:
+    """A (H, W, 3) picture as JPEG, its longer side at most ``side_px``; and its (width, height) there.
+
+    Raises:
+        InputError: it cannot be stored so.
+    """
     cv2: Any = require("cv2", feature=_FEATURE)
-    height, width = frame.rgb.shape[:2]
-    shrink = min(1.0, _SIDE_PX / max(height, width))
+    height, width = rgb.shape[:2]
+    shrink = min(1.0, side_px / max(height, width))
     size = max(round(width * shrink), 1), max(round(height * shrink), 1)
-    small = cv2.cvtColor(cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
-    _, code = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    small = cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
+    done, code = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise InputError(f"a picture of {width} x {height} px cannot be stored as JPEG")
+    return code.tobytes(), size
+
+
+def _small(frame: VideoFrame) -> Glimpse:
+    jpeg, size = small_jpeg(frame.rgb, _SIDE_PX, _JPEG_QUALITY)
+    height, width = frame.rgb.shape[:2]
     scale = frame.scale[0] * width / size[0], frame.scale[1] * height / size[1]
-    return Glimpse(time_s=frame.time_s, jpeg=code.tobytes(), scale=scale)
+    return Glimpse(time_s=frame.time_s, jpeg=jpeg, scale=scale)

@@ -6,9 +6,8 @@ Memory does not depend on the length: a small queue of frames is decoded ahead i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +18,6 @@ from hsmr_bio.errors import FormatError, InputError, require
 
 from .ahead import ahead
 from .upright import Orientation, RgbImage, upright_size
-
-Picture = Callable[[], RgbImage]
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _STAMP_NOISE_S = 1e-3
@@ -88,9 +85,9 @@ class Video:
     def _frames(self) -> Iterator[VideoFrame]:
         origin: float | None = None
         index = 0
-        for time_s, picture in _image_frames(self) if self.images else _video_frames(self):
+        for time_s, rgb in _image_frames(self) if self.images else _video_frames(self):
             origin = time_s if origin is None else origin
-            yield self._frame(index, time_s if self.source_clock else time_s - origin, picture())
+            yield self._frame(index, time_s if self.source_clock else time_s - origin, rgb)
             index += 1
         if index == 0:
             span = f" between {self.start_s:g} s and {'its end' if self.end_s is None else f'{self.end_s:g} s'}"
@@ -229,8 +226,8 @@ def _container_duration_s(container: Any) -> float | None:
     return container.duration / 1e6 if alone and container.duration else None
 
 
-def _video_frames(video: Video) -> Iterator[tuple[float, Picture]]:
-    """Times and pictures (converted when called) between start and end; refuses a file that ends before its own index says."""
+def _video_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
+    """Times and pictures between start and end; refuses a file that ends before its own index says."""
     av = require("av", feature=_FEATURE)
     path = video.info.path
     with _open(path) as container:
@@ -263,7 +260,7 @@ def _video_frames(video: Video) -> Iterator[tuple[float, Picture]]:
                     reached_end = True
                     break
                 last_s = time_s
-                yield time_s, partial(orientation.rgb, frame)
+                yield time_s, orientation.rgb(frame)
             if reached_end:
                 return
         if video.start_s == 0 and video.info.kind == "video":
@@ -301,14 +298,14 @@ def _refuse_truncated(path: Path, stream: Any, packets: int, decoded: int, last_
         )
 
 
-def _image_frames(video: Video) -> Iterator[tuple[float, Picture]]:
+def _image_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
     for number, path in enumerate(video.images):
         time_s = number / (video.info.rate_hz or 1.0)
         if time_s < video.start_s - 1e-6:
             continue
         if video.end_s is not None and time_s > video.end_s + 1e-6:
             return
-        yield time_s, partial(_read_image, path, video)
+        yield time_s, _read_image(path, video)
 
 
 def _read_image(path: Path, video: Video) -> RgbImage:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from hsmr_bio.dynamics.results import summary
-from hsmr_bio.errors import InputError, require
+from hsmr_bio.errors import InputError
+from hsmr_bio.io.glimpses import small_jpeg
 from hsmr_bio.types import FloatArray
 
 from .charts import BAND_SD, LEFT, RIGHT, WIDTH, chart_svg, charts_of
@@ -182,15 +183,8 @@ def _frame_html(inputs: ReportInputs, frame: ReportFrame) -> str:
 
 
 def _jpeg(frame: ReportFrame) -> str:
-    cv2 = require("cv2", feature="pictures in the report")
-    height, width = frame.rgb.shape[:2]
-    scale = min(1.0, _PICTURE_PX / max(width, height))
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    small = cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA)
-    done, code = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not done:
-        raise InputError(f"the frame at {frame.time_s:g} s cannot be stored as JPEG")
-    return base64.b64encode(code.tobytes()).decode()
+    code, _ = small_jpeg(frame.rgb, _PICTURE_PX, _JPEG_QUALITY)
+    return base64.b64encode(code).decode()
 
 
 def _animation(inputs: ReportInputs) -> dict[str, Any]:
