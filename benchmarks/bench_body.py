@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hsmr_bio.body import load_body
-from hsmr_bio.fitting.body_points import KeypointPoints
+from hsmr_bio.fitting.core.body_points import KeypointPoints
 from hsmr_bio.kinematics import TreePose
 
 OFFICIAL_JOINTS_CPU_S = 0.21

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hsmr_bio.fitting.markers import inverse_kinematics, marker_errors
+from hsmr_bio.fitting.markers.inverse_kinematics import inverse_kinematics, marker_errors
 from hsmr_bio.io.trc import read_trc
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import bsm

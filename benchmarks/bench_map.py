@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from hsmr_bio.body import Body, load_body
-from hsmr_bio.fitting.markers import inverse_kinematics
+from hsmr_bio.fitting.markers.inverse_kinematics import inverse_kinematics
 from hsmr_bio.mapping import coordinate_values, to_coordinates, to_skel
 from hsmr_bio.scaling import JointShapes, scale_model, subject_document
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from hsmr_bio.body import load_body
-from hsmr_bio.fitting.hsmr_points import HsmrPoints, read_regressor
-from hsmr_bio.fitting.skelify import skelify
-from hsmr_bio.fitting.skelify_lbfgs import SkelifyResult
-from hsmr_bio.fitting.skelify_terms import FULL, REFINE, stage_terms, torch_sum
+from hsmr_bio.fitting.skelify.hsmr_points import HsmrPoints, read_regressor
+from hsmr_bio.fitting.skelify.lbfgs import SkelifyResult
+from hsmr_bio.fitting.skelify.objective import FULL, REFINE, stage_terms, torch_sum
+from hsmr_bio.fitting.skelify.skelify import skelify
 from hsmr_bio.hsmr.camera import project
 from hsmr_bio.hsmr.losses import LIMIT_BOUNDS, LIMIT_DOFS
 from hsmr_bio.hsmr.pose import MEAN_POSE_RAD

@@ -16,9 +16,10 @@ from hsmr_bio.body import Body, load_body
 from hsmr_bio.body.assets import find
 from hsmr_bio.body.smpl_model import SmplModel, load_smpl
 from hsmr_bio.errors import MissingAssetError
-from hsmr_bio.fitting.smpl import SmplFit, SmplFitOptions, smpl_to_skel
-from hsmr_bio.fitting.smpl_motion import Axes, SmplMotion
-from hsmr_bio.fitting.smpl_open import smpl_to_open
+from hsmr_bio.fitting.smpl.motion import Axes, SmplMotion
+from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions
+from hsmr_bio.fitting.smpl.to_open import smpl_to_open
+from hsmr_bio.fitting.smpl.to_skel import SmplFit, smpl_to_skel
 from hsmr_bio.types import Progress, Sex, quiet
 
 from .smpl import read_smpl
@@ -57,7 +58,7 @@ def import_smpl(
 
     Raises:
         FormatError: the motion or a body file cannot be read.
-        InputError: see ``read_smpl`` and :func:`hsmr_bio.fitting.smpl.smpl_to_skel`.
+        InputError: see ``read_smpl`` and :func:`hsmr_bio.fitting.smpl.to_skel.smpl_to_skel`.
         MissingAssetError: a licensed file was asked for and is not there.
     """
     options = options or SmplImportOptions()

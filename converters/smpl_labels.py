@@ -26,8 +26,9 @@ from scipy.spatial.transform import Rotation
 from hsmr_bio.body import Body
 from hsmr_bio.body.smpl_model import SmplModel
 from hsmr_bio.errors import FormatError, InputError
-from hsmr_bio.fitting.smpl import SmplFitOptions, SmplFitter, limit_excess
-from hsmr_bio.fitting.smpl_start import fit_limits
+from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions, SmplFitter
+from hsmr_bio.fitting.smpl.start import fit_limits
+from hsmr_bio.fitting.smpl.to_skel import limit_excess
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.unpickle import load_numpy
 from hsmr_bio.skeleton import DOF_NAMES

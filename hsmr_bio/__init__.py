@@ -9,27 +9,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .types import GeneralizedForces, Markers, Observation, OsimMotion, SkelMotion, Subject
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .body import Body, load_body
-    from .checks import CheckReport, check_motion
+    from .checks.check_motion import CheckReport, check_motion
+    from .checks.limits import LimitReport, check_limits
     from .dynamics.inverse_dynamics import inverse_dynamics
-    from .fitting.markers import inverse_kinematics
-    from .fitting.motion import fit_motion
-    from .fitting.skelify import skelify
-    from .fitting.smpl import smpl_to_skel
+    from .fitting.markers.inverse_kinematics import inverse_kinematics
+    from .fitting.skelify.skelify import skelify
+    from .fitting.smpl.to_skel import smpl_to_skel
+    from .fitting.video.fit_motion import fit_motion
     from .hsmr.checkpoint import load_hsmr
     from .io.mot import read_mot, write_mot
     from .io.sto import read_sto, write_sto
     from .io.trc import read_trc, write_trc
-    from .limits import LimitReport, check_limits
     from .mapping import to_coordinates, to_skel, virtual_markers
     from .osim.library import bsm
     from .osim.twin import twin_model
-    from .pipeline import Image2MotOptions, image2mot
+    from .pipeline.image2mot import Image2MotOptions, image2mot
     from .scaling import scale_model
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Body",
@@ -68,24 +67,24 @@ __all__ = [
 
 _HOME = {
     "Body": "body",
-    "CheckReport": "checks",
-    "Image2MotOptions": "pipeline",
-    "LimitReport": "limits",
+    "CheckReport": "checks.check_motion",
+    "Image2MotOptions": "pipeline.image2mot",
+    "LimitReport": "checks.limits",
     "bsm": "osim.library",
-    "check_limits": "limits",
-    "check_motion": "checks",
-    "fit_motion": "fitting.motion",
-    "image2mot": "pipeline",
+    "check_limits": "checks.limits",
+    "check_motion": "checks.check_motion",
+    "fit_motion": "fitting.video.fit_motion",
+    "image2mot": "pipeline.image2mot",
     "inverse_dynamics": "dynamics.inverse_dynamics",
-    "inverse_kinematics": "fitting.markers",
+    "inverse_kinematics": "fitting.markers.inverse_kinematics",
     "load_body": "body",
     "load_hsmr": "hsmr.checkpoint",
     "read_mot": "io.mot",
     "read_sto": "io.sto",
     "read_trc": "io.trc",
     "scale_model": "scaling",
-    "skelify": "fitting.skelify",
-    "smpl_to_skel": "fitting.smpl",
+    "skelify": "fitting.skelify.skelify",
+    "smpl_to_skel": "fitting.smpl.to_skel",
     "to_coordinates": "mapping",
     "to_skel": "mapping",
     "twin_model": "osim.twin",

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from .body.body import Body
+from .body.placing import SKEL_TO_WORLD, near_branch, require_body
 from .errors import InputError
-from .fitting.bones import Bounds, MapResult, fit_tree
-from .fitting.placing import SKEL_TO_WORLD, near_branch, require_body
+from .kinematics.tree_fit import Bounds, MapResult, fit_tree
 from .osim.document import OsimDocument
 from .osim.twin import twin_motion, twin_to_skel
 from .skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .body.body import Body
+from .checks.measures import bone_lengths_m, place_model
 from .errors import InputError
-from .measures import bone_lengths_m, place_model
 from .osim.document import OsimDocument
 from .osim.twin import twin_model
 from .scaling import scale_model

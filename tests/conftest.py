@@ -210,8 +210,8 @@ def clip(open_body) -> SyntheticClip:
     """Somebody turned by half a radian, 4 m from a camera at 1.3 m that looks down by 10 degrees."""
     from scipy.spatial.transform import Rotation
 
-    from hsmr_bio.fitting.body_points import KeypointPoints, SolePoints
-    from hsmr_bio.fitting.placing import turned
+    from hsmr_bio.body.placing import turned
+    from hsmr_bio.fitting.core.body_points import KeypointPoints, SolePoints
 
     rng = np.random.default_rng(5)
     betas = np.array([0.8, -0.6, 0.5, *np.zeros(7)])
@@ -259,7 +259,7 @@ def clip(open_body) -> SyntheticClip:
 @pytest.fixture(scope="session")
 def fitted(clip: SyntheticClip, open_body) -> SkelMotion:
     """The clip's motion in the camera frame, found by the fit with known body height."""
-    from hsmr_bio.fitting.keypoints import FitOptions
-    from hsmr_bio.fitting.motion import fit_motion
+    from hsmr_bio.fitting.video.fit_motion import fit_motion
+    from hsmr_bio.fitting.video.keypoints import FitOptions
 
     return fit_motion(clip.observation, open_body, FitOptions(height_m=open_body.stature_m(clip.truth.betas)))

@@ -22,17 +22,19 @@ SOURCES = {
     "hsmr_bio.osim_models": ROOT / "osim_models",
 }
 LAYERS = (
-    {"errors", "types"},
+    {"errors", "types", "version"},
     {"skeleton", "filtering", "kinematics"},
     {"io", "osim", "body", "osim_models"},
-    {"scaling", "subjects", "mapping", "limits", "measures", "check_report", "checks", "fitting", "hsmr", "dynamics"},
+    {"scaling", "subjects", "mapping", "checks", "fitting", "hsmr", "dynamics"},
     {"converters"},
     {"estimators", "evaluation", "training", "report"},
-    {"pipeline", "skel_pipeline", "smpl_pipeline"},
+    {"pipeline"},
     {"cli", "__main__"},
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 NEVER_AT_IMPORT = {"opensim", "nimblephysics", "mediapipe", "av", "cv2", "trimesh", "ezc3d", "pandas", "matplotlib"}
+LIGHT = {"errors", "types", "version", "skeleton", "filtering", "hsmr_bio.checks.limits", "cli", "__main__", ""}
+"""Parts and modules that load numpy only."""
 HARD_LIMIT_LINES = 500
 
 
@@ -87,11 +89,71 @@ def test_a_module_imports_only_from_its_layer_and_those_above_it() -> None:
     assert wrong == []
 
 
+def package_imports() -> dict[str, set[str]]:
+    """Module of the package -> modules of the package that it imports, wherever in the file; packages' own files aside."""
+    graph: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        if module == "hsmr_bio":
+            continue
+        graph[module] = set()
+        for name in imports(module, path):
+            target = name if name in MODULES else name.rpartition(".")[0]
+            if target in MODULES and target != module:
+                graph[module].add(target)
+    return graph
+
+
+def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Cycles of a graph, one for each edge that closes one in a depth-first walk."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def walk(node: str, path: list[str]) -> None:
+        if node in path:
+            found.append([*path[path.index(node) :], node])
+        elif node not in done:
+            for target in sorted(graph.get(node, ())):
+                walk(target, [*path, node])
+            done.add(node)
+
+    for node in sorted(graph):
+        walk(node, [])
+    return found
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
+    assert cycles(package_imports()) == []
+
+
+def test_the_package_does_not_import_itself_from_the_top() -> None:
+    wrong = [
+        f"{module}: {name}"
+        for module, path in MODULES.items()
+        for name in imports(module, path)
+        if name.rpartition(".")[0] == "hsmr_bio" and name not in MODULES
+    ]
+    assert wrong == []
+
+
+ROOMS = {("video", "core"), ("world", "core"), ("world", "video")}
+"""Arrows between the rooms of ``fitting``."""
+
+
+def test_the_rooms_of_fitting_know_only_those_below_them() -> None:
+    found = set()
+    for module, targets in package_imports().items():
+        for target in targets:
+            if module.startswith("hsmr_bio.fitting.") and target.startswith("hsmr_bio.fitting."):
+                found.add((module.split(".")[2], target.split(".")[2]))
+    assert {pair for pair in found if pair[0] != pair[1]} == ROOMS
+
+
 def test_heavy_packages_are_imported_where_they_are_used() -> None:
     wrong = []
     for module, path in MODULES.items():
         top = {name.split(".")[0] for name in imports(module, path, top_only=True)}
-        light = part(module) in ("errors", "types", "skeleton", "filtering", "limits", "cli", "__main__", "")
+        light = part(module) in LIGHT or module in LIGHT
         wrong += [f"{module}: {name}" for name in top & (NEVER_AT_IMPORT | ({"torch", "scipy", "lxml"} if light else set()))]
     assert wrong == []
 

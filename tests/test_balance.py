@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsmr_bio.fitting.balance import GRAVITY_M_S2, carried_centre
+from hsmr_bio.fitting.world.balance import GRAVITY_M_S2, carried_centre
 
 HEIGHT_M = 0.95
 

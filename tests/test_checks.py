@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsmr_bio import measures
-from hsmr_bio.checks import THRESHOLDS, CheckReport, check_motion
+from hsmr_bio.checks import measures
+from hsmr_bio.checks.check_motion import THRESHOLDS, CheckReport, check_motion
 from hsmr_bio.errors import InputError
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.trc import read_trc

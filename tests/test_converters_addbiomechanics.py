@@ -11,7 +11,7 @@ import pytest
 
 from hsmr_bio.converters.addbiomechanics import read_b3d, write_addbiomechanics
 from hsmr_bio.errors import FormatError, InputError, ModelError
-from hsmr_bio.fitting.markers import marker_errors
+from hsmr_bio.fitting.markers.inverse_kinematics import marker_errors
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.silence import no_stdout
 from hsmr_bio.io.trc import read_trc

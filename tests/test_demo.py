@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hsmr_bio.checks.limits import check_limits
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion
 from hsmr_bio.io.video import open_video
-from hsmr_bio.limits import check_limits
 from hsmr_bio.mapping import to_coordinates
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.scaling import scale_model

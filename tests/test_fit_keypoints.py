@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
 from hsmr_bio.body import Body
+from hsmr_bio.body.placing import turned
 from hsmr_bio.errors import EstimationError, InputError
-from hsmr_bio.fitting.body_points import KeypointPoints
-from hsmr_bio.fitting.detector_depth import DRAWN_SIGMA_M
-from hsmr_bio.fitting.keypoints import IMAGE_CAUTION, OVERLAP, WINDOW, Clip, FitOptions
-from hsmr_bio.fitting.motion import fit_motion
-from hsmr_bio.fitting.placing import turned
+from hsmr_bio.fitting.core.body_points import KeypointPoints
+from hsmr_bio.fitting.video.bone_depth import DRAWN_SIGMA_M
+from hsmr_bio.fitting.video.fit_motion import fit_motion
+from hsmr_bio.fitting.video.keypoints import IMAGE_CAUTION, OVERLAP, WINDOW, Clip, FitOptions
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import Observation, SkelMotion
 

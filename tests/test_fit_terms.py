@@ -6,10 +6,10 @@ import torch
 
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.errors import InputError
-from hsmr_bio.fitting import terms as t
-from hsmr_bio.fitting.body_points import KeypointPoints, MassPoints, SolePoints, StatureLine
-from hsmr_bio.fitting.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
-from hsmr_bio.fitting.problem import SHARED, Problem, State
+from hsmr_bio.fitting.core import terms as t
+from hsmr_bio.fitting.core.body_points import KeypointPoints, MassPoints, SolePoints, StatureLine
+from hsmr_bio.fitting.core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
+from hsmr_bio.fitting.core.problem import SHARED, Problem, State
 
 FRAMES = 4
 

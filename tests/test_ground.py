@@ -10,11 +10,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hsmr_bio.body import Body, load_body
+from hsmr_bio.body.placing import SKEL_TO_WORLD, near_branch, turned
 from hsmr_bio.errors import InputError
-from hsmr_bio.fitting.body_points import SolePoints
-from hsmr_bio.fitting.gravity import GroundOptions
-from hsmr_bio.fitting.ground import to_world
-from hsmr_bio.fitting.placing import SKEL_TO_WORLD, near_branch, turned
+from hsmr_bio.fitting.core.body_points import SolePoints
+from hsmr_bio.fitting.world.gravity import GroundOptions
+from hsmr_bio.fitting.world.ground import to_world
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
 from hsmr_bio.types import SkelMotion
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hsmr_bio.body import Body
+from hsmr_bio.body.placing import SKEL_TO_WORLD, turned
 from hsmr_bio.errors import InputError
-from hsmr_bio.fitting.joint_centres import JOINT_OF_POINT, fit_joint_centres, is_joint_centres
-from hsmr_bio.fitting.placing import SKEL_TO_WORLD, turned
+from hsmr_bio.fitting.video.joint_centres import JOINT_OF_POINT, fit_joint_centres, is_joint_centres
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
 from hsmr_bio.types import Markers, SkelMotion
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hsmr_bio.checks.limits import check_limits, paper_table
 from hsmr_bio.errors import InputError, UnknownCoordinateError
-from hsmr_bio.limits import check_limits, paper_table
 from hsmr_bio.skeleton import DOF_NAMES, LIMITS_RAD, MIRROR_DOF, mirror_poses
 from hsmr_bio.types import OsimMotion, SkelMotion
 

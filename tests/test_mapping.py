@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hsmr_bio.errors import InputError
-from hsmr_bio.fitting.bones import _paths
+from hsmr_bio.kinematics.tree_fit import _paths
 from hsmr_bio.mapping import to_coordinates, to_skel, virtual_markers
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.scaling import scale_model, subject_document
@@ -178,7 +178,7 @@ def test_there_and_back(open_body, subjects) -> None:
 
 def test_what_bsm_can_do_is_solved_exactly(open_body, subjects) -> None:
     """BSM's own motion, read as bones and solved again on BSM, returns to the bones it came from."""
-    from hsmr_bio.fitting.bones import Bounds, fit_tree
+    from hsmr_bio.kinematics.tree_fit import Bounds, fit_tree
 
     document = subject_document(subjects[0])
     tree = document.tree()

@@ -10,19 +10,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hsmr_bio import pipeline
 from hsmr_bio.body import Body
+from hsmr_bio.body.placing import SKEL_TO_WORLD, turned
 from hsmr_bio.errors import EstimationError, HsmrBioError, InputError
 from hsmr_bio.estimators import EstimateOptions
-from hsmr_bio.fitting.gravity import GroundOptions
-from hsmr_bio.fitting.joint_centres import JOINT_OF_POINT
-from hsmr_bio.fitting.placing import SKEL_TO_WORLD, turned
+from hsmr_bio.fitting.video.joint_centres import JOINT_OF_POINT
+from hsmr_bio.fitting.world.gravity import GroundOptions
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion, load_observation, save_observation
 from hsmr_bio.io.trc import read_trc, write_trc
 from hsmr_bio.osim.document import OsimDocument
-from hsmr_bio.pipeline import Image2MotOptions, Result, ResultOptions, image2mot
-from hsmr_bio.skel_pipeline import Skel2MotOptions, skel2mot
+from hsmr_bio.pipeline import image2mot as pipeline
+from hsmr_bio.pipeline.image2mot import Image2MotOptions, Result, ResultOptions, image2mot
+from hsmr_bio.pipeline.skel2mot import Skel2MotOptions, skel2mot
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
 from hsmr_bio.types import Markers, Observation
 

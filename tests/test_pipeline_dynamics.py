@@ -10,7 +10,7 @@ import pytest
 
 from hsmr_bio.dynamics.load_files import read_loads
 from hsmr_bio.errors import InputError
-from hsmr_bio.pipeline import ResultOptions, make_results, write_results
+from hsmr_bio.pipeline.image2mot import ResultOptions, make_results, write_results
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import SkelMotion
 

@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 
 from hsmr_bio.body import load_body  # noqa: E402
 from hsmr_bio.errors import EstimationError, InputError  # noqa: E402
-from hsmr_bio.fitting.body_points import KeypointPoints  # noqa: E402
-from hsmr_bio.fitting.keypoints import FitOptions  # noqa: E402
-from hsmr_bio.fitting.motion import fit_motion, with_focal  # noqa: E402
-from hsmr_bio.fitting.prediction import fit_prediction  # noqa: E402
-from hsmr_bio.fitting.problem import OFFSET_GROUPS  # noqa: E402
+from hsmr_bio.fitting.core.body_points import KeypointPoints  # noqa: E402
+from hsmr_bio.fitting.core.problem import OFFSET_GROUPS  # noqa: E402
+from hsmr_bio.fitting.video.fit_motion import fit_motion, with_focal  # noqa: E402
+from hsmr_bio.fitting.video.keypoints import FitOptions  # noqa: E402
+from hsmr_bio.fitting.video.prediction import fit_prediction  # noqa: E402
 from hsmr_bio.hsmr.camera import project  # noqa: E402
 from hsmr_bio.skeleton import DOF_NAMES  # noqa: E402
 from hsmr_bio.types import Camera, Observation  # noqa: E402

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from devtools import CHROMIUM, Page
 
-from hsmr_bio.checks import check_motion
+from hsmr_bio.checks.check_motion import check_motion
 from hsmr_bio.errors import InputError, ShapeError
 from hsmr_bio.io.glimpses import Glimpses
 from hsmr_bio.io.video import VideoFrame

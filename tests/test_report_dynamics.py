@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from hsmr_bio.checks import check_motion
+from hsmr_bio.checks.check_motion import check_motion
 from hsmr_bio.dynamics import inverse_dynamics
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.report import ReportInputs

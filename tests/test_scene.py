@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hsmr_bio.fitting.problem import FLIP
-from hsmr_bio.fitting.scene import scene_axes
+from hsmr_bio.fitting.core.problem import FLIP
+from hsmr_bio.fitting.video.scene import scene_axes
 from hsmr_bio.io.npz import load_motion
 from hsmr_bio.io.straight_lines import StraightLines
 from hsmr_bio.io.video import open_video

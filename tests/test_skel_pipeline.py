@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from hsmr_bio.body import Body
+from hsmr_bio.checks.measures import lowest_foot_m, place_model
 from hsmr_bio.cli import main
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion, save_motion
 from hsmr_bio.io.trc import read_trc
-from hsmr_bio.measures import lowest_foot_m, place_model
 from hsmr_bio.osim.document import OsimDocument
-from hsmr_bio.skel_pipeline import Skel2MotOptions, with_body
+from hsmr_bio.pipeline.skel2mot import Skel2MotOptions, with_body
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import SkelMotion
 

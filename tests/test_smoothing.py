@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsmr_bio.errors import EstimationError, InputError
-from hsmr_bio.fitting.smoothing import MAX_GAP_S, MIN_STRETCH_S, seen_frames, steady
+from hsmr_bio.fitting.world.smoothing import MAX_GAP_S, MIN_STRETCH_S, seen_frames, steady
 from hsmr_bio.types import Camera, Observation, SkelMotion
 
 RATE = 50.0

@@ -13,8 +13,9 @@ from hsmr_bio.body import Body
 from hsmr_bio.body.forward import rest_joints
 from hsmr_bio.body.smpl_model import SmplModel
 from hsmr_bio.body.sparse_product import SparseProduct
-from hsmr_bio.fitting.smpl import SmplFitOptions, smpl_to_skel
-from hsmr_bio.fitting.smpl_motion import SmplMotion
+from hsmr_bio.fitting.smpl.motion import SmplMotion
+from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions
+from hsmr_bio.fitting.smpl.to_skel import smpl_to_skel
 from hsmr_bio.skeleton import DOF_NAMES
 
 BONE_OF_PART = (0, 6, 1, 11, 7, 2, 12, 9, 4, 12, 10, 5, 13, 19, 14, 13, 20, 15, 21, 16, 23, 18, 23, 18)

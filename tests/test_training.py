@@ -17,8 +17,8 @@ torch = pytest.importorskip("torch")
 
 from hsmr_bio.body import load_body  # noqa: E402
 from hsmr_bio.errors import EstimationError, FormatError, InputError  # noqa: E402
-from hsmr_bio.fitting.hsmr_points import HsmrPoints  # noqa: E402
-from hsmr_bio.fitting.skelify_terms import REFINE, Schedule, Stage  # noqa: E402
+from hsmr_bio.fitting.skelify.hsmr_points import HsmrPoints  # noqa: E402
+from hsmr_bio.fitting.skelify.objective import REFINE, Schedule, Stage  # noqa: E402
 from hsmr_bio.hsmr.camera import camera_to_translation, project  # noqa: E402
 from hsmr_bio.hsmr.config import BackboneConfig, HeadConfig, HsmrConfig  # noqa: E402
 from hsmr_bio.hsmr.network import Hsmr  # noqa: E402

@@ -9,7 +9,7 @@ import torch
 import hsmr_bio as hb
 from hsmr_bio.converters.content import ConvertOptions
 from hsmr_bio.converters.registry import convert
-from hsmr_bio.fitting.markers import marker_errors
+from hsmr_bio.fitting.markers.inverse_kinematics import marker_errors
 from hsmr_bio.io.npz import save_motion
 
 model = hb.bsm()

@@ -11,7 +11,7 @@ import numpy as np
 import hsmr_bio as hb
 from hsmr_bio.dynamics.checks import check_dynamics
 from hsmr_bio.estimators import EstimateOptions
-from hsmr_bio.pipeline import Image2MotOptions
+from hsmr_bio.pipeline.image2mot import Image2MotOptions
 
 clip = Path(os.environ["HSMR_BIO_DOCS"]).parent / "examples" / "demo.mp4"
 squat = EstimateOptions(start_s=2.4, end_s=4.9)

@@ -10,8 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .. import __version__
 from ..errors import HsmrBioError
+from ..version import __version__
 from .common import Terminated, opensim_leaves_no_log, terminable
 
 COMMANDS: tuple[str, ...] = (

@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and print the table (or JSON)."""
-    from ..checks import check_motion
+    from ..checks.check_motion import check_motion
     from ..io.mot import read_mot
     from ..io.npz import load_motion
     from ..io.trc import read_trc

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from ..errors import InputError
     from ..evaluation.evaluate import evaluate, posed, predict, read_predictions, text_tables
     from ..evaluation.labels import read_labels
-    from ..fitting.hsmr_points import read_regressor
+    from ..fitting.skelify.hsmr_points import read_regressor
 
     if args.images is not None and args.labels is None:
         raise InputError("--images needs --labels: they say who is where in which image")
@@ -87,7 +87,7 @@ def _points(args: argparse.Namespace) -> tuple[Any, Any]:
     if args.body is None:
         return None, None
     from ..body import load_body
-    from ..fitting.hsmr_points import HsmrPoints, read_regressor
+    from ..fitting.skelify.hsmr_points import HsmrPoints, read_regressor
 
     body = load_body(args.body, "male") if args.body in ("skel", "open") else load_body(args.body)
     if args.regressors is None:

@@ -53,7 +53,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Solve and write; print the file, or the figures as JSON."""
     from ..errors import InputError
-    from ..fitting.markers import inverse_kinematics, marker_errors
+    from ..fitting.markers.inverse_kinematics import inverse_kinematics, marker_errors
     from ..io.mot import write_mot
 
     model = args.model or beside(args.markers, ".osim")

@@ -11,7 +11,7 @@ import numpy as np
 from .common import add_body, add_joints, add_json, add_output, hertz_or_off, note, print_json, progress_of
 
 if TYPE_CHECKING:
-    from ..pipeline import Image2MotOptions, Result
+    from ..pipeline.image2mot import Image2MotOptions, Result
 
 
 def add_parser(subparsers: Any) -> None:
@@ -95,8 +95,8 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
 def options_of(args: argparse.Namespace) -> Image2MotOptions:
     """The options that the words of the command line mean."""
     from ..estimators import EstimateOptions
-    from ..fitting.gravity import GroundOptions
-    from ..pipeline import Image2MotOptions
+    from ..fitting.world.gravity import GroundOptions
+    from ..pipeline.image2mot import Image2MotOptions
 
     estimate = EstimateOptions(
         start_s=args.start,
@@ -141,7 +141,7 @@ def options_of(args: argparse.Namespace) -> Image2MotOptions:
 
 def run(args: argparse.Namespace) -> int:
     """Do the whole job; print the paths of the files, or the figures as JSON."""
-    from ..pipeline import image2mot
+    from ..pipeline.image2mot import image2mot
     from . import CHECKS_FAILED, OK
 
     with progress_of(args) as progress:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..errors import FormatError, InputError
 from ..types import Markers
+from ..version import __version__
 from .common import add_json, print_json, read_model
 
 _PACKAGES = ("numpy", "torch", "opensim", "mediapipe", "nimblephysics", "av", "ezc3d")

@@ -38,8 +38,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Map and write; print the path."""
     from ..body import load_body, load_named_body
+    from ..body.placing import SKEL_TO_WORLD, turned
     from ..converters.skel import write_skel_alignment
-    from ..fitting.placing import SKEL_TO_WORLD, turned
     from ..io.mot import read_mot
     from ..io.npz import load_motion, save_motion
     from ..mapping import to_skel

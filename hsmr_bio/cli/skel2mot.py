@@ -47,9 +47,9 @@ def run(args: argparse.Namespace) -> int:
     """Convert; print the files, or the checks as JSON."""
     import math
 
-    from ..fitting.gravity import GroundOptions
-    from ..pipeline import ResultOptions
-    from ..skel_pipeline import Skel2MotOptions, skel2mot
+    from ..fitting.world.gravity import GroundOptions
+    from ..pipeline.image2mot import ResultOptions
+    from ..pipeline.skel2mot import Skel2MotOptions, skel2mot
 
     pitch, roll = (None if deg is None else math.radians(deg) for deg in (args.camera_pitch_deg, args.camera_roll_deg))
     cutoff_hz = ResultOptions().cutoff_hz if args.cutoff_hz is None else args.cutoff_hz or None

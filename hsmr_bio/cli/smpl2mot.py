@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     if args.labels:
         return _labels(args)
     from ..converters.smpl_import import SmplImportOptions
-    from ..fitting.gravity import GroundOptions
-    from ..pipeline import ResultOptions
-    from ..smpl_pipeline import Smpl2MotOptions, smpl2mot
+    from ..fitting.world.gravity import GroundOptions
+    from ..pipeline.image2mot import ResultOptions
+    from ..pipeline.smpl2mot import Smpl2MotOptions, smpl2mot
 
     pitch, roll = (None if deg is None else math.radians(deg) for deg in (args.camera_pitch_deg, args.camera_roll_deg))
     options = Smpl2MotOptions(
@@ -121,7 +121,7 @@ def _labels(args: argparse.Namespace) -> int:
     from ..body.assets import find
     from ..body.smpl_model import load_smpl
     from ..converters.smpl_labels import convert_labels
-    from ..fitting.smpl import SmplFitOptions
+    from ..fitting.smpl.skin_problem import SmplFitOptions
 
     if args.sex in (None, "neutral") and args.body in (None, "skel"):
         raise InputError("labels need a SKEL file, which is female or male: give --sex, or the file with --body")

@@ -96,7 +96,7 @@ def _model_of(motion: Path, given: Path | None) -> Path:
 
 
 def _make_report(path: Path, given: Path | None, target: Path) -> Path:
-    from ..checks import check_motion
+    from ..checks.check_motion import check_motion
     from ..io.mot import read_mot
     from ..report import ReportInputs, model_skeleton, write_report
 

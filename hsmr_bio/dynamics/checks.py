@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..check_report import Check, CheckReport, Threshold
+from ..checks.check_report import Check, CheckReport, Threshold
 from ..errors import InputError
 from .inverse_dynamics import InverseDynamics
 

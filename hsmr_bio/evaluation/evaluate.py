@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..body.smpl_model import SmplModel
-    from ..fitting.hsmr_points import HsmrPoints
+    from ..fitting.skelify.hsmr_points import HsmrPoints
     from ..hsmr.network import Hsmr
 
 _SHAPES: dict[str, tuple[int, ...]] = {

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from hsmr_bio.measures import gaps
+from hsmr_bio.checks.measures import gaps
 from hsmr_bio.types import FloatArray, OsimMotion
 
 from .inputs import side_of

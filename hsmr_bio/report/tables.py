@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hsmr_bio.checks import Check, CheckReport
-from hsmr_bio.limits import LimitReport
+from hsmr_bio.checks.check_motion import Check, CheckReport
+from hsmr_bio.checks.limits import LimitReport
 from hsmr_bio.types import Subject
 
 WORDS = {"pass": "passed", "warn": "warning", "fail": "failed", "skipped": "not checked"}

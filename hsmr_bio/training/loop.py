@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import EstimationError
-from ..fitting.skelify_lbfgs import KeypointFunction
+from ..fitting.skelify.lbfgs import KeypointFunction
 from ..hsmr.camera import project
 from ..hsmr.losses import TrainingBatch, training_losses, weighted_sum
 from ..hsmr.network import Hsmr

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ..errors import FormatError
-from ..fitting.skelify_lbfgs import KeypointFunction, skelify_lbfgs
-from ..fitting.skelify_terms import REFINE, Schedule, keypoint_error
+from ..fitting.skelify.lbfgs import KeypointFunction, skelify_lbfgs
+from ..fitting.skelify.objective import REFINE, Schedule, keypoint_error
 from ..hsmr.camera import least_squares_translation, project, to_patch_px
 from ..hsmr.pose import rotate_in_image
 

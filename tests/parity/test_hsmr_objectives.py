@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hsmr_bio.fitting import skelify_terms as terms  # noqa: E402
-from hsmr_bio.fitting.skelify_lbfgs import _moved_mask, skelify_lbfgs  # noqa: E402
+from hsmr_bio.fitting.skelify import objective as terms  # noqa: E402
+from hsmr_bio.fitting.skelify.lbfgs import _moved_mask, skelify_lbfgs  # noqa: E402
 from hsmr_bio.hsmr import losses  # noqa: E402
 from hsmr_bio.hsmr.keypoints import GROUPS  # noqa: E402
 from hsmr_bio.hsmr.pose import axis_rotation, poses_to_matrices  # noqa: E402

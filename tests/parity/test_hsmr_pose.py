@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hsmr_bio.fitting.skelify_terms import keypoint_error  # noqa: E402
+from hsmr_bio.fitting.skelify.objective import keypoint_error  # noqa: E402
 from hsmr_bio.hsmr import camera, keypoints, pose  # noqa: E402
 from hsmr_bio.hsmr.config import FOCAL_PX  # noqa: E402
 from hsmr_bio.skeleton import mirror_poses  # noqa: E402

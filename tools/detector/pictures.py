@@ -20,8 +20,8 @@ from hsmr_bio.body.body import Body
 from hsmr_bio.body.keypoint_table import keypoints_of
 from hsmr_bio.body.load import load_body
 from hsmr_bio.estimators.pose_graph import PoseGraph, Region
-from hsmr_bio.fitting.body_points import SEGMENTS
-from hsmr_bio.fitting.detector_depth import DETECTOR_SET, DETECTOR_STATURE_M, mirror_image, mirrored
+from hsmr_bio.fitting.core.body_points import SEGMENTS
+from hsmr_bio.fitting.video.bone_depth import DETECTOR_SET, DETECTOR_STATURE_M, mirror_image, mirrored
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
 
 Array = npt.NDArray[np.float64]

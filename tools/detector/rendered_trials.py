@@ -23,9 +23,9 @@ from renderer import Scene, View
 from hsmr_bio.body.body import Body
 from hsmr_bio.body.load import load_body
 from hsmr_bio.estimators import get_estimator
-from hsmr_bio.fitting.joint_centres import JOINT_OF_POINT, fit_joint_centres
+from hsmr_bio.fitting.video.joint_centres import JOINT_OF_POINT, fit_joint_centres
 from hsmr_bio.io.trc import read_trc
-from hsmr_bio.pipeline import motion_of
+from hsmr_bio.pipeline.image2mot import motion_of
 from hsmr_bio.skeleton import JOINT_NAMES
 
 Array = npt.NDArray[np.float64]

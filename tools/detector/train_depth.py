@@ -1,4 +1,4 @@
-"""Trains the networks that read slants from BlazePose's landmarks (``fitting/detector_depth.py``).
+"""Trains the networks that read slants from BlazePose's landmarks (``fitting/video/bone_depth.py``).
 
 python tools/detector/train_depth.py --pictures 16000 --jobs 2 --samples samples.npz: renders the open body, runs the detector
 on each picture (about half a second each), trains (six minutes), prints the error of every bone on pictures kept back, and
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from hsmr_bio.body.keypoint_table import keypoints_of
 from hsmr_bio.body.load import load_body
-from hsmr_bio.fitting import detector_depth as dd
+from hsmr_bio.fitting.video import bone_depth as dd
 
-TARGET = Path(dd.__file__).parent / "data" / "detector_depth.npz"
+TARGET = Path(dd.__file__).parent / "data" / "bone_depth.npz"
 HIDDEN, DROPOUT, EPOCHS, BATCH, RATE, DECAY = (256, 128), 0.25, 30, 256, 2e-3, 0.05
 MEMBERS = 3
 """Networks whose answers are averaged: each alone errs in its own way."""

@@ -1,0 +1,71 @@
+"""Turning and moving a whole SKEL motion: only the root's angles and the translation change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..kinematics.rotations import euler_about
+from ..types import FloatArray, Frame, SkelMotion
+from .body import Body
+
+SKEL_TO_WORLD: FloatArray = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+"""Rest axes (body faces +z, left is +x) -> OpenSim ground (x forward, y up, z right)."""
+
+
+def require_body(motion: SkelMotion, body: Body) -> None:
+    """Refuse betas of another body.
+
+    Raises:
+        InputError: the motion's betas belong to another body.
+    """
+    if motion.body != body.name:
+        raise InputError(
+            f"the motion's betas belong to {motion.body!r}, but the body given is {body.name!r}: betas of one body mean "
+            "nothing to another. Load the body that the motion names, or fit the motion again"
+        )
+
+
+def turned(
+    motion: SkelMotion, body: Body, rotation: FloatArray, *, frame: Frame, shift_m: FloatArray | None = None
+) -> SkelMotion:
+    """Turn a motion about the origin and move it.
+
+    Args:
+        motion: any frame.
+        body: the motion's body.
+        rotation: (3, 3) or (T, 3, 3) old axes -> new axes.
+        frame: name of the new axes.
+        shift_m: (3,) or (T, 3) added afterwards.
+
+    Returns:
+        The same postures in the new axes.
+    """
+    require_body(motion, body)
+    tree = body.tree(motion.betas)
+    joint = tree.joints[0]
+    turn = torch.as_tensor(np.asarray(rotation, dtype=np.float64))
+    q = torch.tensor(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
+    pose = tree.forward(q)
+    local = tree.parent_rotation[0].T @ turn @ pose.rotations[:, 0] @ tree.child_rotation[0]
+    axes = torch.tensor([axis for axis, _ in joint.rotations], dtype=torch.float64)
+    angles = euler_about(axes, local).flip(-1).numpy()
+    poses = np.array(motion.poses_rad)
+    poses[:, :3] = near_branch(angles)
+    root = body.rest_pose(motion.betas).joints[0, 0].numpy()
+    placed = (turn @ pose.positions_m[:, 0, :, None])[..., 0].numpy()
+    trans = placed - root + (0.0 if shift_m is None else shift_m)
+    return replace(motion, poses_rad=poses, trans_m=trans, frame=frame)
+
+
+def near_branch(angles: FloatArray) -> FloatArray:
+    """Make root angles (T, 3) continuous in time, and choose the Euler branch with the least travel from frame to frame."""
+    result = np.array(angles)
+    for t in range(1, len(result)):
+        other = result[t] * [1.0, -1.0, 1.0] + np.pi
+        options = [option - 2 * np.pi * np.round((option - result[t - 1]) / (2 * np.pi)) for option in (result[t], other)]
+        result[t] = min(options, key=lambda option: float(np.abs(option - result[t - 1]).sum()))
+    return result

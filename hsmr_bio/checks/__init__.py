@@ -1,0 +1,1 @@
+"""Checks of a motion: limits, measures, thresholds and verdicts."""

@@ -1,0 +1,216 @@
+"""Joint limits: which coordinate leaves its range, when, how often, how far; and the HSMR paper's knee and elbow table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, UnknownCoordinateError
+from ..skeleton import DOF_NAMES, LIMITS_RAD
+from ..types import FloatArray, OsimMotion, SkelMotion
+
+_ROUNDING_SI = 1e-6  # a value clamped to its limit and written with 8 decimals is not outside
+PAPER_TOLERANCES_DEG: tuple[float, ...] = (0, 5, 10, 20, 30)
+"""Tolerances of HSMR's violation figures; the paper prints the last three."""
+PAPER_PARTS: Mapping[str, tuple[str, ...]] = {
+    "l_knee": ("knee_angle_l",),
+    "r_knee": ("knee_angle_r",),
+    "l_elbow": ("elbow_flexion_l", "pro_sup_l"),
+    "r_elbow": ("elbow_flexion_r", "pro_sup_r"),
+}
+"""Angles of each part of the paper's table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoordinateLimit:
+    """How one coordinate keeps to its range."""
+
+    name: str
+    rotational: bool
+    lower_si: float
+    upper_si: float
+    share_outside: float
+    """Fraction of frames outside."""
+    worst_excess_si: float
+    """Largest distance outside, rad or m; 0 if it never leaves."""
+    first_frame: int | None
+    worst_frame: int | None
+    first_time_s: float | None
+    worst_time_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartViolation:
+    """One row of the paper's table: a part at one tolerance."""
+
+    part: str
+    tolerance_deg: float
+    share: float
+    """Fraction of frames in which an angle is further outside than the tolerance."""
+    max_rad: float
+    mean_rad: float
+    median_rad: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitReport:
+    """What :func:`check_limits` found."""
+
+    frames: int
+    coordinates: tuple[CoordinateLimit, ...]
+    """One row per coordinate that has a range, in the order of the motion."""
+    share_outside: float
+    """Fraction of frames in which any coordinate is outside."""
+    paper_table: tuple[PartViolation, ...] = ()
+    """Knees and elbows at the paper's tolerances; only for SKEL motion."""
+
+    @property
+    def outside(self) -> tuple[CoordinateLimit, ...]:
+        """The coordinates that leave their range, the worst angle first."""
+        rows = [row for row in self.coordinates if row.share_outside > 0]
+        return tuple(sorted(rows, key=lambda row: (not row.rotational, -row.worst_excess_si)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON values; angles in radians, lengths in metres, as the names say."""
+        return {
+            "frames": self.frames,
+            "share_outside": self.share_outside,
+            "coordinates": [vars(row) for row in self.coordinates],
+            "paper_table": [vars(row) for row in self.paper_table],
+        }
+
+    def text(self) -> str:
+        """Return a table for people, in degrees and millimetres."""
+        lines = [f"joint limits: {self.share_outside:.1%} of {self.frames} frames have a coordinate outside its range"]
+        if self.outside:
+            lines.append(f"  {'coordinate':24} {'range':>18} {'outside':>8} {'worst':>9} {'first':>9} {'worst at':>9}")
+        for row in self.outside:
+            unit, factor = ("deg", 180 / np.pi) if row.rotational else ("mm", 1000.0)
+            span = f"{row.lower_si * factor:.0f}..{row.upper_si * factor:.0f} {unit}"
+            worst = f"{row.worst_excess_si * factor:.1f} {unit}"
+            times = f"{row.first_time_s:8.3f}s {row.worst_time_s:8.3f}s"
+            lines.append(f"  {row.name:24} {span:>18} {row.share_outside:8.1%} {worst:>9} {times}")
+        shown = [row for row in self.paper_table if row.tolerance_deg in (10, 20, 30)]
+        if shown:
+            lines.append("violation of knee and elbow limits (Xia et al. 2025), share of frames")
+            lines.append("  part     " + "".join(f"{f'> {t:.0f} deg':>10}" for t in (10, 20, 30)))
+        for part in dict.fromkeys(row.part for row in shown):
+            shares = (row.share for row in shown if row.part == part)
+            lines.append(f"  {part:9}" + "".join(f"{share:10.1%}" for share in shares))
+        return "\n".join(lines)
+
+
+def check_limits(motion: OsimMotion | SkelMotion, ranges_si: Mapping[str, tuple[float, float]] | None = None) -> LimitReport:
+    """Compare each coordinate with its range; nothing is changed.
+
+    Args:
+        motion: coordinates of an OpenSim model, or a SKEL motion.
+        ranges_si: coordinate -> (lower, upper) in rad or m. Needed for an OpenSim motion (a model's ranges); for a SKEL
+            motion the default is ``skeleton.LIMITS_RAD``. Coordinates without an entry are not checked.
+
+    Returns:
+        The report; for a SKEL motion with the paper's table.
+
+    Raises:
+        InputError: no ranges for an OpenSim motion, or a range whose lower limit is above its upper one.
+        UnknownCoordinateError: a range for a coordinate that the motion does not have.
+
+    Source:
+        Table: Xia et al. 2025 (HSMR), evaluation: angles in [-pi, pi); a part's violation is the largest amount by
+        which one of its angles is outside its range, widened by the tolerance on both ends.
+    """
+    if isinstance(motion, SkelMotion):
+        names, values = DOF_NAMES, wrap(motion.poses_rad)
+        rotational = np.ones(len(names), dtype=np.bool_)
+        if ranges_si is None:
+            ranges_si = skel_ranges(LIMITS_RAD)
+    else:
+        names, values, rotational = motion.coordinates, np.asarray(motion.values_si), motion.rotational
+        if ranges_si is None:
+            raise InputError("the ranges of an OpenSim motion stand in its model: give ranges_si (or the .osim file)")
+    for name, (low, high) in ranges_si.items():
+        if name not in names:
+            raise UnknownCoordinateError(name, names, "motion")
+        if not low <= high:
+            raise InputError(f"the range of {name} has its lower limit {low:g} above its upper limit {high:g}")
+    rows, any_outside = [], np.zeros(len(values), dtype=np.bool_)
+    for column, name in enumerate(names):
+        if name in ranges_si:
+            excess = excess_over(values[:, column], *ranges_si[name])
+            any_outside |= excess > _ROUNDING_SI
+            rows.append(_row(name, bool(rotational[column]), ranges_si[name], excess, motion.time_s))
+    return LimitReport(
+        frames=len(values),
+        coordinates=tuple(rows),
+        share_outside=float(any_outside.mean()),
+        paper_table=paper_table(motion.poses_rad) if isinstance(motion, SkelMotion) else (),
+    )
+
+
+def skel_ranges(table_rad: FloatArray) -> dict[str, tuple[float, float]]:
+    """Turn a (46, 2) table of ``skeleton`` into ranges by name; DOFs without limits are left out."""
+    rows = zip(DOF_NAMES, table_rad.tolist(), strict=True)
+    return {name: (low, high) for name, (low, high) in rows if not np.isnan(low)}
+
+
+def paper_table(poses_rad: FloatArray) -> tuple[PartViolation, ...]:
+    """Give HSMR's violation figures of knees and elbows.
+
+    Args:
+        poses_rad: (T, 46) SKEL poses.
+
+    Returns:
+        One row per part and tolerance, in the order of ``PAPER_PARTS`` and ``PAPER_TOLERANCES_DEG``.
+
+    Source:
+        Xia et al. 2025 (HSMR), Table 3 and its evaluation code, as facts.
+    """
+    wrapped = wrap(poses_rad)
+    rows = []
+    for part, names in PAPER_PARTS.items():
+        columns = [DOF_NAMES.index(name) for name in names]
+        excess = np.stack([excess_over(wrapped[:, column], *LIMITS_RAD[column]) for column in columns])
+        for tolerance_deg in PAPER_TOLERANCES_DEG:
+            violation = np.maximum(excess - np.deg2rad(tolerance_deg), 0.0).max(axis=0)
+            rows.append(
+                PartViolation(
+                    part=part,
+                    tolerance_deg=tolerance_deg,
+                    share=float((violation > 0).mean()),
+                    max_rad=float(violation.max()),
+                    mean_rad=float(violation.mean()),
+                    median_rad=float(np.sort(violation)[(len(violation) - 1) // 2]),  # the lower of two, as HSMR's
+                )
+            )
+    return tuple(rows)
+
+
+def excess_over(values: FloatArray, lower: float, upper: float) -> FloatArray:
+    """(T,) distance outside the range; 0 inside."""
+    return np.asarray(np.maximum(np.maximum(lower - values, values - upper), 0.0))
+
+
+def wrap(angles_rad: FloatArray) -> FloatArray:
+    """Bring angles into [-pi, pi)."""
+    return np.asarray((angles_rad + np.pi) % (2 * np.pi) - np.pi)
+
+
+def _row(name: str, rotational: bool, span: tuple[float, float], excess: FloatArray, time_s: FloatArray) -> CoordinateLimit:
+    outside = excess > _ROUNDING_SI
+    first = int(np.argmax(outside)) if outside.any() else None
+    worst = int(np.argmax(excess)) if outside.any() else None
+    return CoordinateLimit(
+        name=name,
+        rotational=rotational,
+        lower_si=float(span[0]),
+        upper_si=float(span[1]),
+        share_outside=float(outside.mean()),
+        worst_excess_si=float(excess.max()) if outside.any() else 0.0,
+        first_frame=first,
+        worst_frame=worst,
+        first_time_s=None if first is None else float(time_s[first]),
+        worst_time_s=None if worst is None else float(time_s[worst]),
+    )

@@ -1,0 +1,1 @@
+"""Inverse kinematics: coordinates of any OpenSim model from measured markers."""

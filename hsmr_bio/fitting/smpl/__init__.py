@@ -1,0 +1,1 @@
+"""From SMPL motion to SKEL motion."""

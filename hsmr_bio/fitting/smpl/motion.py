@@ -1,0 +1,110 @@
+"""SMPL motion as a value, and the axes that it is given in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ...errors import InputError, ShapeError
+from ...types import FloatArray, Frame, Sex, increasing_time, readonly
+
+Axes = Literal["y_up", "z_up", "camera"]
+"""``y_up``: SMPL's own; ``z_up``: AMASS; ``camera``: x right, y down, z away (HMR2.0)."""
+
+TO_SKEL_AXES: Mapping[Axes, FloatArray] = {
+    "y_up": np.eye(3),
+    "z_up": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
+    "camera": np.eye(3),
+}
+"""What turns the axes of the file into those of the result: z-up is turned by -90 degrees about x; camera axes stay."""
+_UPRIGHT_ENOUGH = 0.5
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SmplMotion:
+    """One person's motion as SMPL parameters, or as SMPL joint positions alone."""
+
+    time_s: FloatArray
+    """(T,) seconds, strictly increasing."""
+    rotations: FloatArray | None = None
+    """(T, 24, 3, 3) of each joint in its parent, the root's in the world; None: only joints are known."""
+    trans_m: FloatArray | None = None
+    """(T, 3) SMPL translation; None: not known (zero)."""
+    joints_m: FloatArray | None = None
+    """(T, 24, 3) SMPL joints in the world, or None: they follow from the other values and the SMPL file."""
+    betas: FloatArray | None = None
+    """(10,), or (T, 10) if every frame has its own; None: not known."""
+    sex: Sex = "neutral"
+    axes: Axes = "y_up"
+    source: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        put("time_s", increasing_time(self.time_s))
+        frames = len(self.time_s)
+        if self.rotations is None and self.joints_m is None:
+            raise InputError("SMPL motion needs rotations or joints; both are missing")
+        if self.rotations is not None:
+            put("rotations", readonly("rotations", self.rotations, (frames, 24, 3, 3)))
+            _check_rotations(self.rotations)
+        for name, shape in (("trans_m", (frames, 3)), ("joints_m", (frames, 24, 3))):
+            if getattr(self, name) is not None:
+                put(name, readonly(name, getattr(self, name), shape))
+        if self.betas is not None:
+            one = np.ndim(self.betas) == 1
+            put("betas", readonly("betas", self.betas, (10,) if one else (frames, 10)))
+        if self.axes not in TO_SKEL_AXES:
+            raise InputError(f"axes must be one of {', '.join(TO_SKEL_AXES)}, got {self.axes!r}")
+
+    @property
+    def frame(self) -> Frame:
+        """Frame of the SKEL motion that comes of it."""
+        return "camera" if self.axes == "camera" else "skel"
+
+    @property
+    def to_skel_axes(self) -> FloatArray:
+        """(3, 3) rotation from the axes of the file to those of the result."""
+        return TO_SKEL_AXES[self.axes]
+
+
+def _check_rotations(rotations: FloatArray | None) -> None:
+    if rotations is None or rotations.size == 0:
+        return
+    product = rotations @ np.swapaxes(rotations, -1, -2)
+    off = np.abs(product - np.eye(3)).max(axis=(-1, -2))
+    bad = (off > 1e-3) | (np.linalg.det(rotations) < 0)
+    if bad.any():
+        frame, joint = (int(i) for i in np.argwhere(bad)[0])
+        raise ShapeError(
+            f"rotations must be rotation matrices, but that of frame {frame}, joint {joint} is not "
+            f"({int(bad.sum())} of {bad.size} are not). Axis-angle values must be converted first"
+        )
+
+
+def recognise_axes(root_rotations: FloatArray) -> Axes:
+    """Tell the axes of a file from the way the body stands: most of the time its up direction is the world's.
+
+    Args:
+        root_rotations: (T, 3, 3) of the root; the body's own up is y.
+
+    Returns:
+        ``y_up``, ``z_up`` or ``camera`` (y down).
+
+    Raises:
+        InputError: the body lies, or turns over, so that up cannot be told; the caller must say it.
+    """
+    mean = root_rotations[:, :, 1].mean(axis=0)
+    scores: dict[Axes, float] = {"y_up": float(mean[1]), "z_up": float(mean[2]), "camera": float(-mean[1])}
+    best = max(scores, key=lambda name: scores[name])
+    if scores[best] < _UPRIGHT_ENOUGH:
+        raise InputError(
+            "which way is up cannot be told from this motion (the body is not upright most of the time); "
+            "say it: axes y_up, z_up or camera"
+        )
+    return best

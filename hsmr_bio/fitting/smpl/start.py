@@ -1,0 +1,57 @@
+"""A first guess of SKEL's angles from SMPL's rotations: each bone is turned like the SMPL part that it lies in."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...body.body import Body
+from ...body.forward import chain
+from ...body.smpl_model import SMPL_PARENTS
+from ...kinematics.tree_fit import Bounds, Weights, fit_tree
+from ...skeleton import DOF_NAMES, LIMITS_WITH_REST_RAD
+from ...types import FloatArray
+
+PART_OF_BONE: tuple[int, ...] = (0, 2, 5, 8, 8, 11, 1, 4, 7, 7, 10, 3, 9, 15, 14, 17, 19, 21, 21, 13, 16, 18, 20, 20)
+"""SMPL joint that turns the part each SKEL bone lies in; the radius turns with the hand."""
+_CENTRE_SD_M = 0.01
+_ORIENTATION_SD_RAD = 0.1
+
+
+def fit_limits() -> FloatArray:
+    """(49, 2) limits of the fit: SKEL's table with the rest pose inside; infinite where there is none."""
+    table = np.full((len(DOF_NAMES) + 3, 2), np.nan)
+    table[: len(DOF_NAMES)] = LIMITS_WITH_REST_RAD
+    return np.where(np.isnan(table), np.array([-np.inf, np.inf]), table)
+
+
+def part_rotations(rotations: Tensor) -> Tensor:
+    """(T, 24, 3, 3) rotation of each SKEL bone from the T pose, in the world, from SMPL's local rotations."""
+    world, _ = chain(SMPL_PARENTS, rotations, torch.zeros_like(rotations[..., 0]))
+    return world[:, list(PART_OF_BONE)]
+
+
+def start_angles(body: Body, betas: FloatArray, turns: Tensor, centres_m: Tensor, *, continuous: bool) -> Tensor:
+    """(T, 49) angles and translation that put the bones about where they belong.
+
+    Args:
+        body: SKEL or the open body.
+        betas: (10,).
+        turns: (T, 24, 3, 3) wanted rotation of each bone from its T pose, in the world.
+        centres_m: (T, 24, 3) wanted joint centres.
+        continuous: whether the frames are a motion.
+    """
+    rest = body.rest_pose(betas)
+    ones = torch.ones(24, dtype=torch.float64)
+    limits = fit_limits()
+    result = fit_tree(
+        body.tree(betas),
+        centres_m,
+        turns @ rest.rotations,
+        Bounds(limits[:, 0], limits[:, 1]),
+        weights=Weights(ones / _CENTRE_SD_M, ones / _ORIENTATION_SD_RAD),
+        iterations=2,
+        continuous=continuous,
+    )
+    return torch.as_tensor(result.q)

@@ -1,0 +1,100 @@
+"""SMPL motion to OpenSim files: SMPL to SKEL, then the road that stored SKEL motion takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..body import Body
+from ..body.placing import turned
+from ..converters.smpl_import import SmplImportOptions, import_smpl
+from ..fitting.smpl.to_skel import SmplFit
+from ..fitting.world.gravity import GroundOptions
+from ..types import Progress, SkelMotion, quiet
+from .image2mot import Result, ResultOptions
+from .skel2mot import Skel2MotOptions, write_motions
+
+_WALKS_M = 0.5
+"""A person who gets this far has a walking direction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smpl2MotOptions:
+    """How an SMPL file becomes OpenSim files."""
+
+    source: SmplImportOptions = field(default_factory=SmplImportOptions)
+    results: ResultOptions = field(default_factory=ResultOptions)
+    ground: GroundOptions = field(default_factory=GroundOptions)
+    """For motions in camera axes."""
+    keep_height: bool = False
+    """Leave an upright motion at its height; by default its lowest foot point touches the floor."""
+    keep_heading: bool = False
+    """Leave an upright motion's direction; by default it walks, or faces at first, along x."""
+
+
+class Smpl2MotResult(NamedTuple):
+    """One person: the files, and how well SKEL carries SMPL."""
+
+    result: Result
+    fit: SmplFit
+
+
+def smpl2mot(
+    source: str | PathLike[str],
+    out_dir: str | PathLike[str],
+    options: Smpl2MotOptions | None = None,
+    *,
+    progress: Progress = quiet,
+) -> list[Smpl2MotResult]:
+    """Read SMPL motion, convert it to SKEL, put it into the world, scale, map, check and write.
+
+    Args:
+        source: SMPL, SMPL-H, AMASS or HMR2.0-like results, or SMPL joints alone.
+        out_dir: folder for the results.
+        options: see :class:`Smpl2MotOptions`.
+        progress: told about stages.
+
+    Returns:
+        One result per person; the second person's files are called ``NAME_p2``.
+
+    Raises:
+        InputError: a source or option that cannot be used, or results that exist already.
+        FormatError: the source, or a licensed file, is damaged or breaks its format.
+        MissingAssetError: a licensed file was asked for and is not there.
+    """
+    options = options or Smpl2MotOptions()
+    imported = import_smpl(source, replace(options.source, height_m=options.results.height_m), progress=progress)
+    motions = [fit.motion if options.keep_heading else forward(fit.motion, body) for fit, body in imported]
+    name = options.results.name or Path(source).name.split(".")[0]
+    body = options.source.body
+    skel_options = Skel2MotOptions(
+        results=options.results,
+        body=None if body is None else fspath(body),
+        sex=options.source.sex,
+        ground=options.ground,
+        keep_height=options.keep_height,
+    )
+    results = write_motions(motions, out_dir, skel_options, name=name, progress=progress)
+    return [Smpl2MotResult(result, fit) for result, (fit, _) in zip(results, imported, strict=True)]
+
+
+def forward(motion: SkelMotion, body: Body) -> SkelMotion:
+    """Turn an upright motion about the vertical so that it walks, or at first faces, forwards (+z of the skel frame).
+
+    Motions in other frames are left as they are.
+    """
+    if motion.frame != "skel":
+        return motion
+    trans = motion.trans_m
+    way = trans[-1] - trans[0]
+    if np.hypot(way[0], way[2]) < _WALKS_M:
+        with torch.no_grad():
+            way = body.forward(motion.poses_rad[:1], motion.betas, trans[:1]).joints_ori[0, 0, :, 0].numpy()
+    angle = -float(np.arctan2(way[0], way[2]))
+    about_y = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    return turned(motion, body, about_y, frame="skel")
