@@ -21,11 +21,11 @@ import numpy as np
 from hsmr_bio.body import load_body
 from hsmr_bio.dynamics import inverse_dynamics, trajectory
 from hsmr_bio.dynamics.ground_reaction import FRICTION, estimate
-from hsmr_bio.dynamics.motion import read_motion
 from hsmr_bio.dynamics.nimble_backend import NimbleBackend
 from hsmr_bio.dynamics.opensim_backend import BodyWrench, OpenSimBackend
 from hsmr_bio.dynamics.polynomial_bias import PolynomialBias
 from hsmr_bio.dynamics.setup_files import write_id_setup
+from hsmr_bio.dynamics.states import read_motion
 from hsmr_bio.errors import ModelError
 from hsmr_bio.io.mot import write_mot
 from hsmr_bio.io.sto import read_sto

@@ -17,8 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.body.smpl_model import SmplModel, load_smpl
-from hsmr_bio.fitting.smpl.motion import SmplMotion
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions
+from hsmr_bio.fitting.smpl.smpl_motion import SmplMotion
 from hsmr_bio.fitting.smpl.to_skel import SmplFit, smpl_to_skel
 
 OFFICIAL_ERROR_MM = 4.43

@@ -19,8 +19,8 @@ from typing import Any, Literal
 import numpy as np
 
 from hsmr_bio.errors import FormatError, InputError
-from hsmr_bio.fitting.smpl.motion import Axes, SmplMotion, recognise_axes
 from hsmr_bio.fitting.smpl.parts import parts_from_joints
+from hsmr_bio.fitting.smpl.smpl_motion import Axes, SmplMotion, recognise_axes
 from hsmr_bio.io.unpickle import load_numpy, load_pickle
 from hsmr_bio.types import FloatArray
 

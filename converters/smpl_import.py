@@ -16,8 +16,8 @@ from hsmr_bio.body import Body, load_body
 from hsmr_bio.body.assets import find
 from hsmr_bio.body.smpl_model import SmplModel, load_smpl
 from hsmr_bio.errors import MissingAssetError
-from hsmr_bio.fitting.smpl.motion import Axes, SmplMotion
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions
+from hsmr_bio.fitting.smpl.smpl_motion import Axes, SmplMotion
 from hsmr_bio.fitting.smpl.to_open import smpl_to_open
 from hsmr_bio.fitting.smpl.to_skel import SmplFit, smpl_to_skel
 from hsmr_bio.types import Progress, Sex, quiet

@@ -106,7 +106,7 @@ class Camera:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Glimpse:
+class Thumbnail:
     """A small picture of what was filmed, for the report."""
 
     time_s: float
@@ -145,7 +145,7 @@ class Observation:
     """(S, 2, 2) both ends of straight edges of the background: they show gravity and the focal length; or None."""
     source: str = ""
     """Estimator and file, for the report."""
-    glimpses: tuple[Glimpse, ...] = ()
+    thumbnails: tuple[Thumbnail, ...] = ()
     """A few pictures in which the person is seen, in order."""
 
     def __post_init__(self) -> None:
@@ -174,8 +174,8 @@ class Observation:
             *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px"),
         )
         picked: dict[str, Any] = {name: value[frames] for name in per_frame if (value := getattr(self, name)) is not None}
-        glimpses = self.glimpses if since_s == 0 else tuple(replace(g, time_s=g.time_s - since_s) for g in self.glimpses)
-        return replace(self, time_s=self.time_s[frames] - since_s, glimpses=glimpses, **picked)
+        thumbnails = self.thumbnails if since_s == 0 else tuple(replace(g, time_s=g.time_s - since_s) for g in self.thumbnails)
+        return replace(self, time_s=self.time_s[frames] - since_s, thumbnails=thumbnails, **picked)
 
     @property
     def seen(self) -> BoolArray:

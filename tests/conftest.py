@@ -210,7 +210,7 @@ def clip(open_body) -> SyntheticClip:
     """Somebody turned by half a radian, 4 m from a camera at 1.3 m that looks down by 10 degrees."""
     from scipy.spatial.transform import Rotation
 
-    from hsmr_bio.body.placing import turned
+    from hsmr_bio.body.placing import rotate_motion
     from hsmr_bio.fitting.core.body_points import KeypointPoints, SolePoints
 
     rng = np.random.default_rng(5)
@@ -223,7 +223,7 @@ def clip(open_body) -> SyntheticClip:
         body=open_body.name,
         frame="skel",
     )
-    motion = turned(motion, open_body, Rotation.from_rotvec([0, 0.5, 0]).as_matrix(), frame="skel")
+    motion = rotate_motion(motion, open_body, Rotation.from_rotvec([0, 0.5, 0]).as_matrix(), frame="skel")
 
     def placed(maker: Any, motion: SkelMotion) -> np.ndarray:
         points = maker(betas, np.zeros((8, 3)))

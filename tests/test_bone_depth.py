@@ -9,7 +9,15 @@ import pytest
 
 from hsmr_bio.body import Body
 from hsmr_bio.body.keypoint_table import keypoints_of
-from hsmr_bio.fitting.video.bone_depth import BONES, DETECTOR_SET, bone_pairs, bridged, drawn_slants, mirrored, slants_of
+from hsmr_bio.fitting.video.bone_depth import (
+    BONES,
+    DETECTOR_SET,
+    bone_pairs,
+    bridged,
+    drawn_bone_depths,
+    mirrored,
+    read_bone_depths,
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,58 +46,58 @@ def test_the_network_knows_more_than_the_detectors_depth(
     names: tuple[str, ...], looks: dict[str, np.ndarray], bone: str, share: float
 ) -> None:
     """Against the detector's own depth of the bone with the best factor and shift for these very pictures."""
-    slants = slants_of(names, looks["px"], looks["world_m"])
+    depths = read_bone_depths(names, looks["px"], looks["world_m"])
     columns = [c for c, (one, _) in enumerate(bone_pairs(names)) if one.far == bone]
-    far, near = (slants.pairs[columns, k].numpy() for k in (0, 1))
+    far, near = (depths.pairs[columns, k].numpy() for k in (0, 1))
     true, drawn = (
         (looks["true_m"][:, far] - looks["true_m"][:, near]),
         (looks["world_m"][:, far, 2] - looks["world_m"][:, near, 2]),
     )
     rescaled = np.polyval(np.polyfit(drawn.ravel(), true.ravel(), 1), drawn)
-    error = slants.depth_m[:, columns].numpy() - true
+    error = depths.depth_m[:, columns].numpy() - true
     assert np.sqrt(np.mean(error**2)) < share * np.sqrt(np.mean((rescaled - true) ** 2))
 
 
 def test_the_deviations_are_honest(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
-    slants = slants_of(names, looks["px"], looks["world_m"])
-    pairs = slants.pairs.numpy()
+    depths = read_bone_depths(names, looks["px"], looks["world_m"])
+    pairs = depths.pairs.numpy()
     true = looks["true_m"][:, pairs[:, 0]] - looks["true_m"][:, pairs[:, 1]]
-    ratio = (slants.depth_m.numpy() - true) / (slants.sigma_m.numpy())
+    ratio = (depths.depth_m.numpy() - true) / (depths.sigma_m.numpy())
     assert 0.7 < np.sqrt(np.mean(ratio**2)) < 1.3
-    sigma = slants.sigma_m.numpy()
+    sigma = depths.sigma_m.numpy()
     clear, unclear = np.quantile(sigma, [0.1, 0.9], axis=0)
     assert (unclear > 1.1 * clear).all(), "some pictures tell more than others"
 
 
-def test_a_mirror_image_slants_the_same(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
+def test_a_mirror_image_bone_depths_the_same(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
     swap = mirrored(names)
-    slants = slants_of(names, looks["px"], looks["world_m"])
+    depths = read_bone_depths(names, looks["px"], looks["world_m"])
     px, world = looks["px"][:, swap] * (-1, 1), looks["world_m"][:, swap] * (-1, 1, 1)
-    other = slants_of(names, px + np.array([640.0, 0.0]), world)
+    other = read_bone_depths(names, px + np.array([640.0, 0.0]), world)
     left, right = (
         [c for c, (_, (far, _)) in enumerate(bone_pairs(names)) if names[far] == f"{side}_knee"] for side in ("left", "right")
     )
-    np.testing.assert_allclose(other.depth_m[:, left], slants.depth_m[:, right], atol=1e-9)
-    np.testing.assert_allclose(other.sigma_m[:, left], slants.sigma_m[:, right], rtol=1e-9)
+    np.testing.assert_allclose(other.depth_m[:, left], depths.depth_m[:, right], atol=1e-9)
+    np.testing.assert_allclose(other.sigma_m[:, left], depths.sigma_m[:, right], rtol=1e-9)
     hips = [c for c, (bone, _) in enumerate(bone_pairs(names)) if bone.far == bone.near == "hip"]
-    np.testing.assert_allclose(other.depth_m[:, hips], -slants.depth_m[:, hips], atol=1e-9)
+    np.testing.assert_allclose(other.depth_m[:, hips], -depths.depth_m[:, hips], atol=1e-9)
 
 
 def test_place_and_size_in_the_picture_do_not_matter(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
-    slants = slants_of(names, looks["px"], looks["world_m"])
-    other = slants_of(names, 2.5 * looks["px"] + (300.0, -40.0), looks["world_m"])
-    np.testing.assert_allclose(other.depth_m, slants.depth_m, atol=1e-9)
+    depths = read_bone_depths(names, looks["px"], looks["world_m"])
+    other = read_bone_depths(names, 2.5 * looks["px"] + (300.0, -40.0), looks["world_m"])
+    np.testing.assert_allclose(other.depth_m, depths.depth_m, atol=1e-9)
 
 
 def test_heads_do_not_matter(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
     turned = looks["px"].copy()
     turned[:, [names.index(name) for name in ("nose", "left_ear", "right_eye", "mouth_left")]] += 40.0
-    slants, other = slants_of(names, looks["px"], looks["world_m"]), slants_of(names, turned, looks["world_m"])
-    np.testing.assert_array_equal(other.depth_m, slants.depth_m)
+    depths, other = read_bone_depths(names, looks["px"], looks["world_m"]), read_bone_depths(names, turned, looks["world_m"])
+    np.testing.assert_array_equal(other.depth_m, depths.depth_m)
 
 
 def test_errors_go_together(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
-    stored = slants_of(names, looks["px"], looks["world_m"]).correlation.numpy()
+    stored = read_bone_depths(names, looks["px"], looks["world_m"]).correlation.numpy()
     columns = [c for c, (bone, _) in enumerate(bone_pairs(names)) if bone.far == "knee"]
     assert stored[columns[0], columns[1]] > 0.2, "both thighs hang on one pelvis"
     np.linalg.cholesky(stored)
@@ -102,9 +110,11 @@ def test_a_hand_that_jumps_for_a_moment_changes_nothing(names: tuple[str, ...], 
     px[5, wrist] += 80.0
     world[5, wrist] -= 0.3
     confidence[5, wrist] = 0.04
-    spoilt, sound = slants_of(names, px, world), slants_of(names, still_px, still_m)
+    spoilt, sound = read_bone_depths(names, px, world), read_bone_depths(names, still_px, still_m)
     assert (spoilt.depth_m - sound.depth_m)[5].abs().max() > 0.02
-    np.testing.assert_allclose(slants_of(names, *bridged(time_s, px, world, confidence)).depth_m, sound.depth_m, atol=1e-9)
+    np.testing.assert_allclose(
+        read_bone_depths(names, *bridged(time_s, px, world, confidence)).depth_m, sound.depth_m, atol=1e-9
+    )
     confidence[2:, wrist] = 0.04  # never sure again: left as it is
     np.testing.assert_array_equal(bridged(time_s, px, world, confidence)[0], px)
 
@@ -112,18 +122,18 @@ def test_a_hand_that_jumps_for_a_moment_changes_nothing(names: tuple[str, ...], 
 def test_who_is_not_seen_has_no_slant(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
     px, world = looks["px"].copy(), looks["world_m"].copy()
     px[3], world[3] = np.nan, np.nan
-    slants = slants_of(names, px, world)
-    assert slants.depth_m[3].isnan().all() and slants.depth_m[4].isfinite().all()
-    assert slants.at(slice(3, 5)).depth_m.shape == (2, len(slants.pairs))
+    depths = read_bone_depths(names, px, world)
+    assert depths.depth_m[3].isnan().all() and depths.depth_m[4].isfinite().all()
+    assert depths.at(slice(3, 5)).depth_m.shape == (2, len(depths.pairs))
 
 
 def test_another_detectors_depth_is_taken_as_drawn(open_body: Body) -> None:
     names = tuple(name for name, _ in keypoints_of(open_body.data, "coco17")[1])
     behind = np.random.default_rng(0).normal(size=(4, len(names)))
-    slants = drawn_slants(names, behind)
-    (far, near), last = slants.pairs[-1].tolist(), len(slants.pairs) - 1
-    np.testing.assert_allclose(slants.depth_m[:, last], behind[:, far] - behind[:, near])
-    assert {names[i].split("_")[1] for pair in slants.pairs.tolist() for i in pair} <= {
+    depths = drawn_bone_depths(names, behind)
+    (far, near), last = depths.pairs[-1].tolist(), len(depths.pairs) - 1
+    np.testing.assert_allclose(depths.depth_m[:, last], behind[:, far] - behind[:, near])
+    assert {names[i].split("_")[1] for pair in depths.pairs.tolist() for i in pair} <= {
         "hip",
         "knee",
         "ankle",

@@ -16,9 +16,9 @@ from hsmr_bio.dynamics import (
     read_loads,
     trajectory,
 )
+from hsmr_bio.dynamics.foot_outline import assign_to_feet, soles
 from hsmr_bio.dynamics.opensim_backend import OpenSimBackend
 from hsmr_bio.dynamics.setup_files import write_loads
-from hsmr_bio.dynamics.sole import assign_to_feet, soles
 from hsmr_bio.errors import FormatError, InputError, ShapeError
 from hsmr_bio.io.table import Table, write_table
 from hsmr_bio.osim.library import bsm

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
 from hsmr_bio.body import Body
-from hsmr_bio.body.placing import turned
+from hsmr_bio.body.placing import rotate_motion
 from hsmr_bio.errors import EstimationError, InputError
 from hsmr_bio.fitting.core.body_points import KeypointPoints
 from hsmr_bio.fitting.video.bone_depth import DRAWN_SIGMA_M
@@ -46,7 +46,7 @@ def test_the_motion_is_in_the_cameras_axes(clip, fitted: SkelMotion, open_body: 
     image = fitted.camera.focal_px * pelvis[:, :2] / pelvis[:, 2:] + fitted.camera.center_px
     hips = clip.observation.keypoints_px[:, 11:13].mean(axis=1)
     assert np.nanmean(np.linalg.norm(image - hips, axis=1)) < 25
-    upright = turned(fitted, open_body, up, frame="skel")
+    upright = rotate_motion(fitted, open_body, up, frame="skel")
     assert abs(np.degrees(upright.poses_rad[:10, 1].mean())) < 8, "no list to the side"
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hsmr_bio.body import Body, load_body
-from hsmr_bio.body.placing import SKEL_TO_WORLD, near_branch, turned
+from hsmr_bio.body.placing import SKEL_TO_WORLD, near_branch, rotate_motion
 from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.core.body_points import SolePoints
 from hsmr_bio.fitting.world.gravity import GroundOptions
@@ -60,7 +60,7 @@ def test_gravity_of_any_camera(clip, open_body: Body, pitch_deg: float, roll_deg
     tilt = Rotation.from_rotvec(np.radians([pitch_deg, 0, roll_deg])).as_matrix()
     camera = np.diag([1.0, -1.0, -1.0]) @ tilt
     place = -camera @ [0.1, 1.3, 4.0]
-    motion = turned(clip.truth, open_body, camera, frame="camera", shift_m=place)
+    motion = rotate_motion(clip.truth, open_body, camera, frame="camera", shift_m=place)
     ground = to_world(replace(motion, camera=clip.observation.camera), open_body).notes["ground"]
     assert ground["camera_pitch_deg"] == pytest.approx(pitch_deg, abs=4)
     assert ground["camera_roll_deg"] == pytest.approx(roll_deg, abs=3)
@@ -157,7 +157,7 @@ def test_a_world_motion_is_refused(world: SkelMotion, fitted: SkelMotion, open_b
 def test_a_level_motion_is_not_tilted(clip, open_body: Body) -> None:
     """Somebody who leans by 12 degrees stays so: there is no camera whose tilt could explain it."""
     lean = Rotation.from_rotvec([np.radians(12), 0, 0]).as_matrix()
-    leaning = turned(clip.truth, open_body, lean, frame="skel", shift_m=[0, 0.4, 0])
+    leaning = rotate_motion(clip.truth, open_body, lean, frame="skel", shift_m=[0, 0.4, 0])
     world = to_world(leaning, open_body, None)
     ground = world.notes["ground"]
     assert (ground["camera_pitch_deg"], ground["camera_roll_deg"]) == (0, 0)
@@ -201,13 +201,13 @@ def test_turning_the_motion_turns_every_bone(clip, open_body: Body, turn) -> Non
     motion = waved(clip.truth)
     rotation = np.asarray(turn) if np.ndim(turn) == 2 else Rotation.from_rotvec(turn).as_matrix()
     shift = np.array([0.5, -0.2, 1.0])
-    there = turned(motion, open_body, rotation, frame="world", shift_m=shift)
+    there = rotate_motion(motion, open_body, rotation, frame="world", shift_m=shift)
     before, after = pose_of(open_body, motion), pose_of(open_body, there)
     np.testing.assert_allclose(after.positions_m.numpy(), before.positions_m.numpy() @ rotation.T + shift, atol=1e-9)
     np.testing.assert_allclose(after.rotations.numpy(), rotation @ before.rotations.numpy(), atol=1e-9)
     np.testing.assert_array_equal(there.poses_rad[:, 3:], motion.poses_rad[:, 3:])
     assert there.frame == "world"
-    back = turned(there, open_body, rotation.T, frame="skel", shift_m=-rotation.T @ shift)
+    back = rotate_motion(there, open_body, rotation.T, frame="skel", shift_m=-rotation.T @ shift)
     again = pose_of(open_body, back)
     np.testing.assert_allclose(again.rotations.numpy(), before.rotations.numpy(), atol=1e-9)
     np.testing.assert_allclose(back.trans_m, motion.trans_m, atol=1e-9)
@@ -218,14 +218,14 @@ def test_turning_where_the_pelvis_is_not_at_the_origin(clip, synthetic_male: Pat
     body = load_body(synthetic_male / "skel_male.pkl", "male")
     assert np.abs(body.rest(np.zeros(10)).joints_m[0]).max() > 0.001
     motion = replace(waved(clip.truth), body=body.name, betas=np.zeros(10))
-    there = turned(motion, body, SKEL_TO_WORLD, frame="world")
+    there = rotate_motion(motion, body, SKEL_TO_WORLD, frame="world")
     wanted = pose_of(body, motion).positions_m.numpy() @ SKEL_TO_WORLD.T
     np.testing.assert_allclose(pose_of(body, there).positions_m.numpy(), wanted, atol=1e-6)  # its file holds float32
 
 
 def test_a_full_turn_is_continuous(clip, open_body: Body) -> None:
     angles = np.linspace(0, 2 * np.pi, 60)
-    spun = turned(clip.truth, open_body, Rotation.from_rotvec(np.outer(angles, [0, 1, 0])).as_matrix(), frame="skel")
+    spun = rotate_motion(clip.truth, open_body, Rotation.from_rotvec(np.outer(angles, [0, 1, 0])).as_matrix(), frame="skel")
     assert np.abs(np.diff(spun.poses_rad[:, :3], axis=0)).max() < 0.3
     travelled = spun.poses_rad[-1, :3] - spun.poses_rad[0, :3]
     assert np.abs(travelled).max() == pytest.approx(2 * np.pi, abs=1e-6)

@@ -12,7 +12,7 @@ import pytest
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.io.atomic import new_file, new_folder
 from hsmr_bio.io.npz import kind_of, load_motion, load_observation, save_motion, save_observation
-from hsmr_bio.types import Camera, Glimpse, Observation, SkelMotion
+from hsmr_bio.types import Camera, Observation, SkelMotion, Thumbnail
 
 CAMERA = Camera(image_size_px=(1920, 1080), focal_px=1500.5, center_px=(960.0, 540.0), source="guess")
 
@@ -30,7 +30,7 @@ def observation() -> Observation:
         confidence=confidence,
         keypoints_m=rng.normal(size=(4, 33, 3)),
         source="blazepose of clip.mp4",
-        glimpses=tuple(Glimpse(time_s=t, jpeg=b"x" * n, scale=(2.0, 2.5)) for t, n in ((0.1, 3), (0.3, 5))),
+        thumbnails=tuple(Thumbnail(time_s=t, jpeg=b"x" * n, scale=(2.0, 2.5)) for t, n in ((0.1, 3), (0.3, 5))),
     )
 
 
@@ -48,13 +48,13 @@ def test_a_motion_comes_back_bit_for_bit(tmp_path: Path, still: SkelMotion) -> N
     assert vars(back.camera) == vars(CAMERA)
 
 
-def test_damaged_glimpses_are_one_clear_line(tmp_path: Path) -> None:
+def test_damaged_thumbnails_are_one_clear_line(tmp_path: Path) -> None:
     save_observation(tmp_path / "o.npz", observation())
     with np.load(tmp_path / "o.npz") as stored:
         arrays = dict(stored)
-    arrays["glimpse_scale"] = np.ones(3)
+    arrays["thumbnail_scale"] = np.ones(3)
     np.savez(tmp_path / "o.npz", **arrays)
-    with pytest.raises(FormatError, match="glimpses"):
+    with pytest.raises(FormatError, match="thumbnails"):
         load_observation(tmp_path / "o.npz")
 
 
@@ -64,8 +64,8 @@ def test_an_observation_comes_back_bit_for_bit(tmp_path: Path) -> None:
     back = load_observation(tmp_path / "o.npz")
     for name in ("time_s", "keypoints_px", "confidence", "keypoints_m"):
         np.testing.assert_array_equal(getattr(back, name), getattr(ours, name))
-    assert [vars(glimpse) for glimpse in back.glimpses] == [vars(glimpse) for glimpse in ours.glimpses]
-    assert [glimpse.time_s for glimpse in back.at(slice(1, None), since_s=0.1).glimpses] == pytest.approx([0.0, 0.2])
+    assert [vars(thumbnail) for thumbnail in back.thumbnails] == [vars(thumbnail) for thumbnail in ours.thumbnails]
+    assert [thumbnail.time_s for thumbnail in back.at(slice(1, None), since_s=0.1).thumbnails] == pytest.approx([0.0, 0.2])
     assert back.skel_poses_rad is None
     assert back.seen.tolist() == [True, True, False, True]
     assert kind_of(tmp_path / "o.npz") == "Observation"

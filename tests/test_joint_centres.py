@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.body import Body
-from hsmr_bio.body.placing import SKEL_TO_WORLD, turned
+from hsmr_bio.body.placing import SKEL_TO_WORLD, rotate_motion
 from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.video.joint_centres import JOINT_OF_POINT, fit_joint_centres, is_joint_centres
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
@@ -41,7 +41,7 @@ def placed_error_m(found: SkelMotion, truth: SkelMotion, body: Body) -> float:
 
 @pytest.fixture(scope="module")
 def truth(clip, open_body: Body) -> SkelMotion:
-    return turned(clip.truth, open_body, SKEL_TO_WORLD, frame="world")
+    return rotate_motion(clip.truth, open_body, SKEL_TO_WORLD, frame="world")
 
 
 @pytest.fixture(scope="module")

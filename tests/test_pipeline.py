@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.body import Body
-from hsmr_bio.body.placing import SKEL_TO_WORLD, turned
+from hsmr_bio.body.placing import SKEL_TO_WORLD, rotate_motion
 from hsmr_bio.errors import EstimationError, HsmrBioError, InputError
 from hsmr_bio.estimators import EstimateOptions
 from hsmr_bio.fitting.video.joint_centres import JOINT_OF_POINT
@@ -254,7 +254,7 @@ def test_the_twin_model_follows_exactly(short: Path, tmp_path: Path) -> None:
 
 
 def test_joint_centres_become_a_motion(clip, open_body: Body, tmp_path: Path) -> None:
-    truth = turned(clip.truth, open_body, SKEL_TO_WORLD, frame="world")
+    truth = rotate_motion(clip.truth, open_body, SKEL_TO_WORLD, frame="world")
     pose = open_body.tree(truth.betas).forward(np.concatenate([truth.poses_rad, truth.trans_m], axis=1))
     names = tuple(f"{side}{place.capitalize()}" for place in JOINT_OF_POINT for side in "RL")
     joints = [JOINT_NAMES.index(f"{bone}_{side}") for bone in JOINT_OF_POINT.values() for side in "rl"]

@@ -14,7 +14,7 @@ from devtools import CHROMIUM, Page
 
 from hsmr_bio.checks.check_motion import check_motion
 from hsmr_bio.errors import InputError, ShapeError
-from hsmr_bio.io.glimpses import Glimpses
+from hsmr_bio.io.thumbnails import Thumbnails
 from hsmr_bio.io.video import VideoFrame
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.report import ReportFrame, ReportInputs, model_skeleton, report_html, report_json, write_report
@@ -236,11 +236,11 @@ def test_joints_are_drawn_where_the_camera_saw_them_and_only_in_frames_of_the_mo
     camera = Camera(image_size_px=(640, 480), focal_px=500.0, center_px=(320.0, 240.0), source="calibration")
     ground = {"R_camera_world": np.diag([1.0, -1.0, -1.0]).tolist(), "t_camera_world_m": [0.0, 1.0, 4.0]}
     seen = replace(still, camera=camera, notes={"ground": ground})
-    time_s, glimpses = np.asarray(still.time_s), Glimpses(None)
+    time_s, thumbnails = np.asarray(still.time_s), Thumbnails(None)
     for index, at_s in enumerate((-0.5, 0.25, 0.9)):
-        glimpses.update(VideoFrame(index, at_s, np.full((240, 320, 3), 90, np.uint8), (2.0, 2.0)))
+        thumbnails.update(VideoFrame(index, at_s, np.full((240, 320, 3), 90, np.uint8), (2.0, 2.0)))
     joints_m = np.stack([time_s, np.full(30, 1.0), np.zeros(30)], axis=1)[:, None]  # moves to the right at 1 m/s
-    every = glimpses.of(np.array([-0.5, 0.25, 0.9]))
+    every = thumbnails.of(np.array([-0.5, 0.25, 0.9]))
     assert len(every) == 3
     (picture,) = pictures(every, seen, time_s, joints_m)
     assert picture.time_s == 0.25 and picture.rgb.shape == (240, 320, 3)

@@ -18,9 +18,9 @@ from hsmr_bio.body.smpl_model import load_smpl
 from hsmr_bio.converters.smpl import read_smpl
 from hsmr_bio.converters.smpl_labels import convert_labels, forearm_twist_rad, knee_error_rad, mirrored
 from hsmr_bio.errors import FormatError, InputError, ShapeError
-from hsmr_bio.fitting.smpl.motion import SmplMotion, recognise_axes
 from hsmr_bio.fitting.smpl.skin_points import PosedSkin
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions, SmplFitter
+from hsmr_bio.fitting.smpl.smpl_motion import SmplMotion, recognise_axes
 from hsmr_bio.fitting.smpl.to_open import smpl_to_open
 from hsmr_bio.fitting.smpl.to_skel import smpl_to_skel
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES

@@ -13,8 +13,8 @@ from hsmr_bio.body import Body
 from hsmr_bio.body.forward import rest_joints
 from hsmr_bio.body.smpl_model import SmplModel
 from hsmr_bio.body.sparse_product import SparseProduct
-from hsmr_bio.fitting.smpl.motion import SmplMotion
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions
+from hsmr_bio.fitting.smpl.smpl_motion import SmplMotion
 from hsmr_bio.fitting.smpl.to_skel import smpl_to_skel
 from hsmr_bio.skeleton import DOF_NAMES
 

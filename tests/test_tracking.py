@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hsmr_bio.estimators.label_swaps import ARMS, LEGS, find_spikes, repair_limbs, settled_from
 from hsmr_bio.estimators.person_track import MIRROR, PersonTrack, mirrored
 from hsmr_bio.estimators.pose_graph import Landmarks, Region
-from hsmr_bio.estimators.swaps import ARMS, LEGS, find_spikes, repair_limbs, settled_from
 
 RATE_HZ = 30.0
 SIZE_PX = 200.0

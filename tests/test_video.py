@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.errors import FormatError, InputError
-from hsmr_bio.io.glimpses import Glimpses, rgb_of
+from hsmr_bio.io.thumbnails import Thumbnails, rgb_of
 from hsmr_bio.io.video import VideoFrame, open_video
 
 WIDTH, HEIGHT = 64, 48
@@ -139,35 +139,35 @@ def test_start_in_the_middle_of_a_long_gap_between_key_frames(tmp_path: Path) ->
 
 @pytest.mark.parametrize("told", [True, False], ids=["length known", "length unknown"])
 @pytest.mark.parametrize("count", [1, 5, 130, 1000])
-def test_glimpses_are_few_and_spread_over_a_clip_of_any_length(count: int, told: bool) -> None:
-    glimpses = Glimpses(count / 30 if told else None)
+def test_thumbnails_are_few_and_spread_over_a_clip_of_any_length(count: int, told: bool) -> None:
+    thumbnails = Thumbnails(count / 30 if told else None)
     for i in range(count):
-        glimpses.update(VideoFrame(i, i / 30, np.full((90, 160, 3), 250 * i // count, dtype=np.uint8), (12.0, 12.0)))
+        thumbnails.update(VideoFrame(i, i / 30, np.full((90, 160, 3), 250 * i // count, dtype=np.uint8), (12.0, 12.0)))
     every = np.arange(count) / 30
-    found = glimpses.of(every)
+    found = thumbnails.of(every)
     assert 1 <= len(found) <= 6
-    times = np.array([glimpse.time_s for glimpse in found])
+    times = np.array([thumbnail.time_s for thumbnail in found])
     if count > 100:
         assert len(found) == 6 or not told
         assert np.diff([0, *times, every[-1]]).max() < 0.3 * every[-1]
-    for glimpse in found:
-        picture = rgb_of(glimpse)
+    for thumbnail in found:
+        picture = rgb_of(thumbnail)
         assert picture is not None and picture.shape == (90, 160, 3)
-        np.testing.assert_allclose(picture, 250 * round(glimpse.time_s * 30) // count, atol=3)
-        assert glimpse.scale == (12.0, 12.0)
+        np.testing.assert_allclose(picture, 250 * round(thumbnail.time_s * 30) // count, atol=3)
+        assert thumbnail.scale == (12.0, 12.0)
     late = every[every > 0.5 * every[-1]]
-    assert all(glimpse.time_s in late for glimpse in glimpses.of(late)), "only where the person is seen"
-    assert glimpses.of(every[:0]) == ()
+    assert all(thumbnail.time_s in late for thumbnail in thumbnails.of(late)), "only where the person is seen"
+    assert thumbnails.of(every[:0]) == ()
 
 
-def test_glimpses_are_small_and_say_so() -> None:
-    glimpses = Glimpses(None)
-    glimpses.update(VideoFrame(0, 0.0, np.zeros((1920, 1080, 3), dtype=np.uint8), (2.0, 2.0)))
-    (glimpse,) = glimpses.of(np.zeros(1))
-    picture = rgb_of(glimpse)
+def test_thumbnails_are_small_and_say_so() -> None:
+    thumbnails = Thumbnails(None)
+    thumbnails.update(VideoFrame(0, 0.0, np.zeros((1920, 1080, 3), dtype=np.uint8), (2.0, 2.0)))
+    (thumbnail,) = thumbnails.of(np.zeros(1))
+    picture = rgb_of(thumbnail)
     assert picture is not None and picture.shape == (720, 405, 3)
-    assert glimpse.scale == pytest.approx((2 * 1080 / 405, 2 * 1920 / 720))
-    assert rgb_of(replace(glimpse, jpeg=glimpse.jpeg[:20])) is None
+    assert thumbnail.scale == pytest.approx((2 * 1080 / 405, 2 * 1920 / 720))
+    assert rgb_of(replace(thumbnail, jpeg=thumbnail.jpeg[:20])) is None
 
 
 def test_large_frames_are_made_smaller_and_say_so(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def require_body(motion: SkelMotion, body: Body) -> None:
         )
 
 
-def turned(
+def rotate_motion(
     motion: SkelMotion, body: Body, rotation: FloatArray, *, frame: Frame, shift_m: FloatArray | None = None
 ) -> SkelMotion:
     """Turn a motion about the origin and move it.

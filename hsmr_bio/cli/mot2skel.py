@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Map and write; print the path."""
     from ..body import load_body, load_named_body
-    from ..body.placing import SKEL_TO_WORLD, turned
+    from ..body.placing import SKEL_TO_WORLD, rotate_motion
     from ..converters.skel import write_skel_alignment
     from ..io.mot import read_mot
     from ..io.npz import load_motion, save_motion
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.out.suffix in (".glb", ""):
         _write_surface(args, body, result)
     else:
-        write_skel_alignment(args.out, turned(result, body, SKEL_TO_WORLD.T, frame="skel"), overwrite=args.overwrite)
+        write_skel_alignment(args.out, rotate_motion(result, body, SKEL_TO_WORLD.T, frame="skel"), overwrite=args.overwrite)
     print(args.out)
     return 0
 

@@ -24,10 +24,10 @@ import numpy.typing as npt
 from ..errors import InputError, ModelError, ShapeError
 from ..filtering import lowpass
 from ..types import BoolArray, FloatArray, OsimMotion
+from .foot_outline import HEEL_POINTS, TOE_POINTS, FootOutlines, soles
 from .loads import ExternalForce, ExternalLoads
-from .motion import states_of
 from .opensim_backend import Model, OpenSimBackend
-from .sole import HEEL_POINTS, TOE_POINTS, Soles, soles
+from .states import states_of
 from .trajectory import Trajectory
 
 _HEIGHT_M, _HEIGHT_WIDTH_M = 0.05, 0.008
@@ -155,7 +155,7 @@ def estimate(
     return _collect(motion, feet, below, points_n, force, moment, com, touching, weight_n, floor_m)
 
 
-def _check_floor(feet: Soles, mean_force: float, floor_m: float) -> None:
+def _check_floor(feet: FootOutlines, mean_force: float, floor_m: float) -> None:
     """Refuse a floor that the soles of a person with ground under the feet never reach, or are always under."""
     lowest_m = float(np.quantile(feet.points_m[..., 1].min(axis=(1, 2)), 0.05)) - floor_m
     if mean_force > 0.5 and abs(lowest_m) > _DEEPEST_SOLE_M + 0.02:
@@ -166,7 +166,7 @@ def _check_floor(feet: Soles, mean_force: float, floor_m: float) -> None:
         )
 
 
-def _touching(feet: Soles, time_s: FloatArray, floor_m: float) -> FloatArray:
+def _touching(feet: FootOutlines, time_s: FloatArray, floor_m: float) -> FloatArray:
     """(T, 12) weight in 0..1 of each point of the soles, from its height and speed.
 
     While no point is low and slow, low ones count whatever their speed: a runner's foot lands fast.
@@ -262,7 +262,7 @@ def _distribute(
 
 def _collect(
     motion: Trajectory,
-    feet: Soles,
+    feet: FootOutlines,
     below: FloatArray,
     points_n: FloatArray,
     force: FloatArray,

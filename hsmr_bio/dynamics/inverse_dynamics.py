@@ -11,12 +11,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..types import FloatArray, GeneralizedForces, OsimMotion
+from .foot_outline import assign_to_feet, soles
 from .ground_reaction import FRICTION, GroundReaction, estimate
 from .load_files import read_loads
 from .loads import ExternalLoads, check_ground_forces
-from .motion import read_motion, states_of
 from .opensim_backend import Model, OpenSimBackend
-from .sole import assign_to_feet, soles
+from .states import read_motion, states_of
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:

@@ -18,16 +18,16 @@ import numpy.typing as npt
 from hsmr_bio.errors import EstimationError
 from hsmr_bio.io.camera_motion import CameraMotion
 from hsmr_bio.io.cameras import between_bars, camera_for
-from hsmr_bio.io.glimpses import Glimpses
 from hsmr_bio.io.straight_lines import StraightLines
+from hsmr_bio.io.thumbnails import Thumbnails
 from hsmr_bio.io.video import Video, VideoFrame, open_video
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
+from .label_swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs, settled_from
 from .person_track import PersonTrack, reach_px
 from .pose_graph import LANDMARKS, PoseGraph
 from .quality import refuse_unusable
-from .swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs, settled_from
 from .tracking import LEAST_SCORE, Tracker, prominence
 
 KEYPOINT_SET = "blazepose33"
@@ -51,7 +51,7 @@ class _Seen:
     tracks: list[PersonTrack]
     shift_px: FloatArray
     edges_px: FloatArray
-    glimpses: Glimpses
+    thumbnails: Thumbnails
     scale: tuple[float, float]
     camera: Camera
     path: Path
@@ -137,7 +137,7 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
     shrink = min(1.0, _MAX_SIDE_PX / max(size))
     box = options.person_box
     small_box = (box[0] * shrink, box[1] * shrink, box[2] * shrink, box[3] * shrink) if box and people == 1 else None
-    motion, lines, glimpses = CameraMotion(size), StraightLines(size), Glimpses(video.info.duration_s)
+    motion, lines, thumbnails = CameraMotion(size), StraightLines(size), Thumbnails(video.info.duration_s)
     times, brightest, scale = [], 0, (1.0, 1.0)
     with PoseGraph(min_score=_DETECTOR_SCORE) as graph:
         tracker = Tracker(graph, people, small_box, video.info.kind == "image")
@@ -146,7 +146,7 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
             motion.update(frame.time_s, frame.rgb, [_surrounding(track) for track in alive])
             lines.update(frame.time_s, frame.rgb, [_outline(track) for track in alive])
             if alive:
-                glimpses.update(frame)
+                thumbnails.update(frame)
             times.append(frame.time_s)
             brightest = max(brightest, int(frame.rgb[::16, ::16].max()))
             scale = frame.scale
@@ -156,7 +156,7 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
         tracks=tracker.tracks,
         shift_px=motion.shift_px(times_s),
         edges_px=lines.segments_px,
-        glimpses=glimpses,
+        thumbnails=thumbnails,
         scale=scale,
         camera=between_bars(camera, lines.content_size_px),
         path=video.info.path,
@@ -229,7 +229,7 @@ def _observation(seen: _Seen, track: PersonTrack) -> Observation:
         camera_shift_px=seen.shift_px,
         scene_edges_px=seen.edges_px,
         source=f"blazepose (MediaPipe, full model) on {seen.path.name}",
-        glimpses=seen.glimpses.of(seen.times_s[index]),
+        thumbnails=seen.thumbnails.of(seen.times_s[index]),
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from hsmr_bio.errors import EstimationError, FormatError, InputError
 from hsmr_bio.io.cameras import camera_for
-from hsmr_bio.io.glimpses import Glimpses
+from hsmr_bio.io.thumbnails import Thumbnails
 from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.io.video import open_video
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
@@ -225,10 +225,10 @@ def _unseen(source: str | PathLike[str], options: EstimateOptions) -> Observatio
     video = open_video(
         source, start_s=options.start_s, end_s=options.end_s, fps_hz=options.fps_hz, source_clock=options.source_clock
     )
-    times, glimpses = [], Glimpses(video.info.duration_s)
+    times, thumbnails = [], Thumbnails(video.info.duration_s)
     for frame in video:
         times.append(frame.time_s)
-        glimpses.update(frame)
+        thumbnails.update(frame)
     camera = camera_for(
         video.info.image_size_px,
         fov_deg=options.fov_deg,
@@ -242,7 +242,7 @@ def _unseen(source: str | PathLike[str], options: EstimateOptions) -> Observatio
         keypoint_set=KEYPOINT_SET,
         keypoints_px=np.full((len(times), LANDMARKS, 2), np.nan),
         confidence=np.zeros((len(times), LANDMARKS)),
-        glimpses=glimpses.of(np.array(times)),
+        thumbnails=thumbnails.of(np.array(times)),
     )
 
 

@@ -34,7 +34,7 @@ _STUBBORN_S = 0.4
 """Longest stretch in which the labels are kept against the verdict of most crops: then the person did turn round."""
 _GRID = np.stack(np.meshgrid(np.linspace(0.15, 0.85, 6), np.linspace(0.1, 0.9, 8)), axis=-1).reshape(-1, 2)
 
-Look = Callable[[Region], "Landmarks | None"]
+ReadRegion = Callable[[Region], "Landmarks | None"]
 
 
 def mirrored(landmarks: Landmarks) -> Landmarks:
@@ -111,7 +111,7 @@ class PersonTrack:
         line = np.polyfit(times - self.times_s[-1], trunk, 1)
         return float(np.linalg.norm(trunk_px(self.last.px) - line[1]) / reach_px(self.last.region))
 
-    def step(self, time_s: float, look: Look) -> Landmarks | None:
+    def step(self, time_s: float, look: ReadRegion) -> Landmarks | None:
         """Landmarks of this person at ``time_s``, or None if the person is not there any more.
 
         Args:
@@ -193,7 +193,7 @@ class PersonTrack:
         return bool(moved < 0.3 + min(4.5 * gap, 3.0) and alike > colours_of_another)
 
 
-def best_reading(look: Look, region: Region) -> Landmarks | None:
+def best_reading(look: ReadRegion, region: Region) -> Landmarks | None:
     """Landmarks of a person seen for the first time: several crops vote, the one that agrees best with the others wins."""
     first = look(region)
     if first is None:

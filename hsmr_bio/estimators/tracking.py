@@ -10,8 +10,8 @@ import numpy as np
 from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
 
-from .crossing import Crossing
-from .person_track import Look, PersonTrack, best_reading, reach_px
+from .identity_swap import IdentitySwap
+from .person_track import PersonTrack, ReadRegion, best_reading, reach_px
 from .pose_graph import Detection, Landmarks, PoseGraph, Region
 
 Box = tuple[float, float, float, float]
@@ -55,7 +55,7 @@ class Tracker:
     _searched_s: float = -np.inf
     _first_s: float = np.inf
     _crowd: bool = True
-    _crossings: list[Crossing] = field(default_factory=list)
+    _crossings: list[IdentitySwap] = field(default_factory=list)
 
     def update(self, frame: int, time_s: float, rgb: RgbImage) -> list[PersonTrack]:
         """Take one picture.
@@ -79,7 +79,7 @@ class Tracker:
         self._crossings = [crossing for crossing in self._crossings if crossing.open_at(time_s)]
         for track in alive:
             if track.lost_since_s is not None:
-                self._crossings += Crossing.of(track, [other for other in alive if other.lost_since_s is None])
+                self._crossings += IdentitySwap.of(track, [other for other in alive if other.lost_since_s is None])
         for track in self.tracks:
             if track.lost_since_s is not None and 0 < time_s - track.lost_since_s < _LOOK_AGAIN_S:
                 self._look_again(track, frame, time_s, rgb, look)
@@ -88,8 +88,8 @@ class Tracker:
             self._search(frame, time_s, rgb)
         return [track for track in self.tracks if track.lost_since_s is None]
 
-    def _look_again(self, track: PersonTrack, frame: int, time_s: float, rgb: RgbImage, look: Look) -> None:
-        """Look for somebody lost a moment ago where he or she should be by now."""
+    def _look_again(self, track: PersonTrack, frame: int, time_s: float, rgb: RgbImage, look: ReadRegion) -> None:
+        """ReadRegion for somebody lost a moment ago where he or she should be by now."""
         moved = track.predicted_px(time_s).mean(axis=0) - track.last.px.mean(axis=0)
         last = track.last.region
         found = look(Region(last.center_px + moved, 1.3 * last.side_px, 0.0))
@@ -129,7 +129,7 @@ class Tracker:
         return time_s - self._searched_s >= every - 1e-6
 
     def _search(self, frame: int, time_s: float, rgb: RgbImage) -> None:
-        """Look for lost and new people in the whole picture."""
+        """ReadRegion for lost and new people in the whole picture."""
         taken = [track.last for track in self.tracks if track.lost_since_s is None]
         patient = not self.still and (bool(self.tracks) or time_s - self._first_s < _PATIENCE_S)
         found = self._people_in(rgb, taken, SURE_SCORE if patient else LEAST_SCORE)

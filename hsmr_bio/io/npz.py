@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import FormatError, InputError
-from ..types import Camera, Glimpse, Observation, SkelMotion
+from ..types import Camera, Observation, SkelMotion, Thumbnail
 from .atomic import new_file
 
 _VERSION = 1
@@ -22,7 +22,7 @@ _SEEN_ARRAYS = (
     *("time_s", "keypoints_px", "confidence", "keypoints_m"),
     *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px", "scene_edges_px"),
 )
-_GLIMPSE_ARRAYS = ("glimpse_time_s", "glimpse_scale", "glimpse_bytes", "glimpse_jpeg")
+_THUMBNAIL_ARRAYS = ("thumbnail_time_s", "thumbnail_scale", "thumbnail_bytes", "thumbnail_jpeg")
 _SEEN_TEXT = ("keypoint_set", "skel_body", "source")
 _T = TypeVar("_T")
 
@@ -67,7 +67,7 @@ def save_observation(path: str | os.PathLike[str], observation: Observation, *, 
         InputError: another ending, or the file exists.
     """
     text = {name: getattr(observation, name) for name in _SEEN_TEXT} | {"camera": _camera_to_json(observation.camera)}
-    arrays = {name: getattr(observation, name) for name in _SEEN_ARRAYS} | _glimpses_to_arrays(observation.glimpses)
+    arrays = {name: getattr(observation, name) for name in _SEEN_ARRAYS} | _thumbnails_to_arrays(observation.thumbnails)
     _save(path, "Observation", arrays, text, overwrite=overwrite)
 
 
@@ -77,13 +77,13 @@ def load_observation(path: str | os.PathLike[str]) -> Observation:
     Raises:
         FormatError: no such file of ours, a newer version, truncated, or values that break the type's rules.
     """
-    arrays, text = _load(path, "Observation", (*_SEEN_ARRAYS, *_GLIMPSE_ARRAYS), _SEEN_TEXT)
-    glimpses = _glimpses_from_arrays(path, *(arrays.pop(name, None) for name in _GLIMPSE_ARRAYS))
+    arrays, text = _load(path, "Observation", (*_SEEN_ARRAYS, *_THUMBNAIL_ARRAYS), _SEEN_TEXT)
+    thumbnails = _thumbnails_from_arrays(path, *(arrays.pop(name, None) for name in _THUMBNAIL_ARRAYS))
     camera = _camera_from_json(path, text.get("camera"))
     if camera is None:
         raise FormatError(path, "camera", "an observation needs a camera")
     named = {name: text[name] for name in _SEEN_TEXT}
-    return _built(path, lambda: Observation(**arrays, **named, camera=camera, glimpses=glimpses))
+    return _built(path, lambda: Observation(**arrays, **named, camera=camera, thumbnails=thumbnails))
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
@@ -162,28 +162,30 @@ def _built(path: str | os.PathLike[str], build: Callable[[], _T]) -> _T:
         raise FormatError(path, None, str(error)) from None
 
 
-def _glimpses_to_arrays(glimpses: tuple[Glimpse, ...]) -> dict[str, Any]:
-    if not glimpses:
+def _thumbnails_to_arrays(thumbnails: tuple[Thumbnail, ...]) -> dict[str, Any]:
+    if not thumbnails:
         return {}
     values = (
-        np.array([glimpse.time_s for glimpse in glimpses]),
-        np.array([glimpse.scale for glimpse in glimpses]),
-        np.array([len(glimpse.jpeg) for glimpse in glimpses]),
-        np.frombuffer(b"".join(glimpse.jpeg for glimpse in glimpses), dtype=np.uint8),
+        np.array([thumbnail.time_s for thumbnail in thumbnails]),
+        np.array([thumbnail.scale for thumbnail in thumbnails]),
+        np.array([len(thumbnail.jpeg) for thumbnail in thumbnails]),
+        np.frombuffer(b"".join(thumbnail.jpeg for thumbnail in thumbnails), dtype=np.uint8),
     )
-    return dict(zip(_GLIMPSE_ARRAYS, values, strict=True))
+    return dict(zip(_THUMBNAIL_ARRAYS, values, strict=True))
 
 
-def _glimpses_from_arrays(path: str | os.PathLike[str], time_s: Any, scale: Any, sizes: Any, jpeg: Any) -> tuple[Glimpse, ...]:
+def _thumbnails_from_arrays(
+    path: str | os.PathLike[str], time_s: Any, scale: Any, sizes: Any, jpeg: Any
+) -> tuple[Thumbnail, ...]:
     if jpeg is None:
         return ()
     try:
         ends = np.cumsum(sizes, dtype=np.int64)
         parts = [code.tobytes() for code in np.split(np.asarray(jpeg, dtype=np.uint8), ends)[:-1]]
         rows = zip(time_s, scale, parts, strict=True)
-        return tuple(Glimpse(time_s=float(t), scale=(float(x), float(y)), jpeg=code) for t, (x, y), code in rows)
+        return tuple(Thumbnail(time_s=float(t), scale=(float(x), float(y)), jpeg=code) for t, (x, y), code in rows)
     except (TypeError, ValueError) as error:
-        raise FormatError(path, "glimpses", f"cannot be read ({error})") from None
+        raise FormatError(path, "thumbnails", f"cannot be read ({error})") from None
 
 
 def _camera_to_json(camera: Camera | None) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from hsmr_bio.errors import FormatError, InputError, require
 
-from .ahead import ahead
+from .prefetch import prefetch
 from .upright import Orientation, RgbImage, upright_size
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -76,7 +76,7 @@ class Video:
         Raises:
             FormatError: the file is damaged, cut off, or holds no frame between start and end.
         """
-        return ahead(self._frames)
+        return prefetch(self._frames)
 
     def _frame(self, index: int, time_s: float, rgb: RgbImage) -> VideoFrame:
         width, height = self.info.image_size_px

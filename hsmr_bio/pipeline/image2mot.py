@@ -270,7 +270,7 @@ def _report(
     timings_s: Mapping[str, float],
 ) -> None:
     joints, names, bones = model_skeleton(document, result.motion)
-    glimpses = () if result.observation is None else result.observation.glimpses
+    thumbnails = () if result.observation is None else result.observation.thumbnails
     inputs = ReportInputs(
         name=result.name,
         checks=result.checks,
@@ -282,7 +282,7 @@ def _report(
         subject=result.subject,
         skel=result.skel,
         dynamics=result.dynamics,
-        frames=pictures(glimpses, result.skel, np.asarray(result.motion.time_s), joints),
+        frames=pictures(thumbnails, result.skel, np.asarray(result.motion.time_s), joints),
         assumptions=assumptions(result, options),
         timings_s=timings_s,
         files=tuple(sorted(p.name for p in out.iterdir() if p.is_file())),

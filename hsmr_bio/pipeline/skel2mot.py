@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..body import Body, load_body, load_named_body
-from ..body.placing import SKEL_TO_WORLD, turned
+from ..body.placing import SKEL_TO_WORLD, rotate_motion
 from ..checks.measures import lowest_foot_m, place_model
 from ..converters.stored import read_skel_motions
 from ..fitting.video.joint_centres import fit_joint_centres
@@ -139,7 +139,7 @@ def in_world(motion: SkelMotion, body: Body, options: Skel2MotOptions, *, progre
     if motion.frame == "camera":
         world = to_world(motion, body, None, options.ground, progress=progress)
     else:
-        world = turned(motion, body, SKEL_TO_WORLD, frame="world")
+        world = rotate_motion(motion, body, SKEL_TO_WORLD, frame="world")
         if not options.keep_height:
             world = _lowered(world, body)
     return steady(world, cutoff_hz=usable_cutoff(world, cutoff_hz))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..body import Body
-from ..body.placing import turned
+from ..body.placing import rotate_motion
 from ..converters.smpl_import import SmplImportOptions, import_smpl
 from ..fitting.smpl.to_skel import SmplFit
 from ..fitting.world.gravity import GroundOptions
@@ -97,4 +97,4 @@ def forward(motion: SkelMotion, body: Body) -> SkelMotion:
             way = body.forward(motion.poses_rad[:1], motion.betas, trans[:1]).joints_ori[0, 0, :, 0].numpy()
     angle = -float(np.arctan2(way[0], way[2]))
     about_y = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-    return turned(motion, body, about_y, frame="skel")
+    return rotate_motion(motion, body, about_y, frame="skel")

@@ -16,7 +16,7 @@ import numpy as np
 
 from hsmr_bio.dynamics.results import summary
 from hsmr_bio.errors import InputError
-from hsmr_bio.io.glimpses import small_jpeg
+from hsmr_bio.io.thumbnails import small_jpeg
 from hsmr_bio.types import FloatArray
 
 from .charts import BAND_SD, LEFT, RIGHT, WIDTH, chart_svg, charts_of

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hsmr_bio.io.glimpses import rgb_of
-from hsmr_bio.types import FloatArray, Glimpse, SkelMotion
+from hsmr_bio.io.thumbnails import rgb_of
+from hsmr_bio.types import FloatArray, SkelMotion, Thumbnail
 
 from .inputs import ReportFrame
 
 
 def pictures(
-    glimpses: Sequence[Glimpse], motion: SkelMotion, time_s: FloatArray, joints_m: FloatArray
+    thumbnails: Sequence[Thumbnail], motion: SkelMotion, time_s: FloatArray, joints_m: FloatArray
 ) -> tuple[ReportFrame, ...]:
     """Project the model's joints into pictures of the video.
 
     Args:
-        glimpses: of the observation.
+        thumbnails: of the observation.
         motion: in the world frame, with its camera and the camera's pose in ``notes["ground"]``.
         time_s: (T,) of ``joints_m``.
         joints_m: (T, J, 3) the model's joint centres in ground.
@@ -32,13 +32,13 @@ def pictures(
     rotation, shift = np.array(ground["R_camera_world"]), np.array(ground["t_camera_world_m"])
     step_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else np.inf
     found = []
-    for glimpse in glimpses:
-        row = int(np.abs(time_s - glimpse.time_s).argmin())
-        if abs(time_s[row] - glimpse.time_s) > step_s:  # of a part that was cut off
+    for thumbnail in thumbnails:
+        row = int(np.abs(time_s - thumbnail.time_s).argmin())
+        if abs(time_s[row] - thumbnail.time_s) > step_s:  # of a part that was cut off
             continue
         camera = joints_m[row] @ rotation.T + shift
         pixels = motion.camera.focal_px * camera[:, :2] / np.maximum(camera[:, 2:], 0.05) + motion.camera.center_px
-        rgb = rgb_of(glimpse)
+        rgb = rgb_of(thumbnail)
         if rgb is not None:
-            found.append(ReportFrame(time_s=glimpse.time_s, rgb=rgb, joints_px=pixels / np.array(glimpse.scale)))
+            found.append(ReportFrame(time_s=thumbnail.time_s, rgb=rgb, joints_px=pixels / np.array(thumbnail.scale)))
     return tuple(found)

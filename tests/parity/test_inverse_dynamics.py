@@ -78,8 +78,8 @@ def test_residuals_of_the_estimate_are_small(estimated) -> None:
 
 
 def test_kneecaps_follow_their_knees_if_the_motion_lacks_them() -> None:
-    from hsmr_bio.dynamics.motion import read_motion
     from hsmr_bio.dynamics.opensim_backend import OpenSimBackend
+    from hsmr_bio.dynamics.states import read_motion
     from hsmr_bio.types import OsimMotion
 
     folder, model, file = TRIALS["s4"]

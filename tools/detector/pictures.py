@@ -130,7 +130,7 @@ def _arm(rng: np.random.Generator, side: str, degrees: dict[str, float]) -> None
 
 
 @dataclass(frozen=True)
-class Look:
+class ReadRegion:
     """What the detector said of one picture."""
 
     px: Array
@@ -145,7 +145,7 @@ class Sample:
 
     true_m: Array
     """(33,) depth of the landmarks' places along the viewing ray, of a person of 1.65 m."""
-    looks: tuple[Look, Look]
+    looks: tuple[ReadRegion, ReadRegion]
 
 
 def sample(body: Body, betas: Array, rng: np.random.Generator, graph: PoseGraph) -> Sample | None:
@@ -199,7 +199,7 @@ def _as_filmed(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.
 
 def _looks(
     graph: PoseGraph, picture: npt.NDArray[np.uint8], px: Array, skin_px: Array, names: tuple[str, ...]
-) -> tuple[Look, Look] | None:
+) -> tuple[ReadRegion, ReadRegion] | None:
     """The picture as in a video, where the region comes from the frame before; and its mirror image."""
     hips = px[[23, 24]].mean(axis=0)
     up = px[[11, 12]].mean(axis=0) - hips
@@ -216,7 +216,7 @@ def _looks(
     if not other:
         return None
     turned_px, turned_m = mirror_image(mirrored(names), other.px, other.world_m)
-    return Look(found.px, found.world_m), Look(turned_px + np.array([width, 0]), turned_m)
+    return ReadRegion(found.px, found.world_m), ReadRegion(turned_px + np.array([width, 0]), turned_m)
 
 
 def samples(seed: int, count: int) -> list[Sample]:

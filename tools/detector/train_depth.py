@@ -1,4 +1,4 @@
-"""Trains the networks that read slants from BlazePose's landmarks (``fitting/video/bone_depth.py``).
+"""Trains the networks that read depths from BlazePose's landmarks (``fitting/video/bone_depth.py``).
 
 python tools/detector/train_depth.py --pictures 16000 --jobs 2 --samples samples.npz: renders the open body, runs the detector
 on each picture (about half a second each), trains (six minutes), prints the error of every bone on pictures kept back, and
@@ -131,13 +131,13 @@ def main() -> None:
     _write(ensemble(~kept_back, MEMBERS), np.eye(len(bones)))
     dd.shipped_networks.cache_clear()
     px, world = (seen[n][kept_back, 0] for n in ("px", "world_m"))
-    found, depth = dd.slants_of(names, px, world), seen["true_m"][kept_back]
+    found, depth = dd.read_bone_depths(names, px, world), seen["true_m"][kept_back]
     report(bones, found, depth, world)
     correlation = correlation_of(names, found, depth[:, far] - depth[:, near])
     _write(ensemble(np.ones_like(kept_back), MEMBERS), correlation)
 
 
-def report(bones: list[tuple[dd.Bone, tuple[int, int]]], found: dd.Slants, depth: Array, world: Array) -> None:
+def report(bones: list[tuple[dd.Bone, tuple[int, int]]], found: dd.BoneDepths, depth: Array, world: Array) -> None:
     """Print the errors of every bone: of the detector's own depth, and of the networks."""
     far, near = ([pair[k] for _, pair in bones] for k in (0, 1))
     for bone in dd.BONES:
@@ -154,7 +154,7 @@ def report(bones: list[tuple[dd.Bone, tuple[int, int]]], found: dd.Slants, depth
         )
 
 
-def correlation_of(names: tuple[str, ...], found: dd.Slants, true_m: Array) -> Array:
+def correlation_of(names: tuple[str, ...], found: dd.BoneDepths, true_m: Array) -> Array:
     """(D, D) correlation of the errors, the same for a mirror image; outliers count as four deviations."""
     error = (found.depth_m.numpy() - true_m) / found.sigma_m.numpy()
     one = np.corrcoef(np.clip(error, -4, 4).T)

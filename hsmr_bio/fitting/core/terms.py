@@ -130,13 +130,13 @@ class Depth:
         root = _robust(residual.square())[1].sqrt()
         by_q, by_shape = view.jacobians(self.points)
 
-        def slants(jacobian: Tensor) -> Tensor:
+        def depths(jacobian: Tensor) -> Tensor:
             rows = torch.einsum("ti,tlin->tln", along, jacobian)
             change = (rows[:, self.pairs[:, 0]] - rows[:, self.pairs[:, 1]]) / (self.sigma_m * self.caution)[..., None]
             return (self._apart @ change) * root[..., None]
 
-        shape = None if by_shape is None else slants(by_shape)
-        _accumulate(system, slants(by_q), shape, residual * root, _SHAPE_COLUMNS)
+        shape = None if by_shape is None else depths(by_shape)
+        _accumulate(system, depths(by_q), shape, residual * root, _SHAPE_COLUMNS)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """How sure a fit of a video is: standard deviations that are of the size of the errors.
 
-The fit takes each frame for a piece of evidence of its own, and trusts slants that nothing else shows more than they deserve.
+The fit takes each frame for a piece of evidence of its own, and trusts depths that nothing else shows more than they deserve.
 Both make a steadier motion; the errors, though, last: a detector that misplaces an elbow does so until the arm has moved on.
 """
 
@@ -24,7 +24,7 @@ def standard_deviation(problem: Problem, state: State, time_s: FloatArray) -> Fl
     """(T, 49) standard deviation of each unknown of a solved problem, shared ones held.
 
     Args:
-        problem: its terms about single frames count once in ``ALIKE_S``, slants without the caution of the fit; terms
+        problem: its terms about single frames count once in ``ALIKE_S``, depths without the caution of the fit; terms
             between frames count as they are.
         state: where it was solved.
         time_s: (T,).

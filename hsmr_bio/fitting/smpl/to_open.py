@@ -18,8 +18,8 @@ from ...body.smpl_model import SMPL_PARENTS, SmplModel
 from ...kinematics.tree_fit import Bounds, Weights, fit_tree
 from ...skeleton import JOINT_NAMES
 from ...types import FloatArray, SkelMotion
-from .motion import SmplMotion
 from .parts import parts_from_joints
+from .smpl_motion import SmplMotion
 from .start import PART_OF_BONE, fit_limits, part_rotations
 from .to_skel import SmplFit, limit_excess, unwrapped
 

@@ -23,8 +23,8 @@ from ...errors import InputError
 from ...skeleton import LIMITS_RAD
 from ...types import FloatArray, Progress, SkelMotion, quiet
 from .betas import refined_betas
-from .motion import SmplMotion
 from .skin_problem import DEFAULT_OPTIONS, SmplFitOptions, SmplFitter, check_pair
+from .smpl_motion import SmplMotion
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

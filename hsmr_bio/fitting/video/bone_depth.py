@@ -1,8 +1,8 @@
-"""What BlazePose's landmarks say about depth: how far each bone slants towards the camera.
+"""What BlazePose's landmarks say about depth: how much nearer or farther one end of each bone is than the other.
 
 One picture hardly shows depth, and the detector plays safe: it draws thighs, shanks and arms flatter than they are, and leans
 shanks back and forearms forward whatever they do. What it says of the whole body, in the image and in metres, tells more than
-its depth of the bone itself: small networks read the slants from all of it, and say how sure each one is.
+its depth of the bone itself: small networks read the depths from all of it, and say how sure each one is.
 
 Source:
     Trained on renders of the open body (standing, squatting, stepping, on one leg; arms in all directions; all views, three
@@ -71,7 +71,7 @@ BONES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Slants:
+class BoneDepths:
     """The bones of a clip whose depth the detector tells."""
 
     pairs: Tensor
@@ -85,7 +85,7 @@ class Slants:
     correlation: Tensor
     """(D, D) of the errors: who is taken to lean too far has both thighs wrong."""
 
-    def at(self, frames: slice | FloatArray) -> Slants:
+    def at(self, frames: slice | FloatArray) -> BoneDepths:
         """Some of the frames."""
         return replace(self, depth_m=self.depth_m[frames], sigma_m=self.sigma_m[frames])
 
@@ -95,8 +95,8 @@ def bone_pairs(names: tuple[str, ...]) -> list[tuple[Bone, tuple[int, int]]]:
     return [(bone, pair) for bone in BONES for pair in bone.pairs(names)]
 
 
-def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> Slants:
-    """Read the slants of all bones.
+def read_bone_depths(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> BoneDepths:
+    """Read the depths of all bones.
 
     Args:
         names: of the K landmarks, BlazePose's.
@@ -104,7 +104,7 @@ def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> Sl
         world_m: (T, K, 3) metric landmarks in the detector's axes (x right, y down, z away along the viewing ray).
 
     Returns:
-        Slants along the viewing ray; the mean of what several networks read from the landmarks and from their mirror image.
+        BoneDepths along the viewing ray; the mean of what several networks read from the landmarks and from their mirror image.
     """
     bones, swap = bone_pairs(names), mirrored(names)
     told, other = features(names, px, world_m), features(names, *mirror_image(swap, px, world_m))
@@ -118,7 +118,9 @@ def slants_of(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> Sl
             log_sigmas.append(log_sigma[:, columns])
     depth, sigma = np.mean(depths, axis=0), np.exp(np.mean(log_sigmas, axis=0))
     caution = torch.tensor([bone.caution for bone, _ in bones], dtype=torch.float64)
-    return Slants(torch.tensor(places), torch.as_tensor(depth), torch.as_tensor(sigma), caution, torch.as_tensor(correlation))
+    return BoneDepths(
+        torch.tensor(places), torch.as_tensor(depth), torch.as_tensor(sigma), caution, torch.as_tensor(correlation)
+    )
 
 
 def bridged(time_s: FloatArray, px: FloatArray, world_m: FloatArray, confidence: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -142,8 +144,8 @@ def bridged(time_s: FloatArray, px: FloatArray, world_m: FloatArray, confidence:
     return px, world_m
 
 
-def drawn_slants(names: tuple[str, ...], behind_m: FloatArray) -> Slants:
-    """Slants as another detector draws them, hardly believed.
+def drawn_bone_depths(names: tuple[str, ...], behind_m: FloatArray) -> BoneDepths:
+    """BoneDepths as another detector draws them, hardly believed.
 
     Args:
         names: of the K landmarks.
@@ -154,7 +156,7 @@ def drawn_slants(names: tuple[str, ...], behind_m: FloatArray) -> Slants:
     depth = torch.as_tensor(behind_m[:, far] - behind_m[:, near])
     pairs, sigma = torch.tensor(places, dtype=torch.long).reshape(-1, 2), torch.full_like(depth, DRAWN_SIGMA_M)
     apart = torch.eye(len(places), dtype=torch.float64)
-    return Slants(pairs, depth, sigma, apart.diagonal(), apart)
+    return BoneDepths(pairs, depth, sigma, apart.diagonal(), apart)
 
 
 def mirrored(names: tuple[str, ...]) -> list[int]:
@@ -196,7 +198,7 @@ def features(names: tuple[str, ...], px: FloatArray, world_m: FloatArray) -> Flo
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A perceptron: standardised features in, slants and the logarithms of their standard deviations out."""
+    """A perceptron: standardised features in, depths and the logarithms of their standard deviations out."""
 
     mean: FloatArray
     spread: FloatArray
@@ -206,7 +208,7 @@ class Network:
     """(D,) metres that the answers are measured in."""
 
     def __call__(self, told: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(T, D) slants in metres and (T, D) logarithms of their standard deviations; NaN where anything told is NaN."""
+        """(T, D) depths in metres and (T, D) logarithms of their standard deviations; NaN where anything told is NaN."""
         x = (told - self.mean) / self.spread
         for i, (weights, biases) in enumerate(self.layers):
             x = x @ weights + biases

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...body.body import Body
-from ...body.placing import SKEL_TO_WORLD, turned
+from ...body.placing import SKEL_TO_WORLD, rotate_motion
 from ...errors import InputError
 from ...skeleton import JOINT_NAMES
 from ...types import FloatArray, Markers, SkelMotion
@@ -78,7 +78,7 @@ def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = 
         source="joint centres",
         poses_sd_rad=sd[:, :46],
     )
-    return turned(found, body, SKEL_TO_WORLD, frame="world")
+    return rotate_motion(found, body, SKEL_TO_WORLD, frame="world")
 
 
 def is_joint_centres(names: tuple[str, ...]) -> bool:

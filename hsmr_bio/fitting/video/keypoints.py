@@ -22,7 +22,15 @@ from ..core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spi
 from ..core.problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
 from ..core.terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
 from ..core.uncertainty import standard_deviation
-from .bone_depth import DETECTOR_SET, DETECTOR_STATURE_M, LEAST_CONFIDENCE, Slants, bridged, drawn_slants, slants_of
+from .bone_depth import (
+    DETECTOR_SET,
+    DETECTOR_STATURE_M,
+    LEAST_CONFIDENCE,
+    BoneDepths,
+    bridged,
+    drawn_bone_depths,
+    read_bone_depths,
+)
 from .start import MIN_LANDMARKS, TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 
 WORLD_SIGMA_M = 0.08
@@ -101,7 +109,7 @@ class Clip:
     rays: FloatArray
     world: FloatArray | None
     """(T, L, 3) metric landmarks relative to the mid-hip, level axes."""
-    slants: Slants | None
+    depths: BoneDepths | None
     """Depth over the bones, where the detector tells any."""
     hips: tuple[int, int]
 
@@ -124,10 +132,10 @@ class Clip:
         sigma = IMAGE_CAUTION * landmarks.sigma_2d_m * (1 + 4 * (1 - observation.confidence) ** 1.5)
         seen = (observation.confidence > LEAST_CONFIDENCE) & np.isfinite(observation.keypoints_px).all(axis=-1)
         rays = viewing_rays(observation, hips, observation.camera.focal_px)
-        slants = _slants(observation, names)
+        depths = _bone_depths(observation, names)
         world = level_landmarks(observation, rays)
         sigma_m = torch.as_tensor(np.where(seen, sigma, np.inf))
-        return cls(observation, body, options, landmarks, sigma_m, rays, world, slants, hips)
+        return cls(observation, body, options, landmarks, sigma_m, rays, world, depths, hips)
 
     def part(self, frames: slice | FloatArray) -> Clip:
         """Some of the frames."""
@@ -137,7 +145,7 @@ class Clip:
             sigma_m=self.sigma_m[frames],
             rays=self.rays[frames],
             world=None if self.world is None else self.world[frames],
-            slants=None if self.slants is None else self.slants.at(frames),
+            depths=None if self.depths is None else self.depths.at(frames),
         )
 
     # ------------------------------------------------------------------ terms
@@ -149,14 +157,14 @@ class Clip:
         terms: list[Reprojection | Depth] = [
             Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)
         ]
-        if self.slants is not None:
-            slants = self.slants
+        if self.depths is not None:
+            depths = self.depths
             length = StatureLine.of(self.body).at(state.betas) / DETECTOR_STATURE_M
-            seen = torch.isfinite(self.sigma_m)[:, slants.pairs].all(dim=-1) & torch.isfinite(slants.depth_m)
-            sigma = torch.where(seen, length * slants.sigma_m, torch.inf)
+            seen = torch.isfinite(self.sigma_m)[:, depths.pairs].all(dim=-1) & torch.isfinite(depths.depth_m)
+            sigma = torch.where(seen, length * depths.sigma_m, torch.inf)
             rays = torch.as_tensor(self.rays)
-            target = length * slants.depth_m
-            terms.append(Depth("landmarks", slants.pairs, rays, target, sigma, slants.caution, slants.correlation))
+            target = length * depths.depth_m
+            terms.append(Depth("landmarks", depths.pairs, rays, target, sigma, depths.caution, depths.correlation))
         return terms
 
     def shared_prior(self) -> SharedPrior:
@@ -254,7 +262,7 @@ class Clip:
 
     def motion(self, state: State, sd: FloatArray | None) -> SkelMotion:
         """The result in the camera frame."""
-        from ...body.placing import turned
+        from ...body.placing import rotate_motion
 
         o = self.observation
         camera = replace(o.camera, focal_px=state.focal_px)
@@ -270,14 +278,14 @@ class Clip:
             camera=camera,
             notes={"landmark_offsets_m": state.offsets_m.tolist()},
         )
-        return turned(level, self.body, state.camera_rotation.numpy(), frame="camera")
+        return rotate_motion(level, self.body, state.camera_rotation.numpy(), frame="camera")
 
 
-def _slants(observation: Observation, names: tuple[str, ...]) -> Slants | None:
+def _bone_depths(observation: Observation, names: tuple[str, ...]) -> BoneDepths | None:
     """Depth over the bones, as the detector is known to mean it, or as it was given by another one."""
     o, world_m = observation, observation.keypoints_m
     if world_m is None:
         return None
     if o.keypoint_set != DETECTOR_SET:
-        return drawn_slants(names, world_m[..., 2])
-    return slants_of(names, *bridged(o.time_s, o.keypoints_px, world_m, o.confidence))
+        return drawn_bone_depths(names, world_m[..., 2])
+    return read_bone_depths(names, *bridged(o.time_s, o.keypoints_px, world_m, o.confidence))

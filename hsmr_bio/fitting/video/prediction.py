@@ -13,7 +13,7 @@ import torch
 
 from ...body.body import Body
 from ...body.keypoint_table import keypoints_of
-from ...body.placing import near_branch, turned
+from ...body.placing import near_branch, rotate_motion
 from ...errors import EstimationError, InputError
 from ...skeleton import DOF_NAMES
 from ...types import BoolArray, FloatArray, Observation, Progress, SkelMotion, quiet
@@ -101,7 +101,7 @@ def _level_prediction(observation: Observation, body: Body, betas: FloatArray, l
     )
     rays = viewing_rays(observation, _hips(observation, body), observation.camera.focal_px) if landmarks else None
     turn = FLIP.numpy() if rays is None else FLIP.numpy() @ _toward(rays)
-    motion = turned(camera, body, turn, frame="skel")
+    motion = rotate_motion(camera, body, turn, frame="skel")
     joint = torch.as_tensor(body.rest(betas).joints_m[0])
     placed = (np.asarray(joint) + trans) @ FLIP.numpy().T - np.asarray(joint)
     poses = np.array(motion.poses_rad)
@@ -213,4 +213,4 @@ def _smoothed(observation: Observation, body: Body, state: State, known: BoolArr
         poses_sd_rad=sd[:, :46],
         camera=observation.camera,
     )
-    return turned(motion, body, FLIP.numpy(), frame="camera")
+    return rotate_motion(motion, body, FLIP.numpy(), frame="camera")

@@ -18,7 +18,7 @@ from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from ...body.body import Body
-from ...body.placing import SKEL_TO_WORLD, require_body, turned
+from ...body.placing import SKEL_TO_WORLD, require_body, rotate_motion
 from ...errors import InputError
 from ...skeleton import DOF_NAMES
 from ...types import FloatArray, Observation, Progress, SkelMotion, quiet
@@ -96,7 +96,7 @@ class _Grounding:
 
     @classmethod
     def of(cls, motion: SkelMotion, body: Body, observation: Observation | None, options: GroundOptions) -> _Grounding:
-        level = motion if motion.frame == "skel" else turned(motion, body, FLIP.numpy(), frame="skel")
+        level = motion if motion.frame == "skel" else rotate_motion(motion, body, FLIP.numpy(), frame="skel")
         q = torch.tensor(np.concatenate([level.poses_rad, level.trans_m], axis=1))
         camera = motion.camera
         clip = None
@@ -193,7 +193,7 @@ class _Grounding:
     def _level(self, state: State) -> State:
         """Turn the motion into the level axes of the tilted camera."""
         rotation = (state.camera_rotation.T @ FLIP).numpy()
-        tilted = turned(self.motion, self.body, rotation, frame="skel")
+        tilted = rotate_motion(self.motion, self.body, rotation, frame="skel")
         return replace(state, q=torch.tensor(np.concatenate([tilted.poses_rad, tilted.trans_m], axis=1)))
 
     def solve_motion(self, state: State, progress: Progress) -> tuple[State, Tensor, FloatArray | None]:
@@ -257,7 +257,7 @@ class _Grounding:
         rotation = _about_y(-heading) @ np.eye(3)
         first = view.pose.positions_m[0, 0].numpy()
         shift = -(SKEL_TO_WORLD @ rotation @ np.array([first[0], state.floor_m, first[2]]))
-        placed = turned(level, self.body, SKEL_TO_WORLD @ rotation, frame="world", shift_m=shift)
+        placed = rotate_motion(level, self.body, SKEL_TO_WORLD @ rotation, frame="world", shift_m=shift)
         known = self.options.camera_pitch_rad is not None, self.options.camera_roll_rad is not None
         seen_in = "straight edges of the scene, " if "scene" in self.motion.notes else ""
         estimated = f"estimated from {seen_in}balance and floor contacts"

@@ -1,4 +1,4 @@
-"""Soles: where a foot of an OpenSim model can touch the floor, and which plate a foot stood on."""
+"""FootOutlines: where a foot of an OpenSim model can touch the floor, and which plate a foot stood on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TOO_FAR_M = 0.30
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Soles:
+class FootOutlines:
     """Points of both soles over time."""
 
     bodies: tuple[str, ...]
@@ -48,7 +48,7 @@ class Soles:
     """(T, 2, 3) middle of each foot, between heel and ball."""
 
 
-def soles(backend: OpenSimBackend, motion: Trajectory) -> tuple[Soles, Poses]:
+def soles(backend: OpenSimBackend, motion: Trajectory) -> tuple[FootOutlines, Poses]:
     """Follow the soles of a model with OpenSim's usual feet (bodies calcn and toes, x forward, z right).
 
     Args:
@@ -87,11 +87,11 @@ def soles(backend: OpenSimBackend, motion: Trajectory) -> tuple[Soles, Poses]:
             outline.append(poses.origins_m[:, b] + poses.rotations[:, b] @ local)
         points.append(np.stack(outline, axis=1))
         middles.append(0.5 * (poses.origins_m[:, calcn] + poses.origins_m[:, toes]))
-    found = Soles(bodies=("calcn_r", "calcn_l"), points_m=np.stack(points, axis=1), middle_m=np.stack(middles, axis=1))
+    found = FootOutlines(bodies=("calcn_r", "calcn_l"), points_m=np.stack(points, axis=1), middle_m=np.stack(middles, axis=1))
     return found, poses
 
 
-def assign_to_feet(loads: ExternalLoads, feet: Soles, time_s: FloatArray, *, weight_n: float) -> ExternalLoads:
+def assign_to_feet(loads: ExternalLoads, feet: FootOutlines, time_s: FloatArray, *, weight_n: float) -> ExternalLoads:
     """Give each force without a body to the foot under which its centre of pressure lies, contact by contact.
 
     A plate that one foot leaves and the other one enters becomes two forces.
@@ -138,7 +138,7 @@ def _contacts(force: ExternalForce, time_s: FloatArray, weight_n: float) -> Sequ
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _nearest(force: ExternalForce, first: int, last: int, feet: Soles, time_s: FloatArray) -> tuple[int, Assignment]:
+def _nearest(force: ExternalForce, first: int, last: int, feet: FootOutlines, time_s: FloatArray) -> tuple[int, Assignment]:
     rows = slice(first, last + 1)
     distances = []
     for k in range(2):

@@ -22,7 +22,7 @@ _LONGEST_S = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class Crossing:
+class IdentitySwap:
     """Somebody was lost beside somebody who is still followed."""
 
     since_s: float
@@ -33,7 +33,7 @@ class Crossing:
     lost_path: FloatArray
 
     @classmethod
-    def of(cls, lost: PersonTrack, alive: list[PersonTrack]) -> list[Crossing]:
+    def of(cls, lost: PersonTrack, alive: list[PersonTrack]) -> list[IdentitySwap]:
         """Crossings that the loss of a track begins."""
         since = lost.times_s[-1]
         place = trunk_px(lost.last.px)

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 _ITEMS = 4
 
 
-def ahead(make: Callable[[], Iterator[Item]]) -> Iterator[Item]:
+def prefetch(make: Callable[[], Iterator[Item]]) -> Iterator[Item]:
     """Run an iterator in a thread; its exceptions surface here, and it stops when nobody listens any more.
 
     Args:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, require
-from ..types import FloatArray, Glimpse
+from ..types import FloatArray, Thumbnail
 from .upright import RgbImage
 from .video import VideoFrame
 
-GLIMPSES = 6
+THUMBNAILS = 6
 _SIDE_PX = 720
 _JPEG_QUALITY = 90
 _KEPT = 24
@@ -21,7 +21,7 @@ _FIRST_SPACING_S = 0.25
 _FEATURE = "pictures in the report"
 
 
-class Glimpses:
+class Thumbnails:
     """Collects pictures in order, evenly spread over a clip of any length.
 
     Args:
@@ -31,7 +31,7 @@ class Glimpses:
     def __init__(self, duration_s: float | None) -> None:
         self._spacing_s = _FIRST_SPACING_S if duration_s is None else duration_s / _KEPT
         self._next_s = -np.inf
-        self._kept: list[Glimpse] = []
+        self._kept: list[Thumbnail] = []
 
     def update(self, frame: VideoFrame) -> None:
         """Take a picture, if one is due."""
@@ -43,19 +43,19 @@ class Glimpses:
             self._kept = self._kept[::2]
             self._spacing_s *= 2
 
-    def of(self, time_s: FloatArray) -> tuple[Glimpse, ...]:
-        """At most ``GLIMPSES`` pictures, spread over the frames (T,) in which a person is seen."""
-        seen = [glimpse for glimpse in self._kept if len(time_s) and np.abs(time_s - glimpse.time_s).min() < 1e-6]
-        if len(seen) <= GLIMPSES:
+    def of(self, time_s: FloatArray) -> tuple[Thumbnail, ...]:
+        """At most ``THUMBNAILS`` pictures, spread over the frames (T,) in which a person is seen."""
+        seen = [thumbnail for thumbnail in self._kept if len(time_s) and np.abs(time_s - thumbnail.time_s).min() < 1e-6]
+        if len(seen) <= THUMBNAILS:
             return tuple(seen)
-        inner = np.linspace(0, len(seen) - 1, GLIMPSES + 2)[1:-1]
+        inner = np.linspace(0, len(seen) - 1, THUMBNAILS + 2)[1:-1]
         return tuple(seen[i] for i in np.unique(inner.round().astype(int)))
 
 
-def rgb_of(glimpse: Glimpse) -> RgbImage | None:
+def rgb_of(thumbnail: Thumbnail) -> RgbImage | None:
     """The (H, W, 3) picture; None if its code is damaged."""
     cv2 = require("cv2", feature=_FEATURE)
-    picture = cv2.imdecode(np.frombuffer(glimpse.jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(thumbnail.jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
     return None if picture is None else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 
@@ -76,8 +76,8 @@ def small_jpeg(rgb: RgbImage, side_px: int, quality: int) -> tuple[bytes, tuple[
     return code.tobytes(), size
 
 
-def _small(frame: VideoFrame) -> Glimpse:
+def _small(frame: VideoFrame) -> Thumbnail:
     jpeg, size = small_jpeg(frame.rgb, _SIDE_PX, _JPEG_QUALITY)
     height, width = frame.rgb.shape[:2]
     scale = frame.scale[0] * width / size[0], frame.scale[1] * height / size[1]
-    return Glimpse(time_s=frame.time_s, jpeg=jpeg, scale=scale)
+    return Thumbnail(time_s=frame.time_s, jpeg=jpeg, scale=scale)
