@@ -242,6 +242,7 @@ def test_posetrack_people_need_the_whole_body() -> None:
     assert labels.posetrack_person(points) is None
 
 
+@pytest.mark.slow
 @pytest.mark.assets
 def test_eval_runs_the_network_on_labelled_images(
     shared: Path, synthetic_male: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
