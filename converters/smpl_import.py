@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 from os import PathLike
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.body.assets import find
+from hsmr_bio.body.data_model import SEXES
 from hsmr_bio.body.smpl_model import SmplModel, load_smpl
 from hsmr_bio.errors import MissingAssetError
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions
 from hsmr_bio.fitting.smpl.smpl_motion import Axes, SmplMotion
 from hsmr_bio.fitting.smpl.to_open import smpl_to_open
 from hsmr_bio.fitting.smpl.to_skel import SmplFit, smpl_to_skel
+from hsmr_bio.option_checks import check_choice, check_height, check_number, options_or_default
 from hsmr_bio.types import Progress, Sex, quiet
 
 from .smpl import read_smpl
@@ -42,6 +44,13 @@ class SmplImportOptions:
     """Of the person; used on the open body only, SMPL's betas say it otherwise."""
     refine_betas: bool = False
 
+    def __post_init__(self) -> None:
+        if self.sex is not None:
+            check_choice("sex", self.sex, SEXES)
+        check_choice("axes", self.axes, ("auto", *get_args(Axes)))
+        check_number("rate_hz", self.rate_hz, "Hz", above=0)
+        check_height(self.height_m)
+
 
 def import_smpl(
     path: str | PathLike[str], options: SmplImportOptions | None = None, *, progress: Progress = quiet
@@ -61,7 +70,7 @@ def import_smpl(
         InputError: see ``read_smpl`` and :func:`hsmr_bio.fitting.smpl.to_skel.smpl_to_skel`.
         MissingAssetError: a licensed file was asked for and is not there.
     """
-    options = options or SmplImportOptions()
+    options = options_or_default(SmplImportOptions, options)
     motions = read_smpl(path, rate_hz=options.rate_hz, axes=options.axes)
     return tuple(_import(motion, options, progress) for motion in motions)
 

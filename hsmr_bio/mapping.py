@@ -14,6 +14,7 @@ from .body.body import Body
 from .body.placing import SKEL_TO_WORLD, near_branch, require_body
 from .errors import InputError
 from .kinematics.tree_fit import Bounds, MapResult, fit_tree
+from .option_checks import check_arguments
 from .osim.document import OsimDocument
 from .osim.twin import twin_motion, twin_to_skel
 from .skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
@@ -43,10 +44,13 @@ def to_coordinates(motion: SkelMotion, subject: Subject, body: Body, *, continuo
     Raises:
         InputError: motion, subject and body do not belong together.
     """
+    check_arguments(
+        "to_coordinates(motion, subject, body)", motion=(motion, SkelMotion), subject=(subject, Subject), body=(body, Body)
+    )
     require_body(motion, body)
     _require_subject(motion, subject)
     if subject.model == "twin":
-        return twin_motion(motion, body, subject)
+        return twin_motion(motion, subject, body)
     document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
     tree = document.tree()
     rows = [JOINT_NAMES.index(name) for name in tree.bodies]
@@ -89,8 +93,11 @@ def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: boo
     Raises:
         InputError: the motion lacks coordinates of the model, or the subject is another body's.
     """
+    check_arguments(
+        "to_skel(motion, subject, body)", motion=(motion, OsimMotion), subject=(subject, Subject), body=(body, Body)
+    )
     if subject.model == "twin":
-        return twin_to_skel(motion, body, subject)
+        return twin_to_skel(motion, subject, body)
     if subject.body != body.name:
         raise InputError(f"the subject was made from {subject.body!r}, but the body given is {body.name!r}")
     document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
@@ -140,16 +147,20 @@ def coordinate_values(motion: OsimMotion, document: OsimDocument) -> FloatArray:
     return values
 
 
-def virtual_markers(subject: Subject, motion: OsimMotion) -> Markers:
+def virtual_markers(motion: OsimMotion, subject: Subject) -> Markers:
     """Markers of a subject's model, carried along by a motion.
 
     Args:
-        subject: a model with markers.
         motion: its coordinates.
+        subject: a model with markers.
 
     Returns:
         All markers of the model (BSM: 105), in ground.
+
+    Raises:
+        InputError: the motion belongs to another model, or the arguments are swapped.
     """
+    check_arguments("virtual_markers(motion, subject)", motion=(motion, OsimMotion), subject=(subject, Subject))
     document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
     tree = document.tree()
     names = tuple(document.markers)

@@ -73,4 +73,4 @@ def _lengths_m(document: OsimDocument) -> dict[str, float]:
         values_si=document.default_si[None],
         rotational=document.rotational,
     )
-    return {name: float(length[0]) for name, length in bone_lengths_m(place_model(document, still)).items()}
+    return {name: float(length[0]) for name, length in bone_lengths_m(place_model(still, document)).items()}

@@ -31,7 +31,7 @@ def standing(**columns: np.ndarray | float) -> OsimMotion:
     motion = OsimMotion(time_s=np.arange(FRAMES) / 60, coordinates=names, values_si=values, rotational=document.rotational)
     if "pelvis_ty" in columns:
         return motion
-    low = measures.lowest_foot_m(measures.place_model(document, motion))
+    low = measures.lowest_foot_m(measures.place_model(motion, document))
     assert low is not None
     values[:, names.index("pelvis_ty")] -= low[0]
     return replace(motion, values_si=values)
@@ -124,7 +124,7 @@ def test_contacts_of_the_fit_decide_which_foot_stands(still: SkelMotion) -> None
 
 def test_marker_error_is_the_distance_to_the_models_markers() -> None:
     motion = standing()
-    placed = measures.place_model(bsm(), motion)
+    placed = measures.place_model(motion, bsm())
     names = placed.marker_names[:10]
     moved = placed.markers_m[:, :10] + np.array([0.03, 0.0, 0.04])
     moved[5, 2] = np.nan

@@ -257,7 +257,7 @@ def test_the_way_through_the_euler_branches_is_the_cheapest() -> None:
 def test_markers_ride_on_their_bones(open_body, subjects) -> None:
     subject = subjects[0]
     result = to_coordinates(motion_of(walking(4), subject.betas, open_body), subject, open_body)
-    markers = virtual_markers(subject, result)
+    markers = virtual_markers(result, subject)
     document = subject_document(subject)
     assert len(markers.names) == 105
     tree = document.tree()

@@ -38,7 +38,7 @@ def inputs() -> ReportInputs:
         values[:, names.index(f"knee_angle_{side}")] = 0.5 + 0.6 * np.sin(6 * time + start)
     sd = np.full(values.shape, 0.05)
     motion = OsimMotion(time_s=time, coordinates=names, values_si=values, rotational=document.rotational, sd_si=sd)
-    joints, joint_names, bones = model_skeleton(document, motion)
+    joints, joint_names, bones = model_skeleton(motion, document)
     pictures = []
     for frame in (10, 60):
         flat = np.stack([200 + 150 * joints[frame, :, 2], 380 - 200 * joints[frame, :, 1]], axis=1)

@@ -41,7 +41,7 @@ def inputs(motion: OsimMotion, dynamics) -> ReportInputs:
 
 
 def test_forces_moments_and_residuals_are_shown(motion) -> None:
-    result = inverse_dynamics(bsm(), motion, "estimate")
+    result = inverse_dynamics(motion, bsm(), "estimate")
     page = report_html(inputs(motion, result))
     assert "Forces and moments" in page
     assert "vertical ground force (estimated)" in page
@@ -63,4 +63,4 @@ def test_a_report_without_forces_says_nothing_of_them(motion) -> None:
 
 
 def test_missing_loads_are_named(motion) -> None:
-    assert "No external forces were given" in dynamics_section(inverse_dynamics(bsm(), motion))
+    assert "No external forces were given" in dynamics_section(inverse_dynamics(motion, bsm()))

@@ -64,7 +64,7 @@ def test_an_alignment_becomes_all_files_on_the_floor(squat: Path, tmp_path: Path
     assert np.rad2deg(motion.column("knee_angle_r")).max() == pytest.approx(np.rad2deg(1.2), abs=3)
     markers = read_trc(out / "squat.trc")
     np.testing.assert_array_equal(markers.time_s, motion.time_s)
-    lowest = lowest_foot_m(place_model(model, motion))
+    lowest = lowest_foot_m(place_model(motion, model))
     assert lowest is not None
     assert lowest[0] == pytest.approx(0, abs=2e-3)
     assert json.loads((out / "squat_report.json").read_text())["name"] == "squat"
@@ -151,7 +151,7 @@ def test_hsmr_results_with_two_people_and_gaps(open_body: Body, tmp_path: Path, 
     model = OsimDocument.read(out / "clip.osim")
     motion = read_mot(out / "clip.mot", model)
     assert abs(np.rad2deg(np.mean(motion.column("pelvis_tilt")))) < 30
-    lowest = lowest_foot_m(place_model(model, motion))
+    lowest = lowest_foot_m(place_model(motion, model))
     assert lowest is not None
     assert abs(lowest[0]) < 0.05
     assert load_motion(out / "clip_p2_skel.npz").frame == "world"

@@ -28,7 +28,7 @@ places[40:60, :5] = np.nan
 markers = hb.Markers(time_s=time_s, names=tuple(model.markers), positions_m=places)
 
 motion = hb.inverse_kinematics(markers, model)
-errors = marker_errors(markers, model, motion)
+errors = marker_errors(motion, model, markers)
 knee_deg = np.degrees(np.abs(motion.column("knee_angle_r") - values[:, names.index("knee_angle_r")]).max())
 print(f"{len(errors.names)} markers, RMS {1000 * errors.rms_m:.1f} mm; the knee is at most {knee_deg:.1f} degrees off")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, ModelError
+from ..option_checks import check_arguments
 from ..skeleton import DOF_NAMES, LIMITS_WITH_REST_RAD
 from ..types import FloatArray, Markers, OsimMotion, SkelMotion, Subject
 from . import measures
@@ -126,7 +127,11 @@ def check_motion(
 
     Returns:
         One entry per check of ``THRESHOLDS``, in that order.
+
+    Raises:
+        InputError: no motion was given, for example because model and motion are swapped.
     """
+    check_arguments("check_motion(motion, model)", motion=(motion, (OsimMotion, SkelMotion)))
     if isinstance(motion, SkelMotion):
         osim_motion, skel = None, motion
     else:
@@ -160,7 +165,7 @@ def _place(document: OsimDocument | None, motion: OsimMotion | None) -> tuple[me
     if document is None:
         return None, "needs the model (.osim)"
     try:
-        return measures.place_model(document, motion), ""
+        return measures.place_model(motion, document), ""
     except ModelError as error:
         return None, f"the model cannot be placed: {error}"
 

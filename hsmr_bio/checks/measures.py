@@ -52,12 +52,12 @@ class PlacedModel:
         return np.asarray(self.positions_m[:, self.bodies.index(name)]) if name in self.bodies else None
 
 
-def place_model(document: OsimDocument, motion: OsimMotion) -> PlacedModel:
+def place_model(motion: OsimMotion, document: OsimDocument) -> PlacedModel:
     """Evaluate the model's bodies and markers in every frame.
 
     Args:
-        document: the model.
         motion: its coordinates in any order; those that are missing keep their default (or follow their coupling).
+        document: the model.
 
     Raises:
         ModelError: a joint that cannot be evaluated.

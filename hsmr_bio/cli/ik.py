@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         with progress_of(args) as progress:
             motion = inverse_kinematics(markers, document, **settings, backend=backend, progress=progress)
         seconds = time.perf_counter() - began
-        results[backend] = motion, marker_errors(markers, document, motion), seconds
+        results[backend] = motion, marker_errors(motion, document, markers), seconds
     motion, errors, seconds = results[args.backend]
     write_mot(out, motion, overwrite=args.overwrite)
     figures = {backend: _figures(found, used_s) for backend, (_, found, used_s) in results.items()}

@@ -103,7 +103,7 @@ def _make_report(path: Path, given: Path | None, target: Path) -> Path:
     model_path = _model_of(path, given)
     document = read_model(model_path)
     motion = read_mot(path, document)
-    joints_m, names, bones = model_skeleton(document, motion)
+    joints_m, names, bones = model_skeleton(motion, document)
     ranges = {name: c.range_si for name, c in document.coordinates.items() if c.rotational and name in motion.coordinates}
     inputs = ReportInputs(
         name=path.stem,

@@ -48,12 +48,12 @@ class FootOutlines:
     """(T, 2, 3) middle of each foot, between heel and ball."""
 
 
-def soles(backend: OpenSimBackend, motion: Trajectory) -> tuple[FootOutlines, Poses]:
+def soles(motion: Trajectory, backend: OpenSimBackend) -> tuple[FootOutlines, Poses]:
     """Follow the soles of a model with OpenSim's usual feet (bodies calcn and toes, x forward, z right).
 
     Args:
-        backend: the model.
         motion: in the model's order.
+        backend: the model.
 
     Returns:
         The soles, and the poses of the four bodies with the centre of mass.

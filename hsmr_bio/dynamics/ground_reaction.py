@@ -27,7 +27,7 @@ from ..types import BoolArray, FloatArray, OsimMotion
 from .foot_outline import HEEL_POINTS, TOE_POINTS, FootOutlines, soles
 from .loads import ExternalForce, ExternalLoads
 from .opensim_backend import Model, OpenSimBackend
-from .states import states_of
+from .states import check_order, states_of
 from .trajectory import Trajectory
 
 _HEIGHT_M, _HEIGHT_WIDTH_M = 0.05, 0.008
@@ -95,8 +95,8 @@ class GroundReaction:
 
 
 def ground_reaction(
-    model: Model | OpenSimBackend,
     motion: OsimMotion,
+    model: Model | OpenSimBackend,
     *,
     cutoff_hz: float | None = 6.0,
     contacts: FloatArray | None = None,
@@ -106,8 +106,8 @@ def ground_reaction(
     """Estimate the ground reaction of a motion whose forces nobody measured.
 
     Args:
-        model: subject, model document, ``.osim`` file or its bytes.
         motion: in ground axes (y up), floor at ``floor_m``.
+        model: subject, model document, ``.osim`` file or its bytes.
         cutoff_hz: low-pass filter of the coordinates; None: they are smooth already.
         contacts: (T, 4) probability that right heel, right toes, left heel, left toes stand on the floor, as the
             ground step gives it; None: from height and speed of the soles.
@@ -121,14 +121,15 @@ def ground_reaction(
         ModelError: the model has no feet, or no single joint to ground.
         InputError, ShapeError: arguments that do not fit the motion.
     """
+    check_order("ground_reaction(motion, model)", motion, model)
     backend = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
     if not friction > 0:
         raise InputError(f"friction must be positive, got {friction:g}")
-    return estimate(backend, states_of(backend, motion, cutoff_hz=cutoff_hz), contacts, floor_m, friction)
+    return estimate(states_of(motion, backend, cutoff_hz=cutoff_hz), backend, contacts, floor_m, friction)
 
 
 def estimate(
-    backend: OpenSimBackend, motion: Trajectory, contacts: FloatArray | None, floor_m: float, friction: float
+    motion: Trajectory, backend: OpenSimBackend, contacts: FloatArray | None, floor_m: float, friction: float
 ) -> GroundReaction:
     """Do :func:`ground_reaction` for a trajectory in the model's order."""
     if len(backend.base_coordinates) != 6:
@@ -136,7 +137,7 @@ def estimate(
             f"the ground reaction needs a base with six coordinates, {backend.base_body!r} has {len(backend.base_coordinates)} "
             "(a planar model leaves forces undetermined). Give measured loads"
         )
-    feet, poses = soles(backend, motion)
+    feet, poses = soles(motion, backend)
     weight_n = backend.mass_kg * float(np.linalg.norm(backend.gravity_m_s2))
     force, moment = backend.base_wrench(motion, backend.inverse_dynamics(motion))
     com = poses.com_m - np.array([0.0, floor_m, 0.0])

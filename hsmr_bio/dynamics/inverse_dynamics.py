@@ -16,7 +16,7 @@ from .ground_reaction import FRICTION, GroundReaction, estimate
 from .load_files import read_loads
 from .loads import ExternalLoads, check_ground_forces
 from .opensim_backend import Model, OpenSimBackend
-from .states import read_motion, states_of
+from .states import check_order, read_motion, states_of
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class InverseDynamics(GeneralizedForces):
 
 
 def inverse_dynamics(
-    model: Model | OpenSimBackend,
     motion: OsimMotion | str | os.PathLike[str],
+    model: Model | OpenSimBackend,
     loads: ExternalLoads | GroundReaction | Literal["estimate"] | str | os.PathLike[str] | None = None,
     *,
     cutoff_hz: float | None = 6.0,
@@ -139,8 +139,8 @@ def inverse_dynamics(
     Muscles and all other forces inside the model are left out, so the result is what they must produce together.
 
     Args:
-        model: subject, model document, ``.osim`` file or its bytes.
         motion: coordinates, or a ``.mot`` file.
+        model: subject, model document, ``.osim`` file or its bytes.
         loads: external forces: values, a file (see :func:`read_loads`), ``"estimate"`` for the ground reaction that
             the motion implies, or None for none (then the base carries the whole body). Forces without a body go to
             the foot above their centre of pressure.
@@ -158,12 +158,13 @@ def inverse_dynamics(
         ModelError: a model, coordinate or body that cannot be used.
         InputError: motion and model, or motion and loads, do not belong together.
     """
+    check_order("inverse_dynamics(motion, model, loads)", motion, model)
     dynamics = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
-    given = motion if isinstance(motion, OsimMotion) else read_motion(dynamics, motion)
-    states = states_of(dynamics, given, cutoff_hz=cutoff_hz)
+    given = motion if isinstance(motion, OsimMotion) else read_motion(motion, dynamics)
+    states = states_of(given, dynamics, cutoff_hz=cutoff_hz)
     ground: GroundReaction | None = None
     if isinstance(loads, str) and loads == "estimate":
-        ground = estimate(dynamics, states, contacts, floor_m, friction)
+        ground = estimate(states, dynamics, contacts, floor_m, friction)
         applied: ExternalLoads | None = ground.loads
     elif isinstance(loads, GroundReaction):
         ground, applied = loads, loads.loads
@@ -172,7 +173,7 @@ def inverse_dynamics(
     else:
         applied = read_loads(loads)
     if applied is not None and ground is None:
-        applied = _assigned(dynamics, states, applied, floor_m)
+        applied = _assigned(states, dynamics, applied, floor_m)
     wrenches = applied.at(states.time_s) if applied is not None else ()
     if backend == "nimble":
         from .nimble_backend import NimbleBackend
@@ -192,7 +193,7 @@ def inverse_dynamics(
         base_coordinates=dynamics.base_coordinates,
         loads=applied,
         ground=ground,
-        residuals=None if applied is None else _residuals(dynamics, states, values, applied, floor_m),
+        residuals=None if applied is None else _residuals(states, dynamics, values, applied, floor_m),
         engine=backend,
         cutoff_hz=cutoff_hz,
     )
@@ -227,7 +228,7 @@ def to_frame(forces: GeneralizedForces) -> pd.DataFrame:
     return pd.DataFrame(np.array(forces.values_si), columns=names, index=pd.Index(np.array(forces.time_s), name="time_s"))
 
 
-def _assigned(backend: OpenSimBackend, motion: Trajectory, loads: ExternalLoads, floor_m: float) -> ExternalLoads:
+def _assigned(motion: Trajectory, backend: OpenSimBackend, loads: ExternalLoads, floor_m: float) -> ExternalLoads:
     weight_n = backend.mass_kg * float(np.linalg.norm(backend.gravity_m_s2))
     names: tuple[str, ...] = tuple({force.body for force in loads.forces if force.body is not None})
     poses = backend.poses(motion, names)
@@ -235,12 +236,12 @@ def _assigned(backend: OpenSimBackend, motion: Trajectory, loads: ExternalLoads,
     check_ground_forces(loads, weight_n=weight_n, time_s=motion.time_s, origins_m=origins, floor_m=floor_m)
     if all(force.body is not None for force in loads.forces):
         return loads
-    feet, _ = soles(backend, motion)
+    feet, _ = soles(motion, backend)
     return assign_to_feet(loads, feet, motion.time_s, weight_n=weight_n)
 
 
 def _residuals(
-    backend: OpenSimBackend, motion: Trajectory, values: FloatArray, loads: ExternalLoads, floor_m: float
+    motion: Trajectory, backend: OpenSimBackend, values: FloatArray, loads: ExternalLoads, floor_m: float
 ) -> Residuals:
     force, moment = backend.base_wrench(motion, values)
     com = backend.poses(motion, ()).com_m

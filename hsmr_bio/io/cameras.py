@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hsmr_bio.errors import FormatError, InputError, require
+from hsmr_bio.option_checks import check_number
 from hsmr_bio.types import Camera, FloatArray
 
 GUESS = "guess"
@@ -20,6 +21,8 @@ GUESS = "guess"
 GUESS_SHARE = 0.8
 """Guessed focal length / longer side of the picture: the main camera of a phone (24-28 mm equivalent, cropped a little
 by stabilisation) has 0.67 to 0.87 in the calibrated development clips."""
+FOV_RANGE_DEG = (5.0, 175.0)
+"""Angles of view that a pinhole camera can have; anything else is taken for a mistake."""
 _MATRIX_KEYS = ("K", "matrix", "camera_matrix", "cameraMatrix", "intrinsicMatrix", "mtx")
 _SIZE_KEYS = ("image_size", "image_size_px", "size", "imageSize")
 
@@ -54,8 +57,7 @@ def camera_for(
         return read_camera(calibration, image_size_px, video_name)
     width, height = image_size_px
     if fov_deg is not None:
-        if not 5 < fov_deg < 175:
-            raise InputError(f"the angle of view along the longer side must be between 5 and 175 degrees, got {fov_deg:g}")
+        check_number("the angle of view along the longer side", fov_deg, "degrees", low=FOV_RANGE_DEG[0], high=FOV_RANGE_DEG[1])
         focal, source = max(width, height) / 2 / np.tan(np.radians(fov_deg) / 2), "--fov-deg"
     elif focal_px is not None:
         if not 0.1 * max(width, height) < focal_px < 100 * max(width, height):

@@ -23,6 +23,7 @@ import torch
 from ..body.body import Body
 from ..errors import InputError
 from ..kinematics.rotations import about_axis, to_xyz
+from ..option_checks import check_file_name
 from ..skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES, LIMITS_WITH_REST_RAD, PARENTS
 from ..types import FloatArray, OsimMotion, Sex, SkelMotion, Subject, readonly
 from .build import (
@@ -37,7 +38,7 @@ from .build import (
     polynomial,
 )
 from .document import OsimDocument
-from .factors import body_factors, body_marker_vertices, checked_name, subject_size
+from .factors import body_factors, body_marker_vertices, subject_size
 from .geometry import mesh_list
 from .library import bsm
 from .masses import scaled_masses
@@ -94,7 +95,7 @@ def twin_model(
     placed = place_markers(geometry, body_marker_vertices(body))
     markers = [MarkerSpec(m.name, m.body, m.position_m) for m in placed]
     root = model_element(
-        checked_name(name),
+        check_file_name(name),
         bodies,
         _joints(body, betas, geometry),
         markers,
@@ -239,13 +240,13 @@ def _angles(rotation: FloatArray) -> list[float]:
     return [float(angle) for angle in to_xyz(torch.as_tensor(rotation))]
 
 
-def twin_motion(motion: SkelMotion, body: Body, subject: Subject) -> OsimMotion:
+def twin_motion(motion: SkelMotion, subject: Subject, body: Body) -> OsimMotion:
     """SKEL motion as coordinates of the twin: the angles as they are, but for the root, which is turned into ground.
 
     Args:
         motion: in the world or the skel frame.
-        body: of the motion.
         subject: made by :func:`twin_model` of the same body and betas.
+        body: of the motion.
 
     Returns:
         49 coordinates, ``COORDINATES``.
@@ -271,7 +272,7 @@ def twin_motion(motion: SkelMotion, body: Body, subject: Subject) -> OsimMotion:
     )
 
 
-def twin_to_skel(motion: OsimMotion, body: Body, subject: Subject) -> SkelMotion:
+def twin_to_skel(motion: OsimMotion, subject: Subject, body: Body) -> SkelMotion:
     """Coordinates of the twin as SKEL motion in the world frame: the inverse of :func:`twin_motion`.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import NamedTuple
@@ -12,29 +12,16 @@ import torch
 
 from ..body import Body
 from ..body.placing import rotate_motion
-from ..converters.smpl_import import SmplImportOptions, import_smpl
+from ..converters.smpl_import import import_smpl
 from ..fitting.smpl.to_skel import SmplFit
-from ..fitting.world.gravity import GroundOptions
+from ..option_checks import options_or_default
 from ..types import Progress, SkelMotion, quiet
-from .image2mot import Result, ResultOptions
-from .skel2mot import Skel2MotOptions, write_motions
+from .options import Skel2MotOptions, Smpl2MotOptions
+from .results import Result
+from .skel2mot import write_motions
 
 _WALKS_M = 0.5
 """A person who gets this far has a walking direction."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Smpl2MotOptions:
-    """How an SMPL file becomes OpenSim files."""
-
-    source: SmplImportOptions = field(default_factory=SmplImportOptions)
-    results: ResultOptions = field(default_factory=ResultOptions)
-    ground: GroundOptions = field(default_factory=GroundOptions)
-    """For motions in camera axes."""
-    keep_height: bool = False
-    """Leave an upright motion at its height; by default its lowest foot point touches the floor."""
-    keep_heading: bool = False
-    """Leave an upright motion's direction; by default it walks, or faces at first, along x."""
 
 
 class Smpl2MotResult(NamedTuple):
@@ -67,7 +54,7 @@ def smpl2mot(
         FormatError: the source, or a licensed file, is damaged or breaks its format.
         MissingAssetError: a licensed file was asked for and is not there.
     """
-    options = options or Smpl2MotOptions()
+    options = options_or_default(Smpl2MotOptions, options)
     imported = import_smpl(source, replace(options.source, height_m=options.results.height_m), progress=progress)
     motions = [fit.motion if options.keep_heading else forward(fit.motion, body) for fit, body in imported]
     name = options.results.name or Path(source).name.split(".")[0]

@@ -13,15 +13,15 @@ END_OF_LEAF = "_end"
 
 
 def model_skeleton(
-    document: OsimDocument, motion: OsimMotion
+    motion: OsimMotion, document: OsimDocument
 ) -> tuple[FloatArray, tuple[str, ...], tuple[tuple[int, int], ...]]:
     """Joint centres of a model, and what to join by lines.
 
     A body without children (head, hands, toes) is drawn to the middle of its markers, if it has any.
 
     Args:
-        document: the model.
         motion: its coordinates over T frames.
+        document: the model.
 
     Returns:
         (T, J, 3) positions in ground; J names: bodies, then ends of leaf bodies as ``BODY_end``; pairs of joints.

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 from ...body.body import Body
 from ...io.cameras import GUESS
+from ...option_checks import check_arguments, options_or_default
 from ...types import Observation, Progress, SkelMotion, quiet
 from .keypoints import FitOptions, fit_landmarks
 from .prediction import fit_prediction
@@ -28,9 +29,10 @@ def fit_motion(
 
     Raises:
         EstimationError: too little of the person is seen.
-        InputError: the body does not define the observation's keypoints.
+        InputError: the body does not define the observation's keypoints, or an argument of another type.
     """
-    options = options or FitOptions()
+    check_arguments("fit_motion(observation, body, options)", observation=(observation, Observation), body=(body, Body))
+    options = options_or_default(FitOptions, options)
     scene = None if observation.scene_edges_px is None else scene_axes(observation.scene_edges_px, observation.camera)
     if scene is not None and observation.camera.source == GUESS:
         observation = with_focal(observation, scene.focal_px, "straight edges of the scene")

@@ -16,6 +16,7 @@ from torch import Tensor
 from ...body.body import Body
 from ...errors import EstimationError, InputError
 from ...io.cameras import GUESS
+from ...option_checks import check_height, check_number
 from ...types import FloatArray, Observation, Progress, SkelMotion, quiet
 from ..core.body_points import KeypointPoints, StatureLine
 from ..core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
@@ -67,6 +68,10 @@ class FitOptions:
     """Whether standard deviations are wanted; grounding with images finds its own."""
     refine: bool = False
     """Of an observation with predicted SKEL parameters (HSMR): whether its landmarks correct the prediction, in one fit."""
+
+    def __post_init__(self) -> None:
+        check_height(self.height_m)
+        check_number("focal_sigma", self.focal_sigma, above=0)
 
 
 def fit_landmarks(

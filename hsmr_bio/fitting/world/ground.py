@@ -20,6 +20,7 @@ from torch import Tensor
 from ...body.body import Body
 from ...body.placing import SKEL_TO_WORLD, require_body, rotate_motion
 from ...errors import InputError
+from ...option_checks import check_arguments, options_or_default
 from ...skeleton import DOF_NAMES
 from ...types import FloatArray, Observation, Progress, SkelMotion, quiet
 from ..core.body_points import MassPoints, SolePoints, support_of
@@ -75,8 +76,9 @@ def to_world(
     Raises:
         InputError: the motion belongs to another body, or is in the world frame already.
     """
+    check_arguments("to_world(motion, body, observation, options)", motion=(motion, SkelMotion), body=(body, Body))
     require_body(motion, body)
-    options = options or GroundOptions()
+    options = options_or_default(GroundOptions, options)
     if motion.frame == "world":
         raise InputError("the motion is in the world frame already: there is nothing to ground")
     solver = _Grounding.of(motion, body, observation, options)
