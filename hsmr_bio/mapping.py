@@ -15,6 +15,7 @@ from .body.placing import SKEL_TO_WORLD, near_branch, require_body
 from .errors import InputError
 from .kinematics.tree_fit import Bounds, MapResult, fit_tree
 from .osim.document import OsimDocument
+from .osim.library import as_document
 from .osim.twin import twin_motion, twin_to_skel
 from .skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
 from .types import FloatArray, Frame, Markers, OsimMotion, SkelMotion, Subject
@@ -47,7 +48,7 @@ def to_coordinates(motion: SkelMotion, subject: Subject, body: Body, *, continuo
     _require_subject(motion, subject)
     if subject.model == "twin":
         return twin_motion(motion, body, subject)
-    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
+    document = as_document(subject)
     tree = document.tree()
     rows = [JOINT_NAMES.index(name) for name in tree.bodies]
     turn = torch.as_tensor(_TO_WORLD[motion.frame])
@@ -93,7 +94,7 @@ def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: boo
         return twin_to_skel(motion, body, subject)
     if subject.body != body.name:
         raise InputError(f"the subject was made from {subject.body!r}, but the body given is {body.name!r}")
-    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
+    document = as_document(subject)
     source = document.tree()
     pose = source.forward(coordinate_values(motion, document))
     rows = [source.bodies.index(name) for name in JOINT_NAMES]
@@ -150,7 +151,7 @@ def virtual_markers(subject: Subject, motion: OsimMotion) -> Markers:
     Returns:
         All markers of the model (BSM: 105), in ground.
     """
-    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
+    document = as_document(subject)
     tree = document.tree()
     names = tuple(document.markers)
     bodies = [tree.bodies.index(document.markers[name].body) for name in names]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError, require
-from ..osim.document import OsimDocument
+from ..osim.library import Model, as_document
 from ..osim.nimble_export import write_nimble_model
 from ..osim.nimble_states import NimbleStates
 from ..types import FloatArray
@@ -32,16 +32,16 @@ class NimbleBackend:
     """A BSM model in nimblephysics.
 
     Args:
-        osim_xml: bytes of a BSM ``.osim`` file, generic or scaled.
+        model: a BSM model, generic or scaled.
 
     Raises:
         ModelError: not a BSM model, or nimblephysics reads other coordinates from it.
         MissingDependencyError: nimblephysics is not installed.
     """
 
-    def __init__(self, osim_xml: bytes) -> None:
+    def __init__(self, model: Model) -> None:
         nimble: Any = require("nimblephysics", feature="the second inverse-dynamics engine")
-        document = OsimDocument.from_bytes(osim_xml)
+        document = as_document(model)
         with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder, _no_stdout():
             path = write_nimble_model(Path(folder) / "nimble.osim", document)
             self._skeleton = nimble.biomechanics.OpenSimParser.parseOsim(str(path)).skeleton

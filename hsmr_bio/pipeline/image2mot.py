@@ -37,6 +37,7 @@ from ..kinematics.threads import one_blas_thread
 from ..mapping import to_coordinates, virtual_markers
 from ..osim.document import OsimDocument
 from ..osim.geometry import write_geometry
+from ..osim.library import as_document
 from ..osim.twin import twin_model
 from ..report import ReportInputs, model_skeleton, write_report
 from ..report.pictures import pictures
@@ -232,7 +233,7 @@ def write_results(
     length = subject.stature_m / body.stature_m(subject.betas)
     (out / f"{name}.osim").write_bytes(subject.osim_xml)
     write_geometry(out / "Geometry", body, subject.betas, prefix=name, length_factor=length)
-    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{name}.osim")
+    document = as_document(subject)
     write_mot(out / f"{name}.mot", motion)
     write_trc(out / f"{name}.trc", result.markers)
     save_motion(out / f"{name}_skel.npz", result.skel)

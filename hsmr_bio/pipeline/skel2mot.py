@@ -20,7 +20,7 @@ from ..fitting.world.smoothing import steady
 from ..io.atomic import new_folder, refuse_existing
 from ..io.trc import read_trc
 from ..kinematics.threads import one_thread
-from ..osim.document import OsimDocument
+from ..osim.library import as_document
 from ..types import Progress, Sex, SkelMotion, quiet
 from .image2mot import Result, ResultOptions, make_results, usable_cutoff, write_results
 
@@ -148,7 +148,7 @@ def in_world(motion: SkelMotion, body: Body, options: Skel2MotOptions, *, progre
 def _lowered(motion: SkelMotion, body: Body) -> SkelMotion:
     """Move the motion up or down so that its lowest foot marker is at y = 0."""
     made = make_results(motion, body)
-    document = OsimDocument.from_bytes(made.subject.osim_xml, source="model")
+    document = as_document(made.subject)
     lowest = lowest_foot_m(place_model(document, made.motion))
     trans = np.array(motion.trans_m)
     if lowest is not None:

@@ -9,22 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ...errors import InputError, ModelError
 from ...osim.document import OsimDocument
+from ...osim.library import Model, as_document
 from ...osim.parts import OsimCoordinate
-from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, Subject, quiet
+from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, quiet
 
 if TYPE_CHECKING:
     from .solver import Bounds, MarkerProblem
 
 Backend = Literal["own", "opensim"]
-Model = OsimDocument | Subject | str | PathLike[str]
 
 _PRIOR_M2 = 1e-6
 """Pull towards the default pose, later towards the anchors' poses, m^2 per rad^2 and per unit of marker weight: a radian
@@ -158,18 +156,6 @@ def _places(document: OsimDocument, motion: OsimMotion, names: tuple[str, ...]) 
     bodies, local = _placed(document, tree.bodies, names)
     with torch.no_grad():
         return np.asarray(tree.forward(values).points(bodies, torch.as_tensor(local)).numpy())
-
-
-def as_document(osim: Model) -> OsimDocument:
-    """Take a model as a document, whatever it is given as."""
-    if isinstance(osim, OsimDocument):
-        return osim
-    if isinstance(osim, Subject):
-        return OsimDocument.from_bytes(osim.osim_xml, source=osim.name)
-    path = Path(osim)
-    if not path.is_file():
-        raise InputError(f"there is no model file {path}")
-    return OsimDocument.read(path)
 
 
 def matched_markers(markers: Markers, document: OsimDocument, weights: Mapping[str, float] | None) -> tuple[str, ...]:
