@@ -17,7 +17,7 @@ from .kinematics.tree_fit import Bounds, MapResult, fit_tree
 from .osim.document import OsimDocument
 from .osim.library import as_document
 from .osim.twin import twin_motion, twin_to_skel
-from .skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
+from .skeleton import DOF_NAMES, JOINT_NAMES, MAP_LIMITS_RAD, fit_bounds
 from .types import FloatArray, Frame, Markers, OsimMotion, SkelMotion, Subject
 
 _TO_WORLD: dict[Frame, FloatArray] = {
@@ -100,12 +100,8 @@ def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: boo
     rows = [source.bodies.index(name) for name in JOINT_NAMES]
     length = subject.stature_m / body.stature_m(subject.betas)
     target = body.tree(subject.betas)
-    free = np.concatenate([LIMITS_RAD, np.full((3, 2), np.nan)])
-    widened = free + np.array([-0.5, 0.5])
-    free = np.where(np.isnan(free), np.array([-np.inf, np.inf]), widened)
-    result = fit_tree(
-        target, pose.positions_m[:, rows] / length, pose.rotations[:, rows], Bounds.of(free), continuous=continuous
-    )
+    bounds = Bounds.of(fit_bounds(MAP_LIMITS_RAD))
+    result = fit_tree(target, pose.positions_m[:, rows] / length, pose.rotations[:, rows], bounds, continuous=continuous)
     poses = result.q[:, : len(DOF_NAMES)].copy()
     if continuous:
         poses[:, :3] = near_branch(poses[:, :3])
