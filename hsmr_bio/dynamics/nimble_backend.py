@@ -88,18 +88,6 @@ class NimbleBackend:
         result[:, columns] = states.forces(q, forces)
         return result
 
-    def body_origins_m(self, q_si: FloatArray, coordinates: Sequence[str], bodies: Sequence[str]) -> FloatArray:
-        """(T, B, 3) body origins in ground for coordinate values (T, N): the engine's own forward kinematics."""
-        order = [list(coordinates).index(name) for name in self.coordinates]
-        nodes = [self._skeleton.getBodyNode(name) for name in bodies]
-        result = np.empty((len(q_si), len(nodes), 3))
-        for frame, row in enumerate(self._states.positions(q_si[:, order])[:, self._order].tolist()):
-            for i, value in enumerate(row):
-                self._skeleton.setPosition(i, value)
-            for k, node in enumerate(nodes):
-                result[frame, k] = node.getWorldTransform().translation()
-        return result
-
     def _body(self, load: BodyWrench) -> Any:
         node = self._skeleton.getBodyNode(load.body)
         if node is None:
