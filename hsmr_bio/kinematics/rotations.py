@@ -82,7 +82,7 @@ def about_axis(axis: Sequence[float] | Tensor, angle_rad: Tensor) -> Tensor:
 
 
 def to_xyz(matrix: Tensor) -> Tensor:
-    """Body-fixed x-y-z angles of Rx(a) Ry(b) Rz(c), as OpenSim's ``orientation``; (..., 3, 3) -> (..., 3) rad, b in [-pi/2, pi/2]."""
+    """Body-fixed x-y-z angles of Rx(a) Ry(b) Rz(c), as OpenSim's ``orientation``; (..., 3, 3) -> (..., 3) rad, |b| <= pi/2."""
     b = torch.asin(matrix[..., 0, 2].clamp(-1, 1))
     a = torch.atan2(-matrix[..., 1, 2], matrix[..., 2, 2])
     c = torch.atan2(-matrix[..., 0, 1], matrix[..., 0, 0])

@@ -110,7 +110,7 @@ def vtp(points_m: FloatArray, faces: Any) -> str:
 
 
 def vertex_normals(points_m: FloatArray, faces: Any) -> FloatArray:
-    """(P, 3) unit normals: mean of the adjoining triangles' normals, weighted by their areas."""
+    """(P, 3) unit normals: mean of the adjoining triangles' normals, weighted by their areas; up where there is no triangle."""
     corners = points_m[faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.zeros_like(points_m)
