@@ -31,8 +31,8 @@ from hsmr_bio.io.mot import write_mot
 from hsmr_bio.io.sto import read_sto
 from hsmr_bio.io.table import read_table
 from hsmr_bio.osim.document import OsimDocument
-from hsmr_bio.osim.library import bsm
-from hsmr_bio.scaling import scale_model, subject_document
+from hsmr_bio.osim.library import as_document, bsm
+from hsmr_bio.scaling import scale_model
 from hsmr_bio.types import OsimMotion
 
 
@@ -106,7 +106,7 @@ def tool_s(motion: OsimMotion) -> float:
 
 def engines() -> None:
     """Largest and relative difference of OpenSim, ours corrected, and nimblephysics; and of OpenSim's solver as it is."""
-    person = subject_document(scale_model(load_body("open"), np.zeros(10)))
+    person = as_document(scale_model(load_body("open"), np.zeros(10)))
     for (label, document), hz in itertools.product((("BSM", bsm()), ("a person's model", person)), (0.3, 1.0)):
         motion = synthetic(hz, 200, document)
         plain, nimble = (inverse_dynamics(motion, document, cutoff_hz=None, backend=name) for name in ("opensim", "nimble"))

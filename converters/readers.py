@@ -9,6 +9,7 @@ from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import kind_of
 from hsmr_bio.io.trc import read_trc
 from hsmr_bio.osim.document import OsimDocument
+from hsmr_bio.osim.library import as_document
 
 from .addbiomechanics import read_b3d
 from .bvh import read_bvh
@@ -97,8 +98,6 @@ def _is_smpl(path: Path, options: ConvertOptions) -> bool:
 
 def _model(path: Path, options: ConvertOptions) -> OsimDocument | None:
     if options.model is not None:
-        if not options.model.is_file():
-            raise InputError(f"{options.model}: there is no such file")
-        return OsimDocument.read(options.model)
+        return as_document(options.model)
     beside = path.with_suffix(".osim")
-    return OsimDocument.read(beside) if beside.is_file() else None
+    return as_document(beside) if beside.is_file() else None

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from .body.body import Body
 from .option_checks import check_file_name
 from .osim.build import element, numbers, to_bytes
-from .osim.document import OsimDocument
 from .osim.factors import body_factors, body_marker_vertices, subject_size
 from .osim.geometry import mesh_list
 from .osim.library import bsm
@@ -113,8 +112,3 @@ def write_scale_set(path: str | PathLike[str], subject: Subject) -> Path:
     target = Path(path)
     target.write_bytes(scale_set(subject))
     return target
-
-
-def subject_document(subject: Subject) -> OsimDocument:
-    """The person's model as a document."""
-    return OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")

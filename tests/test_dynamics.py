@@ -156,9 +156,10 @@ def test_nimble_agrees_with_opensim_and_newton_euler_with_loads(backend, hz) -> 
 @pytest.fixture(scope="module")
 def person(open_body) -> OsimDocument:
     """A person's model: its spine and scapulae slide in their own way."""
-    from hsmr_bio.scaling import scale_model, subject_document
+    from hsmr_bio.osim.library import as_document
+    from hsmr_bio.scaling import scale_model
 
-    return subject_document(scale_model(open_body, np.array([1.0, -0.5, 0.5, 0, 0, 0.3, 0, 0, 0, 0]), mass_kg=75.0))
+    return as_document(scale_model(open_body, np.array([1.0, -0.5, 0.5, 0, 0, 0.3, 0, 0, 0, 0]), mass_kg=75.0))
 
 
 @pytest.mark.opensim

@@ -70,7 +70,6 @@ def _keypoint(item: dict[str, Any], entries: list[dict[str, Any]], topology: str
         joint=JOINT_NAMES.index(_side(origin["joint"], mirrored)),
         offset_over_stature=(-x if mirrored else x, y, z),
         sigma_2d_m=origin["sigma"][0],
-        sigma_z_m=origin["sigma"][1],
         vertices=() if vertex is None else (vertex,),
         weights=() if vertex is None else (1.0,),
     )

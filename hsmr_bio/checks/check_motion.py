@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError, ModelError
 from ..option_checks import check_arguments
+from ..osim.document import OsimDocument
+from ..osim.library import Model, as_document
 from ..skeleton import DOF_NAMES, LIMITS_WITH_REST_RAD
-from ..types import FloatArray, Markers, OsimMotion, SkelMotion, Subject
+from ..types import FloatArray, Markers, OsimMotion, SkelMotion
 from . import measures
 from .check_report import Check, CheckReport, Status, Threshold
 from .limits import LimitReport, check_limits, skel_ranges
-
-if TYPE_CHECKING:
-    from ..osim.document import OsimDocument
 
 __all__ = ["THRESHOLDS", "Check", "CheckReport", "Status", "Threshold", "check_motion"]
 
@@ -112,7 +110,7 @@ class _Given:
 
 def check_motion(
     motion: OsimMotion | SkelMotion,
-    model: OsimDocument | Subject | None = None,
+    model: Model | None = None,
     *,
     skel: SkelMotion | None = None,
     markers: Markers | None = None,
@@ -136,7 +134,7 @@ def check_motion(
         osim_motion, skel = None, motion
     else:
         osim_motion = motion
-    document = _document(model)
+    document = None if model is None else as_document(model)
     placed, why = _place(document, osim_motion)
     given = _Given(
         motion=osim_motion,
@@ -149,14 +147,6 @@ def check_motion(
     )
     checks = tuple(_judge(name, measure, given) for name, measure in _MEASURES.items())
     return CheckReport(checks=checks, limits=given.limits)
-
-
-def _document(model: OsimDocument | Subject | None) -> OsimDocument | None:
-    if isinstance(model, Subject):
-        from ..osim.document import OsimDocument
-
-        return OsimDocument.from_bytes(model.osim_xml, source=f"{model.name}.osim")
-    return model
 
 
 def _place(document: OsimDocument | None, motion: OsimMotion | None) -> tuple[measures.PlacedModel | None, str]:

@@ -23,10 +23,11 @@ import numpy.typing as npt
 
 from ..errors import InputError, ModelError, ShapeError
 from ..filtering import lowpass
+from ..osim.library import Model
 from ..types import BoolArray, FloatArray, OsimMotion
 from .foot_outline import HEEL_POINTS, TOE_POINTS, FootOutlines, soles
 from .loads import ExternalForce, ExternalLoads
-from .opensim_backend import Model, OpenSimBackend
+from .opensim_backend import OpenSimBackend
 from .states import check_order, states_of
 from .trajectory import Trajectory
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..errors import InputError
+from ..osim.library import Model
 from ..types import FloatArray, GeneralizedForces, OsimMotion
 from .foot_outline import assign_to_feet, soles
 from .ground_reaction import FRICTION, GroundReaction, estimate
 from .load_files import read_loads
 from .loads import ExternalLoads, check_ground_forces
-from .opensim_backend import Model, OpenSimBackend
+from .opensim_backend import OpenSimBackend
 from .states import check_order, read_motion, states_of
 from .trajectory import Trajectory
 
@@ -178,7 +179,7 @@ def inverse_dynamics(
     if backend == "nimble":
         from .nimble_backend import NimbleBackend
 
-        values = NimbleBackend(dynamics.source_bytes).inverse_dynamics(states, wrenches)
+        values = NimbleBackend(dynamics.model).inverse_dynamics(states, wrenches)
     elif backend == "opensim":
         values = dynamics.inverse_dynamics(states, wrenches)
     else:

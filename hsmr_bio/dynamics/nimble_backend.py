@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError, require
-from ..osim.document import OsimDocument
+from ..osim.library import Model, as_document
 from ..osim.nimble_export import write_nimble_model
 from ..osim.nimble_states import NimbleStates
 from ..types import FloatArray
@@ -32,16 +32,16 @@ class NimbleBackend:
     """A BSM model in nimblephysics.
 
     Args:
-        osim_xml: bytes of a BSM ``.osim`` file, generic or scaled.
+        model: a BSM model, generic or scaled.
 
     Raises:
         ModelError: not a BSM model, or nimblephysics reads other coordinates from it.
         MissingDependencyError: nimblephysics is not installed.
     """
 
-    def __init__(self, osim_xml: bytes) -> None:
+    def __init__(self, model: Model) -> None:
         nimble: Any = require("nimblephysics", feature="the second inverse-dynamics engine")
-        document = OsimDocument.from_bytes(osim_xml)
+        document = as_document(model)
         with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder, _no_stdout():
             path = write_nimble_model(Path(folder) / "nimble.osim", document)
             self._skeleton = nimble.biomechanics.OpenSimParser.parseOsim(str(path)).skeleton
@@ -86,18 +86,6 @@ class NimbleBackend:
             forces[frame, self._order] = tau
         result = np.empty((len(forces), len(columns)))
         result[:, columns] = states.forces(q, forces)
-        return result
-
-    def body_origins_m(self, q_si: FloatArray, coordinates: Sequence[str], bodies: Sequence[str]) -> FloatArray:
-        """(T, B, 3) body origins in ground for coordinate values (T, N): the engine's own forward kinematics."""
-        order = [list(coordinates).index(name) for name in self.coordinates]
-        nodes = [self._skeleton.getBodyNode(name) for name in bodies]
-        result = np.empty((len(q_si), len(nodes), 3))
-        for frame, row in enumerate(self._states.positions(q_si[:, order])[:, self._order].tolist()):
-            for i, value in enumerate(row):
-                self._skeleton.setPosition(i, value)
-            for k, node in enumerate(nodes):
-                result[frame, k] = node.getWorldTransform().translation()
         return result
 
     def _body(self, load: BodyWrench) -> Any:

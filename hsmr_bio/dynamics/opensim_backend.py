@@ -14,11 +14,10 @@ import numpy as np
 
 from ..errors import InputError, ModelError, UnknownCoordinateError, require
 from ..osim.document import OsimDocument
+from ..osim.library import Model
 from ..types import BoolArray, FloatArray, Subject
 from .polynomial_bias import PolynomialBias
 from .trajectory import Trajectory
-
-Model = Subject | OsimDocument | bytes | str | os.PathLike[str]
 
 _BROKEN_JOINTS = {"ConstantCurvatureJoint": "OpenSim has its angular velocity wrong (moments off by up to 100 N m)"}
 """Joint classes without a usable velocity; measured against differentiated forward kinematics in OpenSim 4.6."""
@@ -71,10 +70,10 @@ class OpenSimBackend:
 
     def __init__(self, model: Model) -> None:
         self._osim: Any = require("opensim", feature="inverse dynamics")
-        self.source_bytes = _bytes(model)
-        """The model file as it was given."""
+        self.model = model
+        """The model as it was given."""
         with _quiet(self._osim):
-            self._model = _load(self._osim, self.source_bytes)
+            self._model = _load(self._osim, _bytes(model))
             self._refuse_broken_joints()
             for name in ("ForceSet", "ConstraintSet", "ControllerSet", "ProbeSet"):
                 getattr(self._model, f"upd{name}")().clearAndDestroy()
@@ -94,7 +93,7 @@ class OpenSimBackend:
         self._q_slots, self._u_slots = self._state_slots(coordinates)
         self._plain = self._speeds_are_rates()
         self.base_body, self.base_coordinates = self._base()
-        self._bias = PolynomialBias(self.source_bytes)
+        self._bias = PolynomialBias(model)
 
     def locked_values(self) -> dict[str, float]:
         """Value of every coordinate that the model locks, in rad or m."""

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from ..errors import FormatError, ModelError
 from ..kinematics.functions import Function, Multivariate, Scaled
-from ..osim.document import OsimDocument
+from ..osim.library import Model, as_document
 from ..types import FloatArray
 from .trajectory import Trajectory
 
@@ -31,17 +31,17 @@ class PolynomialBias:
     """The forces that OpenSim's result lacks, for one model.
 
     Args:
-        osim_xml: bytes of the model. One that our tree of joints cannot evaluate, or that has no such joint, lacks nothing.
+        model: any. One that our tree of joints cannot evaluate, or that has no such joint, lacks nothing.
     """
 
-    def __init__(self, osim_xml: bytes) -> None:
+    def __init__(self, model: Model) -> None:
         self._slides: list[tuple[int, Tensor, Function]] = []
-        if b"MultivariatePolynomialFunction" not in osim_xml:
-            return
         try:
-            document = OsimDocument.from_bytes(osim_xml)
+            document = as_document(model)
+            if b"MultivariatePolynomialFunction" not in document.to_bytes():
+                return
             self._tree = document.tree()
-        except ModelError:
+        except (FormatError, ModelError):
             return
         bodies = [document.bodies[name] for name in self._tree.bodies]
         self._mass_kg = torch.tensor([body.mass_kg for body in bodies], dtype=torch.float64)

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..io.mot import read_mot
 from ..option_checks import check_arguments
 from ..osim.document import OsimDocument
+from ..osim.library import as_document
 from ..types import OsimMotion, Subject
 from .opensim_backend import OpenSimBackend
 from .trajectory import Trajectory, trajectory
@@ -82,7 +83,7 @@ def _completed(motion: OsimMotion, backend: OpenSimBackend) -> OsimMotion:
     missing = [name for name in backend.coordinates if name not in known]
     if not missing:
         return motion
-    document = OsimDocument.from_bytes(backend.source_bytes)
+    document = as_document(backend.model)
     dependent = [name for name in missing if name in document.dependent]
     values = np.tile(document.default_si, (len(motion.time_s), 1))
     names = list(document.coordinates)

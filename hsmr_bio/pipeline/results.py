@@ -16,8 +16,9 @@ from ..dynamics.checks import check_dynamics
 from ..dynamics.inverse_dynamics import InverseDynamics, inverse_dynamics
 from ..mapping import to_coordinates, virtual_markers
 from ..option_checks import options_or_default
+from ..osim.library import as_document
 from ..osim.twin import twin_model
-from ..scaling import scale_model, subject_document
+from ..scaling import scale_model
 from ..types import Markers, Observation, OsimMotion, SkelMotion, Subject
 from .options import ResultOptions
 
@@ -75,7 +76,7 @@ def make_results(
 
 def _lowered(motion: SkelMotion, coordinates: OsimMotion, subject: Subject, body: Body) -> tuple[SkelMotion, OsimMotion]:
     """Move a motion and its coordinates vertically so that the lowest foot marker is at y = 0."""
-    lowest = lowest_foot_m(place_model(coordinates, subject_document(subject)))
+    lowest = lowest_foot_m(place_model(coordinates, as_document(subject)))
     if lowest is None:
         return motion, coordinates
     trans_m, values_si = np.array(motion.trans_m), np.array(coordinates.values_si)

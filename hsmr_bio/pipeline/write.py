@@ -19,9 +19,10 @@ from ..io.npz import save_motion, save_observation
 from ..io.trc import write_trc
 from ..option_checks import options_or_default
 from ..osim.geometry import write_geometry
+from ..osim.library import as_document
 from ..report import ReportInputs, model_skeleton, write_report
 from ..report.pictures import pictures
-from ..scaling import subject_document, write_scale_set
+from ..scaling import write_scale_set
 from .options import ResultOptions, usable_cutoff
 from .results import Result
 
@@ -111,7 +112,7 @@ def _setup_files(out: Path, result: Result, options: ResultOptions) -> Iterable[
 
 def _report(out: Path, result: Result, options: ResultOptions, written: Iterable[Path]) -> Iterable[Path]:
     """Write the report as a page and as JSON."""
-    document = subject_document(result.subject)
+    document = as_document(result.subject)
     joints_m, names, bones = model_skeleton(result.motion, document)
     thumbnails = () if result.observation is None else result.observation.thumbnails
     inputs = ReportInputs(

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,15 +16,14 @@ import numpy as np
 from ...errors import InputError, ModelError
 from ...option_checks import check_arguments
 from ...osim.document import OsimDocument
+from ...osim.library import MODEL_TYPES, Model, as_document
 from ...osim.parts import OsimCoordinate
-from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, Subject, quiet
+from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, quiet
 
 if TYPE_CHECKING:
     from .solver import Bounds, MarkerProblem
 
 Backend = Literal["own", "opensim"]
-Model = OsimDocument | Subject | str | PathLike[str]
-_MODELS = (OsimDocument, Subject, str, PathLike)
 
 _PRIOR_M2 = 1e-6
 """Pull towards the default pose, later towards the anchors' poses, m^2 per rad^2 and per unit of marker weight: a radian
@@ -103,7 +100,7 @@ def inverse_kinematics(
     Source:
         The same objective as OpenSim's InverseKinematicsTool; Lu and O'Connor 1999, J Biomech 32:129.
     """
-    check_arguments("inverse_kinematics(markers, model)", markers=(markers, Markers), model=(model, _MODELS))
+    check_arguments("inverse_kinematics(markers, model)", markers=(markers, Markers), model=(model, MODEL_TYPES))
     document = as_document(model)
     names = matched_markers(markers, document, weights)
     fixed = _locked_values(document, locked)
@@ -136,7 +133,10 @@ def marker_errors(motion: OsimMotion, model: Model, markers: Markers) -> MarkerE
         InputError: the times differ, or no marker has a counterpart.
     """
     check_arguments(
-        "marker_errors(motion, model, markers)", motion=(motion, OsimMotion), model=(model, _MODELS), markers=(markers, Markers)
+        "marker_errors(motion, model, markers)",
+        motion=(motion, OsimMotion),
+        model=(model, MODEL_TYPES),
+        markers=(markers, Markers),
     )
     document = as_document(model)
     if len(motion.time_s) != len(markers.time_s) or np.abs(motion.time_s - markers.time_s).max() > 1e-4:
@@ -164,18 +164,6 @@ def _places(motion: OsimMotion, document: OsimDocument, names: tuple[str, ...]) 
     bodies, local = _placed(document, tree.bodies, names)
     with torch.no_grad():
         return np.asarray(tree.forward(values).points(bodies, torch.as_tensor(local)).numpy())
-
-
-def as_document(osim: Model) -> OsimDocument:
-    """Take a model as a document, whatever it is given as."""
-    if isinstance(osim, OsimDocument):
-        return osim
-    if isinstance(osim, Subject):
-        return OsimDocument.from_bytes(osim.osim_xml, source=osim.name)
-    path = Path(osim)
-    if not path.is_file():
-        raise InputError(f"there is no model file {path}")
-    return OsimDocument.read(path)
 
 
 def matched_markers(markers: Markers, document: OsimDocument, weights: Mapping[str, float] | None) -> tuple[str, ...]:

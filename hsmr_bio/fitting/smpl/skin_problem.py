@@ -14,9 +14,10 @@ from ...body.forward import Rest
 from ...body.smpl_model import SmplModel
 from ...errors import InputError
 from ...kinematics.tree import Tree, TreePose
+from ...skeleton import LIMITS_WITH_REST_RAD, fit_bounds
 from ...types import FloatArray
 from .skin_points import PosedSkin, SkinSample, sample_skin
-from .start import fit_limits, part_rotations, start_angles
+from .start import part_rotations, start_angles
 from .target_skin import SmplSkin
 
 
@@ -146,7 +147,7 @@ class SkinProblem:
         self.tree: Tree = body.tree(betas if len(betas) > 1 else betas[0])
         self.rest: Rest = body.rest_pose(betas)
         self.betas, self.joints, self.options = betas, joints_m, options
-        self.low, self.high = torch.tensor(fit_limits()).unbind(1)
+        self.low, self.high = torch.tensor(fit_bounds(LIMITS_WITH_REST_RAD)).unbind(1)
         self._joint_weight = options.joint_share / 24
         self._limit_weight = float(options.limit_mm_per_deg * 1e-3 / np.radians(1)) ** 2
 

@@ -16,11 +16,11 @@ from ...body.body import Body
 from ...body.forward import chain
 from ...body.smpl_model import SMPL_PARENTS, SmplModel
 from ...kinematics.tree_fit import Bounds, Weights, fit_tree
-from ...skeleton import JOINT_NAMES
+from ...skeleton import JOINT_NAMES, LIMITS_WITH_REST_RAD, fit_bounds
 from ...types import FloatArray, SkelMotion
 from .parts import parts_from_joints
 from .smpl_motion import SmplMotion
-from .start import PART_OF_BONE, fit_limits, part_rotations
+from .start import PART_OF_BONE, part_rotations
 from .to_skel import SmplFit, limit_excess, unwrapped
 
 _SAME_JOINT: dict[str, tuple[int, float]] = {
@@ -170,7 +170,7 @@ def _solve(
         centres[:, bones] = torch.tensor(joints[:, columns])
         weight[bones] = torch.tensor([1 / sd for _, sd in _SAME_JOINT.values()], dtype=torch.float64)
     turning = torch.full((24,), 1 / turn_sd_rad, dtype=torch.float64)
-    limits = fit_limits()
+    limits = fit_bounds(LIMITS_WITH_REST_RAD)
     result = fit_tree(
         body.tree(betas),
         centres,

@@ -81,11 +81,6 @@ def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = 
     return rotate_motion(found, body, SKEL_TO_WORLD, frame="world")
 
 
-def is_joint_centres(names: tuple[str, ...]) -> bool:
-    """Whether markers are joint centres by their names."""
-    return all(name in _recognised(names)[0] for name in TORSO)
-
-
 def _recognised(names: tuple[str, ...]) -> tuple[list[str], list[int]]:
     found: dict[str, int] = {}
     for column, name in enumerate(names):
