@@ -25,6 +25,7 @@ WRONG = [
     (hb.ResultOptions, {"mass_kg": 0.5}, r"--mass-kg must be between 5 and 400 kg \(kilograms\), got 0\.5"),
     (hb.ResultOptions, {"mass_kg": NAN}, "got nan"),
     (hb.ResultOptions, {"cutoff_hz": NAN}, "more than 0 Hz .or None for no filter., got nan"),
+    (hb.ResultOptions, {"cutoff_hz": float("inf")}, "got inf"),
     (hb.ResultOptions, {"cutoff_hz": -2.0}, "got -2"),
     (hb.ResultOptions, {"cutoff_hz": 0}, "got 0"),
     (hb.ResultOptions, {"model": "rajagopal"}, "model must be one of bsm, twin, got 'rajagopal'"),
