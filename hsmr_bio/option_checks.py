@@ -94,7 +94,8 @@ def check_number(
         wanted = f"{least} and at most {high:g}" if high < inf else least
     else:
         wanted = f"between {low:g} and {high:g}"
-    raise InputError(f"{name} must be {wanted}{f' {unit}' if unit else ''}, got {value!r}")
+    got = repr(value) if isinstance(value, bool) or not isinstance(value, SupportsFloat) else f"{float(value):g}"
+    raise InputError(f"{name} must be {wanted}{f' {unit}' if unit else ''}, got {got}")
 
 
 def _in_range(value: object, low: float, high: float, above: float | None) -> bool:

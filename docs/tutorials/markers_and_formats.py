@@ -10,7 +10,6 @@ import hsmr_bio as hb
 from hsmr_bio.converters.content import ConvertOptions
 from hsmr_bio.converters.registry import convert
 from hsmr_bio.fitting.markers.inverse_kinematics import marker_errors
-from hsmr_bio.io.npz import save_motion
 
 model = hb.bsm()
 names = list(model.coordinates)
@@ -53,7 +52,7 @@ still = np.tile([0.0, 0.95, 0.0], (30, 1))
 skel = hb.SkelMotion(
     time_s=np.arange(30) / 30, poses_rad=poses, trans_m=still, betas=np.zeros(10), body=body.name, frame="world"
 )
-save_motion("swing_skel.npz", skel)
+hb.save_motion("swing_skel.npz", skel)
 done = convert("swing_skel.npz", "swing.glb", ConvertOptions(parts=("skin", "bones")))
 print(f"lost: {'; '.join(done.lost)}")
 

@@ -63,7 +63,7 @@ print(f"vertical force: {vertical.min():.2f} to {vertical.max():.2f} body weight
 # % ## A second engine, and OpenSim's own tool
 # %
 # % On BSM models nimblephysics repeats the computation without any code of OpenSim. The files that `write_dynamics`
-# % leaves contain `setup_id.xml`; OpenSim's Inverse Dynamics Tool gives the same numbers from it.
+# % leaves contain `NAME_setup_id.xml`; OpenSim's Inverse Dynamics Tool gives the same numbers from it.
 
 second = hb.inverse_dynamics("squat.mot", "me.osim", "plates.xml", backend="nimble")
 print(f"largest difference between the engines: {np.abs(result.values_si - second.values_si).max():.3f} N m or N")

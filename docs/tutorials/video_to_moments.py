@@ -10,12 +10,10 @@ import numpy as np
 
 import hsmr_bio as hb
 from hsmr_bio.dynamics.checks import check_dynamics
-from hsmr_bio.estimators import EstimateOptions
-from hsmr_bio.pipeline.image2mot import Image2MotOptions
 
 clip = Path(os.environ["HSMR_BIO_DOCS"]).parent / "examples" / "demo.mp4"
-squat = EstimateOptions(start_s=2.4, end_s=4.9)
-person = hb.image2mot(clip, "out", Image2MotOptions(estimate=squat, mass_kg=70.0, dynamics=True))
+squat = hb.EstimateOptions(start_s=2.4, end_s=4.9)
+person = hb.image2mot(clip, "out", hb.Image2MotOptions(estimate=squat, mass_kg=70.0, dynamics=True))
 result = person.dynamics
 print(", ".join(sorted(path.name for path in person.paths)))
 

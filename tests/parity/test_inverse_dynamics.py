@@ -140,7 +140,7 @@ def test_opensims_tool_gives_the_same_numbers_on_our_setup_file(how, tmp_path, m
     assert '"peak_per_kg"' in found.out
     assert "residual force" in found.err
     monkeypatch.chdir(tmp_path / "out")
-    opensim.InverseDynamicsTool("setup_id.xml").run()
+    opensim.InverseDynamicsTool("ref_setup_id.xml").run()
     theirs, ours = read_sto("ref_id_opensim.sto"), read_sto("ref_id.sto")
     order = [ours.coordinates.index(name) for name in theirs.coordinates]
     off = np.abs(ours.values_si[:, order] - theirs.values_si)
