@@ -8,8 +8,9 @@ from __future__ import annotations
 from math import cos, pi, sin
 
 import numpy as np
+import numpy.typing as npt
 
-from .types import FloatArray
+FloatArray = npt.NDArray[np.float64]  # as in types.py, which reads the names of this module
 
 JOINT_NAMES: tuple[str, ...] = (
     "pelvis",

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError, ShapeError
+from .skeleton import DOF_NAMES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -225,6 +229,23 @@ class SkelMotion:
         if self.frame not in FRAMES:
             raise InputError(f"frame must be one of {', '.join(FRAMES)}, got {self.frame!r}")
 
+    def to_frame(self, *, sd: bool = False) -> pd.DataFrame:
+        """Give the parameters as a table.
+
+        Args:
+            sd: also the standard deviations of the angles, if the motion has them.
+
+        Returns:
+            T rows, index ``time_s``; 46 columns ``<angle>_rad``, then ``trans_x_m``, ``trans_y_m``, ``trans_z_m`` in the axes
+            of ``frame``, then with ``sd`` 46 columns ``<angle>_sd_rad``.
+        """
+        names = [*(f"{name}_rad" for name in DOF_NAMES), *(f"trans_{axis}_m" for axis in "xyz")]
+        values = [self.poses_rad, self.trans_m]
+        if sd and self.poses_sd_rad is not None:
+            names += [f"{name}_sd_rad" for name in DOF_NAMES]
+            values.append(self.poses_sd_rad)
+        return _table(self.time_s, names, np.concatenate(values, axis=1))
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OsimMotion:
@@ -274,6 +295,24 @@ class OsimMotion:
             raise UnknownCoordinateError(name, self.coordinates, "motion")
         return np.asarray(self.values_si[:, self.coordinates.index(name)])
 
+    def to_frame(self, *, sd: bool = False) -> pd.DataFrame:
+        """Give the coordinates as a table.
+
+        Args:
+            sd: also the standard deviations, if the motion has them.
+
+        Returns:
+            T rows, index ``time_s``; N columns ``<coordinate>_rad`` or ``<coordinate>_m``, then with ``sd`` N columns
+            ``<coordinate>_sd_rad`` or ``<coordinate>_sd_m``.
+        """
+        units = ["rad" if angle else "m" for angle in self.rotational]
+        names = [f"{name}_{unit}" for name, unit in zip(self.coordinates, units, strict=True)]
+        values = [self.values_si]
+        if sd and self.sd_si is not None:
+            names += [f"{name}_sd_{unit}" for name, unit in zip(self.coordinates, units, strict=True)]
+            values.append(self.sd_si)
+        return _table(self.time_s, names, np.concatenate(values, axis=1))
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Markers:
@@ -292,6 +331,15 @@ class Markers:
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise InputError(f"marker names must differ; twice: {', '.join(twice)}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the positions as a table.
+
+        Returns:
+            T rows, index ``time_s``; 3 M columns ``<marker>_x_m``, ``<marker>_y_m``, ``<marker>_z_m``, NaN where not seen.
+        """
+        names = [f"{name}_{axis}_m" for name in self.names for axis in "xyz"]
+        return _table(self.time_s, names, self.positions_m.reshape(len(self.time_s), -1))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -312,6 +360,16 @@ class GeneralizedForces:
         _set(self, "rotational", np.array(self.rotational, dtype=np.bool_))
         if self.rotational.shape != (len(self.coordinates),):
             raise ShapeError(f"rotational must have shape ({len(self.coordinates)},), got {self.rotational.shape}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the forces as a table.
+
+        Returns:
+            T rows, index ``time_s``; N columns ``<coordinate>_moment_nm`` (N m) or ``<coordinate>_force_n`` (N).
+        """
+        kinds = ["moment_nm" if angle else "force_n" for angle in self.rotational]
+        names = [f"{name}_{kind}" for name, kind in zip(self.coordinates, kinds, strict=True)]
+        return _table(self.time_s, names, self.values_si)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -338,3 +396,10 @@ class Subject:
         _set(self, "betas", readonly("betas", self.betas, (10,)))
         if not (self.mass_kg > 0 and self.stature_m > 0):
             raise InputError(f"mass and stature must be positive, got {self.mass_kg} kg, {self.stature_m} m")
+
+
+def _table(time_s: FloatArray, names: list[str], values: FloatArray) -> pd.DataFrame:
+    """Copy (T, C) values to a table with a column per name and the index ``time_s``."""
+    import pandas as pd
+
+    return pd.DataFrame(np.array(values), columns=names, index=pd.Index(np.array(time_s), name="time_s"))

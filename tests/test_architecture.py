@@ -22,8 +22,8 @@ SOURCES = {
     "hsmr_bio.osim_models": ROOT / "osim_models",
 }
 LAYERS = (
-    {"errors", "option_checks", "types", "version"},
-    {"skeleton", "filtering", "kinematics"},
+    {"errors", "option_checks", "skeleton", "types", "version"},
+    {"filtering", "kinematics"},
     {"io", "osim", "body", "osim_models"},
     {"scaling", "subjects", "mapping", "checks", "fitting", "hsmr", "dynamics"},
     {"converters"},

@@ -44,7 +44,8 @@ write_loads("plates.xml", ground_reaction(squat, model).loads)  # stands for two
 
 result = hb.inverse_dynamics("squat.mot", "me.osim", "plates.xml", cutoff_hz=6)
 table = result.to_frame(per_kg=True)
-print(table[["hip_flexion_r_moment", "knee_angle_r_moment", "ankle_angle_r_moment"]].iloc[::50].round(3))
+names = [f"{joint}_r_moment_nm_per_kg" for joint in ("hip_flexion", "knee_angle", "ankle_angle")]
+print(table[names].iloc[::50].round(3))
 
 # % Positive and negative work of the knee in J, and whether model, motion and forces agree with each other
 # % (thresholds: Hicks et al. 2015):

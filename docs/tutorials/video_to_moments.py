@@ -33,7 +33,7 @@ print(f"mean of both together: {vertical.sum(axis=1).mean():.3f} body weights")
 # % Net moments of everything that acts inside the body, per kilogram. Extension is negative at hip and knee.
 
 table = result.to_frame(per_kg=True)
-names = [f"{joint}_{side}_moment" for joint in ("hip_flexion", "knee_angle", "ankle_angle") for side in "rl"]
+names = [f"{joint}_{side}_moment_nm_per_kg" for joint in ("hip_flexion", "knee_angle", "ankle_angle") for side in "rl"]
 print(table[names].describe().loc[["min", "mean", "max"]].T.round(2))
 work = {name: np.round(np.array(parts) / result.mass_kg, 2) for name, parts in result.work_j().items()}
 print(f"work of the right knee: {work['knee_angle_r'][1]} J/kg on the way down, {work['knee_angle_r'][0]} J/kg up")

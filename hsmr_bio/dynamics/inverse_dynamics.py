@@ -115,13 +115,19 @@ class InverseDynamics(GeneralizedForces):
         return column(self, name)
 
     def to_frame(self, *, per_kg: bool = False, powers: bool = False) -> pd.DataFrame:
-        """See :func:`to_frame`; ``powers=True`` adds a column ``<coordinate>_power`` for each."""
-        frame = to_frame(self.per_kg() if per_kg else self)
+        """Give the forces as a table.
+
+        Args:
+            per_kg: divide all values by the body's mass; the names then end in ``_per_kg``.
+            powers: add N columns ``<coordinate>_power_w``.
+
+        Returns:
+            As :meth:`GeneralizedForces.to_frame`.
+        """
+        frame = super().to_frame()
         if powers:
-            scale = self.mass_kg if per_kg else 1.0
-            for k, name in enumerate(self.coordinates):
-                frame[f"{name}_power"] = self.power_w[:, k] / scale
-        return frame
+            frame[[f"{name}_power_w" for name in self.coordinates]] = self.power_w
+        return (frame / self.mass_kg).add_suffix("_per_kg") if per_kg else frame
 
 
 def inverse_dynamics(
@@ -211,22 +217,6 @@ def column(forces: GeneralizedForces, name: str) -> FloatArray:
     if name not in forces.coordinates:
         raise UnknownCoordinateError(name, forces.coordinates, "generalized forces")
     return np.asarray(forces.values_si[:, forces.coordinates.index(name)])
-
-
-def to_frame(forces: GeneralizedForces) -> pd.DataFrame:
-    """Give generalized forces as a table.
-
-    Args:
-        forces: any.
-
-    Returns:
-        Index ``time_s``; columns ``<coordinate>_moment`` (N m) and ``<coordinate>_force`` (N), as in OpenSim's files.
-    """
-    import pandas as pd
-
-    kinds = ["moment" if angle else "force" for angle in forces.rotational]
-    names = [f"{name}_{kind}" for name, kind in zip(forces.coordinates, kinds, strict=True)]
-    return pd.DataFrame(np.array(forces.values_si), columns=names, index=pd.Index(np.array(forces.time_s), name="time_s"))
 
 
 def _assigned(motion: Trajectory, backend: OpenSimBackend, loads: ExternalLoads, floor_m: float) -> ExternalLoads:
