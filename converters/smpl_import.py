@@ -22,7 +22,8 @@ from hsmr_bio.fitting.smpl.to_open import smpl_to_open
 from hsmr_bio.fitting.smpl.to_skel import SmplFit, smpl_to_skel
 from hsmr_bio.types import Progress, Sex, quiet
 
-from .smpl import read_smpl
+from .content import ConvertOptions
+from .registry import read
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ def import_smpl(
         MissingAssetError: a licensed file was asked for and is not there.
     """
     options = options or SmplImportOptions()
-    motions = read_smpl(path, rate_hz=options.rate_hz, axes=options.axes)
+    motions = read(path, "smpl", options=ConvertOptions(rate_hz=options.rate_hz, axes=options.axes)).smpl
     return tuple(_import(motion, options, progress) for motion in motions)
 
 
