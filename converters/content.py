@@ -191,11 +191,6 @@ def as_bones(content: Content, options: ConvertOptions) -> tuple[Animation, tupl
     raise InputError(f"{content.name} holds {content.what} only, which have no bones: hsmr-bio ik finds the motion of a model")
 
 
-def fit_first(path: Path) -> InputError:
-    """Say that SMPL motion becomes SKEL motion by a fit, which no conversion makes."""
-    return InputError(f"{path} holds SMPL motion, which has to be fitted first: hsmr-bio smpl2mot {path}")
-
-
 def start_time_lost(time_s: FloatArray) -> tuple[str, ...]:
     """Say that the first frame's time is lost in a format whose first frame is at 0 s."""
     return (f"the time of the first frame ({time_s[0]:g} s): the file starts at 0",) if abs(time_s[0]) > _START_S else ()

@@ -13,7 +13,7 @@ from typing import Any
 
 from hsmr_bio.errors import FormatError, InputError
 
-from .content import WORDS, Content, ConvertOptions, Kind, fit_first, model_of
+from .content import WORDS, Content, ConvertOptions, Kind, model_of
 from .facts import content_facts
 from .formats import FileFormat, formats
 
@@ -159,8 +159,6 @@ def convert(
     kind, wanted = detect(source), target_format(target)
     if target.is_file() and not options.overwrite:
         raise InputError(f"{target} exists already; allow overwriting (--overwrite) or choose another name")
-    if kind.holds == ("smpl",):
-        raise fit_first(source)
     content = one_person(kind.load(source, options), source, options.person)
     if content.markers is not None and content.model is None:
         content = replace(content, model=model_of(source, options))

@@ -10,7 +10,7 @@ from hsmr_bio.errors import HsmrBioError, InputError
 from hsmr_bio.io.npz import kind_of, load_motion, load_observation, save_motion
 from hsmr_bio.types import SkelMotion
 
-from .content import Content, ConvertOptions, Written, fit_first
+from .content import Content, ConvertOptions, Written
 from .facts import time_facts
 from .hsmr import HSMR_FOCAL_PX, read_hsmr
 from .skel import read_skel_alignment, write_skel_alignment
@@ -70,7 +70,8 @@ def from_skel_file(path: Path, options: ConvertOptions) -> Content:
         )
     except InputError as error:
         if _is_smpl(path, options):
-            raise fit_first(path) from error
+            hint = f"{path} holds SMPL motion, which has to be fitted first: hsmr-bio smpl2mot {path}"
+            raise InputError(hint) from error
         raise
     return Content(name=path.stem, people=motions)
 
