@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from hsmr_bio.osim.geometry import vertex_normals
 from hsmr_bio.types import FloatArray, SkelMotion
 
 from .animation import Animation, as_numpy, from_skel
+from .content import Content, ConvertOptions, Written, as_bones, body_of, start_time_lost
 
 _SKIN_COLOR = (0.80, 0.62, 0.52, 1.0)
 _GLASS = (*_SKIN_COLOR[:3], 0.4)
@@ -62,6 +64,11 @@ class SkinFit:
     mean_m: float
     max_m: float
     frames: int
+
+    @property
+    def lost(self) -> str:
+        """What the file does not hold of the body, for the report of a conversion."""
+        return f"shape parameters; the surface differs by {1000 * self.mean_m:.2f} mm (at most {1000 * self.max_m:.1f} mm)"
 
 
 def write_glb(path: str | os.PathLike[str], animation: Animation, meshes: Sequence[SkinnedMesh] = ()) -> None:
@@ -130,6 +137,16 @@ def write_skinned_glb(
     animation = from_skel(motion, body)
     write_glb(path, animation, meshes)
     return skin_fit(body, motion, animation, meshes[0])
+
+
+def to_glb(path: Path, content: Content, options: ConvertOptions) -> Written:
+    """Write bones, with the body's skin where there is a body."""
+    if content.skel is None:
+        animation, lost = as_bones(content, options)
+        write_glb(path, animation)
+        return Written(lost=(*lost, *start_time_lost(animation.time_s)))
+    fit = write_skinned_glb(path, body_of(content, options), content.skel, parts=options.parts)
+    return Written(lost=(fit.lost, *start_time_lost(content.skel.time_s)))
 
 
 def body_meshes(body: Any, motion: SkelMotion, parts: Sequence[str]) -> list[SkinnedMesh]:

@@ -24,7 +24,8 @@ from hsmr_bio.fitting.smpl.to_skel import SmplFit, smpl_to_skel
 from hsmr_bio.option_checks import check_choice, check_height, check_number, options_or_default
 from hsmr_bio.types import Progress, Sex, quiet
 
-from .smpl import read_smpl
+from .content import ConvertOptions
+from .registry import read
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ def import_smpl(
         MissingAssetError: a licensed file was asked for and is not there.
     """
     options = options_or_default(SmplImportOptions, options)
-    motions = read_smpl(path, rate_hz=options.rate_hz, axes=options.axes)
+    motions = read(path, "smpl", options=ConvertOptions(rate_hz=options.rate_hz, axes=options.axes)).smpl
     return tuple(_import(motion, options, progress) for motion in motions)
 
 

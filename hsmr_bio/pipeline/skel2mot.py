@@ -11,11 +11,11 @@ import numpy as np
 
 from ..body import Body, load_body, load_named_body
 from ..body.placing import SKEL_TO_WORLD, rotate_motion
-from ..converters.stored import read_skel_motions
+from ..converters.content import ConvertOptions
+from ..converters.registry import read
 from ..fitting.video.joint_centres import fit_joint_centres
 from ..fitting.world.ground import to_world
 from ..fitting.world.smoothing import filter_motion
-from ..io.trc import read_trc
 from ..kinematics.threads import one_thread
 from ..option_checks import options_or_default
 from ..types import Progress, Sex, SkelMotion, quiet
@@ -50,14 +50,15 @@ def skel2mot(
         MissingAssetError: the licensed body that the motion names is not there.
     """
     options = options_or_default(Skel2MotOptions, options)
-    if Path(source).suffix.lower() == ".trc":
+    stored = ConvertOptions(rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
+    content = read(source, "skel", "markers", options=stored)
+    if content.markers is not None:
         body = load_body(options.body or "open", options.sex or "neutral")
-        centres = fit_joint_centres(read_trc(source), body, height_m=options.results.height_m)
+        centres = fit_joint_centres(content.markers, body, height_m=options.results.height_m)
         name = options.results.name or Path(source).stem
         return write_motions([centres], out_dir, replace(options, filter_all=True), name=name, progress=progress)
-    motions = read_skel_motions(source, rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
     name = options.results.name or Path(source).name.split(".")[0].removesuffix("_skel").removeprefix("HSMR-")
-    return write_motions(motions, out_dir, options, name=name, progress=progress)
+    return write_motions(content.people, out_dir, options, name=name, progress=progress)
 
 
 def write_motions(

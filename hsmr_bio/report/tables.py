@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hsmr_bio.checks.check_motion import Check, CheckReport
-from hsmr_bio.checks.limits import LimitReport
+from hsmr_bio.checks.check_report import Check, CheckReport
+from hsmr_bio.checks.limits import PRINTED_TOLERANCES_DEG, LimitReport
 from hsmr_bio.types import Subject
 
 WORDS = {"pass": "passed", "warn": "warning", "fail": "failed", "skipped": "not checked"}
@@ -17,7 +17,13 @@ _ORDER = ("fail", "warn", "pass", "skipped")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
-    """An HTML table; the cells are HTML already. Columns in ``numbers`` are aligned to the right."""
+    """Write an HTML table.
+
+    Args:
+        head: the columns' titles, plain text.
+        rows: the cells, as HTML.
+        numbers: columns that are aligned to the right.
+    """
 
     def cell(tag: str, column: int, content: str) -> str:
         return f"<{tag}{' class=number' if column in numbers else ''}>{content}</{tag}>"
@@ -91,13 +97,13 @@ def limits_table(limits: LimitReport | None) -> str:
     if rows:
         head = ("coordinate", "range", "frames outside", "worst excess", "first at", "worst at")
         text += table(head, rows, numbers=(1, 2, 3, 4, 5))
-    shown = [row for row in limits.paper_table if row.tolerance_deg in (10, 20, 30)]
+    shown = [row for row in limits.paper_table if row.tolerance_deg in PRINTED_TOLERANCES_DEG]
     if shown:
         parts = dict.fromkeys(row.part for row in shown)
         share = {(row.part, row.tolerance_deg): f"{row.share:.1%}" for row in shown}
-        lines = [(escape(part), *(share.get((part, tolerance), "–") for tolerance in (10, 20, 30))) for part in parts]
+        lines = [(escape(part), *(share.get((part, tolerance), "–") for tolerance in PRINTED_TOLERANCES_DEG)) for part in parts]
         text += "<p>Share of frames in which a knee or elbow leaves its range by more than (Xia et al. 2025):</p>"
-        text += table(("part", "10°", "20°", "30°"), lines, numbers=(1, 2, 3))
+        text += table(("part", *(f"{tolerance:g}°" for tolerance in PRINTED_TOLERANCES_DEG)), lines, numbers=(1, 2, 3))
     return text
 
 
