@@ -20,7 +20,7 @@ from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.pipeline.options import ResultOptions, Skel2MotOptions
 from hsmr_bio.pipeline.results import make_results
 from hsmr_bio.pipeline.skel2mot import with_body
-from hsmr_bio.scaling import subject_document
+from hsmr_bio.osim.library import as_document
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import SkelMotion
 
@@ -115,7 +115,7 @@ def test_the_lowered_motion_and_its_coordinates_belong_together(options: ResultO
     )
     result = make_results(motion, open_body, options, lower=True)
     assert abs(result.skel.trans_m[0, 1] - trans[0, 1]) > 0.01
-    lowest = lowest_foot_m(place_model(result.motion, subject_document(result.subject)))
+    lowest = lowest_foot_m(place_model(result.motion, as_document(result.subject)))
     assert lowest is not None and lowest[0] == pytest.approx(0, abs=1e-9)
     again = to_coordinates(result.skel, result.subject, open_body)
     np.testing.assert_allclose(again.values_si, result.motion.values_si, atol=1e-6)
