@@ -137,7 +137,7 @@ def check_motion(
     else:
         osim_motion = motion
     document = _document(model)
-    placed, why = _place(document, osim_motion)
+    placed, why = _place(osim_motion, document)
     given = _Given(
         motion=osim_motion,
         skel=skel,
@@ -159,7 +159,7 @@ def _document(model: OsimDocument | Subject | None) -> OsimDocument | None:
     return model
 
 
-def _place(document: OsimDocument | None, motion: OsimMotion | None) -> tuple[measures.PlacedModel | None, str]:
+def _place(motion: OsimMotion | None, document: OsimDocument | None) -> tuple[measures.PlacedModel | None, str]:
     if motion is None:
         return None, "needs the OpenSim motion"
     if document is None:

@@ -20,7 +20,7 @@ from ..kinematics.threads import one_thread
 from ..option_checks import options_or_default
 from ..types import Progress, Sex, SkelMotion, quiet
 from .options import Skel2MotOptions, usable_cutoff
-from .people import Person, write_people
+from .people import Person, refuse_early, write_people
 from .results import Result
 
 
@@ -50,13 +50,16 @@ def skel2mot(
         MissingAssetError: the licensed body that the motion names is not there.
     """
     options = options_or_default(Skel2MotOptions, options)
-    if Path(source).suffix.lower() == ".trc":
+    path = Path(source)
+    markers = path.suffix.lower() == ".trc"
+    own = path.stem if markers else path.name.split(".")[0].removesuffix("_skel").removeprefix("HSMR-")
+    name = options.results.name or own
+    refuse_early(Path(out_dir), [name], options.results)
+    if markers:
         body = load_body(options.body or "open", options.sex or "neutral")
         centres = fit_joint_centres(read_trc(source), body, height_m=options.results.height_m)
-        name = options.results.name or Path(source).stem
         return write_motions([centres], out_dir, replace(options, filter_all=True), name=name, progress=progress)
     motions = read_skel_motions(source, rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
-    name = options.results.name or Path(source).name.split(".")[0].removesuffix("_skel").removeprefix("HSMR-")
     return write_motions(motions, out_dir, options, name=name, progress=progress)
 
 
