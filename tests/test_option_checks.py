@@ -105,6 +105,15 @@ def test_a_height_in_centimetres_fails_before_the_source_is_read(
     assert "--height-m must be between 0.5 and 2.6 m (metres), got 178" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("road", [hb.image2mot, hb.skel2mot, hb.smpl2mot])
+def test_results_that_exist_stop_before_the_source_is_read(road, tmp_path: Path) -> None:
+    (tmp_path / "walk.osim").write_text("")
+    with pytest.raises(InputError, match="exists already"):
+        road(tmp_path / "walk.npz", tmp_path)
+    with pytest.raises(InputError, match="usable in file names"):
+        road(tmp_path / "walk*.npz", tmp_path)
+
+
 @pytest.fixture(scope="module")
 def pieces(open_body: Body) -> dict:
     """A subject with two frames of every kind of motion."""

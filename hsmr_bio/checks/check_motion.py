@@ -54,7 +54,7 @@ def check_motion(
     else:
         osim_motion = motion
     document = None if model is None else as_document(model)
-    placed, why = _place(document, osim_motion)
+    placed, why = _place(osim_motion, document)
     given = Given(
         motion=osim_motion,
         skel=skel,
@@ -67,7 +67,7 @@ def check_motion(
     return CheckReport(checks=tuple(row.check(given) for row in checks), limits=given.limits)
 
 
-def _place(document: OsimDocument | None, motion: OsimMotion | None) -> tuple[measures.PlacedModel | None, str]:
+def _place(motion: OsimMotion | None, document: OsimDocument | None) -> tuple[measures.PlacedModel | None, str]:
     if motion is None:
         return None, "needs the OpenSim motion"
     if document is None:

@@ -254,7 +254,7 @@ def twin_motion(motion: SkelMotion, subject: Subject, body: Body) -> OsimMotion:
     Raises:
         InputError: another body, other betas, no twin, or a motion in the camera frame.
     """
-    _check(motion.body, motion.betas, body, subject)
+    _check(motion.body, motion.betas, subject, body)
     if motion.frame == "camera":
         raise InputError("the motion is in camera axes; bring it into the world first")
     values = np.concatenate([motion.poses_rad, motion.trans_m], axis=1)
@@ -279,7 +279,7 @@ def twin_to_skel(motion: OsimMotion, subject: Subject, body: Body) -> SkelMotion
         InputError: another body or no twin.
         UnknownCoordinateError: a coordinate of the twin is missing.
     """
-    _check(subject.body, subject.betas, body, subject)
+    _check(subject.body, subject.betas, subject, body)
     values = np.stack([motion.column(name) for name in COORDINATES], axis=1)
     factor = subject.stature_m / body.stature_m(subject.betas)
     poses = values[:, :46].copy()
@@ -295,7 +295,7 @@ def twin_to_skel(motion: OsimMotion, subject: Subject, body: Body) -> SkelMotion
     )
 
 
-def _check(name: str, betas: FloatArray, body: Body, subject: Subject) -> None:
+def _check(name: str, betas: FloatArray, subject: Subject, body: Body) -> None:
     if subject.model != "twin":
         raise InputError(f"the model {subject.name!r} is a {subject.model}, not a twin; use to_coordinates")
     if not name == body.name == subject.body:

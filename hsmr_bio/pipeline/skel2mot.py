@@ -20,7 +20,7 @@ from ..kinematics.threads import one_thread
 from ..option_checks import options_or_default
 from ..types import Progress, Sex, SkelMotion, quiet
 from .options import Skel2MotOptions, usable_cutoff
-from .people import Person, write_people
+from .people import Person, refuse_early, write_people
 from .results import Result
 
 
@@ -50,14 +50,16 @@ def skel2mot(
         MissingAssetError: the licensed body that the motion names is not there.
     """
     options = options_or_default(Skel2MotOptions, options)
+    path = Path(source)
+    stem = path.stem if path.suffix.lower() in (".trc", ".c3d") else path.name.split(".")[0]
+    name = options.results.name or stem.removesuffix("_skel").removeprefix("HSMR-")
+    refuse_early(Path(out_dir), [name], options.results)
     stored = ConvertOptions(rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
     content = read(source, "skel", "markers", options=stored)
     if content.markers is not None:
         body = load_body(options.body or "open", options.sex or "neutral")
         centres = fit_joint_centres(content.markers, body, height_m=options.results.height_m)
-        name = options.results.name or Path(source).stem
         return write_motions([centres], out_dir, replace(options, filter_all=True), name=name, progress=progress)
-    name = options.results.name or Path(source).name.split(".")[0].removesuffix("_skel").removeprefix("HSMR-")
     return write_motions(content.people, out_dir, options, name=name, progress=progress)
 
 

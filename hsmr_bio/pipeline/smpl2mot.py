@@ -17,6 +17,7 @@ from ..fitting.smpl.to_skel import SmplFit
 from ..option_checks import options_or_default
 from ..types import Progress, SkelMotion, quiet
 from .options import Skel2MotOptions, Smpl2MotOptions
+from .people import refuse_early
 from .results import Result
 from .skel2mot import write_motions
 
@@ -55,9 +56,10 @@ def smpl2mot(
         MissingAssetError: a licensed file was asked for and is not there.
     """
     options = options_or_default(Smpl2MotOptions, options)
+    name = options.results.name or Path(source).name.split(".")[0]
+    refuse_early(Path(out_dir), [name], options.results)
     imported = import_smpl(source, replace(options.source, height_m=options.results.height_m), progress=progress)
     motions = [fit.motion if options.keep_heading else forward(fit.motion, body) for fit, body in imported]
-    name = options.results.name or Path(source).name.split(".")[0]
     body = options.source.body
     skel_options = Skel2MotOptions(
         results=options.results,

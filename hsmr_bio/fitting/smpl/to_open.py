@@ -90,7 +90,7 @@ def smpl_to_open(motion: SmplMotion, body: Body, smpl: SmplModel | None = None, 
         source=motion.source,
         notes={**motion.notes, "lost": lost},
     )
-    error = np.full(len(q), np.nan) if joints is None else _joint_error(body, skel, joints)
+    error = np.full(len(q), np.nan) if joints is None else _joint_error(skel, body, joints)
     return SmplFit(
         motion=skel,
         vertex_error_m=np.full(len(q), np.nan),
@@ -182,7 +182,7 @@ def _solve(
     return result.q
 
 
-def _joint_error(body: Body, motion: SkelMotion, joints: FloatArray) -> FloatArray:
+def _joint_error(motion: SkelMotion, body: Body, joints: FloatArray) -> FloatArray:
     """(T,) mean distance of the joints that mean about the same."""
     with torch.no_grad():
         found = body.forward(motion.poses_rad, motion.betas, motion.trans_m).joints_m.numpy()
