@@ -187,6 +187,33 @@ class Observation:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class GroundFit:
+    """Where a camera stood in the world, and how that was found out."""
+
+    camera_pitch_rad: float
+    """Downward pitch."""
+    camera_roll_rad: float
+    """Roll, clockwise as the camera looks."""
+    pitch_source: str
+    """``"given"``, or what it was estimated from."""
+    roll_source: str
+    camera_height_m: float
+    """Height of the camera above the floor."""
+    standing_share: float
+    """Share of the frames in which a foot stands."""
+    R_camera_world: FloatArray
+    """(3, 3) world axes -> camera axes."""
+    t_camera_world_m: FloatArray
+    """(3,) origin of the world in camera axes."""
+    treadmill: bool
+    """Whether standing feet were free to move along the floor."""
+
+    def __post_init__(self) -> None:
+        _set(self, "R_camera_world", readonly("R_camera_world", self.R_camera_world, (3, 3)))
+        _set(self, "t_camera_world_m", readonly("t_camera_world_m", self.t_camera_world_m, (3,)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SkelMotion:
     """One person's motion as SKEL parameters (Keller et al. 2023), one shape for all frames."""
 
@@ -209,8 +236,10 @@ class SkelMotion:
     camera: Camera | None = None
     contacts: FloatArray | None = None
     """(T, 4) probability that right heel, right toes, left heel, left toes stand still on the floor, or None."""
+    ground: GroundFit | None = None
+    """Of a motion in the world that came from a camera: where the camera stood."""
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """What was assumed or measured on the way (JSON values): gravity, floor, stature, residuals."""
+    """For people: what was assumed or measured on the way (JSON values). No value in it decides or changes a result."""
 
     def __post_init__(self) -> None:
         _set(self, "time_s", increasing_time(self.time_s))
@@ -224,6 +253,11 @@ class SkelMotion:
             _set(self, "contacts", readonly("contacts", self.contacts, (frames, 4)))
         if self.frame not in FRAMES:
             raise InputError(f"frame must be one of {', '.join(FRAMES)}, got {self.frame!r}")
+
+    @property
+    def q(self) -> FloatArray:
+        """(T, 49) angles and translation side by side: the coordinates of the body's kinematic tree."""
+        return np.concatenate([self.poses_rad, self.trans_m], axis=1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

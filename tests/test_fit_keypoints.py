@@ -59,7 +59,7 @@ def test_size_and_shape_with_known_height(clip, fitted: SkelMotion, open_body: B
 
 def test_without_a_height_the_population_decides(clip, open_body: Body) -> None:
     some = clip.observation.at(slice(0, 20))
-    motion = fit_motion(some, open_body)
+    motion = fit_motion(some, open_body).motion
     assert open_body.stature_m(motion.betas) == pytest.approx(open_body.stature_m(np.zeros(10)), abs=0.03)
 
 
@@ -88,14 +88,14 @@ def test_the_uncertainty_is_of_the_size_of_the_error(clip, open_body: Body, seed
     hips = away[:, [landmarks.names.index(f"{side}_hip") for side in ("left", "right")]].mean(axis=1, keepdims=True)
     metric = away - hips + lasting(np.full(len(landmarks.names), DRAWN_SIGMA_M / np.sqrt(2)))
     told = replace(o, keypoints_px=pixels, keypoints_m=metric, confidence=np.ones_like(o.confidence))
-    fitted = fit_motion(told, open_body, FitOptions(height_m=open_body.stature_m(truth.betas)))
+    fitted = fit_motion(told, open_body, FitOptions(height_m=open_body.stature_m(truth.betas))).motion
     limbs = [name.startswith(("hip_", "knee", "ankle", "elbow")) for name in DOF_NAMES]
     ratio = (fitted.poses_rad - truth.poses_rad)[:, limbs] / fitted.poses_sd_rad[:, limbs]
     assert 0.5 < np.sqrt((ratio**2).mean()) < 2
 
 
 def test_one_frame_is_enough_for_a_still(clip, open_body: Body) -> None:
-    motion = fit_motion(clip.observation.at([33]), open_body)
+    motion = fit_motion(clip.observation.at([33]), open_body).motion
     assert motion.poses_rad.shape == (1, 46)
     assert np.degrees(motion.poses_rad[0, DOF_NAMES.index("knee_angle_r")]) > 40, "the squat is seen"
 
@@ -106,7 +106,7 @@ def test_a_frame_with_next_to_nothing_does_not_stop_the_shape(clip, open_body: B
     confidence = np.array(some.confidence)
     confidence[10] = 0.03
     height_m = open_body.stature_m(clip.truth.betas)
-    motion = fit_motion(replace(some, confidence=confidence), open_body, FitOptions(height_m=height_m))
+    motion = fit_motion(replace(some, confidence=confidence), open_body, FitOptions(height_m=height_m)).motion
     assert open_body.stature_m(motion.betas) == pytest.approx(height_m, abs=0.015)
 
 

@@ -42,14 +42,13 @@ def rotate_motion(
         shift_m: (3,) or (T, 3) added afterwards.
 
     Returns:
-        The same postures in the new axes.
+        The same postures in the new axes; the camera's place in the old ones (``ground``) is left out.
     """
     require_body(motion, body)
     tree = body.tree(motion.betas)
     joint = tree.joints[0]
     turn = torch.as_tensor(np.asarray(rotation, dtype=np.float64))
-    q = torch.tensor(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
-    pose = tree.forward(q)
+    pose = tree.forward(motion.q)
     local = tree.parent_rotation[0].T @ turn @ pose.rotations[:, 0] @ tree.child_rotation[0]
     axes = torch.tensor([axis for axis, _ in joint.rotations], dtype=torch.float64)
     angles = euler_about(axes, local).flip(-1).numpy()
@@ -58,7 +57,7 @@ def rotate_motion(
     root = body.rest_pose(motion.betas).joints[0, 0].numpy()
     placed = (turn @ pose.positions_m[:, 0, :, None])[..., 0].numpy()
     trans = placed - root + (0.0 if shift_m is None else shift_m)
-    return replace(motion, poses_rad=poses, trans_m=trans, frame=frame)
+    return replace(motion, poses_rad=poses, trans_m=trans, frame=frame, ground=None)
 
 
 def near_branch(angles: FloatArray) -> FloatArray:

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..types import Progress, quiet
+import numpy as np
+
+from ..types import GroundFit, Progress, quiet
 
 if TYPE_CHECKING:
     from ..osim.document import OsimDocument
@@ -123,6 +125,17 @@ def add_joints(parser: Any) -> None:
         help="knees; bsm: they roll and turn inwards as they bend; skel: they are hinges, which follow SKEL motion exactly "
         "(default: %(default)s)",
     )
+
+
+def ground_figures(ground: GroundFit | None) -> dict[str, Any]:
+    """Where the camera stands as JSON values, angles in degrees."""
+    figures: dict[str, Any] = {}
+    for name, value in ({} if ground is None else vars(ground)).items():
+        if name.endswith("_rad"):
+            figures[name.removesuffix("_rad") + "_deg"] = float(np.degrees(value))
+        else:
+            figures[name] = value.tolist() if isinstance(value, np.ndarray) else value
+    return figures
 
 
 def hertz_or_off(word: str) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .common import add_body, add_joints, add_json, add_output, hertz_or_off, note, print_json, progress_of
+from .common import add_body, add_joints, add_json, add_output, ground_figures, hertz_or_off, note, print_json, progress_of
 
 if TYPE_CHECKING:
     from ..pipeline.image2mot import Image2MotOptions, Result
@@ -166,6 +166,6 @@ def summary(result: Result) -> dict[str, Any]:
         "mass_kg": result.subject.mass_kg,
         "files": [str(path) for path in result.paths],
         "checks": result.checks.to_json()["checks"],
-        "ground": dict(result.skel.notes.get("ground", {})),
+        "ground": ground_figures(result.skel.ground),
         "timings_s": dict(result.timings_s),
     }

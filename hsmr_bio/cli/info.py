@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import FormatError, InputError
 from ..types import Markers
 from ..version import __version__
-from .common import add_json, print_json, read_model
+from .common import add_json, ground_figures, print_json, read_model
 
 _PACKAGES = ("numpy", "torch", "opensim", "mediapipe", "nimblephysics", "av", "ezc3d")
 
@@ -180,7 +180,12 @@ def _stored(path: Path) -> dict[str, Any]:
         motion = load_motion(path)
         betas = [round(float(beta), 4) for beta in motion.betas]
         facts = {"kind": "SKEL motion", **_time(motion.time_s), "body": motion.body, "frame": motion.frame}
-        return facts | {"source": motion.source, "betas": betas, "notes": dict(motion.notes)}
+        return facts | {
+            "source": motion.source,
+            "betas": betas,
+            "ground": ground_figures(motion.ground),
+            "notes": dict(motion.notes),
+        }
     if kind == "Observation":
         seen = load_observation(path)
         camera = {"image_size_px": list(seen.camera.image_size_px), "focal_px": seen.camera.focal_px}

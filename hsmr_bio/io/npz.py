@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import FormatError, InputError
-from ..types import Camera, Observation, SkelMotion, Thumbnail
+from ..types import Camera, GroundFit, Observation, SkelMotion, Thumbnail
 from .atomic import new_file
 
-_VERSION = 1
+_VERSION = 2
+"""1: the camera's place in the world was one of the notes, in degrees."""
 _KIND, _FORMAT_VERSION, _TEXT = "hsmr_bio_kind", "hsmr_bio_version", "text_json"
 _MOTION_ARRAYS = ("time_s", "poses_rad", "trans_m", "betas", "poses_sd_rad", "contacts")
 _MOTION_TEXT = ("body", "frame", "source")
@@ -39,7 +40,7 @@ def save_motion(path: str | os.PathLike[str], motion: SkelMotion, *, overwrite: 
         InputError: another ending, notes that are no JSON values, or the file exists.
     """
     text = {name: getattr(motion, name) for name in _MOTION_TEXT}
-    text |= {"notes": dict(motion.notes), "camera": _camera_to_json(motion.camera)}
+    text |= {"notes": dict(motion.notes), "camera": _camera_to_json(motion.camera), "ground": _ground_to_json(motion.ground)}
     _save(path, "SkelMotion", {name: getattr(motion, name) for name in _MOTION_ARRAYS}, text, overwrite=overwrite)
 
 
@@ -52,7 +53,14 @@ def load_motion(path: str | os.PathLike[str]) -> SkelMotion:
     arrays, text = _load(path, "SkelMotion", _MOTION_ARRAYS, _MOTION_TEXT)
     camera = _camera_from_json(path, text.get("camera"))
     named = {name: text[name] for name in _MOTION_TEXT}
-    return _built(path, lambda: SkelMotion(**arrays, **named, camera=camera, notes=text.get("notes", {})))
+    notes = text.get("notes", {})
+    ground = text.get("ground") or _ground_of_version_1(notes)
+
+    def build() -> SkelMotion:
+        placed = None if ground is None else GroundFit(**ground)
+        return SkelMotion(**arrays, **named, camera=camera, ground=placed, notes=notes)
+
+    return _built(path, build)
 
 
 def save_observation(path: str | os.PathLike[str], observation: Observation, *, overwrite: bool = True) -> None:
@@ -186,6 +194,21 @@ def _thumbnails_from_arrays(
         return tuple(Thumbnail(time_s=float(t), scale=(float(x), float(y)), jpeg=code) for t, (x, y), code in rows)
     except (TypeError, ValueError) as error:
         raise FormatError(path, "thumbnails", f"cannot be read ({error})") from None
+
+
+def _ground_to_json(ground: GroundFit | None) -> dict[str, Any] | None:
+    if ground is None:
+        return None
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(ground).items()}
+
+
+def _ground_of_version_1(notes: dict[str, Any]) -> dict[str, Any] | None:
+    """Take the camera's place out of the notes of an old file."""
+    old = notes.pop("ground", None)
+    if old is None:
+        return None
+    angles = {f"camera_{name}_rad": float(np.radians(old.pop(f"camera_{name}_deg"))) for name in ("pitch", "roll")}
+    return {**old, **angles}
 
 
 def _camera_to_json(camera: Camera | None) -> dict[str, Any] | None:

@@ -181,10 +181,9 @@ def motion_of(
     options = options or Image2MotOptions()
     seen = seen_frames(observation)
     _refuse_moving_camera(seen, options)
-    evidence = None if seen.skel_poses_rad is not None else seen  # of a network's prediction, the fitted postures are it
-    fit = FitOptions(height_m=options.height_m, refine=options.refine, deviations=evidence is None)
-    motion = fit_motion(seen, body, fit, progress=progress)
-    world = to_world(motion, body, evidence, options.ground, progress=progress)
+    predicted = seen.skel_poses_rad is not None  # grounding then keeps the fit's deviations; else it finds its own
+    how = FitOptions(height_m=options.height_m, refine=options.refine, deviations=predicted)
+    world = to_world(fit_motion(seen, body, how, progress=progress), body, options.ground, progress=progress)
     return steady(world, cutoff_hz=usable_cutoff(world, options.cutoff_hz))
 
 
@@ -307,15 +306,12 @@ def assumptions(result: Result, options: ResultOptions) -> dict[str, Any]:
         found["gaps"] = f"the person was not seen from {', '.join(holes)}: left out, not invented"
     if skel.camera is not None:
         found["camera"] = f"focal length {skel.camera.focal_px:.0f} px ({skel.camera.source})"
-    ground = skel.notes.get("ground")
-    if ground:
+    if (ground := skel.ground) is not None:
         found["gravity"] = (
-            f"camera pitch {ground['camera_pitch_deg']:.1f} deg ({ground['pitch_source']}), "
-            f"roll {ground['camera_roll_deg']:.1f} deg ({ground['roll_source']})"
+            f"camera pitch {np.degrees(ground.camera_pitch_rad):.1f} deg ({ground.pitch_source}), "
+            f"roll {np.degrees(ground.camera_roll_rad):.1f} deg ({ground.roll_source})"
         )
-        found["floor"] = (
-            f"camera {ground['camera_height_m']:.2f} m above it; feet stand in {ground['standing_share']:.0%} of frames"
-        )
+        found["floor"] = f"camera {ground.camera_height_m:.2f} m above it; feet stand in {ground.standing_share:.0%} of frames"
     return found
 
 

@@ -137,7 +137,7 @@ def in_world(motion: SkelMotion, body: Body, options: Skel2MotOptions, *, progre
     if motion.frame == "world":
         return steady(motion, cutoff_hz=usable_cutoff(motion, cutoff_hz)) if options.filter_all else motion
     if motion.frame == "camera":
-        world = to_world(motion, body, None, options.ground, progress=progress)
+        world = to_world(motion, body, options.ground, progress=progress)
     else:
         world = rotate_motion(motion, body, SKEL_TO_WORLD, frame="world")
         if not options.keep_height:

@@ -16,12 +16,11 @@ from torch import Tensor
 from ...body.body import Body
 from ...errors import EstimationError, InputError
 from ...io.cameras import GUESS
-from ...types import FloatArray, Observation, Progress, SkelMotion, quiet
+from ...types import FloatArray, Observation
 from ..core.body_points import KeypointPoints, StatureLine
 from ..core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
 from ..core.problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
 from ..core.terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
-from ..core.uncertainty import standard_deviation
 from .bone_depth import (
     DETECTOR_SET,
     DETECTOR_STATURE_M,
@@ -67,33 +66,6 @@ class FitOptions:
     """Whether standard deviations are wanted; grounding with images finds its own."""
     refine: bool = False
     """Of an observation with predicted SKEL parameters (HSMR): whether its landmarks correct the prediction, in one fit."""
-
-
-def fit_landmarks(
-    observation: Observation, body: Body, options: FitOptions | None = None, *, progress: Progress = quiet
-) -> SkelMotion:
-    """Fit the body to the landmarks of a clip whose camera is settled.
-
-    Args and raises: as :func:`hsmr_bio.fitting.motion.fit_motion`.
-
-    Returns:
-        The motion in the camera frame, with the standard deviation of each angle from the posterior of the fit.
-    """
-    options = options or FitOptions()
-    clip = Clip.of(observation, body, options)
-    state = clip.start()
-    state = clip.fit_shape(state)
-    q, sd = [], []
-    windows = list(clip.windows())
-    for i, (window, keep) in enumerate(windows):
-        progress("fit", i, len(windows))
-        part = clip.part(window)
-        problem, solved = part.fit_window(replace(state, q=state.q[window]))
-        q.append(solved.q[keep].numpy())
-        if options.deviations:
-            sd.append(standard_deviation(problem, solved, part.observation.time_s)[keep])
-    progress("fit", len(windows), len(windows))
-    return clip.motion(replace(state, q=torch.as_tensor(np.concatenate(q))), np.concatenate(sd) if sd else None)
 
 
 @dataclass(eq=False)
@@ -147,6 +119,11 @@ class Clip:
             world=None if self.world is None else self.world[frames],
             depths=None if self.depths is None else self.depths.at(frames),
         )
+
+    def with_focal(self, focal_px: float) -> Clip:
+        """The same landmarks seen through another focal length; their metric positions stay as they were turned."""
+        observation = replace(self.observation, camera=replace(self.observation.camera, focal_px=focal_px))
+        return replace(self, observation=observation, rays=viewing_rays(observation, self.hips, focal_px))
 
     # ------------------------------------------------------------------ terms
     def image_terms(self, state: State) -> list[Reprojection | Depth]:
@@ -259,26 +236,6 @@ class Clip:
             low, high = max(0, first - overlap), min(frames, first + WINDOW + overlap)
             windows.append((slice(low, high), slice(first - low, min(frames, first + WINDOW) - low)))
         return windows
-
-    def motion(self, state: State, sd: FloatArray | None) -> SkelMotion:
-        """The result in the camera frame."""
-        from ...body.placing import rotate_motion
-
-        o = self.observation
-        camera = replace(o.camera, focal_px=state.focal_px)
-        level = SkelMotion(
-            time_s=o.time_s,
-            poses_rad=state.q[:, :46].numpy(),
-            trans_m=state.q[:, 46:].numpy(),
-            betas=state.betas,
-            body=self.body.name,
-            frame="skel",
-            source=o.source,
-            poses_sd_rad=None if sd is None else sd[:, :46],
-            camera=camera,
-            notes={"landmark_offsets_m": state.offsets_m.tolist()},
-        )
-        return rotate_motion(level, self.body, state.camera_rotation.numpy(), frame="camera")
 
 
 def _bone_depths(observation: Observation, names: tuple[str, ...]) -> BoneDepths | None:

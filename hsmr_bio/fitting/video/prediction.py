@@ -20,6 +20,7 @@ from ...types import BoolArray, FloatArray, Observation, Progress, SkelMotion, q
 from ..core.priors import acceleration_sigma, limits
 from ..core.problem import FLIP, FOCAL, OFFSETS, Problem, State, Term
 from ..core.terms import PosePrior, Smoothness
+from .camera_fit import CameraFit
 from .keypoints import MIN_SEEN_FRAMES, SHAPE_FRAMES, Clip, FitOptions
 from .start import fill_gaps, translations, viewing_rays
 
@@ -42,19 +43,19 @@ def fit_prediction(
     *,
     refine: bool = True,
     progress: Progress = quiet,
-) -> SkelMotion:
+) -> CameraFit:
     """Make one motion of predicted SKEL parameters.
 
     Args:
         observation: with ``skel_poses_rad``; its landmarks are used if ``refine``.
         body: the body of the result. If it is the prediction's own, its betas are the median of the predicted ones;
             any other body of SKEL's schema takes over the angles and finds its shape from the landmarks.
-        options: as for :func:`~hsmr_bio.fitting.motion.fit_motion`.
+        options: as for :func:`~hsmr_bio.fitting.video.fit_motion.fit_motion`.
         refine: let image landmarks correct the prediction.
         progress: told about the frames that are done.
 
     Returns:
-        The motion in the camera frame.
+        The motion in the camera frame, without a clip: its postures are the evidence for what follows.
 
     Raises:
         InputError: the observation has no predicted parameters, or another body is to be shaped without landmarks.
@@ -168,7 +169,7 @@ def _shaped(clip: Clip, state: State, *, own: bool) -> State:
     return replace(state, focal_px=fitted.focal_px, offsets_m=fitted.offsets_m)
 
 
-def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, progress: Progress) -> SkelMotion:
+def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, progress: Progress) -> CameraFit:
     """Landmarks, prediction, limits and smoothness, window by window."""
     q, sd = [], []
     windows = list(clip.windows())
@@ -187,10 +188,11 @@ def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, prog
         q.append(solved.q[keep].numpy())
         sd.append(deviation[keep])
     progress("fit", len(windows), len(windows))
-    return clip.motion(replace(state, q=torch.as_tensor(np.concatenate(q))), np.concatenate(sd))
+    solved = replace(state, q=torch.as_tensor(np.concatenate(q)))
+    return CameraFit.of(solved, np.concatenate(sd), clip.observation, clip.body)
 
 
-def _smoothed(observation: Observation, body: Body, state: State, known: BoolArray, progress: Progress) -> SkelMotion:
+def _smoothed(observation: Observation, body: Body, state: State, known: BoolArray, progress: Progress) -> CameraFit:
     """The prediction alone: one body, limits, smooth movement."""
     level = state.q.numpy()
     terms: list[Term] = [
@@ -202,15 +204,4 @@ def _smoothed(observation: Observation, body: Body, state: State, known: BoolArr
     solved, _ = problem.minimise(state, iterations=_ITERATIONS, tolerance=1e-6)
     sd = problem.system(problem.view(solved)).standard_deviation()
     progress("fit", 1, 1)
-    motion = SkelMotion(
-        time_s=observation.time_s,
-        poses_rad=solved.q[:, :46].numpy(),
-        trans_m=solved.q[:, 46:].numpy(),
-        betas=state.betas,
-        body=body.name,
-        frame="skel",
-        source=observation.source,
-        poses_sd_rad=sd[:, :46],
-        camera=observation.camera,
-    )
-    return rotate_motion(motion, body, FLIP.numpy(), frame="camera")
+    return CameraFit.of(solved, sd, observation, body)
