@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
 from hsmr_bio.body import Body
@@ -16,7 +14,7 @@ from hsmr_bio.errors import EstimationError, InputError
 from hsmr_bio.fitting.core.body_points import KeypointPoints
 from hsmr_bio.fitting.video.bone_depth import DRAWN_SIGMA_M
 from hsmr_bio.fitting.video.fit_motion import fit_motion
-from hsmr_bio.fitting.video.keypoints import IMAGE_CAUTION, OVERLAP, WINDOW, Clip, FitOptions
+from hsmr_bio.fitting.video.keypoints import IMAGE_CAUTION, FitOptions
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import Observation, SkelMotion
 
@@ -141,23 +139,3 @@ def test_the_wrong_number_of_keypoints_is_refused(clip, open_body: Body) -> None
 def test_pixels_alone_are_refused(clip, open_body: Body) -> None:
     with pytest.raises(EstimationError, match="synthetic come without metric positions"):
         fit_motion(replace(clip.observation, keypoints_m=None), open_body)
-
-
-@settings(max_examples=60, deadline=None)
-@given(frames=st.integers(1, 5 * WINDOW), overlap=st.sampled_from([0, 1, OVERLAP]))
-def test_windows_keep_every_frame_once(clip, open_body: Body, frames: int, overlap: int) -> None:
-    time_s = np.arange(frames) / 30
-    o = clip.observation
-    many = Observation(
-        time_s=time_s,
-        camera=o.camera,
-        keypoint_set=o.keypoint_set,
-        keypoints_px=np.zeros((frames, 1, 2)),
-        confidence=np.ones((frames, 1)),
-    )
-    windows = Clip(many, open_body, FitOptions(), None, None, None, None, None, (0, 0)).windows(overlap)
-    kept = np.concatenate([np.arange(frames)[window][keep] for window, keep in windows])
-    np.testing.assert_array_equal(kept, np.arange(frames))
-    for window, keep in windows:
-        assert window.stop - window.start <= WINDOW + 2 * overlap
-        assert keep.start >= min(overlap, window.start + keep.start), "what is kept has company before it"

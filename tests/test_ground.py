@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hsmr_bio.body import Body, load_body
-from hsmr_bio.body.placing import SKEL_TO_WORLD, near_branch, rotate_motion
+from hsmr_bio.body.placing import SKEL_TO_WORLD, near_branch, rotate_motion, to_forward
 from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.core.body_points import SolePoints
 from hsmr_bio.fitting.video.camera_fit import CameraFit
@@ -190,6 +190,29 @@ def test_a_treadmill_leaves_the_feet_free(clip, open_body: Body) -> None:
     assert np.median(foot_speed(open_body, free)) == pytest.approx(0.3, abs=0.05)
     assert np.median(foot_speed(open_body, held)) < 0.2
     assert abs(soles_of(open_body, free)[..., 1]).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("way_m", "seconds", "walks"),
+    [(2.0, 2.0, True), (0.9, 1.0, False), (2.0, 10.0, False), (1.1, 3.0, True), (0.0, 0.0, False)],
+)
+def test_who_walks_heads_where_the_way_leads_and_else_where_the_pelvis_faces(way_m: float, seconds: float, walks: bool) -> None:
+    """Somebody who faces +x and moves along -x + z, 1 m and 0.3 m/s being the least that is walking."""
+    way, facing = np.array([-0.6, 0.0, 0.8]), np.array([1.0, 0.4, 0.0])
+    time_s = np.linspace(0, seconds, 5)
+    pelvis = [0.3, 1.0, -2.0] + np.linspace(0, way_m, 5)[:, None] * way + np.outer([0, 0.1, -0.1, 0.3, 0], [1, 5, 1])
+    turn = to_forward(pelvis, facing, time_s)
+    np.testing.assert_allclose(turn @ (way if walks else [1.0, 0.0, 0.0]), [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(turn @ [0, 1, 0], [0, 1, 0], atol=1e-12)
+
+
+def test_the_world_is_turned_to_the_walking_direction(clip, open_body: Body) -> None:
+    """Somebody who is carried along x of the skel frame heads there, wherever the pelvis faces."""
+    free = to_world(belt(clip.truth, 1.5), open_body, GroundOptions(treadmill=True))
+    before, after = (pose_of(open_body, motion).rotations[0, 0, :, 0].numpy() for motion in (clip.truth, free))
+    assert after[0] == pytest.approx(before[0], abs=0.06) and abs(before[0]) < 0.7, "the way is x, and the body faces across it"
+    way = free.trans_m[-1] - free.trans_m[0]
+    assert way[0] > 2 and abs(way[2]) < 1e-6
 
 
 # ---------------------------------------------------------------------- turning

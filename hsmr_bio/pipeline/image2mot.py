@@ -24,6 +24,7 @@ from ..dynamics.results import write_dynamics
 from ..dynamics.setup_files import write_id_setup, write_ik_setup
 from ..errors import EstimationError, FormatError, InputError
 from ..estimators import EstimateOptions, get_estimator
+from ..estimators.quality import refuse_moving_camera
 from ..fitting.video.fit_motion import fit_motion
 from ..fitting.video.keypoints import FitOptions
 from ..fitting.world.gravity import GroundOptions
@@ -42,9 +43,6 @@ from ..report import ReportInputs, model_skeleton, write_report
 from ..report.pictures import pictures
 from ..scaling import JointShapes, scale_model, write_scale_set
 from ..types import Markers, Observation, OsimMotion, Progress, Sex, SkelMotion, Subject, quiet
-
-CAMERA_MOVES_SHARE = 0.04
-"""Share of the picture's longer side by which its corners may wander before the camera counts as moving."""
 
 LEAST_FREE_BYTES = 16_000_000
 """Free space below which the work is not begun: the files of a short clip take half of it."""
@@ -180,7 +178,8 @@ def motion_of(
     """
     options = options or Image2MotOptions()
     seen = seen_frames(observation)
-    _refuse_moving_camera(seen, options)
+    if not options.moving_camera:
+        refuse_moving_camera(seen)
     predicted = seen.skel_poses_rad is not None  # grounding then keeps the fit's deviations; else it finds its own
     how = FitOptions(height_m=options.height_m, refine=options.refine, deviations=predicted)
     world = to_world(fit_motion(seen, body, how, progress=progress), body, options.ground, progress=progress)
@@ -339,21 +338,6 @@ def _refuse_early(out: Path, name: str, options: ResultOptions) -> None:
         raise InputError(f"{out} is a file; give the name of a folder for the results")
     refuse_existing([out / f"{name}{ending}" for ending in (".osim", ".mot", ".trc")], overwrite=options.overwrite)
     refuse_unwritable(out, need_bytes=LEAST_FREE_BYTES)
-
-
-def _refuse_moving_camera(observation: Observation, options: Image2MotOptions) -> None:
-    shift = observation.camera_shift_px
-    if shift is None or options.moving_camera:
-        return
-    side = max(observation.camera.image_size_px)
-    worst = float(np.nanmax(shift)) if np.isfinite(shift).any() else 0.0
-    if worst > CAMERA_MOVES_SHARE * side:
-        frame = int(np.nanargmax(shift))
-        raise EstimationError(
-            f"the camera moves: at {observation.time_s[frame]:.2f} s the picture has shifted by {worst:.0f} px "
-            f"({worst / side:.0%} of its longer side). Film from a tripod, cut the clip to a part where the camera rests "
-            "(--start, --end), or go on with --moving-camera and a world that is wrong where it moves"
-        )
 
 
 def usable_cutoff(motion: SkelMotion | OsimMotion, cutoff_hz: float | None) -> float | None:

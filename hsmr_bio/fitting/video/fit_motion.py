@@ -11,6 +11,7 @@ from ...body.body import Body
 from ...io.cameras import GUESS
 from ...types import Observation, Progress, quiet
 from ..core.uncertainty import standard_deviation
+from ..core.windows import windows_of
 from .camera_fit import CameraFit
 from .keypoints import Clip, FitOptions
 from .prediction import fit_prediction
@@ -60,7 +61,7 @@ def _fit_landmarks(observation: Observation, body: Body, options: FitOptions, pr
     clip = Clip.of(observation, body, options)
     state = clip.fit_shape(clip.start())
     q, sd = [], []
-    windows = list(clip.windows())
+    windows = windows_of(len(observation.time_s))
     for i, (window, keep) in enumerate(windows):
         progress("fit", i, len(windows))
         part = clip.part(window)

@@ -21,6 +21,7 @@ from ..core.body_points import KeypointPoints, StatureLine
 from ..core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
 from ..core.problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
 from ..core.terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
+from ..core.windows import windows_of
 from .bone_depth import (
     DETECTOR_SET,
     DETECTOR_STATURE_M,
@@ -49,8 +50,6 @@ SHAPE_FRAMES = 120
 """Frames, spread over the clip, that shape and focal length are taken from."""
 GUESS_RATE_HZ = 15.0
 """The first guess is made on so many frames a second at least, and drawn between them."""
-WINDOW = 480
-OVERLAP = 45
 MIN_SEEN_FRAMES = 2
 
 
@@ -197,7 +196,7 @@ class Clip:
         target = torch.as_tensor(world)
         sigma = torch.where(torch.isfinite(self.sigma_m), WORLD_SIGMA_M, torch.inf)
         anchored = torch.cat([torch.full((46,), torch.inf), torch.full((3,), 0.1)]).double()
-        for window, _ in self.windows(overlap=0):
+        for window, _ in windows_of(len(time_s), overlap=0):
             terms = [
                 Positions("landmarks", target[window], sigma[window], self.hips),
                 pose_prior(straight=False),
@@ -227,15 +226,6 @@ class Clip:
         problem = self.problem([*self.image_terms(state), pose_prior(), spine_rhythm(), limits(), smooth], [])
         solved, _ = problem.minimise(state, iterations=12, tolerance=5e-3)
         return problem, solved
-
-    def windows(self, overlap: int = OVERLAP) -> list[tuple[slice, slice]]:
-        """Windows of frames, and the part of each that is kept; neighbours overlap so that no seam shows."""
-        frames = len(self.observation.time_s)
-        windows = []
-        for first in range(0, frames, WINDOW):
-            low, high = max(0, first - overlap), min(frames, first + WINDOW + overlap)
-            windows.append((slice(low, high), slice(first - low, min(frames, first + WINDOW) - low)))
-        return windows
 
 
 def _bone_depths(observation: Observation, names: tuple[str, ...]) -> BoneDepths | None:

@@ -20,9 +20,10 @@ from ...types import BoolArray, FloatArray, Observation, Progress, SkelMotion, q
 from ..core.priors import acceleration_sigma, limits
 from ..core.problem import FLIP, FOCAL, OFFSETS, Problem, State, Term
 from ..core.terms import PosePrior, Smoothness
+from ..core.windows import windows_of
 from .camera_fit import CameraFit
 from .keypoints import MIN_SEEN_FRAMES, SHAPE_FRAMES, Clip, FitOptions
-from .start import fill_gaps, translations, viewing_rays
+from .start import fill_gaps, to_ray, translations, viewing_rays
 
 ANGLE_SIGMA_RAD = np.radians(15.0)
 """Standard deviation of a predicted angle: a joint error of 5 to 8 cm on limbs of 0.4 m (HSMR's PA-MPJPE) is about 10 degrees;
@@ -101,7 +102,7 @@ def _level_prediction(observation: Observation, body: Body, betas: FloatArray, l
         time_s=time_s, poses_rad=poses, trans_m=trans, betas=betas, body=body.name, frame="camera", camera=observation.camera
     )
     rays = viewing_rays(observation, _hips(observation, body), observation.camera.focal_px) if landmarks else None
-    turn = FLIP.numpy() if rays is None else FLIP.numpy() @ _toward(rays)
+    turn = FLIP.numpy() if rays is None else FLIP.numpy() @ to_ray(rays)
     motion = rotate_motion(camera, body, turn, frame="skel")
     joint = torch.as_tensor(body.rest(betas).joints_m[0])
     placed = (np.asarray(joint) + trans) @ FLIP.numpy().T - np.asarray(joint)
@@ -122,16 +123,6 @@ def _continuous(poses: FloatArray) -> FloatArray:
     out[known, 3:] = np.unwrap(out[known, 3:], axis=0)
     out[known, :3] = near_branch(out[known, :3])
     return out
-
-
-def _toward(rays: FloatArray) -> FloatArray:
-    """(T, 3, 3) shortest rotations from the optical axis to the rays."""
-    axis = np.cross([0.0, 0.0, 1.0], rays)
-    cross = np.zeros((len(rays), 3, 3))
-    cross[:, 0, 1], cross[:, 0, 2] = -axis[:, 2], axis[:, 1]
-    cross[:, 1, 0], cross[:, 1, 2] = axis[:, 2], -axis[:, 0]
-    cross[:, 2, 0], cross[:, 2, 1] = -axis[:, 1], axis[:, 0]
-    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + rays[:, 2])[:, None, None])
 
 
 def _evidence(level: FloatArray, known: BoolArray, *, place: bool) -> PosePrior:
@@ -172,7 +163,7 @@ def _shaped(clip: Clip, state: State, *, own: bool) -> State:
 def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, progress: Progress) -> CameraFit:
     """Landmarks, prediction, limits and smoothness, window by window."""
     q, sd = [], []
-    windows = list(clip.windows())
+    windows = windows_of(len(level))
     for i, (window, keep) in enumerate(windows):
         progress("fit", i, len(windows))
         part, start = clip.part(window), replace(state, q=state.q[window])

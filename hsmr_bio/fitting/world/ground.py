@@ -18,7 +18,7 @@ from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from ...body.body import Body
-from ...body.placing import SKEL_TO_WORLD, require_body, rotate_motion
+from ...body.placing import SKEL_TO_WORLD, require_body, rotate_motion, to_forward
 from ...errors import InputError
 from ...skeleton import DOF_NAMES
 from ...types import FloatArray, GroundFit, Progress, SkelMotion, quiet
@@ -27,6 +27,7 @@ from ..core.priors import acceleration_sigma, limits, pose_prior, spine_rhythm
 from ..core.problem import FLIP, Problem, State, View
 from ..core.terms import Balance, Contacts, Floor, PosePrior, Smoothness
 from ..core.uncertainty import standard_deviation
+from ..core.windows import windows_of
 from ..video.camera_fit import CameraFit
 from ..video.keypoints import Clip
 from ..video.scene import SceneAxes
@@ -200,7 +201,7 @@ class _Grounding:
 
         The standard deviations (T, 46) are new where images are the evidence; else they are those that came with the motion.
         """
-        windows = self.clip.windows() if self.clip is not None else _windows(len(state.q))
+        windows = windows_of(len(state.q))
         standing = torch.zeros(len(state.q), 8, dtype=torch.float64)
         sd = np.zeros((len(state.q), 46))
         steps = len(_TOLERANCES) * len(windows)
@@ -252,10 +253,9 @@ class _Grounding:
             ),
         )
         view = Problem(self.body, self.makers, []).view(state)
-        heading = _heading(view, np.asarray(self.motion.time_s))
-        rotation = _about_y(-heading) @ np.eye(3)
-        first = view.pose.positions_m[0, 0].numpy()
-        shift = -(SKEL_TO_WORLD @ rotation @ np.array([first[0], state.floor_m, first[2]]))
+        pelvis = view.pose.positions_m[:, 0].numpy()
+        rotation = to_forward(pelvis, view.pose.rotations[0, 0, :, 0].numpy(), np.asarray(self.motion.time_s))
+        shift = -(SKEL_TO_WORLD @ rotation @ np.array([pelvis[0, 0], state.floor_m, pelvis[0, 2]]))
         placed = rotate_motion(level, self.body, SKEL_TO_WORLD @ rotation, frame="world", shift_m=shift)
         return replace(placed, ground=self._ground(state, standing, rotation, shift))
 
@@ -279,28 +279,3 @@ class _Grounding:
 
 def _sigmoid(x: FloatArray) -> FloatArray:
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -40, 40))))
-
-
-def _windows(frames: int, size: int = 480, overlap: int = 45) -> list[tuple[slice, slice]]:
-    windows = []
-    for first in range(0, frames, size):
-        low, high = max(0, first - overlap), min(frames, first + size + overlap)
-        windows.append((slice(low, high), slice(first - low, min(frames, first + size) - low)))
-    return windows
-
-
-def _about_y(angle: float) -> FloatArray:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
-
-
-def _heading(view: View, time_s: FloatArray) -> float:
-    """Direction about y, from level +z, of walking if the person gets anywhere, else of facing at the start."""
-    pelvis = view.pose.positions_m[:, 0].numpy()
-    way = pelvis[-1] - pelvis[0]
-    duration = max(float(time_s[-1] - time_s[0]), 1e-6)
-    distance = float(np.hypot(way[0], way[2]))
-    facing = view.pose.rotations[0, 0, :, 0].numpy()
-    if distance > 1.0 and distance / duration > 0.3:
-        facing = way
-    return float(np.arctan2(facing[0], facing[2]))
