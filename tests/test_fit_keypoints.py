@@ -134,8 +134,3 @@ def test_the_wrong_number_of_keypoints_is_refused(clip, open_body: Body) -> None
         fit_motion(fewer, open_body)
     with pytest.raises(InputError, match="nobody12"):
         fit_motion(replace(o, keypoint_set="nobody12"), open_body)
-
-
-def test_pixels_alone_are_refused(clip, open_body: Body) -> None:
-    with pytest.raises(EstimationError, match="synthetic come without metric positions"):
-        fit_motion(replace(clip.observation, keypoints_m=None), open_body)

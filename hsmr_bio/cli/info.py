@@ -189,7 +189,7 @@ def _stored(path: Path) -> dict[str, Any]:
     if kind == "Observation":
         seen = load_observation(path)
         camera = {"image_size_px": list(seen.camera.image_size_px), "focal_px": seen.camera.focal_px}
-        facts = {"kind": "observation", **_time(seen.time_s), "keypoint_set": seen.keypoint_set, "source": seen.source}
+        facts = {"kind": "observation", **_time(seen.time_s), "keypoint_set": str(seen.keypoint_set), "source": seen.source}
         return facts | camera | {"focal_source": seen.camera.source, "seen": f"{seen.seen.mean():.1%} of frames"}
     return _hsmr(path)
 

@@ -6,12 +6,13 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import FormatError, InputError
-from ..types import Camera, GroundFit, Observation, SkelMotion, Thumbnail
+from ..types import Camera, GroundFit, KeypointPlace, KeypointSet, Observation, SkelMotion, Thumbnail
 from .atomic import new_file
 
 _VERSION = 2
@@ -24,7 +25,7 @@ _SEEN_ARRAYS = (
     *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px", "scene_edges_px"),
 )
 _THUMBNAIL_ARRAYS = ("thumbnail_time_s", "thumbnail_scale", "thumbnail_bytes", "thumbnail_jpeg")
-_SEEN_TEXT = ("keypoint_set", "skel_body", "source")
+_SEEN_TEXT = ("skel_body", "source")
 _T = TypeVar("_T")
 
 
@@ -74,7 +75,9 @@ def save_observation(path: str | os.PathLike[str], observation: Observation, *, 
     Raises:
         InputError: another ending, or the file exists.
     """
-    text = {name: getattr(observation, name) for name in _SEEN_TEXT} | {"camera": _camera_to_json(observation.camera)}
+    own = observation.keypoint_set
+    text = {name: getattr(observation, name) for name in _SEEN_TEXT}
+    text |= {"camera": _camera_to_json(observation.camera), "keypoint_set": own if isinstance(own, str) else asdict(own)}
     arrays = {name: getattr(observation, name) for name in _SEEN_ARRAYS} | _thumbnails_to_arrays(observation.thumbnails)
     _save(path, "Observation", arrays, text, overwrite=overwrite)
 
@@ -85,13 +88,14 @@ def load_observation(path: str | os.PathLike[str]) -> Observation:
     Raises:
         FormatError: no such file of ours, a newer version, truncated, or values that break the type's rules.
     """
-    arrays, text = _load(path, "Observation", (*_SEEN_ARRAYS, *_THUMBNAIL_ARRAYS), _SEEN_TEXT)
+    arrays, text = _load(path, "Observation", (*_SEEN_ARRAYS, *_THUMBNAIL_ARRAYS), (*_SEEN_TEXT, "keypoint_set"))
     thumbnails = _thumbnails_from_arrays(path, *(arrays.pop(name, None) for name in _THUMBNAIL_ARRAYS))
     camera = _camera_from_json(path, text.get("camera"))
     if camera is None:
         raise FormatError(path, "camera", "an observation needs a camera")
-    named = {name: text[name] for name in _SEEN_TEXT}
-    return _built(path, lambda: Observation(**arrays, **named, camera=camera, thumbnails=thumbnails))
+    named = {name: text[name] for name in _SEEN_TEXT} | {"camera": camera, "thumbnails": thumbnails}
+    own = text["keypoint_set"]
+    return _built(path, lambda: Observation(**arrays, **named, keypoint_set=own if isinstance(own, str) else _own_set(own)))
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
@@ -194,6 +198,11 @@ def _thumbnails_from_arrays(
         return tuple(Thumbnail(time_s=float(t), scale=(float(x), float(y)), jpeg=code) for t, (x, y), code in rows)
     except (TypeError, ValueError) as error:
         raise FormatError(path, "thumbnails", f"cannot be read ({error})") from None
+
+
+def _own_set(stored: dict[str, Any]) -> KeypointSet:
+    places = [{k: tuple(v) if isinstance(v, list) else v for k, v in place.items()} for place in stored["points"]]
+    return KeypointSet(name=stored["name"], points=tuple(KeypointPlace(**place) for place in places))
 
 
 def _ground_to_json(ground: GroundFit | None) -> dict[str, Any] | None:

@@ -31,6 +31,8 @@ from .bone_depth import (
     drawn_bone_depths,
     read_bone_depths,
 )
+from .pixel_start import RATE_HZ as PIXEL_RATE_HZ
+from .pixel_start import PixelStart
 from .start import MIN_LANDMARKS, TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 
 WORLD_SIGMA_M = 0.08
@@ -91,8 +93,13 @@ class Clip:
         names = landmarks.names
         if len(names) != observation.keypoints_px.shape[1]:
             raise InputError(
-                f"keypoint set {observation.keypoint_set!r} has {len(names)} points, "
+                f"keypoint set '{observation.keypoint_set}' has {len(names)} points, "
                 f"the observation {observation.keypoints_px.shape[1]}"
+            )
+        if missing := [name for name in TORSO if name not in names]:
+            raise InputError(
+                f"keypoint set '{observation.keypoint_set}' has no {', '.join(missing)}: "
+                "points at both hips and both shoulders are needed"
             )
         if int(observation.seen.sum()) < min(MIN_SEEN_FRAMES, len(observation.time_s)):
             raise EstimationError(
@@ -166,16 +173,17 @@ class Clip:
 
     # ------------------------------------------------------------------ stages
     def start(self) -> State:
-        """Root from the torso, then the joints from the metric landmarks, then the place from the pixels."""
+        """Angles from the metric landmarks, or from the pixels if there are none, then the place from the pixels."""
         o, time_s = self.observation, self.observation.time_s
+        seen = np.isfinite(self.sigma_m.numpy())
+        shown = seen.sum(axis=1) >= MIN_LANDMARKS if self.world is None else np.isfinite(self.world).all(axis=(1, 2))
+        rate_hz = PIXEL_RATE_HZ if self.world is None else GUESS_RATE_HZ
+        stride = max(1, int(1.0 / (rate_hz * float(np.median(np.diff(time_s))))) if len(time_s) > 1 else 1)
+        some = np.unique([0, *np.flatnonzero(shown)[::stride], len(time_s) - 1])
         if self.world is None:
-            raise EstimationError(
-                f"keypoints of {o.source or 'this estimator'} come without metric positions; the first guess needs them"
-            )
-        stride = max(1, int(1.0 / (GUESS_RATE_HZ * float(np.median(np.diff(time_s))))) if len(time_s) > 1 else 1)
-        shown = np.flatnonzero(np.isfinite(self.world).all(axis=(1, 2)))
-        some = np.unique([0, *shown[::stride], len(time_s) - 1])
-        rough = self.part(some)._first_angles(self.world[some])
+            rough = PixelStart(o.at(some), self.body, self.landmarks, seen[some]).angles()
+        else:
+            rough = self.part(some)._first_angles(self.world[some])
         q = np.stack([np.interp(time_s, time_s[some], column) for column in rough.T], axis=1)
         q[:, 46:] = 0.0
         state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, o.camera.focal_px)

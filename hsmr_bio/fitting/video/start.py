@@ -74,11 +74,11 @@ def root_orientations(body: Body, landmarks: FloatArray, rest: PointSet, torso: 
     u[:, :, 2] *= sign[:, None]
     turned = torch.as_tensor(u @ vt)
     angles = np.full((len(landmarks), 3), np.nan)
-    angles[good] = _root_angles(body, turned).numpy()
+    angles[good] = root_angles(body, turned).numpy()
     return angles
 
 
-def _root_angles(body: Body, turn: Tensor) -> Tensor:
+def root_angles(body: Body, turn: Tensor) -> Tensor:
     """Root angles (..., 3) in SKEL's order that turn the T pose by ``turn``."""
     tree = body.tree(np.zeros(10))
     joint = tree.joints[0]
