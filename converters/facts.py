@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hsmr_bio.types import FloatArray, Markers
+from hsmr_bio.types import FloatArray, GroundFit, Markers
 
 from .content import Content
 
@@ -61,3 +61,14 @@ def content_facts(content: Content, format_name: str) -> dict[str, Any]:
         times_s.append(content.markers.time_s)
         held["markers"] = marker_facts(content.markers)["markers"]
     return facts | (time_facts(times_s[0]) if times_s else {}) | held
+
+
+def ground_figures(ground: GroundFit | None) -> dict[str, Any]:
+    """Give where the camera stands as JSON values, angles in degrees; nothing if it is not known."""
+    figures: dict[str, Any] = {}
+    for name, value in ({} if ground is None else vars(ground)).items():
+        if name.endswith("_rad"):
+            figures[name.removesuffix("_rad") + "_deg"] = float(np.degrees(value))
+        else:
+            figures[name] = value.tolist() if isinstance(value, np.ndarray) else value
+    return figures

@@ -11,7 +11,7 @@ from hsmr_bio.io.npz import kind_of, load_motion, load_observation, save_motion
 from hsmr_bio.types import SkelMotion
 
 from .content import Content, ConvertOptions, Written
-from .facts import time_facts
+from .facts import ground_figures, time_facts
 from .hsmr import HSMR_FOCAL_PX, read_hsmr
 from .skel import read_skel_alignment, write_skel_alignment
 from .smpl import read_smpl
@@ -100,11 +100,17 @@ def skel_facts(path: Path) -> dict[str, Any]:
         motion = load_motion(path)
         betas = [round(float(beta), _DIGITS) for beta in motion.betas]
         facts = {"kind": "SKEL motion", **time_facts(motion.time_s), "body": motion.body, "frame": motion.frame}
-        return facts | {"source": motion.source, "betas": betas, "notes": dict(motion.notes)}
+        ground = {"ground": ground_figures(motion.ground)}
+        return facts | {"source": motion.source, "betas": betas} | ground | {"notes": dict(motion.notes)}
     if kind == "Observation":
         seen = load_observation(path)
         camera = {"image_size_px": list(seen.camera.image_size_px), "focal_px": seen.camera.focal_px}
-        facts = {"kind": "observation", **time_facts(seen.time_s), "keypoint_set": seen.keypoint_set, "source": seen.source}
+        facts = {
+            "kind": "observation",
+            **time_facts(seen.time_s),
+            "keypoint_set": str(seen.keypoint_set),
+            "source": seen.source,
+        }
         return facts | camera | {"focal_source": seen.camera.source, "seen": f"{seen.seen.mean():.1%} of frames"}
     people = read_hsmr(path, rate_hz=1.0)
     frames = people[0].notes["frames_in_file"]

@@ -57,7 +57,7 @@ def to_coordinates(motion: SkelMotion, subject: Subject, body: Body, *, continuo
     rows = [JOINT_NAMES.index(name) for name in tree.bodies]
     turn = torch.as_tensor(_TO_WORLD[motion.frame])
     length = subject.stature_m / body.stature_m(motion.betas)
-    pose = body.tree(motion.betas).forward(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
+    pose = body.tree(motion.betas).forward(motion.q)
     result = fit_tree(
         tree,
         pose.positions_m[:, rows] @ turn.T * length,

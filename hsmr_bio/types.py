@@ -120,6 +120,50 @@ class Thumbnail:
     """Original pixels per pixel along x and y."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeypointPlace:
+    """Where one point of a detector lies on the body: at a joint, or at a weighted mean of skin vertices."""
+
+    name: str
+    """The detector's own name."""
+    joint: str = ""
+    """SKEL joint (``skeleton.JOINT_NAMES``) that the point starts from; empty for a point on the skin."""
+    bone: str = ""
+    """SKEL bone that the point moves with; empty: that of the joint, or the one that carries most of the vertices."""
+    offset_over_stature: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """From the joint in the T pose, rest axes (x the person's left, y up, z forward), divided by the stature."""
+    vertices: tuple[int, ...] = ()
+    """Skin vertices of the body that is fitted."""
+    weights: tuple[float, ...] = ()
+    """Row of a keypoint regressor: one weight a vertex, sum 1; empty: the vertices' mean."""
+    sigma_m: float = 0.02
+    """Standard deviation of the detector's image position, in metres at the depth of the person."""
+
+    def __post_init__(self) -> None:
+        if bool(self.joint) == bool(self.vertices):
+            raise InputError(f"keypoint {self.name!r} needs either a joint or skin vertices")
+        if self.weights and (len(self.weights) != len(self.vertices) or abs(sum(self.weights) - 1) > 1e-3):
+            raise InputError(f"keypoint {self.name!r}: weights must be one per vertex with sum 1")
+        if not self.sigma_m > 0:
+            raise InputError(f"keypoint {self.name!r}: sigma_m must be positive, got {self.sigma_m}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeypointSet:
+    """The points of a detector, in the order of an observation's columns; hips and shoulders must be among them."""
+
+    name: str
+    points: tuple[KeypointPlace, ...]
+
+    def __post_init__(self) -> None:
+        names = [point.name for point in self.points]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise InputError(f"keypoint set {self.name!r}: names must differ; twice: {', '.join(twice)}")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Observation:
     """What an estimator saw of one person, frame by frame; NaN where it saw nothing."""
@@ -127,8 +171,8 @@ class Observation:
     time_s: FloatArray
     """(T,) presentation time of each frame, strictly increasing."""
     camera: Camera
-    keypoint_set: str
-    """Name of the keypoint definitions, e.g. ``"blazepose33"``."""
+    keypoint_set: str | KeypointSet
+    """What the points are: name of a shipped set, e.g. ``"blazepose33"``, or the estimator's own set."""
     keypoints_px: FloatArray
     """(T, K, 2) image positions; NaN in a frame without the person."""
     confidence: FloatArray
@@ -191,6 +235,33 @@ class Observation:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class GroundFit:
+    """Where a camera stood in the world, and how that was found out."""
+
+    camera_pitch_rad: float
+    """Downward pitch."""
+    camera_roll_rad: float
+    """Roll, clockwise as the camera looks."""
+    pitch_source: str
+    """``"given"``, or what it was estimated from."""
+    roll_source: str
+    camera_height_m: float
+    """Height of the camera above the floor."""
+    standing_share: float
+    """Share of the frames in which a foot stands."""
+    R_camera_world: FloatArray
+    """(3, 3) world axes -> camera axes."""
+    t_camera_world_m: FloatArray
+    """(3,) origin of the world in camera axes."""
+    treadmill: bool
+    """Whether standing feet were free to move along the floor."""
+
+    def __post_init__(self) -> None:
+        _set(self, "R_camera_world", readonly("R_camera_world", self.R_camera_world, (3, 3)))
+        _set(self, "t_camera_world_m", readonly("t_camera_world_m", self.t_camera_world_m, (3,)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SkelMotion:
     """One person's motion as SKEL parameters (Keller et al. 2023), one shape for all frames."""
 
@@ -213,8 +284,10 @@ class SkelMotion:
     camera: Camera | None = None
     contacts: FloatArray | None = None
     """(T, 4) probability that right heel, right toes, left heel, left toes stand still on the floor, or None."""
+    ground: GroundFit | None = None
+    """Of a motion in the world that came from a camera: where the camera stood."""
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """What was assumed or measured on the way (JSON values): gravity, floor, stature, residuals."""
+    """For people: what was assumed or measured on the way (JSON values). No value in it decides or changes a result."""
 
     def __post_init__(self) -> None:
         _set(self, "time_s", increasing_time(self.time_s))
@@ -245,6 +318,11 @@ class SkelMotion:
             names += [f"{name}_sd_rad" for name in DOF_NAMES]
             values.append(self.poses_sd_rad)
         return _table(self.time_s, names, np.concatenate(values, axis=1))
+
+    @property
+    def q(self) -> FloatArray:
+        """(T, 49) angles and translation side by side: the coordinates of the body's kinematic tree."""
+        return np.concatenate([self.poses_rad, self.trans_m], axis=1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

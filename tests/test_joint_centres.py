@@ -20,7 +20,7 @@ POINTS = tuple(f"{place}_{side}" for place in JOINT_OF_POINT for side in "rl")
 def centres_of(body: Body, motion: SkelMotion, names: tuple[str, ...] = POINTS, noise_m: float = 0.0) -> Markers:
     """The joint centres of a motion in the world."""
     rng = np.random.default_rng(0)
-    pose = body.tree(motion.betas).forward(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
+    pose = body.tree(motion.betas).forward(motion.q)
     joints = [JOINT_NAMES.index(f"{JOINT_OF_POINT[name[:-2]]}_{name[-1]}") for name in names]
     at = pose.positions_m[:, joints].numpy()
     return Markers(time_s=motion.time_s, names=names, positions_m=at + noise_m * rng.normal(size=at.shape))

@@ -229,6 +229,24 @@ def test_log_at_half_a_turn(axis: tuple[float, float, float]) -> None:
     assert rotations.log(matrix).norm().item() == pytest.approx(math.pi, abs=1e-9)
 
 
+@given(vector=st.lists(st.floats(-1, 1), min_size=3, max_size=3), scale=st.sampled_from([1e-9, 1e-3, 1.0, 2.0]))
+def test_the_shortest_rotation_has_the_angle_between_the_directions(vector: list[float], scale: float) -> None:
+    """Of every rotation vector, the part across a direction is the shortest way from it to its image."""
+    start = torch.nn.functional.normalize(torch.tensor([0.3, -0.5, 0.8], dtype=torch.float64), dim=0)
+    across = scale * torch.linalg.cross(start, torch.tensor(vector, dtype=torch.float64))
+    turn = rotations.exp(across)
+    torch.testing.assert_close(rotations.shortest(start, turn @ start), turn, atol=1e-7, rtol=0)
+
+
+def test_the_shortest_rotation_of_a_batch_and_of_no_direction() -> None:
+    starts, ends = torch.eye(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[[1, 2, 0]]
+    turns = rotations.shortest(starts, ends)
+    torch.testing.assert_close((turns @ starts[..., None])[..., 0], ends)
+    nothing = torch.zeros(3, dtype=torch.float64)
+    assert torch.equal(rotations.shortest(nothing, ends)[1], torch.eye(3, dtype=torch.float64))
+    assert torch.equal(rotations.shortest(starts, -starts)[1], torch.eye(3, dtype=torch.float64)), "none is the shortest"
+
+
 def test_exp_has_a_finite_gradient_at_zero() -> None:
     v = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     rotations.exp(v)[0, 1].backward()

@@ -97,7 +97,8 @@ def test_the_motion_comes_back_from_its_file(made: tuple[Result, Path], open_bod
     np.testing.assert_array_equal(motion.poses_rad, result.skel.poses_rad)
     np.testing.assert_array_equal(motion.poses_sd_rad, result.skel.poses_sd_rad)
     assert (motion.body, motion.frame) == (open_body.name, "world")
-    assert motion.notes["ground"]["camera_pitch_deg"] == result.skel.notes["ground"]["camera_pitch_deg"]
+    assert motion.ground.camera_pitch_rad == result.skel.ground.camera_pitch_rad
+    np.testing.assert_array_equal(motion.ground.R_camera_world, result.skel.ground.R_camera_world)
     assert motion.camera is not None and motion.camera.focal_px == pytest.approx(1000, rel=0.02)
     again = load_observation(out / "squat_observation.npz")
     np.testing.assert_array_equal(again.keypoints_px, clip.observation.keypoints_px)
@@ -302,7 +303,7 @@ def test_the_twin_model_follows_exactly(short: Path, tmp_path: Path) -> None:
 
 def test_joint_centres_become_a_motion(clip, open_body: Body, tmp_path: Path) -> None:
     truth = rotate_motion(clip.truth, open_body, SKEL_TO_WORLD, frame="world")
-    pose = open_body.tree(truth.betas).forward(np.concatenate([truth.poses_rad, truth.trans_m], axis=1))
+    pose = open_body.tree(truth.betas).forward(truth.q)
     names = tuple(f"{side}{place.capitalize()}" for place in JOINT_OF_POINT for side in "RL")
     joints = [JOINT_NAMES.index(f"{bone}_{side}") for bone in JOINT_OF_POINT.values() for side in "rl"]
     path = tmp_path / "centres.trc"

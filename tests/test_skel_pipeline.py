@@ -17,10 +17,10 @@ from hsmr_bio.io.npz import load_motion, save_motion
 from hsmr_bio.io.trc import read_trc
 from hsmr_bio.mapping import to_coordinates
 from hsmr_bio.osim.document import OsimDocument
+from hsmr_bio.osim.library import as_document
 from hsmr_bio.pipeline.options import ResultOptions, Skel2MotOptions
 from hsmr_bio.pipeline.results import make_results
 from hsmr_bio.pipeline.skel2mot import with_body
-from hsmr_bio.osim.library import as_document
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import SkelMotion
 

@@ -160,6 +160,8 @@ def run(args: argparse.Namespace) -> int:
 
 def summary(result: Result) -> dict[str, Any]:
     """The figures of one person's results as JSON values."""
+    from ..converters.facts import ground_figures
+
     return {
         "name": result.name,
         "status": result.checks.status,
@@ -168,6 +170,6 @@ def summary(result: Result) -> dict[str, Any]:
         "mass_kg": result.subject.mass_kg,
         "files": [str(path) for path in result.paths],
         "checks": result.checks.to_json()["checks"],
-        "ground": dict(result.skel.notes.get("ground", {})),
+        "ground": ground_figures(result.skel.ground),
         "timings_s": dict(result.timings_s),
     }

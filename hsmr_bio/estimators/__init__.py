@@ -115,7 +115,11 @@ def estimate_people(
 
 
 class Estimator(Protocol):
-    """Anything that says where a person is in each frame of a video."""
+    """Anything that says where a person is in each frame of a video.
+
+    Image points are enough; metric positions help. Points that are not one of the shipped sets are described by the
+    estimator itself: ``Observation(keypoint_set=KeypointSet(...))``.
+    """
 
     def estimate(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet

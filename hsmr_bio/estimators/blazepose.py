@@ -77,7 +77,7 @@ class BlazePose:
 
         Raises:
             EstimationError: nobody is found, or only part of somebody, or somebody too small. (A moving camera is
-                measured here and judged by :func:`hsmr_bio.estimators.quality.refuse_unusable`.)
+                measured here and judged by :func:`hsmr_bio.estimators.quality.refuse_moving_camera`.)
             InputError: see :func:`hsmr_bio.io.video.open_video` and :func:`hsmr_bio.io.cameras.camera_for`.
         """
         seen = _watch(source, options, 1, progress)
@@ -86,7 +86,7 @@ class BlazePose:
         if not chosen:
             raise EstimationError(_nobody(seen, options))
         observation = _observation(seen, chosen[0])
-        refuse_unusable(observation, moving_camera=True)
+        refuse_unusable(observation)
         return observation
 
     def estimate_people(
@@ -107,7 +107,7 @@ class BlazePose:
         people, refusals = [], []
         for observation in (_observation(seen, track) for track in tracks):
             try:
-                refuse_unusable(observation, moving_camera=True)
+                refuse_unusable(observation)
                 people.append(observation)
             except EstimationError as refusal:
                 refusals.append(refusal)

@@ -11,8 +11,9 @@ from hsmr_bio.types import FloatArray, Observation
 
 LEAST_STATURE_PX = 50.0
 """Below, landmarks are off by more than 23 mm of shift alone and depth is lost (rendered people of known size)."""
-CAMERA_SHIFT_SHARE = 0.02
-"""Share of the picture's longer side by which its corners may move: more than compression noise and a creaking tripod."""
+CAMERA_MOVES_SHARE = 0.04
+"""Share of the picture's longer side by which its corners may wander. A camera with the usual angle of view turns by 2.5
+degrees for it, as much as the estimated direction of gravity errs."""
 _LEAST_SHARE = 0.25
 _SURE = 0.5
 _SHOULDERS, _HIPS, _KNEES, _ANKLES = (11, 12), (23, 24), (25, 26), (27, 28)
@@ -20,20 +21,17 @@ _TRUNK_AND_LEG_SHARE = 0.78
 """(trunk + thigh + shank) / stature, Drillis & Contini segment lengths: 0.288 + 0.245 + 0.246."""
 
 
-def refuse_unusable(observation: Observation, *, moving_camera: bool = False) -> None:
-    """Raise if an observation of BlazePose landmarks shows too little: nobody, half a person, a speck, a moving camera.
+def refuse_unusable(observation: Observation) -> None:
+    """Raise if an observation of BlazePose landmarks shows too little: nobody, half a person, a speck.
 
     Args:
-        observation: keypoint set ``blazepose33``; other sets are checked for being seen and for the camera only.
-        moving_camera: accept a moving camera.
+        observation: keypoint set ``blazepose33``; other sets are checked for being seen only.
 
     Raises:
         EstimationError: says what is wrong and how to film instead.
     """
     if not observation.seen.any():
         raise EstimationError("the person is not seen in any frame")
-    if not moving_camera:
-        _refuse_moving(observation)
     if observation.keypoint_set != "blazepose33":
         return
     seen = observation.confidence[observation.seen]
@@ -64,13 +62,20 @@ def stature_px(observation: Observation) -> float:
     return float(np.nanpercentile(length, 90) / _TRUNK_AND_LEG_SHARE)
 
 
-def _refuse_moving(observation: Observation) -> None:
-    if observation.camera_shift_px is None:
+def refuse_moving_camera(observation: Observation) -> None:
+    """Raise if the background shows that the camera moved by more than ``CAMERA_MOVES_SHARE``.
+
+    Raises:
+        EstimationError: says when and how far it moved, and what to do.
+    """
+    shift = observation.camera_shift_px
+    if shift is None or not np.isfinite(shift).any():
         return
-    shares = observation.camera_shift_px / max(observation.camera.image_size_px)
-    if shares.max() > CAMERA_SHIFT_SHARE:
-        when, share = float(observation.time_s[int(np.argmax(shares > CAMERA_SHIFT_SHARE))]), float(shares.max())
+    side, frame = max(observation.camera.image_size_px), int(np.nanargmax(shift))
+    worst = float(shift[frame])
+    if worst > CAMERA_MOVES_SHARE * side:
         raise EstimationError(
-            f"the camera moves: from {when:.1f} s on the background has shifted, by up to {share:.0%} of the picture. "
-            "Put the phone on a tripod or against something solid, or cut the clip with --start and --end"
+            f"the camera moves: at {observation.time_s[frame]:.2f} s the picture has shifted by {worst:.0f} px "
+            f"({worst / side:.0%} of its longer side). Film from a tripod, cut the clip to a part where the camera rests "
+            "(--start, --end), or go on with --moving-camera and a world that is wrong where it moves"
         )

@@ -81,6 +81,24 @@ def about_axis(axis: Sequence[float] | Tensor, angle_rad: Tensor) -> Tensor:
     return torch.eye(3, dtype=cross.dtype, device=cross.device) + sine * cross + (1 - cosine) * (cross @ cross)
 
 
+def shortest(start: Tensor, end: Tensor) -> Tensor:
+    """Rotation by the smallest angle from one direction to another; (..., 3) twice -> (..., 3, 3).
+
+    Args:
+        start: (..., 3) unit vectors; zero vectors give the identity.
+        end: (..., 3) unit vectors. Between opposite directions no rotation is the shortest, and the identity is given.
+
+    Source:
+        Rodrigues' formula with the sine and cosine that the cross and dot product give.
+    """
+    start, end = torch.broadcast_tensors(start, end)
+    cross = skew(torch.linalg.cross(start, end))
+    sum_one = 1 + (start * end).sum(-1)[..., None, None]
+    opposite = sum_one < 1e-12
+    factor = torch.where(opposite, torch.zeros_like(sum_one), 1 / torch.where(opposite, torch.ones_like(sum_one), sum_one))
+    return torch.eye(3, dtype=cross.dtype, device=cross.device) + cross + factor * (cross @ cross)
+
+
 def to_xyz(matrix: Tensor) -> Tensor:
     """Body-fixed x-y-z angles of Rx(a) Ry(b) Rz(c), as OpenSim's ``orientation``; (..., 3, 3) -> (..., 3) rad, |b| <= pi/2."""
     b = torch.asin(matrix[..., 0, 2].clamp(-1, 1))

@@ -257,7 +257,7 @@ def twin_motion(motion: SkelMotion, subject: Subject, body: Body) -> OsimMotion:
     _check(motion.body, motion.betas, subject, body)
     if motion.frame == "camera":
         raise InputError("the motion is in camera axes; bring it into the world first")
-    values = np.concatenate([motion.poses_rad, motion.trans_m], axis=1)
+    values = motion.q
     factor = subject.stature_m / body.stature_m(subject.betas)
     values[:, 46:] = (values[:, 46:] + body.rest(motion.betas).joints_m[0]) * factor
     if motion.frame == "skel":

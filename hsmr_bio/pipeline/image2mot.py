@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-
 from ..body import Body, load_body
 from ..errors import EstimationError
 from ..estimators import estimate, estimate_people
+from ..estimators.quality import refuse_moving_camera
 from ..fitting.video.fit_motion import fit_motion
 from ..fitting.video.keypoints import FitOptions
 from ..fitting.world.ground import to_world
@@ -23,9 +22,6 @@ from .options import Image2MotOptions, usable_cutoff
 from .people import Person, Timer, refuse_early, write_people
 from .results import Result
 from .resume import Memory
-
-CAMERA_MOVES_SHARE = 0.04
-"""Share of the picture's longer side by which its corners may wander before the camera counts as moving."""
 
 
 def image2mot(
@@ -98,11 +94,11 @@ def motion_of(
     """
     options = options_or_default(Image2MotOptions, options)
     seen = seen_frames(observation)
-    _refuse_moving_camera(seen, options)
-    evidence = None if seen.skel_poses_rad is not None else seen  # of a network's prediction, the fitted postures are it
-    fit = FitOptions(height_m=options.height_m, refine=options.refine, deviations=evidence is None)
-    motion = fit_motion(seen, body, fit, progress=progress)
-    world = to_world(motion, body, evidence, options.ground, progress=progress)
+    if not options.moving_camera:
+        refuse_moving_camera(seen)
+    predicted = seen.skel_poses_rad is not None  # grounding then keeps the fit's deviations; else it finds its own
+    fit = FitOptions(height_m=options.height_m, refine=options.refine, deviations=predicted)
+    world = to_world(fit_motion(seen, body, fit, progress=progress), body, options.ground, progress=progress)
     return filter_motion(world, cutoff_hz=usable_cutoff(world, options.cutoff_hz))
 
 
@@ -122,18 +118,3 @@ def _naming(source: str | PathLike[str]) -> Iterator[None]:
         if str(Path(source)) in str(error):
             raise
         raise EstimationError(f"{Path(source)}: {error}") from error
-
-
-def _refuse_moving_camera(observation: Observation, options: Image2MotOptions) -> None:
-    shift = observation.camera_shift_px
-    if shift is None or options.moving_camera:
-        return
-    side = max(observation.camera.image_size_px)
-    worst = float(np.nanmax(shift)) if np.isfinite(shift).any() else 0.0
-    if worst > CAMERA_MOVES_SHARE * side:
-        frame = int(np.nanargmax(shift))
-        raise EstimationError(
-            f"the camera moves: at {observation.time_s[frame]:.2f} s the picture has shifted by {worst:.0f} px "
-            f"({worst / side:.0%} of its longer side). Film from a tripod, cut the clip to a part where the camera rests "
-            "(--start, --end), or go on with --moving-camera and a world that is wrong where it moves"
-        )

@@ -144,7 +144,7 @@ def in_world(motion: SkelMotion, body: Body, options: Skel2MotOptions, *, progre
     if motion.frame == "world":
         return filter_motion(motion, cutoff_hz=usable_cutoff(motion, cutoff_hz)) if options.filter_all else motion
     if motion.frame == "camera":
-        world = to_world(motion, body, None, options.ground, progress=progress)
+        world = to_world(motion, body, options.ground, progress=progress)
     else:
         world = rotate_motion(motion, body, SKEL_TO_WORLD, frame="world")
     return filter_motion(world, cutoff_hz=usable_cutoff(world, cutoff_hz))

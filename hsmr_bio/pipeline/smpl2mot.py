@@ -7,11 +7,10 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from ..body import Body
-from ..body.placing import rotate_motion
+from ..body.placing import rotate_motion, to_forward
 from ..converters.smpl_import import import_smpl
 from ..fitting.smpl.to_skel import SmplFit
 from ..option_checks import options_or_default
@@ -20,9 +19,6 @@ from .options import Skel2MotOptions, Smpl2MotOptions
 from .people import refuse_early
 from .results import Result
 from .skel2mot import write_motions
-
-_WALKS_M = 0.5
-"""A person who gets this far has a walking direction."""
 
 
 class Smpl2MotResult(NamedTuple):
@@ -79,11 +75,7 @@ def forward(motion: SkelMotion, body: Body) -> SkelMotion:
     """
     if motion.frame != "skel":
         return motion
-    trans = motion.trans_m
-    way = trans[-1] - trans[0]
-    if np.hypot(way[0], way[2]) < _WALKS_M:
-        with torch.no_grad():
-            way = body.forward(motion.poses_rad[:1], motion.betas, trans[:1]).joints_ori[0, 0, :, 0].numpy()
-    angle = -float(np.arctan2(way[0], way[2]))
-    about_y = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-    return rotate_motion(motion, body, about_y, frame="skel")
+    with torch.no_grad():
+        pose = body.forward(motion.poses_rad[:1], motion.betas, motion.trans_m[:1])
+    turn = to_forward(motion.trans_m, pose.joints_ori[0, 0, :, 0].numpy(), motion.time_s)
+    return rotate_motion(motion, body, turn, frame="skel")

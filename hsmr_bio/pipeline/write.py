@@ -153,13 +153,10 @@ def assumptions(result: Result, options: ResultOptions) -> dict[str, Any]:
         found["gaps"] = f"the person was not seen from {', '.join(holes)}: left out, not invented"
     if skel.camera is not None:
         found["camera"] = f"focal length {skel.camera.focal_px:.0f} px ({skel.camera.source})"
-    ground = skel.notes.get("ground")
-    if ground:
+    if (ground := skel.ground) is not None:
         found["gravity"] = (
-            f"camera pitch {ground['camera_pitch_deg']:.1f} deg ({ground['pitch_source']}), "
-            f"roll {ground['camera_roll_deg']:.1f} deg ({ground['roll_source']})"
+            f"camera pitch {np.degrees(ground.camera_pitch_rad):.1f} deg ({ground.pitch_source}), "
+            f"roll {np.degrees(ground.camera_roll_rad):.1f} deg ({ground.roll_source})"
         )
-        found["floor"] = (
-            f"camera {ground['camera_height_m']:.2f} m above it; feet stand in {ground['standing_share']:.0%} of frames"
-        )
+        found["floor"] = f"camera {ground.camera_height_m:.2f} m above it; feet stand in {ground.standing_share:.0%} of frames"
     return found

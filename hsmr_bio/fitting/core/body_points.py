@@ -14,7 +14,7 @@ from ...body.data_model import Keypoint
 from ...body.keypoint_table import keypoints_of
 from ...osim.masses import SEGMENT_PERCENT
 from ...skeleton import JOINT_NAMES
-from ...types import FloatArray
+from ...types import FloatArray, KeypointSet
 from .problem import BETAS, OFFSETS, SHAPE, PointSet
 
 _J = {name: j for j, name in enumerate(JOINT_NAMES)}
@@ -80,13 +80,13 @@ class KeypointPoints:
     """(L, P) points as means of parts; None where they are the same."""
 
     @classmethod
-    def of(cls, body: Body, set_name: str) -> KeypointPoints:
-        """A named set of the body.
+    def of(cls, body: Body, wanted: str | KeypointSet) -> KeypointPoints:
+        """A named set of the body, or an estimator's own.
 
         Raises:
             InputError: the body does not define it.
         """
-        parts, mixes = keypoints_of(body.data, set_name)
+        parts, mixes = keypoints_of(body.data, wanted)
         plain = [index for _, index in mixes] == [(i,) for i in range(len(parts))]
         mix = torch.zeros(len(mixes), len(parts), dtype=torch.float64)
         for row, (_, index) in enumerate(mixes):
