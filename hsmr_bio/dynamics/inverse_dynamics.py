@@ -1,4 +1,4 @@
-"""Joint moments of a motion: filter, differentiate, apply the external loads, solve. One call, five lines of script."""
+"""Joint moments of a motion: filter, differentiate, apply the external loads, solve."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Engine = Literal["opensim", "nimble"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Residuals:
-    """What the base of the model (the pelvis) would need from an invisible hand; zero if model, motion and loads agree."""
+    """Residual external force and moment on the base of the model (the pelvis); zero if model, motion and loads agree."""
 
     force_n: FloatArray
-    """(T, 3)."""
+    """(T, 3) in ground."""
     moment_nm: FloatArray
-    """(T, 3) about the centre of mass of the whole body."""
+    """(T, 3) in ground, about the centre of mass of the whole body."""
     peak_load_n: float
     """Largest net external force, at least body weight."""
     body_weight_n: float
@@ -44,7 +44,7 @@ class Residuals:
 
     @property
     def worst_time_s(self) -> float:
-        """When the residual force is largest."""
+        """Time of the largest residual force."""
         return float(self.time_s[int(np.linalg.norm(self.force_n, axis=1).argmax())])
 
     @property
@@ -78,18 +78,18 @@ class InverseDynamics(GeneralizedForces):
     base_coordinates: tuple[str, ...]
     """Coordinates between ground and the base body; their forces are the residuals."""
     loads: ExternalLoads | None
-    """External forces that were applied, with their assignment to bodies; None: none."""
+    """Applied external forces, with their assignment to bodies; None: none."""
     ground: GroundReaction | None
-    """The estimate, if nobody measured the ground reaction."""
+    """The estimated ground reaction, if it was estimated."""
     residuals: Residuals | None
     """None without external loads, where the base carries the whole body."""
     engine: Engine
     cutoff_hz: float | None
-    """Low-pass filter that the coordinates went through."""
+    """Cutoff of the coordinates' low-pass filter; None: not filtered."""
 
     @property
     def power_w(self) -> FloatArray:
-        """(T, N) power of each generalized force, W; positive: energy goes into the body."""
+        """(T, N) power of each generalized force, W; positive: work is done on the body."""
         return np.asarray(self.values_si * self.trajectory.u_si)
 
     def work_j(self) -> Mapping[str, tuple[float, float]]:
@@ -101,7 +101,7 @@ class InverseDynamics(GeneralizedForces):
         return {self.coordinates[k]: (float(parts[0][k]), float(parts[1][k])) for k in joints}
 
     def per_kg(self) -> GeneralizedForces:
-        """Give all generalized forces divided by the body's mass: N m/kg and N/kg."""
+        """Divide all generalized forces by the body's mass: N m/kg and N/kg."""
         return GeneralizedForces(
             time_s=self.time_s,
             coordinates=self.coordinates,
@@ -114,7 +114,15 @@ class InverseDynamics(GeneralizedForces):
         return column(self, name)
 
     def to_frame(self, *, per_kg: bool = False, powers: bool = False) -> pd.DataFrame:
-        """See :func:`to_frame`; ``powers=True`` adds a column ``<coordinate>_power`` for each."""
+        """Give the generalized forces as a table, see the function :func:`to_frame`.
+
+        Args:
+            per_kg: divide forces and powers by the body's mass.
+            powers: add a column ``<coordinate>_power`` (W) for each coordinate.
+
+        Returns:
+            The table.
+        """
         frame = to_frame(self.per_kg() if per_kg else self)
         if powers:
             scale = self.mass_kg if per_kg else 1.0
@@ -134,18 +142,18 @@ def inverse_dynamics(
     floor_m: float = 0.0,
     friction: float = FRICTION,
 ) -> InverseDynamics:
-    """Net generalized forces of a motion.
+    """Compute the net generalized forces of a motion.
 
-    Muscles and all other forces inside the model are left out, so the result is what they must produce together.
+    Muscles and all other internal forces of the model are removed: the result is what they must produce together.
 
     Args:
         model: subject, model document, ``.osim`` file or its bytes.
         motion: coordinates, or a ``.mot`` file.
-        loads: external forces: values, a file (see :func:`read_loads`), ``"estimate"`` for the ground reaction that
-            the motion implies, or None for none (then the base carries the whole body). Forces without a body go to
-            the foot above their centre of pressure.
-        cutoff_hz: zero-lag low-pass filter of the coordinates, OpenSim's; None: the motion is smooth already. The
-            loads are not filtered.
+        loads: external forces: values, a file (see :func:`read_loads`), ``"estimate"`` for a ground reaction estimated
+            from the motion, or None for none (then the base carries the whole body). Forces without a body are
+            assigned to the foot above their centre of pressure.
+        cutoff_hz: cutoff of the coordinates' zero-lag low-pass filter, which is OpenSim's; None: the motion is smooth
+            already. The loads are not filtered.
         backend: ``"opensim"``, or ``"nimble"`` (independent engine, BSM models only).
         contacts: (T, 4) contact probabilities for ``loads="estimate"``.
         floor_m: height of the floor.
@@ -156,7 +164,7 @@ def inverse_dynamics(
 
     Raises:
         ModelError: a model, coordinate or body that cannot be used.
-        InputError: motion and model, or motion and loads, do not belong together.
+        InputError: motion and model, or motion and loads, do not match.
     """
     dynamics = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
     given = motion if isinstance(motion, OsimMotion) else read_motion(dynamics, motion)
@@ -199,10 +207,17 @@ def inverse_dynamics(
 
 
 def column(forces: GeneralizedForces, name: str) -> FloatArray:
-    """(T,) values of one coordinate.
+    """Give the generalized force of one coordinate.
+
+    Args:
+        forces: any.
+        name: of the coordinate.
+
+    Returns:
+        (T,) in N m or N.
 
     Raises:
-        UnknownCoordinateError: there is none of that name.
+        UnknownCoordinateError: there is no coordinate of that name.
     """
     from ..errors import UnknownCoordinateError
 
@@ -228,6 +243,7 @@ def to_frame(forces: GeneralizedForces) -> pd.DataFrame:
 
 
 def _assigned(backend: OpenSimBackend, motion: Trajectory, loads: ExternalLoads, floor_m: float) -> ExternalLoads:
+    """Check the loads, and assign those without a body to the feet."""
     weight_n = backend.mass_kg * float(np.linalg.norm(backend.gravity_m_s2))
     names: tuple[str, ...] = tuple({force.body for force in loads.forces if force.body is not None})
     poses = backend.poses(motion, names)
