@@ -28,6 +28,7 @@ _OUTLINE = (
 0.28 m and 0.09 m at a length of 0.19 m, within the range of Gordon et al. 2014 (ANSUR II: foot length 0.25-0.27 m,
 breadth 0.09-0.10 m, plus the shoe)."""
 HEEL_POINTS, TOE_POINTS = (0, 1), (2, 3, 4, 5)
+"""Rows of the outline."""
 _FORWARD_SHARE = 0.8
 """Cosine of the angle between the x axis of calcn and the line to the ball of the foot: below 37 degrees; gait models have
 1 to 10 degrees."""

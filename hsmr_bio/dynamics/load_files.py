@@ -28,8 +28,10 @@ _SHOWN = 6
 """Most names that a message lists."""
 _C3dParameters = Mapping[str, Any]
 """ezc3d's parameters: group -> name -> entry."""
+_LENGTH_UNITS = {"mm": 1e-3, "m": 1.0, "cm": 1e-2}
+_FORCE_UNITS = {"n": 1.0, "kn": 1e3}
 _MOMENT_UNITS = {"nm": 1.0, "nmm": 1e-3, "ncm": 1e-2}
-"""Unit of a moment, without blanks and dots -> N m."""
+"""Units, without blanks and dots -> m, N, N m."""
 _CHANNEL_UNITS = ("n", *_MOMENT_UNITS, "mm", "m", "v", "mv", "volts", "")
 
 
@@ -204,8 +206,8 @@ def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forw
     forces = []
     for k, plate in enumerate(plates):
         where = f"plate {k + 1}"
-        to_m = _factor(path, where, plate["unit_position"], {"mm": 1e-3, "m": 1.0, "cm": 1e-2})
-        to_n = _factor(path, where, plate["unit_force"], {"n": 1.0, "kn": 1e3})
+        to_m = _factor(path, where, plate["unit_position"], _LENGTH_UNITS)
+        to_n = _factor(path, where, plate["unit_force"], _FORCE_UNITS)
         corners, arm = np.asarray(plate["corners"]), np.zeros(3)
         factor = _moment_factor(path, where, content["parameters"], k, to_m)
         if factor != 1.0:

@@ -65,7 +65,7 @@ class Poses:
 
 
 class OpenSimBackend:
-    """An OpenSim model stripped to its rigid bodies and joints, ready for many inverse dynamics.
+    """The rigid bodies and joints of an OpenSim model, for repeated inverse dynamics.
 
     Muscles, actuators, springs, contacts, controllers and constraints are removed: the result is the net moment that all
     internal forces together must produce, and coupled coordinates (patellae) are free, as in OpenSim's Inverse Dynamics
@@ -337,7 +337,7 @@ class OpenSimBackend:
     def _speeds_are_rates(self) -> bool:
         """Whether dq/dt equals Simbody's speeds (True for CustomJoint, PinJoint and the like)."""
         count = len(self.coordinates)
-        different = 0.3 + 0.2 * np.sin(np.arange(count) + 1.0)
+        different = 0.3 + 0.2 * np.sin(np.arange(count) + 1.0)  # any values, no two of them equal
         q, u = np.zeros(self._state.getNQ()), np.zeros(count)
         q[self._q_slots] = u[self._u_slots] = different
         self._state.setQ(self._osim.Vector.createFromMat(q))

@@ -14,6 +14,7 @@ from .pose_graph import HIPS, SHOULDERS
 
 LEGS = ((25, 26), (27, 28), (29, 30), (31, 32))
 ARMS = ((13, 14), (15, 16), (17, 18), (19, 20), (21, 22))
+"""(left, right) landmarks of the limbs that are exchanged together."""
 SPIKE_CONFIDENCE = 0.05
 """Factor on the confidence of a spike."""
 _SPIKE, _SPIKE_ACCELERATION_S2, _MAX_ACCELERATED = 0.06, 15.0, 0.2

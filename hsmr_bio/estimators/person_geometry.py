@@ -102,4 +102,4 @@ def overlap(person: Landmarks, box: Box) -> float:
         return 0.0
     inside = (px[:, 0] >= x0) & (px[:, 0] <= x1) & (px[:, 1] >= y0) & (px[:, 1] <= y1)
     size = np.ptp(px[:, 1]) / max(y1 - y0, 1.0)
-    return float(inside.mean() * min(size, 1 / max(size, 1e-6)))
+    return float(inside.mean() * (min(size, 1 / size) if size > 0 else 0.0))

@@ -28,6 +28,7 @@ _CROPS: tuple[tuple[float, float | None], ...] = ((1.0, 0.0), (1.0, None), (0.85
 _VOTES = 3
 """Crops that must agree with the prediction; their median is used for a doubtful picture."""
 _BONES = np.array([(11, 23), (12, 24), (23, 25), (25, 27), (24, 26), (26, 28), (11, 13), (13, 15), (12, 14), (14, 16)])
+"""(upper, lower) landmarks of trunk, thighs, shanks, upper arms and forearms."""
 _MAX_STRETCH = 1.3
 """Landmarks whose bones are longer than the longest so far by this factor are wrong."""
 _LENGTH_DECAY = 0.995
@@ -37,8 +38,9 @@ _COLOUR_DECAY = 0.95
 _CROPS_PER_FRAME, _CROPS_SAVED, _CROPS_AT_START = 0.5, 60.0, 30.0
 """Extra crops for moderately doubtful pictures: average per frame, largest saved number, number at the start."""
 _LIMBS = ((13, 15, 17, 19, 21), (14, 16, 18, 20, 22), (25, 27, 29, 31), (26, 28, 30, 32))
+"""Landmarks of each arm and leg."""
 _MAX_CONTRADICTED_S = 0.4
-"""Longest time for which the labels are kept against most crops; after it, the person has really turned round."""
+"""Longest time for which the labels are kept against most crops; after it, they are exchanged."""
 _MAJORITY = 2
 """Ratio of contradicting to agreeing crops from which the contradiction counts."""
 _MAX_STEP = 2
@@ -64,7 +66,7 @@ _GAP_SIZE_RATIO, _GAP_SIZE_RATIO_PER_S, _MAX_GAP_S = 1.3, 0.4, 1.0
 _GAP_MOVE, _GAP_MOVE_PER_S, _MAX_GAP_MOVE = 0.3, 4.5, 3.0
 """Displacement of the trunk over a gap that is possible, in reaches: constant, per second, the latter's limit."""
 _LIKENESS, _LIKENESS_AFTER_GAP, _LONG_GAP_S = 0.45, 0.75, 1.0
-"""Likeness of the colours below which a person is another one: after a short and after a long gap, and what is long."""
+"""Likeness of the colours below which a person is another one: after a short gap, after a long gap; duration of a long gap."""
 _SWAP_RATIO, _SWAP_GAIN = 0.6, 0.05
 """Labels are exchanged if that reduces the distance to the prediction to this ratio, and by this much in reaches."""
 _MIN_WEIGHT = 0.05

@@ -120,14 +120,14 @@ def _check_counts(path: Path, parameters: Parameters, order: str, points: int, a
     if any(group == "ANALOG" for group, _ in parameters):
         needed.append(("ANALOG", "USED"))
     if ("POINT", "LABELS") not in parameters:
-        raise FormatError(path, "POINT:LABELS", "missing: damaged, or not written as the format asks")
+        raise FormatError(path, "POINT:LABELS", "missing: damaged, or not written as the format requires")
     for key in needed:
         if _number(parameters, key, order) is None:
-            raise FormatError(path, ":".join(key), "missing or empty: damaged, or not written as the format asks")
+            raise FormatError(path, ":".join(key), "missing or empty: damaged, or not written as the format requires")
     for key, stated in ((("POINT", "USED"), points), (("ANALOG", "USED"), analog // samples if samples else 0)):
         used = _number(parameters, key, order)
         if used is not None and int(used) % _WORDS != stated:
-            raise FormatError(path, ":".join(key), f"{int(used)}, but the header counts {stated}: damaged")
+            raise FormatError(path, ":".join(key), f"{int(used)}, but {stated} in the header: damaged")
     for key in (("POINT", "RATE"), ("ANALOG", "RATE")):
         rate = _number(parameters, key, order)
         if rate is not None and parameters[key][0] == 4 and not (isfinite(rate) and 0 <= rate < _MAX_RATE_HZ):

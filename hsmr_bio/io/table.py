@@ -50,7 +50,7 @@ class Table:
     values: FloatArray
     """(T, N); NaN where the file says so."""
     in_degrees: bool | None
-    """What the header says; None if it does not say."""
+    """``inDegrees`` of the header; None if it is missing."""
     header: Mapping[str, str] = field(default_factory=dict)
     """The other ``key=value`` lines."""
 

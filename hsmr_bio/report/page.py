@@ -41,6 +41,7 @@ _FLOOR_PERCENTILE = 5
 _FLOOR_RANGE_M = (-0.1, 0.2)
 """Levels inside are the floor at y = 0: joint centres lie above the soles."""
 _INT16_MAX = 32767
+"""Largest coordinate of the animation in mm."""
 FORMAT = "hsmr_bio report 1"
 _Json = Any
 """A JSON value."""
