@@ -196,7 +196,7 @@ def test_broken_files_are_named(feet, tmp_path: Path) -> None:
         "torn.xml": ("<ExternalLoads>", "not well-formed"),
         "other.xml": ("<OpenSimDocument/>", "no <ExternalLoads>"),
         "nodata.xml": (XML.format(forces=good, data=""), "data file with the forces is not named"),
-        "lost.xml": (XML.format(forces=good, data="lost.mot"), "'lost.mot' is not there"),
+        "lost.xml": (XML.format(forces=good, data="lost.mot"), "'lost.mot' does not exist"),
         "missing.xml": (XML.format(forces=good.replace("_1_m", "_9_m"), data="grf.mot"), "'ground_force_9_mx' is missing"),
         "nobody.xml": (XML.format(forces=good.replace(">calcn_r<", "><"), data="grf.mot"), "applied_to_body"),
         "none.xml": (XML.format(forces="", data="grf.mot"), "no active <ExternalForce>"),

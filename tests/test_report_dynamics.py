@@ -45,7 +45,7 @@ def test_forces_moments_and_residuals_are_shown(motion) -> None:
     page = report_html(inputs(motion, result))
     assert "Forces and moments" in page
     assert "vertical ground force (estimated)" in page
-    assert "Nobody measured the ground reaction" in page
+    assert "The ground reaction was not measured" in page
     twin = json.loads(json.dumps(report_json(inputs(motion, result)), allow_nan=False))
     assert twin["dynamics"]["residuals"]["rms_force_bw"] < 0.01
     charts = {chart.title: chart for chart in dynamics_charts(result)}

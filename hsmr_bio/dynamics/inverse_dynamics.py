@@ -1,4 +1,4 @@
-"""Joint moments of a motion: filter, differentiate, apply the external loads, solve. One call, five lines of script."""
+"""Joint moments of a motion: filter, differentiate, apply the external loads, solve."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Engine = Literal["opensim", "nimble"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Residuals:
-    """What the base of the model (the pelvis) would need from an invisible hand; zero if model, motion and loads agree."""
+    """Residual external force and moment on the base of the model (the pelvis); zero if model, motion and loads agree."""
 
     force_n: FloatArray
-    """(T, 3)."""
+    """(T, 3) in ground."""
     moment_nm: FloatArray
-    """(T, 3) about the centre of mass of the whole body."""
+    """(T, 3) in ground, about the centre of mass of the whole body."""
     peak_load_n: float
     """Largest net external force, at least body weight."""
     body_weight_n: float
@@ -45,7 +45,7 @@ class Residuals:
 
     @property
     def worst_time_s(self) -> float:
-        """When the residual force is largest."""
+        """Time of the largest residual force."""
         return float(self.time_s[int(np.linalg.norm(self.force_n, axis=1).argmax())])
 
     @property
@@ -79,18 +79,18 @@ class InverseDynamics(GeneralizedForces):
     base_coordinates: tuple[str, ...]
     """Coordinates between ground and the base body; their forces are the residuals."""
     loads: ExternalLoads | None
-    """External forces that were applied, with their assignment to bodies; None: none."""
+    """Applied external forces, with their assignment to bodies; None: none."""
     ground: GroundReaction | None
-    """The estimate, if nobody measured the ground reaction."""
+    """The estimated ground reaction, if it was estimated."""
     residuals: Residuals | None
     """None without external loads, where the base carries the whole body."""
     engine: Engine
     cutoff_hz: float | None
-    """Low-pass filter that the coordinates went through."""
+    """Cutoff of the coordinates' low-pass filter; None: not filtered."""
 
     @property
     def power_w(self) -> FloatArray:
-        """(T, N) power of each generalized force, W; positive: energy goes into the body."""
+        """(T, N) power of each generalized force, W; positive: work is done on the body."""
         return np.asarray(self.values_si * self.trajectory.u_si)
 
     def work_j(self) -> Mapping[str, tuple[float, float]]:
@@ -102,7 +102,7 @@ class InverseDynamics(GeneralizedForces):
         return {self.coordinates[k]: (float(parts[0][k]), float(parts[1][k])) for k in joints}
 
     def per_kg(self) -> GeneralizedForces:
-        """Give all generalized forces divided by the body's mass: N m/kg and N/kg."""
+        """Divide all generalized forces by the body's mass: N m/kg and N/kg."""
         return GeneralizedForces(
             time_s=self.time_s,
             coordinates=self.coordinates,
@@ -141,9 +141,9 @@ def inverse_dynamics(
     floor_m: float = 0.0,
     friction: float = FRICTION,
 ) -> InverseDynamics:
-    """Net generalized forces of a motion.
+    """Compute the net generalized forces of a motion.
 
-    Muscles and all other forces inside the model are left out, so the result is what they must produce together.
+    Muscles and all other internal forces of the model are removed: the result is what they must produce together.
 
     Args:
         motion: coordinates, or a ``.mot`` file.
@@ -163,7 +163,7 @@ def inverse_dynamics(
 
     Raises:
         ModelError: a model, coordinate or body that cannot be used.
-        InputError: motion and model, or motion and loads, do not belong together.
+        InputError: motion and model, or motion and loads, do not match.
     """
     check_order("inverse_dynamics(motion, model, loads)", motion, model)
     dynamics = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
@@ -207,10 +207,17 @@ def inverse_dynamics(
 
 
 def column(forces: GeneralizedForces, name: str) -> FloatArray:
-    """(T,) values of one coordinate.
+    """Give the generalized force of one coordinate.
+
+    Args:
+        forces: any.
+        name: of the coordinate.
+
+    Returns:
+        (T,) in N m or N.
 
     Raises:
-        UnknownCoordinateError: there is none of that name.
+        UnknownCoordinateError: there is no coordinate of that name.
     """
     from ..errors import UnknownCoordinateError
 

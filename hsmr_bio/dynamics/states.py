@@ -1,4 +1,4 @@
-"""A motion made ready for a model: the model's word on what is an angle, and the coordinates that follow from others."""
+"""Preparation of a motion for a model: angles as the model states them, and coordinates that couplers compute."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from .trajectory import Trajectory, trajectory
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Coordinate:
     rotational: bool
 
 
 @dataclass(frozen=True)
-class _Kinds:
-    coordinates: Mapping[str, _Kind]
+class _Coordinates:
+    """A model as :func:`hsmr_bio.io.mot.read_mot` needs it."""
+
+    coordinates: Mapping[str, _Coordinate]
 
 
 def check_order(call: str, motion: object, model: object) -> None:
@@ -47,14 +49,14 @@ def check_order(call: str, motion: object, model: object) -> None:
 
 def read_motion(path: str | os.PathLike[str], backend: OpenSimBackend) -> OsimMotion:
     """Read a ``.mot`` file with the model's own word on which coordinates are angles."""
-    kinds = zip(backend.coordinates, backend.rotational.tolist(), strict=True)
-    return read_mot(path, _Kinds({name: _Kind(angle) for name, angle in kinds}))
+    flags = zip(backend.coordinates, backend.rotational.tolist(), strict=True)
+    return read_mot(path, _Coordinates({name: _Coordinate(angle) for name, angle in flags}))
 
 
 def states_of(motion: OsimMotion, backend: OpenSimBackend, *, cutoff_hz: float | None) -> Trajectory:
     """Filter and differentiate a motion of this model, in the model's order of coordinates.
 
-    Coordinates that couplers make depend on others (kneecaps) are computed if the motion does not have them.
+    Coordinates that a coupler computes from others (patellae) are added if the motion does not have them.
 
     Args:
         motion: its coordinates.
@@ -66,14 +68,14 @@ def states_of(motion: OsimMotion, backend: OpenSimBackend, *, cutoff_hz: float |
 
     Raises:
         UnknownCoordinateError: the model does not have a coordinate of the motion.
-        InputError: a coordinate is missing, or an angle in one and a length in the other.
+        InputError: a coordinate is missing, or is an angle in one and a length in the other.
     """
     for name, angle in zip(motion.coordinates, motion.rotational, strict=True):
         if name in backend.coordinates and bool(backend.rotational[backend.coordinates.index(name)]) != bool(angle):
             stated, known = ("an angle", "is not") if angle else ("a length", "is an angle")
             raise InputError(
                 f"coordinate {name!r} is {stated} in the motion, but in the model it {known} (coupled coordinates are never "
-                "turned from degrees, as in OpenSim). Read the .mot with its model: read_mot(path, model)"
+                "converted from degrees, as in OpenSim). Read the .mot with its model: read_mot(path, model)"
             )
     return backend.select(trajectory(_completed(motion, backend), cutoff_hz=cutoff_hz))
 

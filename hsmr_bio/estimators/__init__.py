@@ -1,4 +1,4 @@
-"""From a video to what was seen of each person: the plugin point and its registry."""
+"""Estimators: from a video to one observation per person. The protocol, and the registry of ours and of plugins."""
 
 from __future__ import annotations
 
@@ -124,16 +124,40 @@ class Estimator(Protocol):
     def estimate(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> Observation:
-        """Return the main person's observation; raise EstimationError if nobody is seen."""
+        """Observe the main person.
+
+        Args:
+            source: video, image or folder of images.
+            options: frames, camera and person to observe.
+            progress: called as frames are finished.
+
+        Returns:
+            The person's observation.
+
+        Raises:
+            EstimationError: no person is found.
+        """
 
     def estimate_people(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> list[Observation]:
-        """Return one observation per person, the most prominent first, all on the same frames."""
+        """Observe every person.
+
+        Args:
+            source: video, image or folder of images.
+            options: frames, camera and number of people to observe.
+            progress: called as frames are finished.
+
+        Returns:
+            One observation per person, the most prominent first, all on the same frames.
+
+        Raises:
+            EstimationError: no person is found.
+        """
 
 
 def estimator_names() -> tuple[str, ...]:
-    """Names that :func:`get_estimator` knows: ours and those of installed plugins."""
+    """Names for :func:`get_estimator`: ours and those of installed plugins."""
     return tuple(sorted({*_OURS, *(entry.name for entry in entry_points(group=GROUP))}))
 
 
@@ -142,6 +166,9 @@ def get_estimator(name: str) -> Estimator:
 
     Args:
         name: one of :func:`estimator_names`; plugins register a class under the entry point group ``hsmr_bio.estimators``.
+
+    Returns:
+        A new estimator.
 
     Raises:
         InputError: no estimator of that name.

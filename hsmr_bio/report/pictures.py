@@ -1,4 +1,4 @@
-"""Pictures of the video with the model's joints in them, for the report."""
+"""Pictures of the video with the model's joints, for the report."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from hsmr_bio.io.thumbnails import rgb_of
 from hsmr_bio.types import FloatArray, SkelMotion, Thumbnail
 
 from .inputs import ReportFrame
+
+_MIN_DEPTH_M = 0.05
+"""Joints nearer to the camera, or behind it, are projected as if they were here."""
 
 
 def pictures(
@@ -36,7 +39,7 @@ def pictures(
         if abs(time_s[row] - thumbnail.time_s) > step_s:  # of a part that was cut off
             continue
         camera = joints_m[row] @ ground.R_camera_world.T + ground.t_camera_world_m
-        pixels = motion.camera.focal_px * camera[:, :2] / np.maximum(camera[:, 2:], 0.05) + motion.camera.center_px
+        pixels = motion.camera.focal_px * camera[:, :2] / np.maximum(camera[:, 2:], _MIN_DEPTH_M) + motion.camera.center_px
         rgb = rgb_of(thumbnail)
         if rgb is not None:
             found.append(ReportFrame(time_s=thumbnail.time_s, rgb=rgb, joints_px=pixels / np.array(thumbnail.scale)))

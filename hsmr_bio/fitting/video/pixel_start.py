@@ -59,7 +59,7 @@ class PixelStart:
         best = likely_path(costs, roots, np.asarray(self.observation.time_s))
         q = np.stack([view.state.q.numpy() for view in views])[best, np.arange(len(best))]
         q[:, :3] = near_branch(q[:, :3])
-        return q
+        return np.asarray(q)
 
     def _torso_roll(self) -> FloatArray:
         """(T,) angle of the trunk in the image, from upright, about the axis towards the camera."""
