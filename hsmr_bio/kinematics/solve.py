@@ -233,8 +233,8 @@ def minimise(
         guess = trial if bool(better.all()) else guess
         if not bool(going.any()):
             break
-        if bool((better & going).all()):
-            continue
+        if bool(going.all() & (better == better[0]).all()):
+            continue  # all took their steps, or none
         x, rows, damp = x[going], rows[going], Damping(*(part[going] for part in damp))
         picked = _picked(guess, trial, better, going)
         guess = problem.evaluate(x, rows) if picked is None else picked

@@ -195,7 +195,7 @@ class _Guess:
 
 
 class _Goal(LeastSquares[_Guess, list[Block]]):
-    """Wanted bones of some frames; each frame is a problem of its own, its equations one :class:`Block` per part of the body."""
+    """Wanted bones of some frames; each frame is a problem of its own, with one :class:`Block` per part of the body."""
 
     def __init__(
         self, tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, weights: Weights, blocks: Sequence[_Block]
