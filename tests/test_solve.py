@@ -170,6 +170,25 @@ def test_a_bound_that_the_gradient_pushes_on_is_held() -> None:
     torch.testing.assert_close(found[1], torch.tensor([0.8, 0.6], dtype=torch.float64), atol=1e-8, rtol=0)
 
 
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_coordinate_at_a_bound_may_come_back(side: float) -> None:
+    """At either bound: held where the gradient pushes outwards, free where it pulls back inside."""
+    solver = ActiveSet(-torch.ones(1).double(), torch.ones(1).double(), torch.tensor([True]))
+    at, hessian = torch.tensor([[side]]).double(), torch.ones(1, 1, 1).double()
+    outwards, inwards = (
+        solver.step(Dense(at[0], sign * at, hessian), at, torch.zeros(1).double()).item() for sign in (-1.0, 1.0)
+    )
+    assert (outwards, inwards) == (0.0, -side)
+
+
+def test_a_problem_whose_cost_hardly_falls_leaves_the_batch() -> None:
+    problem, _, start = curves(5)
+    problem.data += 0.1 * torch.cos(40 * TIMES)  # no curve goes through these
+    result = minimise(problem, start, solver=Cholesky(), damping=HALF, stop=Stop(40, cost=1e-4))
+    assert bool(result.converged.all())
+    assert len(problem.asked) < 15
+
+
 def test_a_locked_coordinate_stays() -> None:
     problem, _, start = curves(3)
     nowhere = torch.full((2,), torch.inf, dtype=torch.float64)
@@ -254,6 +273,16 @@ def test_eliminating_the_frames_equals_a_dense_solve() -> None:
     system, dense, gradient = bordered(5, 3, 2, 0.7)
     step = Schur(ridge=0.0).step(system, gradient[None], torch.zeros(1).double())
     torch.testing.assert_close(step[0], -torch.linalg.solve(dense, gradient))
+
+
+def test_what_is_left_of_the_shared_unknowns_is_damped_but_not_their_pull() -> None:
+    system, _, gradient = bordered(5, 3, 2, 0.7)
+    step = Schur(ridge=0.0).step(system, gradient[None], torch.tensor([0.4]).double())[0]
+    own = system.own + torch.diag_embed(0.4 * system.own.diagonal(dim1=1, dim2=2))
+    left = system.shared - (system.mixed.mT @ torch.linalg.solve(own, system.mixed)).sum(0)
+    left = left + torch.diag(0.4 * left.diagonal() + 0.7)
+    right = gradient[-2:] - (system.mixed.mT @ torch.linalg.solve(own, system.own_gradient[..., None])).sum(0)[:, 0]
+    torch.testing.assert_close(step[-2:], -torch.linalg.solve(left, right))
 
 
 def test_the_arrow_solver_moves_only_free_shared_unknowns() -> None:
