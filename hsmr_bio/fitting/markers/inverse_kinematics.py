@@ -322,7 +322,7 @@ def _solve_all(problem: MarkerProblem, time_s: FloatArray, bounds: Bounds, usual
             frames = torch.arange(first, min(first + _CHUNK, len(time_s)))
             parts.append(solve(problem, start[frames], frames, bounds))
             progress("inverse kinematics", int(frames[-1]) + 1, len(time_s))
-        q, cost = torch.cat([part.q for part in parts]), torch.cat([part.cost for part in parts])
+        q, cost = torch.cat([part.x for part in parts]), torch.cat([part.cost for part in parts])
         q, cost = agree(problem, q, cost, torch.arange(len(q)), bounds, jump_rad=_FRAME_JUMP_RAD, tolerance=FINE)
         unseen = problem.weights.sum(-1) == 0
         if bool(unseen.any()) and not bool(unseen.all()):

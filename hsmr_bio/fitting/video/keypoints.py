@@ -7,6 +7,7 @@ frames are solved together by damped Gauss-Newton on analytic Jacobians.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from ...option_checks import check_height, check_number
 from ...types import FloatArray, Observation
 from ..core.body_points import KeypointPoints, StatureLine
 from ..core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
-from ..core.problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
+from ..core.problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State, Term
 from ..core.terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
 from ..core.windows import windows_of
 from .bone_depth import (
@@ -137,14 +138,12 @@ class Clip:
         return replace(self, observation=observation, rays=viewing_rays(observation, self.hips, focal_px))
 
     # ------------------------------------------------------------------ terms
-    def image_terms(self, state: State) -> list[Reprojection | Depth]:
+    def image_terms(self, state: State) -> list[Term]:
         """Pixels and weak depth; the pixels' deviations are those at the distance of ``state``."""
         o = self.observation
         distance = (state.q[:, 46:] @ state.camera_rotation.T)[:, 2:].clamp_min(0.3)
         sigma_px = (self.sigma_m * state.focal_px / distance).clamp_min(MIN_SIGMA_PX)
-        terms: list[Reprojection | Depth] = [
-            Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)
-        ]
+        terms: list[Term] = [Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)]
         if self.depths is not None:
             depths = self.depths
             length = StatureLine.of(self.body).at(state.betas) / DETECTOR_STATURE_M
@@ -172,9 +171,9 @@ class Clip:
             return [Stature(line.at_zero_m, line.at_zero_m, line.by_betas_m, STATURE_SIGMA_M / repeats)]
         return [Stature(self.options.height_m, line.at_zero_m, line.by_betas_m, HEIGHT_SIGMA_M / repeats)]
 
-    def problem(self, terms: list[object], free: list[int]) -> Problem:
+    def problem(self, terms: Sequence[Term], free: Sequence[int]) -> Problem:
         """A problem on this clip's landmarks."""
-        return Problem(self.body, {"landmarks": self.landmarks}, terms, free)  # type: ignore[arg-type]
+        return Problem(self.body, {"landmarks": self.landmarks}, terms, free)
 
     # ------------------------------------------------------------------ stages
     def start(self) -> State:
@@ -218,7 +217,7 @@ class Clip:
                 PosePrior(torch.zeros(49, dtype=torch.float64), anchored),
                 Smoothness(time_s[window], acceleration_sigma()),
             ]
-            solved, _ = self.problem(list(terms), []).minimise(replace(state, q=state.q[window]), iterations=6, tolerance=1e-3)
+            solved, _ = self.problem(terms, []).minimise(replace(state, q=state.q[window]), iterations=6, tolerance=1e-3)
             q[window] = solved.q.numpy()
         return q
 
@@ -230,7 +229,7 @@ class Clip:
         start = replace(state, q=state.q[chosen])
         terms = [*part.image_terms(start), pose_prior(), spine_rhythm(), limits(), part.shared_prior(), *part.stature_terms()]
         free = [*range(SHAPE.start, SHAPE.stop), FOCAL]
-        solved, _ = part.problem(list(terms), free).minimise(start, iterations=12, tolerance=1e-3)
+        solved, _ = part.problem(terms, free).minimise(start, iterations=12, tolerance=1e-3)
         return replace(state, betas=solved.betas, offsets_m=solved.offsets_m, focal_px=solved.focal_px)
 
     def fit_window(self, state: State) -> tuple[Problem, State]:

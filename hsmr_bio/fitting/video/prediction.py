@@ -173,7 +173,7 @@ def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, prog
             limits(),
             Smoothness(part.observation.time_s, acceleration_sigma()),
         ]
-        problem = part.problem(list(terms), [])
+        problem = part.problem(terms, [])
         solved, _ = problem.minimise(start, iterations=_ITERATIONS, tolerance=5e-4)
         deviation = problem.system(problem.view(solved)).standard_deviation()
         q.append(solved.q[keep].numpy())

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from ...skeleton import DOF_NAMES
 from ...types import FloatArray, GroundFit, Progress, SkelMotion, quiet
 from ..core.body_points import MassPoints, SolePoints, support_of
 from ..core.priors import acceleration_sigma, limits, pose_prior, spine_rhythm
-from ..core.problem import FLIP, Problem, State, View
+from ..core.problem import FLIP, PointMaker, Problem, State, Term, View
 from ..core.terms import Balance, Contacts, Floor, PosePrior, Smoothness
 from ..core.uncertainty import standard_deviation
 from ..core.windows import windows_of
@@ -110,15 +109,15 @@ class _Grounding:
         return cls(level, body, None, None, options, state)
 
     @property
-    def makers(self) -> dict[str, Any]:
+    def makers(self) -> dict[str, PointMaker]:
         """Point sets of the problem."""
-        makers: dict[str, Any] = {"soles": SolePoints(self.body), "masses": MassPoints(self.body)}
+        makers: dict[str, PointMaker] = {"soles": SolePoints(self.body), "masses": MassPoints(self.body)}
         if self.clip is not None:
             makers["landmarks"] = self.clip.landmarks
         return makers
 
     # ------------------------------------------------------------------ evidence
-    def evidence(self, state: State, frames: slice | FloatArray) -> list[Any]:
+    def evidence(self, state: State, frames: slice | FloatArray) -> list[Term]:
         """What the frames show, whatever the world is: pixels, or the postures as they came."""
         if self.clip is not None:
             return [*self.clip.part(frames).image_terms(state), pose_prior(), spine_rhythm(), limits()]
@@ -229,7 +228,7 @@ class _Grounding:
         time_s = np.asarray(self.motion.time_s[window])
         here = standing[window]
         balance, knees = stance
-        terms = [
+        terms: list[Term] = [
             *self.evidence(state, window),
             Smoothness(time_s, acceleration_sigma()),
             Floor("soles", here, FLOOR_SIGMA_M, UNDER_SIGMA_M),
