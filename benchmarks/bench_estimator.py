@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import mediapipe as mp
@@ -18,7 +19,7 @@ from hsmr_bio.io.video import open_video
 DEMO = Path(__file__).resolve().parents[1] / "examples" / "demo.mp4"
 
 
-def timed(work) -> tuple[float, float]:
+def timed(work: Callable[[], object]) -> tuple[float, float]:
     """Wall and processor seconds of one call."""
     wall, processor = time.perf_counter(), time.process_time()
     work()

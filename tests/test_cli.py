@@ -229,7 +229,7 @@ def test_opensims_log_does_not_stay_in_the_users_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "opensim.log").write_text("mine")
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
-    assert os.listdir(tmp_path) == ["opensim.log"]
+    assert [path.name for path in tmp_path.iterdir()] == ["opensim.log"]
 
 
 def test_the_progress_bar_says_how_far_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
@@ -134,8 +134,7 @@ def _load(path: Path) -> Mapping[str, Any]:
         if path.suffix.lower() == ".json":
             loaded = json.loads(path.read_text(encoding="utf-8"))
         elif path.suffix.lower() == ".toml":
-            toml = require("tomllib" if sys.version_info >= (3, 11) else "tomli", feature="reading a TOML calibration")
-            loaded = toml.loads(path.read_text(encoding="utf-8"))
+            loaded = tomllib.loads(path.read_text(encoding="utf-8"))
         elif path.suffix.lower() in (".yml", ".yaml", ".xml"):
             loaded = _load_opencv(path)
         else:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bone_limbs as limbs
 import numpy as np
+import numpy.typing as npt
 from assets import Floats, Ints, Mesh, read_ply
 from bone_trunk import Trunk
 from mesh_parts import pieces
@@ -55,12 +54,12 @@ class Skeleton:
     def _child(self, parent: int, child: int) -> Floats:
         return self.rotations[parent].T @ (self.joints[child] - self.joints[parent])
 
-    def _add(self, body: int, mesh: limbs.Mesh3, second: int | None = None, share: Any = 0.0) -> None:
+    def _add(self, body: int, mesh: limbs.Mesh3, second: int | None = None, share: npt.ArrayLike = 0.0) -> None:
         points, faces = mesh
         weight = np.broadcast_to(np.asarray(share, dtype=np.float64), (len(points),)).copy()
         self.parts[body].append((points, faces, body if second is None else second, weight))
 
-    def _rest(self, body: int, points: Floats, faces: Ints, second: int | None = None, share: Any = 0.0) -> None:
+    def _rest(self, body: int, points: Floats, faces: Ints, second: int | None = None, share: npt.ArrayLike = 0.0) -> None:
         """Add a mesh given in rest axes; -x turns the file's handedness, faces stay outward."""
         self._add(body, ((points - self.joints[body]) @ self.rotations[body], faces), second, share)
 

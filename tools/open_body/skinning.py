@@ -52,9 +52,9 @@ def skin_weights(mesh: Mesh, points: Floats, joints: Floats, names: tuple[str, .
     wrist, elbow = joints[names.index("hand_l"), 0], joints[names.index("ulna_l"), 0]
     ankle = joints[names.index("talus_l")]
     knee = joints[names.index("tibia_l")]
-    for bone, (vertices, values) in mesh.bone_weights.items():
-        inside = vertices < mesh.skin_count
-        vertices, values = vertices[inside], values[inside]
+    for bone, (on_mesh, of_mesh) in mesh.bone_weights.items():
+        inside = on_mesh < mesh.skin_count
+        vertices, values = on_mesh[inside], of_mesh[inside]
         side = "_" + bone[-1].lower() if bone[-2:] in (".L", ".R") else ""
         for body, share in _share(bone).items():
             if body == "forearm":

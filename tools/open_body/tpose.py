@@ -51,21 +51,25 @@ def part_of_bone(bone: str) -> str:
     return "trunk"
 
 
+_PART_OF_CUBE = {
+    "elbow": "upperarm",
+    "hand": "hand",
+    "finger": "hand",
+    "knee": "thigh",
+    "ankle": "shank",
+    "foot": "foot",
+    "toe": "foot",
+}
+"""Start of a limb's joint cube -> rigid part; the other cubes are the trunk's."""
+
+
 def part_of_cube(cube: str) -> str:
     """Rigid part that a joint cube moves with; a joint belongs to the part above it."""
-    name = cube[2:]
     if not cube.startswith(("l-", "r-")):
         return "trunk"
-    if name == "elbow":
-        return "upperarm"
-    if name.startswith(("hand", "finger")):
-        return "hand"
-    if name == "knee":
-        return "thigh"
-    if name == "ankle":
-        return "shank"
-    if name.startswith(("foot", "toe")):
-        return "foot"
+    for start, part in _PART_OF_CUBE.items():
+        if cube[2:].startswith(start):
+            return part
     return "trunk"
 
 

@@ -6,6 +6,7 @@ from several headings; of the solutions, those are taken that explain the points
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from ...body.placing import near_branch
 from ...types import BoolArray, FloatArray, Observation
 from ..core.body_points import KeypointPoints
 from ..core.priors import limits, mean_pose, pose_prior, spine_rhythm
-from ..core.problem import Problem, State, View
+from ..core.problem import Problem, State, Term, View
 from ..core.terms import Reprojection
 from .start import TORSO, fill_gaps, root_angles, translations
 
@@ -106,8 +107,8 @@ class PixelStart:
         sigma_px = torch.where(torch.as_tensor(self.seen), sigma_m * state.focal_px / distance, torch.inf)
         return Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)
 
-    def _problem(self, terms: list[object]) -> Problem:
-        return Problem(self.body, {"landmarks": self.landmarks}, terms)  # type: ignore[arg-type]
+    def _problem(self, terms: Sequence[Term]) -> Problem:
+        return Problem(self.body, {"landmarks": self.landmarks}, terms)
 
 
 def likely_path(costs: FloatArray, rotations: FloatArray, time_s: FloatArray) -> FloatArray:

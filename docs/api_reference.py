@@ -1,0 +1,33 @@
+"""A hook of mkdocs: lists every public name of the package on the page ``api.md``, by the room that defines it."""
+
+import re
+from importlib import import_module
+
+import hsmr_bio
+
+MARK = "<!-- every public name -->"
+
+
+def public_names() -> dict[str, list[str]]:
+    """Room, as ``hsmr_bio.io`` -> the public names that it defines, both in alphabetical order."""
+    rooms: dict[str, list[str]] = {}
+    for name in hsmr_bio.__all__:
+        home = getattr(hsmr_bio, name).__module__
+        rooms.setdefault(".".join(home.split(".")[:2]), []).append(name)
+    return {room: sorted(rooms[room]) for room in sorted(rooms)}
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Put a heading and the first line of its description for each room, and a reference for each name, at the mark."""
+    if MARK not in markdown:
+        return markdown
+    lines = []
+    for room, names in public_names().items():
+        about = (import_module(room).__doc__ or "").strip().partition("\n")[0]
+        lines += [f"## {room.partition('.')[2]}", about, *(f"::: hsmr_bio.{name}" for name in names)]
+    return markdown.replace(MARK, "\n\n".join(lines))
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Drop the roles (``:func:`` and the like) that docstrings put before a name in code."""
+    return re.sub(r":[a-z]+:(?=<code>)", "", html)
