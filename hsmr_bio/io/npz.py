@@ -201,7 +201,10 @@ def _thumbnails_from_arrays(
 
 
 def _own_set(stored: dict[str, Any]) -> KeypointSet:
-    places = [{k: tuple(v) if isinstance(v, list) else v for k, v in place.items()} for place in stored["points"]]
+    places: list[dict[str, Any]] = [
+        {name: tuple(value) if isinstance(value, list) else value for name, value in place.items()}
+        for place in stored["points"]
+    ]
     return KeypointSet(name=stored["name"], points=tuple(KeypointPlace(**place) for place in places))
 
 
