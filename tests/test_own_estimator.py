@@ -91,10 +91,7 @@ def test_an_estimator_with_its_own_points_and_pixels_alone_gives_a_plausible_mot
     assert np.degrees(bent[:8]).max() < 25
     assert result.skel.ground is not None
     assert np.degrees(result.skel.ground.camera_pitch_rad) == pytest.approx(10, abs=6)
-    again = replace(options, estimator="replay", save_observation=False)
-    repeated = image2mot(tmp_path / "out" / "film_observation.npz", tmp_path / "again", again)
-    assert isinstance(repeated, Result)
-    np.testing.assert_allclose(repeated.skel.poses_rad, result.skel.poses_rad, atol=1e-9)
+    assert str(load_observation(tmp_path / "out" / "film_observation.npz").keypoint_set) == "toy12"
 
 
 def own_set(*points: KeypointPlace) -> KeypointSet:

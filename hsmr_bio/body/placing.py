@@ -15,9 +15,9 @@ from .body import Body
 SKEL_TO_WORLD: FloatArray = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Rest axes (body faces +z, left is +x) -> OpenSim ground (x forward, y up, z right)."""
 
-WALKS_M, WALKS_M_S = 1.0, 0.3
-"""From this distance and this mean speed on, a person walks: a shift of weight or a lunge is shorter, a drift of the fit or
-steps on the spot slower; slow gait of patients is 0.4 m/s."""
+WALKS_M, WALKS_M_S = 0.5, 0.3
+"""From this distance and this mean speed on, a person walks: shifts of weight are shorter (a step is 0.6 m, and a short clip
+shows no more), a drift of the fit or steps on the spot slower (slow gait of patients is 0.4 m/s)."""
 
 
 def require_body(motion: SkelMotion, body: Body) -> None:

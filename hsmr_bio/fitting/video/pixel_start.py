@@ -58,7 +58,7 @@ class PixelStart:
         costs = np.stack([self._cost(view) for view in views])
         roots = np.stack([view.pose.rotations[:, 0].numpy() for view in views])
         best = likely_path(costs, roots, np.asarray(self.observation.time_s))
-        q = np.stack([view.state.q.numpy() for view in views])[best, np.arange(len(best))]
+        q = np.array([view.state.q.numpy() for view in views])[best, np.arange(len(best))]
         q[:, :3] = near_branch(q[:, :3])
         return np.asarray(q)
 
