@@ -31,8 +31,8 @@ from hsmr_bio.io.mot import write_mot
 from hsmr_bio.io.sto import read_sto
 from hsmr_bio.io.table import read_table
 from hsmr_bio.osim.document import OsimDocument
-from hsmr_bio.osim.library import bsm
-from hsmr_bio.scaling import scale_model, subject_document
+from hsmr_bio.osim.library import as_document, bsm
+from hsmr_bio.scaling import scale_model
 from hsmr_bio.types import OsimMotion
 
 
@@ -75,13 +75,13 @@ def speed() -> None:
         "OpenSim solver": 1000 / best_s(lambda: backend.inverse_dynamics(states)),
         "OpenSim solver, two loads": 1000 / best_s(lambda: backend.inverse_dynamics(states, loads)),
         "nimblephysics, two loads": 1000 / best_s(lambda: nimble.inverse_dynamics(states, loads)),
-        "inverse_dynamics(), whole": 1000 / best_s(lambda: inverse_dynamics(backend, motion)),
+        "inverse_dynamics(), whole": 1000 / best_s(lambda: inverse_dynamics(motion, backend)),
         "OpenSim InverseDynamicsTool": 1000 / tool_s(motion),
     }
     slowest = rates["OpenSim InverseDynamicsTool"]
     for name, rate in rates.items():
         print(f"{name:28} {rate:7.0f} frames/s   {rate / slowest:5.1f} x OpenSim's tool")
-    seconds = best_s(lambda: estimate(backend, states, np.ones((1000, 4)), 0.0, FRICTION))
+    seconds = best_s(lambda: estimate(states, backend, np.ones((1000, 4)), 0.0, FRICTION))
     print(f"{'ground reaction':28} {seconds:7.2f} ms/frame")
 
 
@@ -106,10 +106,10 @@ def tool_s(motion: OsimMotion) -> float:
 
 def engines() -> None:
     """Largest and relative difference of OpenSim, ours corrected, and nimblephysics; and of OpenSim's solver as it is."""
-    person = subject_document(scale_model(load_body("open"), np.zeros(10)))
+    person = as_document(scale_model(load_body("open"), np.zeros(10)))
     for (label, document), hz in itertools.product((("BSM", bsm()), ("a person's model", person)), (0.3, 1.0)):
         motion = synthetic(hz, 200, document)
-        plain, nimble = (inverse_dynamics(document, motion, cutoff_hz=None, backend=name) for name in ("opensim", "nimble"))
+        plain, nimble = (inverse_dynamics(motion, document, cutoff_hz=None, backend=name) for name in ("opensim", "nimble"))
         backend = OpenSimBackend(document)
         lacking = PolynomialBias(document.to_bytes()).forces(backend.select(trajectory(motion, cutoff_hz=None)))
         angles = plain.rotational
@@ -126,15 +126,15 @@ def trial(folder: Path) -> None:
     model = next(path for path in (folder / "model.osim", folder / "ref.osim") if path.is_file())
     motion = next(path for path in (folder / "ik.mot", folder / "ref.mot") if path.is_file())
     backend = OpenSimBackend(model)
-    values = read_motion(backend, motion)
+    values = read_motion(motion, backend)
     if (folder / "ref_id.sto").is_file():
         reference = read_sto(folder / "ref_id.sto")
-        result = inverse_dynamics(backend, values, folder / "external_loads.xml")
+        result = inverse_dynamics(values, backend, folder / "external_loads.xml")
         off = np.abs(np.stack([result.column(name) for name in reference.coordinates], axis=1) - reference.values_si)
         angles = reference.rotational
         print(f"{folder.name}: shipped result met within {off[:, angles].max():.4f} N m, {off[:, ~angles].max():.4f} N")
     try:
-        found = inverse_dynamics(backend, values, "estimate")
+        found = inverse_dynamics(values, backend, "estimate")
     except ModelError as error:
         print(f"{folder.name}: {error}")
         return

@@ -48,7 +48,7 @@ def compare(name: str, markers: Markers, document: OsimDocument) -> None:
     theirs = inverse_kinematics(markers, document, backend="opensim")
     opensim_s = time.process_time() - began
     frames = len(markers.time_s)
-    rms = [1000 * marker_errors(markers, document, motion).rms_m for motion in (ours, theirs)]
+    rms = [1000 * marker_errors(motion, document, markers).rms_m for motion in (ours, theirs)]
     speeds = f"own {frames / own_s:7.0f}/s  OpenSim {frames / opensim_s:6.1f}/s  ratio {opensim_s / own_s:6.1f}"
     print(f"{name:14} {frames:5} frames  {speeds}  RMS {rms[0]:.2f} and {rms[1]:.2f} mm  difference {rms[0] - rms[1]:+.2f} mm")
 

@@ -21,7 +21,8 @@ import torch
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.fitting.markers.inverse_kinematics import inverse_kinematics
 from hsmr_bio.mapping import coordinate_values, to_coordinates, to_skel
-from hsmr_bio.scaling import JointShapes, scale_model, subject_document
+from hsmr_bio.osim.library import as_document
+from hsmr_bio.scaling import JointShapes, scale_model
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
 from hsmr_bio.types import Frame, Markers, OsimMotion, SkelMotion, Subject
 
@@ -34,7 +35,7 @@ def limits(kind: str, subject: Subject) -> np.ndarray:
     """(46, 2) range that angles are drawn from."""
     drawn = np.array(LIMITS_RAD)
     drawn[:3] = [-0.5, 0.5]
-    coordinates = subject_document(subject).coordinates
+    coordinates = as_document(subject).coordinates
     for i, name in enumerate(DOF_NAMES):
         if kind == "common" and not name.startswith(("pelvis", "scapula", "shoulder")):
             low, high = coordinates[name].range_si
@@ -68,7 +69,7 @@ _GAIT = {
 
 def errors(motion: SkelMotion, subject: Subject, body: Body, osim: OsimMotion) -> tuple[np.ndarray, np.ndarray]:
     """Distance (T, 24) in mm and angle (T, 24) in degrees of a model's bones from the body's."""
-    document = subject_document(subject)
+    document = as_document(subject)
     pose = document.tree().forward(np.array(coordinate_values(osim, document)))
     rows = [document.tree().bodies.index(name) for name in JOINT_NAMES]
     wanted = body.forward(motion.poses_rad, motion.betas, motion.trans_m)
@@ -89,7 +90,7 @@ def naive(motion: SkelMotion, subject: Subject, body: Body) -> OsimMotion:
 
 def marker_ik(motion: SkelMotion, subject: Subject, body: Body) -> OsimMotion:
     """OpenSim's own tool on the 105 markers of the model, carried by SKEL's bones."""
-    document = subject_document(subject)
+    document = as_document(subject)
     placed = body.forward(motion.poses_rad, motion.betas, motion.trans_m)
     joints, turns = placed.joints_m.numpy() @ WORLD_REST.T, WORLD_REST @ placed.joints_ori.numpy()
     names = tuple(document.markers)

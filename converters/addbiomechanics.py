@@ -26,6 +26,8 @@ from hsmr_bio.io.trc import write_trc
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.types import FloatArray, Markers, OsimMotion
 
+from .content import Content, ConvertOptions, Written
+
 _FRAMES_AT_ONCE = 2000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -152,6 +154,56 @@ def write_addbiomechanics(
                 (place / "grf.mot").write_bytes(Path(forces[name]).read_bytes())
             if name in motions:
                 write_mot(place / "manual_ik.mot", motions[name])
+
+
+def from_b3d(path: Path, options: ConvertOptions) -> Content:
+    """Read one trial's markers and coordinates, with the model."""
+    file = read_b3d(path, trial=options.trial)
+    if len(file.trials) > 1:
+        names = ", ".join(trial.name for trial in file.trials)
+        raise InputError(f"{path} holds {len(file.trials)} trials ({names}): say which one (--trial NAME)")
+    (trial,) = file.trials
+    lost = ["ground reaction forces"] if trial.loads.forces else []
+    if len(file.passes) > 1:
+        lost.append(f"all but the last of the processing passes ({', '.join(file.passes)})")
+    model = OsimDocument.from_bytes(file.osim_xml, source=path.name)
+    facts = {"mass_kg": file.mass_kg, "stature_m": file.stature_m, "sex": file.sex}
+    return Content(name=trial.name, markers=trial.markers, coordinates=trial.motion, model=model, lost=tuple(lost), facts=facts)
+
+
+def to_addbiomechanics(path: Path, content: Content, options: ConvertOptions) -> Written:
+    """Write a subject folder for upload."""
+    if path.suffix:
+        raise InputError("a .b3d is made by AddBiomechanics alone; give a folder's name for a subject folder to upload")
+    model, markers = content.model, content.markers
+    mass_kg = options.mass_kg or content.facts.get("mass_kg")
+    stature_m = options.stature_m or content.facts.get("stature_m")
+    if markers is None or model is None or mass_kg is None or stature_m is None:
+        raise InputError("a subject folder needs measured markers (.trc, .c3d), --model OSIM, --mass-kg and --height-m")
+    sex = options.sex if options.sex != "unknown" else content.facts.get("sex", "unknown")
+    name = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in content.name)
+    write_addbiomechanics(
+        path, {name: markers}, model, mass_kg=mass_kg, stature_m=stature_m, sex=sex, overwrite=options.overwrite
+    )
+    note = "drop the folder on a new subject's page; the model is taken as the unscaled one"
+    return Written(lost=("coordinates",) if content.coordinates is not None else (), notes=(note,))
+
+
+def b3d_facts(path: Path) -> dict[str, Any]:
+    """Describe the person and each trial."""
+    file = read_b3d(path)
+    trials = {
+        trial.name: {
+            "frames": len(trial.markers.time_s),
+            "markers": len(trial.markers.names),
+            "coordinates": len(trial.motion.coordinates),
+            "forces": len(trial.loads.forces),
+            "frames without force": trial.missing_force_frames,
+        }
+        for trial in file.trials
+    }
+    about = {"mass_kg": file.mass_kg, "stature_m": file.stature_m, "sex": file.sex, "passes": list(file.passes)}
+    return {"kind": "AddBiomechanics subject", **about, "trials": trials}
 
 
 def _check_header(path: Path) -> None:

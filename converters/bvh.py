@@ -21,12 +21,15 @@ from hsmr_bio.types import FloatArray
 
 from .animation import Animation
 from .c3d import even_rate_hz
+from .content import Content, ConvertOptions, Written, as_bones, start_time_lost
 
 _UNITS_M = {"m": 1.0, "inch": 0.0254, "cm": 0.01, "mm": 0.001}
 _PERSON_M = (1.2, 2.3)
 """Largest extent of a person's rest pose: with these bounds no two of the units can be confused."""
 _CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
 _MAX_BYTES = 1 << 30
+_PRICE_M = 1e-4
+"""Joints that move less than 0.1 mm inside their parents are not worth a word."""
 Offset = tuple[float, float, float]
 
 
@@ -114,6 +117,21 @@ def read_bvh(path: str | os.PathLike[str], *, unit: str | None = None) -> BvhFil
         translations_m=translations * scale,
     )
     return BvhFile(animation=animation, unit=note)
+
+
+def from_bvh(path: Path, options: ConvertOptions) -> Content:
+    """Read bones."""
+    file = read_bvh(path, unit=options.unit)
+    return Content(name=path.stem, bones=file.animation, lost=("end sites",), notes=(f"unit {file.unit}",))
+
+
+def to_bvh(path: Path, content: Content, options: ConvertOptions) -> Written:
+    """Write bones."""
+    animation, lost = as_bones(content, options)
+    price_m = write_bvh(path, animation)
+    if price_m > _PRICE_M:
+        lost = (*lost, f"movement of joints inside their parents (spine, scapula, knee): up to {1000 * price_m:.1f} mm")
+    return Written(lost=(*lost, *start_time_lost(animation.time_s)), notes=("written in centimetres, y up",))
 
 
 def continuous_zxy(rotations: FloatArray) -> FloatArray:

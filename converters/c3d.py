@@ -20,6 +20,9 @@ from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.c3d_check import check_c3d
 from hsmr_bio.types import FloatArray, Markers, increasing_time
 
+from .content import Content, ConvertOptions, Written, as_markers
+from .facts import marker_facts
+
 Up = Literal["x", "y", "z"]
 
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -92,6 +95,44 @@ def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
         force_plates=int(np.ravel(_value(parameters, "FORCE_PLATFORM", "USED", [0]))[0]),
         events=int(np.ravel(_value(parameters, "EVENT", "USED", [0]))[0]),
     )
+
+
+def from_c3d(path: Path, options: ConvertOptions) -> Content:
+    """Read markers."""
+    if options.up not in (None, "x", "y", "z"):
+        raise InputError(f"up must be x, y or z, got {options.up!r}")
+    file = read_c3d(path, up=options.up)  # type: ignore[arg-type]
+    lost = (f"of the C3D file: {', '.join(file.not_in_markers)}",) if file.not_in_markers else ()
+    return Content(name=path.stem, markers=file.markers, lost=lost, notes=(f"vertical axis {file.up}",))
+
+
+def to_c3d(path: Path, content: Content, options: ConvertOptions) -> Written:
+    """Write markers, or joint centres as markers."""
+    markers, lost = as_markers(content, options)
+    write_c3d(path, markers)
+    return Written(lost=lost)
+
+
+def c3d_facts(path: Path) -> dict[str, Any]:
+    """Describe markers, vertical axis, analog channels, events and force plates."""
+    from hsmr_bio.dynamics.load_files import read_c3d_plates
+
+    try:
+        file = read_c3d(path)
+        up = file.up
+    except FormatError:
+        raise
+    except InputError:  # nothing says which axis is vertical; what is in the file can be said all the same
+        file, up = read_c3d(path, up="z"), "not stated"
+    facts = {"kind": "C3D", "vertical axis": up, **marker_facts(file.markers)}
+    facts |= {"analog channels": list(file.analog_channels), "events": file.events, "force plates": file.force_plates}
+    if file.force_plates:
+        try:
+            plates = read_c3d_plates(path).forces
+        except FormatError as error:
+            return facts | {"force plates": str(error)}
+        facts["force plates"] = {plate.name: {"peak_n": float(np.linalg.norm(plate.force_n, axis=1).max())} for plate in plates}
+    return facts
 
 
 def write_c3d(path: str | os.PathLike[str], markers: Markers) -> None:

@@ -19,6 +19,7 @@ from hsmr_bio.errors import FormatError
 from hsmr_bio.types import FloatArray
 
 from .animation import Animation, from_world
+from .content import Content, ConvertOptions
 
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -59,6 +60,17 @@ def read_glb(path: str | os.PathLike[str]) -> GlbFile:
             raise
         problem = f"something in it refers to nothing or has the wrong type ({type(error).__name__}: {error})"
         raise FormatError(path, "JSON", problem) from error
+
+
+def from_glb(path: Path, options: ConvertOptions) -> Content:
+    """Read bones."""
+    file = read_glb(path)
+    lost = []
+    if file.meshes:
+        lost.append(f"{file.meshes} meshes with their materials")
+    if file.animations > 1:
+        lost.append(f"all but the first of {file.animations} animations")
+    return Content(name=path.stem, bones=file.animation, lost=tuple(lost))
 
 
 def _container(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -11,15 +11,18 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hsmr_bio.errors import InputError, ShapeError
 from hsmr_bio.io.atomic import new_file
+from hsmr_bio.osim.geometry import vertex_normals
 from hsmr_bio.types import FloatArray, SkelMotion
 
 from .animation import Animation, as_numpy, from_skel
+from .content import Content, ConvertOptions, Written, as_bones, body_of, start_time_lost
 
 _SKIN_COLOR = (0.80, 0.62, 0.52, 1.0)
 _GLASS = (*_SKIN_COLOR[:3], 0.4)
@@ -61,6 +64,11 @@ class SkinFit:
     mean_m: float
     max_m: float
     frames: int
+
+    @property
+    def lost(self) -> str:
+        """What the file does not hold of the body, for the report of a conversion."""
+        return f"shape parameters; the surface differs by {1000 * self.mean_m:.2f} mm (at most {1000 * self.max_m:.1f} mm)"
 
 
 def write_glb(path: str | os.PathLike[str], animation: Animation, meshes: Sequence[SkinnedMesh] = ()) -> None:
@@ -129,6 +137,16 @@ def write_skinned_glb(
     animation = from_skel(motion, body)
     write_glb(path, animation, meshes)
     return skin_fit(body, motion, animation, meshes[0])
+
+
+def to_glb(path: Path, content: Content, options: ConvertOptions) -> Written:
+    """Write bones, with the body's skin where there is a body."""
+    if content.skel is None:
+        animation, lost = as_bones(content, options)
+        write_glb(path, animation)
+        return Written(lost=(*lost, *start_time_lost(animation.time_s)))
+    fit = write_skinned_glb(path, body_of(content, options), content.skel, parts=options.parts)
+    return Written(lost=(fit.lost, *start_time_lost(content.skel.time_s)))
 
 
 def body_meshes(body: Any, motion: SkelMotion, parts: Sequence[str]) -> list[SkinnedMesh]:
@@ -216,14 +234,15 @@ class _Builder:
     def mesh(self, mesh: SkinnedMesh, material: int) -> dict[str, Any]:
         """Append a mesh; returns its description."""
         joints, weights = influences(mesh.weights)
-        vertices = np.asarray(mesh.vertices_m, dtype=np.float32)
+        vertices, faces = np.asarray(mesh.vertices_m, dtype=np.float32), np.asarray(mesh.faces)
+        normals = vertex_normals(mesh.vertices_m, faces).astype(np.float32)
         attributes = {
             "POSITION": self.add(vertices, "VEC3", target=_ARRAY_BUFFER, limits=True),
-            "NORMAL": self.add(_normals(mesh).astype(np.float32), "VEC3", target=_ARRAY_BUFFER),
+            "NORMAL": self.add(normals, "VEC3", target=_ARRAY_BUFFER),
             "JOINTS_0": self.add(joints.astype(np.uint8), "VEC4", target=_ARRAY_BUFFER),
             "WEIGHTS_0": self.add(weights.astype(np.float32), "VEC4", target=_ARRAY_BUFFER),
         }
-        indices = self.add(np.asarray(mesh.faces).astype(np.uint32).ravel(), "SCALAR", target=_ELEMENT_BUFFER)
+        indices = self.add(faces.astype(np.uint32).ravel(), "SCALAR", target=_ELEMENT_BUFFER)
         return {"name": mesh.name, "primitives": [{"attributes": attributes, "indices": indices, "material": material}]}
 
     def animation(self, animation: Animation) -> dict[str, Any]:
@@ -270,17 +289,6 @@ def influences(weights: FloatArray) -> tuple[Any, FloatArray]:
     if (total <= 0).any():
         raise ShapeError(f"{int((total <= 0).sum())} vertices follow no bone: weights must have a positive sum")
     return np.where(kept > 0, joints, 0), kept / total
-
-
-def _normals(mesh: SkinnedMesh) -> FloatArray:
-    """(V, 3) unit normals, each the area-weighted mean of its triangles'."""
-    corners = np.asarray(mesh.vertices_m)[np.asarray(mesh.faces)]
-    face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros((len(mesh.vertices_m), 3))
-    for corner in range(3):
-        np.add.at(normals, np.asarray(mesh.faces)[:, corner], face)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.where(length > 0, normals / np.where(length > 0, length, 1), [0.0, 1.0, 0.0])
 
 
 def quaternions_of(rotations: FloatArray) -> FloatArray:

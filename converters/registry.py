@@ -1,4 +1,4 @@
-"""Every file format that is read or written here, and the way from one to another.
+"""From any file format to our types, and from one format to another.
 
 A file is recognised by its first bytes; its ending decides only where bytes cannot (``.mot`` and ``.sto`` are alike). What a
 conversion leaves behind is part of its result.
@@ -7,28 +7,19 @@ conversion leaves behind is part of its result.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hsmr_bio.errors import FormatError, InputError
 
-from . import readers, writers
-from .content import Content, ConvertOptions
+from .content import WORDS, Content, ConvertOptions, Kind, model_of
+from .facts import content_facts
+from .formats import FileFormat, formats
 
-
-@dataclass(frozen=True, kw_only=True)
-class FileFormat:
-    """One format."""
-
-    name: str
-    endings: tuple[str, ...]
-    what: str
-    """What it is, for the help."""
-    recognise: Callable[[bytes, Path], bool]
-    """Whether the first 512 bytes are this format's."""
-    read: Callable[[Path, ConvertOptions], Content] | None = None
-    write: Callable[[Path, Content, ConvertOptions], writers.Written] | None = None
+_HEAD_BYTES = 512
+_FOLDER_READ, _FOLDER_WRITTEN = "SKEL motion", "AddBiomechanics"
+"""Formats that are read from a folder, and written as one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,107 +36,44 @@ class Conversion:
     """How things that the file does not state were recognised."""
 
 
-def _begins(*starts: bytes) -> Callable[[bytes, Path], bool]:
-    return lambda head, _: head.lstrip(b"\xef\xbb\xbf").startswith(starts)
-
-
-def _never(head: bytes, path: Path) -> bool:
-    return False
-
-
-def _table(*endings: str) -> Callable[[bytes, Path], bool]:
-    return lambda head, path: path.suffix.lower() in endings and b"\0" not in head and not head.startswith(b"PathFileType")
-
-
-FORMATS: tuple[FileFormat, ...] = (
-    FileFormat(
-        name="TRC",
-        endings=(".trc",),
-        what="markers",
-        recognise=_begins(b"PathFileType"),
-        read=readers.from_trc,
-        write=writers.to_trc,
-    ),
-    FileFormat(
-        name="C3D",
-        endings=(".c3d",),
-        what="markers of a motion capture system",
-        recognise=lambda head, _: head[1:2] == b"\x50" and 0 < head[0] < 128 and b"\0" in head[:24],
-        read=readers.from_c3d,
-        write=writers.to_c3d,
-    ),
-    FileFormat(
-        name="BVH",
-        endings=(".bvh",),
-        what="skeleton animation as text",
-        recognise=_begins(b"HIERARCHY"),
-        read=readers.from_bvh,
-        write=writers.to_bvh,
-    ),
-    FileFormat(
-        name="GLB",
-        endings=(".glb",),
-        what="skeleton animation with skin, for Blender, Unity and browsers",
-        recognise=_begins(b"glTF"),
-        read=readers.from_glb,
-        write=writers.to_glb,
-    ),
-    FileFormat(
-        name="MOT",
-        endings=(".mot", ".sto"),
-        what="OpenSim coordinates (needs --model)",
-        recognise=_table(".mot", ".sto"),
-        read=readers.from_mot,
-        write=writers.to_mot,
-    ),
-    FileFormat(
-        name="AddBiomechanics",
-        endings=(".b3d",),
-        what="a subject of AddBiomechanics; written as a folder for upload",
-        recognise=lambda head, path: path.suffix.lower() == ".b3d",
-        read=readers.from_b3d,
-        write=writers.to_addbiomechanics,
-    ),
-    FileFormat(
-        name="SKEL motion",
-        endings=(".npz", ".npy", ".pkl"),
-        what="SKEL motion: ours, HSMR's demo, SKEL's alignment",
-        recognise=lambda head, path: (
-            path.suffix.lower() in (".npz", ".npy", ".pkl") or head[:2] == b"PK" or head[:1] == b"\x80"
-        ),
-        read=readers.from_skel,
-        write=writers.to_skel_file,
-    ),
-    FileFormat(
-        name="USD",
-        endings=(".usda", ".usdc", ".usd"),
-        what="skeleton animation with skin, for film and simulation tools",
-        recognise=_never,
-        write=writers.to_usd,
-    ),
-    FileFormat(name="OSIM", endings=(".osim",), what="the model of a subject", recognise=_never, write=writers.to_osim),
-)
-"""Looked through in this order."""
-
-
-def detect(path: str | os.PathLike[str]) -> FileFormat:
+def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
     """Say which format a file has.
 
+    Args:
+        path: a file, or a folder of HSMR's results.
+        kinds: our types that are wanted, any of them; none given: whatever it is.
+
+    Returns:
+        A row that can be read. A file that no row recognises counts as what its ending says, if it is to hold a certain type:
+        its reader says best what is wrong with it.
+
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or its format holds none of the types.
         FormatError: no known format.
     """
     path = Path(path)
-    if path.is_dir():
-        return _by_name("SKEL motion")
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: there is no such file")
-    with path.open("rb") as file:
-        head = file.read(512)
-    for known in FORMATS:
-        if known.recognise(head, path):
-            return known
-    raise FormatError(path, None, f"no known format by its first bytes; read are {_list(lambda f: f.read is not None)}")
+    rows, wanted = _readable(), _readable(*kinds)
+    if path.is_dir():
+        found = [row for row in rows if row.name == _FOLDER_READ]
+    else:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        found = [row for row in (*wanted, *rows) if row.recognises(head, path)]
+        if not found and kinds:
+            found = [row for row in wanted if path.suffix.lower() in row.endings]
+    if not found:
+        raise FormatError(path, None, f"no known format by its first bytes; read are {_list(wanted)}")
+    if found[0] not in wanted:
+        words = " or ".join(WORDS[kind] for kind in kinds)
+        raise InputError(f"{path} holds {found[0].name}; {words} can be read from {_list(wanted)}")
+    return found[0]
+
+
+def readable_endings(*kinds: Kind) -> tuple[str, ...]:
+    """Return the endings of files that are read as any of our types."""
+    return tuple(dict.fromkeys(ending for row in _readable(*kinds) for ending in row.endings))
 
 
 def target_format(path: str | os.PathLike[str]) -> FileFormat:
@@ -156,12 +84,57 @@ def target_format(path: str | os.PathLike[str]) -> FileFormat:
     """
     path = Path(path)
     ending = path.suffix.lower()
-    if not ending or path.is_dir():
-        return _by_name("AddBiomechanics")
-    for known in FORMATS:
-        if ending in known.endings and known.write is not None:
-            return known
-    raise InputError(f"{path}: files ending in {ending!r} are not written; {_list(lambda f: f.write is not None)} are")
+    rows = [row for row in formats() if row.write is not None]
+    folder = not ending or path.is_dir()
+    for row in rows:
+        if row.name == _FOLDER_WRITTEN if folder else ending in row.endings:
+            return row
+    raise InputError(f"{path}: files ending in {ending!r} are not written; {_list(rows)} are")
+
+
+def read(path: str | os.PathLike[str], *kinds: Kind, options: ConvertOptions | None = None) -> Content:
+    """Read a file of any format.
+
+    Args:
+        path: a file, or a folder of HSMR's results.
+        kinds: our types that are wanted, any of them; none given: whatever it holds.
+        options: what the file itself does not say.
+
+    Returns:
+        What it holds, everybody who is in it.
+
+    Raises:
+        InputError: see :func:`detect`; or something is not stated and cannot be recognised.
+        FormatError: the file is damaged.
+    """
+    return detect(path, *kinds).load(Path(path), options or ConvertOptions())
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Say what is in a file, by its ending.
+
+    Returns:
+        JSON values by name.
+
+    Raises:
+        InputError: no such file, an unknown ending, or the file is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    known = [row for row in formats() if row.describe is not None or row.read is not None]
+    rows = [row for row in known if path.suffix.lower() in row.endings]
+    if not rows:
+        raise InputError(f"{path}: unknown ending; known: {_list(known)}")
+    problems: list[InputError] = []
+    for row in rows:  # rows that share an ending
+        try:
+            if row.describe is not None:
+                return row.describe(path)
+            return content_facts(row.load(path, ConvertOptions()), row.name)
+        except InputError as error:
+            problems.append(error)
+    raise problems[0]
 
 
 def convert(
@@ -186,25 +159,45 @@ def convert(
     kind, wanted = detect(source), target_format(target)
     if target.is_file() and not options.overwrite:
         raise InputError(f"{target} exists already; allow overwriting (--overwrite) or choose another name")
-    if kind.read is None or wanted.write is None:
-        raise InputError(f"{kind.name} files are not converted; hsmr-bio info {source} shows what is in it")
+    content = one_person(kind.load(source, options), source, options.person)
+    if content.markers is not None and content.model is None:
+        content = replace(content, model=model_of(source, options))
     notes = []
     if source.is_file() and source.suffix.lower() not in kind.endings:
         notes.append(f"{source.name} holds {kind.name}, whatever its ending says")
-    content = kind.read(source, options)
-    written = wanted.write(target, content, options)
+    written = wanted.save(target, content, options)
     return Conversion(
         source=kind.name,
         target=wanted.name,
         written=target,
-        lost=(*(content.lost if written.derived else ()), *written.lost),
+        lost=(*content.lost, *written.lost, *wanted.lost),
         notes=(*notes, *content.notes, *written.notes),
     )
 
 
-def _by_name(name: str) -> FileFormat:
-    return next(known for known in FORMATS if known.name == name)
+def one_person(content: Content, path: Path, person: int = 0) -> Content:
+    """Keep one person of a content with several.
+
+    Args:
+        content: of any types; unchanged if nobody's SKEL motion is in it.
+        path: the file that it is from.
+        person: which, from 0.
+
+    Raises:
+        InputError: there is no such person.
+    """
+    count = len(content.people)
+    if count == 0:
+        return content
+    if not 0 <= person < count:
+        raise InputError(f"{path} holds {count} person(s), numbered from 0; there is no {person}")
+    others = (f"the other {count - 1} person(s)",) if count > 1 else ()
+    return replace(content, people=(content.people[person],), lost=(*content.lost, *others))
 
 
-def _list(chosen: Callable[[FileFormat], bool]) -> str:
-    return ", ".join(ending for known in FORMATS if chosen(known) for ending in known.endings)
+def _readable(*kinds: Kind) -> list[FileFormat]:
+    return [row for row in formats() if row.read is not None and (not kinds or set(kinds) & set(row.holds))]
+
+
+def _list(rows: list[FileFormat]) -> str:
+    return ", ".join(dict.fromkeys(ending for row in rows for ending in row.endings))

@@ -24,6 +24,7 @@ from hsmr_bio.fitting.smpl.smpl_motion import Axes, SmplMotion, recognise_axes
 from hsmr_bio.io.unpickle import load_numpy, load_pickle
 from hsmr_bio.types import FloatArray
 
+from .content import Content, ConvertOptions
 from .smpl_tracks import follow_tracks
 from .smpl_values import CAMERA_KEYS, VALUE_KEYS, SmplValues, first_of, plain, read_values
 
@@ -63,6 +64,25 @@ def read_smpl(
     if not motions:
         raise FormatError(source, None, "there is no person in it")
     return motions
+
+
+def from_smpl(path: Path, options: ConvertOptions) -> Content:
+    """Read everybody's SMPL motion."""
+    return Content(name=path.stem, smpl=read_smpl(path, rate_hz=options.rate_hz, axes=options.axes))
+
+
+def smpl_facts(path: Path) -> dict[str, Any]:
+    """Describe each person; times are counted in frames if the file stores no rate."""
+    stated = True
+    try:
+        people = read_smpl(path)
+    except FormatError:
+        raise
+    except InputError:  # no rate, or nothing says which axis is vertical; what is in the file can be said all the same
+        people, stated = read_smpl(path, rate_hz=1.0, axes="y_up"), False
+    rows = {str(person): {"frames": len(motion.time_s), "sex": motion.sex} for person, motion in enumerate(people)}
+    known = {"axes": people[0].axes} if stated else {"rate or axes": "not stated"}
+    return {"kind": "SMPL motion", **known, "people": rows}
 
 
 def load_content(path: Path) -> Any:

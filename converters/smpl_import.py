@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import dataclasses
 from os import PathLike
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.body.assets import find
+from hsmr_bio.body.data_model import SEXES
 from hsmr_bio.body.smpl_model import SmplModel, load_smpl
 from hsmr_bio.errors import MissingAssetError
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions
 from hsmr_bio.fitting.smpl.smpl_motion import Axes, SmplMotion
 from hsmr_bio.fitting.smpl.to_open import smpl_to_open
 from hsmr_bio.fitting.smpl.to_skel import SmplFit, smpl_to_skel
+from hsmr_bio.option_checks import check_choice, check_height, check_number, options_or_default
 from hsmr_bio.types import Progress, Sex, quiet
 
-from .smpl import read_smpl
+from .content import ConvertOptions
+from .registry import read
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,13 @@ class SmplImportOptions:
     height_m: float | None = None
     """Of the person; used on the open body only, SMPL's betas say it otherwise."""
     refine_betas: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sex is not None:
+            check_choice("sex", self.sex, SEXES)
+        check_choice("axes", self.axes, ("auto", *get_args(Axes)))
+        check_number("rate_hz", self.rate_hz, "Hz", above=0)
+        check_height(self.height_m)
 
 
 def import_smpl(
@@ -61,8 +71,8 @@ def import_smpl(
         InputError: see ``read_smpl`` and :func:`hsmr_bio.fitting.smpl.to_skel.smpl_to_skel`.
         MissingAssetError: a licensed file was asked for and is not there.
     """
-    options = options or SmplImportOptions()
-    motions = read_smpl(path, rate_hz=options.rate_hz, axes=options.axes)
+    options = options_or_default(SmplImportOptions, options)
+    motions = read(path, "smpl", options=ConvertOptions(rate_hz=options.rate_hz, axes=options.axes)).smpl
     return tuple(_import(motion, options, progress) for motion in motions)
 
 

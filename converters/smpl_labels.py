@@ -27,11 +27,10 @@ from hsmr_bio.body import Body
 from hsmr_bio.body.smpl_model import SmplModel
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions, SmplFitter
-from hsmr_bio.fitting.smpl.start import fit_limits
 from hsmr_bio.fitting.smpl.to_skel import limit_excess
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.unpickle import load_numpy
-from hsmr_bio.skeleton import DOF_NAMES
+from hsmr_bio.skeleton import DOF_NAMES, LIMITS_WITH_REST_RAD, fit_bounds
 from hsmr_bio.types import FloatArray, Progress, quiet
 
 from .smpl_values import SmplValues, plain, read_values
@@ -164,7 +163,7 @@ def rejections(poses_rad: FloatArray, pve_max_m: FloatArray, rotations: FloatArr
         pve_max_m: (N,) largest vertex error.
         rotations: (N, 24, 3, 3) of SMPL.
     """
-    limits = fit_limits()[:46]
+    limits = fit_bounds(LIMITS_WITH_REST_RAD)[:46]
     scapula = [DOF_NAMES.index(name) for name in DOF_NAMES if name.startswith("scapula")]
     near = np.minimum(poses_rad - limits[:, 0], limits[:, 1] - poses_rad)[:, scapula]
     tests = {

@@ -18,7 +18,8 @@ from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.trc import mean_rate_hz
 
 from .animation import Animation
-from .gltf import SkinnedMesh, influences, quaternions_of, sticks
+from .content import Content, ConvertOptions, Written, as_bones, body_of, start_time_lost
+from .gltf import SkinnedMesh, body_meshes, influences, quaternions_of, skin_fit, sticks
 
 ENDINGS = (".usda", ".usdc", ".usd")
 
@@ -51,6 +52,18 @@ def write_usd(path: str | os.PathLike[str], animation: Animation, meshes: Sequen
             os.replace(named, part)
         finally:
             named.unlink(missing_ok=True)
+
+
+def to_usd(path: Path, content: Content, options: ConvertOptions) -> Written:
+    """Write bones, with the body's skin where there is a body."""
+    animation, lost = as_bones(content, options)
+    meshes = []
+    if content.skel is not None:
+        body = body_of(content, options)
+        meshes = body_meshes(body, content.skel, options.parts)
+        lost = (skin_fit(body, content.skel, animation, meshes[0]).lost,)
+    write_usd(path, animation, meshes)
+    return Written(lost=(*lost, *start_time_lost(animation.time_s)))
 
 
 def _fill(pxr: dict[str, Any], stage: Any, animation: Animation, meshes: Sequence[SkinnedMesh]) -> None:

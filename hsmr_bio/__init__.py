@@ -15,49 +15,78 @@ if TYPE_CHECKING:
     from .body import Body, load_body
     from .checks.check_motion import CheckReport, check_motion
     from .checks.limits import LimitReport, check_limits
+    from .converters.smpl_import import SmplImportOptions
     from .dynamics.inverse_dynamics import inverse_dynamics
+    from .estimators import EstimateOptions, estimate, estimate_people
     from .fitting.markers.inverse_kinematics import inverse_kinematics
     from .fitting.skelify.skelify import skelify
     from .fitting.smpl.to_skel import smpl_to_skel
     from .fitting.video.fit_motion import fit_motion
+    from .fitting.video.keypoints import FitOptions
+    from .fitting.world.gravity import GroundOptions
+    from .fitting.world.ground import to_world
+    from .fitting.world.smoothing import filter_motion
     from .hsmr.checkpoint import load_hsmr
     from .io.mot import read_mot, write_mot
+    from .io.npz import load_motion, load_observation, save_motion, save_observation
     from .io.sto import read_sto, write_sto
     from .io.trc import read_trc, write_trc
     from .mapping import to_coordinates, to_skel, virtual_markers
     from .osim.library import bsm
     from .osim.twin import twin_model
-    from .pipeline.image2mot import Image2MotOptions, image2mot
+    from .pipeline.image2mot import image2mot
+    from .pipeline.options import Image2MotOptions, ResultOptions, Skel2MotOptions, Smpl2MotOptions
+    from .pipeline.results import Result
+    from .pipeline.skel2mot import skel2mot
+    from .pipeline.smpl2mot import smpl2mot
     from .scaling import scale_model
 
 __all__ = [
     "Body",
     "CheckReport",
+    "EstimateOptions",
+    "FitOptions",
     "GeneralizedForces",
+    "GroundOptions",
     "Image2MotOptions",
     "LimitReport",
     "Markers",
     "Observation",
     "OsimMotion",
+    "Result",
+    "ResultOptions",
+    "Skel2MotOptions",
     "SkelMotion",
+    "Smpl2MotOptions",
+    "SmplImportOptions",
     "Subject",
     "bsm",
     "check_limits",
     "check_motion",
+    "estimate",
+    "estimate_people",
+    "filter_motion",
     "fit_motion",
     "image2mot",
     "inverse_dynamics",
     "inverse_kinematics",
     "load_body",
     "load_hsmr",
+    "load_motion",
+    "load_observation",
     "read_mot",
     "read_sto",
     "read_trc",
+    "save_motion",
+    "save_observation",
     "scale_model",
+    "skel2mot",
     "skelify",
+    "smpl2mot",
     "smpl_to_skel",
     "to_coordinates",
     "to_skel",
+    "to_world",
     "twin_model",
     "virtual_markers",
     "write_mot",
@@ -68,25 +97,43 @@ __all__ = [
 _HOME = {
     "Body": "body",
     "CheckReport": "checks.check_motion",
-    "Image2MotOptions": "pipeline.image2mot",
+    "EstimateOptions": "estimators",
+    "FitOptions": "fitting.video.keypoints",
+    "GroundOptions": "fitting.world.gravity",
+    "Image2MotOptions": "pipeline.options",
     "LimitReport": "checks.limits",
+    "Result": "pipeline.results",
+    "ResultOptions": "pipeline.options",
+    "Skel2MotOptions": "pipeline.options",
+    "Smpl2MotOptions": "pipeline.options",
+    "SmplImportOptions": "converters.smpl_import",
     "bsm": "osim.library",
     "check_limits": "checks.limits",
     "check_motion": "checks.check_motion",
+    "estimate": "estimators",
+    "estimate_people": "estimators",
+    "filter_motion": "fitting.world.smoothing",
     "fit_motion": "fitting.video.fit_motion",
     "image2mot": "pipeline.image2mot",
     "inverse_dynamics": "dynamics.inverse_dynamics",
     "inverse_kinematics": "fitting.markers.inverse_kinematics",
     "load_body": "body",
     "load_hsmr": "hsmr.checkpoint",
+    "load_motion": "io.npz",
+    "load_observation": "io.npz",
     "read_mot": "io.mot",
     "read_sto": "io.sto",
     "read_trc": "io.trc",
+    "save_motion": "io.npz",
+    "save_observation": "io.npz",
     "scale_model": "scaling",
+    "skel2mot": "pipeline.skel2mot",
     "skelify": "fitting.skelify.skelify",
+    "smpl2mot": "pipeline.smpl2mot",
     "smpl_to_skel": "fitting.smpl.to_skel",
     "to_coordinates": "mapping",
     "to_skel": "mapping",
+    "to_world": "fitting.world.ground",
     "twin_model": "osim.twin",
     "virtual_markers": "mapping",
     "write_mot": "io.mot",

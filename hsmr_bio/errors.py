@@ -1,12 +1,12 @@
-"""All errors of the package; catching :class:`HsmrBioError` catches every one of them.
+"""All errors of the package, derived from :class:`HsmrBioError`.
 
 HsmrBioError
-├── InputError (also ValueError)      what the caller handed over is wrong
+├── InputError (also ValueError)      an argument or the content of a file is wrong
 │   ├── FormatError                   a file breaks the grammar of its format
 │   └── ShapeError                    an array has the wrong shape, dtype or a NaN
-├── ModelError                        an OpenSim model cannot be used as it is
+├── ModelError                        an OpenSim model cannot be used
 │   └── UnknownCoordinateError        a coordinate that the model does not have
-├── EstimationError                   nobody is seen, or the picture cannot be explained
+├── EstimationError                   no person is seen, or the picture does not allow an estimate
 ├── MissingAssetError (also FileNotFoundError)   a licensed file that the user must provide
 └── MissingDependencyError (also ImportError)    an optional package is not installed
 """
@@ -49,7 +49,7 @@ class ShapeError(InputError):
 
 
 class ModelError(HsmrBioError):
-    """An OpenSim model that cannot be used for what was asked."""
+    """An OpenSim model that cannot be used for the requested operation."""
 
 
 class UnknownCoordinateError(ModelError):
@@ -76,11 +76,11 @@ class MissingDependencyError(HsmrBioError, ImportError):
 
 
 def require(name: str, *, feature: str, extra: str | None = None) -> ModuleType:
-    """Import a heavy or optional package where it is used, with one clear error if it is missing.
+    """Import a heavy or optional package where it is used.
 
     Args:
         name: module to import, e.g. ``"opensim"``.
-        feature: what needs it, for the message.
+        feature: that needs the package, for the message.
         extra: the extra of this project that installs it; None if it is a normal dependency.
 
     Returns:

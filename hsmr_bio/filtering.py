@@ -11,7 +11,13 @@ from .errors import InputError
 from .types import FloatArray, increasing_time, readonly
 
 _FILTER_ORDER = 2
-_SETTLING_PERIODS = 4  # after four periods of the cutoff the filter's start has died down to 1e-7
+"""Of the Butterworth filter, per pass."""
+_SETTLING_PERIODS = 4
+"""Periods of the cutoff after which the filter's transient has decayed to 1e-7."""
+_TIME_SLACK_S = 1e-9
+"""Rounding of time stamps."""
+_COUNT_SLACK = 1e-6
+"""Rounding of the number of samples: a last one that is missed by less than this share of a step is kept."""
 
 
 def lowpass(values: FloatArray, *, rate_hz: float, cutoff_hz: float) -> FloatArray:
@@ -63,8 +69,8 @@ def resample(
         time_s: (T,) strictly increasing.
         values: (T, ...), any unit; angles unwrapped. NaN means not seen and is bridged.
         rate_hz: samples per second of the result; None: one over the median step.
-        max_gap_s: results inside a hole of a column that is longer than this become NaN; None: none does. Before a
-            column's first and after its last sample, results are always NaN.
+        max_gap_s: results inside a longer gap of a column become NaN; None: every gap is bridged. Before a column's
+            first and after its last sample, results are always NaN.
 
     Returns:
         (S,) times from ``time_s[0]`` in steps of 1 / rate_hz, not beyond ``time_s[-1]``, and the (S, ...) values there.
@@ -84,7 +90,7 @@ def resample(
         rate_hz = 1.0 / float(np.median(np.diff(time)))
     if not (np.isfinite(rate_hz) and rate_hz > 0):
         raise InputError(f"rate_hz must be positive, got {rate_hz}")
-    count = math.floor((time[-1] - time[0]) * rate_hz + 1e-6) + 1
+    count = math.floor((time[-1] - time[0]) * rate_hz + _COUNT_SLACK) + 1
     new_time = np.minimum(time[0] + np.arange(count) / rate_hz, time[-1])
 
     columns = signal.reshape(len(signal), -1)
@@ -107,9 +113,9 @@ def resample(
 
 
 def differentiate(values: FloatArray, *, time_s: FloatArray, order: int = 1) -> FloatArray:
-    """Give the derivative of each column with respect to time, from an interpolating spline of degree five.
+    """Differentiate each column with respect to time, by an interpolating spline of degree five.
 
-    OpenSim's inverse dynamics differentiates the same kind of spline. It does not smooth: use :func:`lowpass` first.
+    OpenSim's inverse dynamics differentiates the same type of spline. It does not smooth: use :func:`lowpass` before.
 
     Args:
         values: (T, ...), no NaN; angles unwrapped.
@@ -136,13 +142,12 @@ def differentiate(values: FloatArray, *, time_s: FloatArray, order: int = 1) -> 
 
 
 def _inside(seen_s: FloatArray, new_s: FloatArray, max_gap_s: float | None) -> npt.NDArray[np.intp]:
-    """Return the indices of the new times that lie between two samples close enough to each other."""
-    slack = 1e-9
-    after = np.searchsorted(seen_s, new_s - slack)
-    between = (new_s >= seen_s[0] - slack) & (new_s <= seen_s[-1] + slack)
+    """Indices of the new times that lie between two samples which are at most ``max_gap_s`` apart."""
+    after = np.searchsorted(seen_s, new_s - _TIME_SLACK_S)
+    between = (new_s >= seen_s[0] - _TIME_SLACK_S) & (new_s <= seen_s[-1] + _TIME_SLACK_S)
     if max_gap_s is not None:
         after = np.clip(after, 0, len(seen_s) - 1)
         before = np.clip(after - 1, 0, None)
-        on_sample = np.abs(seen_s[after] - new_s) <= slack
-        between &= on_sample | (seen_s[after] - seen_s[before] <= max_gap_s + slack)
+        on_sample = np.abs(seen_s[after] - new_s) <= _TIME_SLACK_S
+        between &= on_sample | (seen_s[after] - seen_s[before] <= max_gap_s + _TIME_SLACK_S)
     return np.flatnonzero(between)

@@ -14,9 +14,11 @@ from .body.body import Body
 from .body.placing import SKEL_TO_WORLD, near_branch, require_body
 from .errors import InputError
 from .kinematics.tree_fit import Bounds, MapResult, fit_tree
+from .option_checks import check_arguments
 from .osim.document import OsimDocument
+from .osim.library import as_document
 from .osim.twin import twin_motion, twin_to_skel
-from .skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
+from .skeleton import DOF_NAMES, JOINT_NAMES, MAP_LIMITS_RAD, fit_bounds
 from .types import FloatArray, Frame, Markers, OsimMotion, SkelMotion, Subject
 
 _TO_WORLD: dict[Frame, FloatArray] = {
@@ -43,16 +45,19 @@ def to_coordinates(motion: SkelMotion, subject: Subject, body: Body, *, continuo
     Raises:
         InputError: motion, subject and body do not belong together.
     """
+    check_arguments(
+        "to_coordinates(motion, subject, body)", motion=(motion, SkelMotion), subject=(subject, Subject), body=(body, Body)
+    )
     require_body(motion, body)
     _require_subject(motion, subject)
     if subject.model == "twin":
-        return twin_motion(motion, body, subject)
-    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
+        return twin_motion(motion, subject, body)
+    document = as_document(subject)
     tree = document.tree()
     rows = [JOINT_NAMES.index(name) for name in tree.bodies]
     turn = torch.as_tensor(_TO_WORLD[motion.frame])
     length = subject.stature_m / body.stature_m(motion.betas)
-    pose = body.tree(motion.betas).forward(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
+    pose = body.tree(motion.betas).forward(motion.q)
     result = fit_tree(
         tree,
         pose.positions_m[:, rows] @ turn.T * length,
@@ -89,22 +94,21 @@ def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: boo
     Raises:
         InputError: the motion lacks coordinates of the model, or the subject is another body's.
     """
+    check_arguments(
+        "to_skel(motion, subject, body)", motion=(motion, OsimMotion), subject=(subject, Subject), body=(body, Body)
+    )
     if subject.model == "twin":
-        return twin_to_skel(motion, body, subject)
+        return twin_to_skel(motion, subject, body)
     if subject.body != body.name:
         raise InputError(f"the subject was made from {subject.body!r}, but the body given is {body.name!r}")
-    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
+    document = as_document(subject)
     source = document.tree()
     pose = source.forward(coordinate_values(motion, document))
     rows = [source.bodies.index(name) for name in JOINT_NAMES]
     length = subject.stature_m / body.stature_m(subject.betas)
     target = body.tree(subject.betas)
-    free = np.concatenate([LIMITS_RAD, np.full((3, 2), np.nan)])
-    widened = free + np.array([-0.5, 0.5])
-    free = np.where(np.isnan(free), np.array([-np.inf, np.inf]), widened)
-    result = fit_tree(
-        target, pose.positions_m[:, rows] / length, pose.rotations[:, rows], Bounds.of(free), continuous=continuous
-    )
+    bounds = Bounds.of(fit_bounds(MAP_LIMITS_RAD))
+    result = fit_tree(target, pose.positions_m[:, rows] / length, pose.rotations[:, rows], bounds, continuous=continuous)
     poses = result.q[:, : len(DOF_NAMES)].copy()
     if continuous:
         poses[:, :3] = near_branch(poses[:, :3])
@@ -140,17 +144,21 @@ def coordinate_values(motion: OsimMotion, document: OsimDocument) -> FloatArray:
     return values
 
 
-def virtual_markers(subject: Subject, motion: OsimMotion) -> Markers:
+def virtual_markers(motion: OsimMotion, subject: Subject) -> Markers:
     """Markers of a subject's model, carried along by a motion.
 
     Args:
-        subject: a model with markers.
         motion: its coordinates.
+        subject: a model with markers.
 
     Returns:
         All markers of the model (BSM: 105), in ground.
+
+    Raises:
+        InputError: the motion belongs to another model, or the arguments are swapped.
     """
-    document = OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")
+    check_arguments("virtual_markers(motion, subject)", motion=(motion, OsimMotion), subject=(subject, Subject))
+    document = as_document(subject)
     tree = document.tree()
     names = tuple(document.markers)
     bodies = [tree.bodies.index(document.markers[name].body) for name in names]

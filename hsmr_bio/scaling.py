@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .body.body import Body
+from .option_checks import check_file_name
 from .osim.build import element, numbers, to_bytes
-from .osim.document import OsimDocument
-from .osim.factors import body_factors, body_marker_vertices, checked_name, subject_size
+from .osim.factors import body_factors, body_marker_vertices, subject_size
 from .osim.geometry import mesh_list
 from .osim.library import bsm
 from .osim.masses import scaled_masses
@@ -66,7 +66,7 @@ def scale_model(
     placement = place_joints(geometry, factors)
     floor_m = float(geometry.origins_m[0, 1] - geometry.skin_m[:, 1].min())
     document = (
-        generic.renamed(checked_name(name))
+        generic.renamed(check_file_name(name))
         .with_bodies(scaled_masses(generic, factors, mass, sex, geometry.origin_shifts_m, geometry.alignments).values())
         .with_frames(placement.frames)
         .with_translation_scales(placement.translation_scales)
@@ -112,8 +112,3 @@ def write_scale_set(path: str | PathLike[str], subject: Subject) -> Path:
     target = Path(path)
     target.write_bytes(scale_set(subject))
     return target
-
-
-def subject_document(subject: Subject) -> OsimDocument:
-    """The person's model as a document."""
-    return OsimDocument.from_bytes(subject.osim_xml, source=f"{subject.name}.osim")

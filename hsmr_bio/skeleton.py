@@ -8,8 +8,9 @@ from __future__ import annotations
 from math import cos, pi, sin
 
 import numpy as np
+import numpy.typing as npt
 
-from .types import FloatArray
+FloatArray = npt.NDArray[np.float64]  # as in types.py, which reads the names of this module
 
 JOINT_NAMES: tuple[str, ...] = (
     "pelvis",
@@ -118,21 +119,43 @@ LIMITS_RAD: FloatArray = _limits()
 SKEL writes scapula_elevation_l as (-0.1, -0.4): bounds swapped. Its mirror rule gives the left side the opposite
 sign, so (0.1, 0.4) raises both shoulders alike and is used here."""
 
-REST_SLACK_RAD = 0.1
 
-
-def _with_rest() -> FloatArray:
+def _with_rest(slack_rad: float) -> FloatArray:
+    """(46, 2) ``LIMITS_RAD`` whose ranges of scapula elevation reach ``slack_rad`` beyond 0."""
     table = np.array(LIMITS_RAD)
-    table[DOF_NAMES.index("scapula_elevation_r"), 1] = REST_SLACK_RAD
-    table[DOF_NAMES.index("scapula_elevation_l"), 0] = -REST_SLACK_RAD
+    table[DOF_NAMES.index("scapula_elevation_r"), 1] = slack_rad
+    table[DOF_NAMES.index("scapula_elevation_l"), 0] = -slack_rad
     table.flags.writeable = False
     return table
 
 
-LIMITS_WITH_REST_RAD: FloatArray = _with_rest()
-"""(46, 2) ``LIMITS_RAD`` with SKEL's rest pose inside: its ranges of scapula elevation leave out 0, where the shoulders of the
-template are; here they reach ``REST_SLACK_RAD`` beyond it (chosen). For fits to SMPL's skin, and for a model that opens in its
-rest pose."""
+LIMITS_WITH_REST_RAD: FloatArray = _with_rest(0.1)
+"""(46, 2) limits with SKEL's rest pose inside: its ranges of scapula elevation leave out 0, where the shoulders of the template
+are; here they reach 0.1 rad beyond it (chosen). For fits to SMPL's skin, for checks, and for a model that opens in its rest
+pose."""
+
+KEYPOINT_LIMITS_RAD: FloatArray = _with_rest(0.2)
+"""(46, 2) limits of the keypoint fit: as ``LIMITS_WITH_REST_RAD``, with 0.2 rad beyond 0 (chosen), where the fit's pose prior
+has the scapula's mean."""
+
+MAP_LIMITS_RAD: FloatArray = LIMITS_RAD + np.array([-0.5, 0.5])
+"""(46, 2) limits of the map from OpenSim coordinates to SKEL, each 0.5 rad wider on both ends (chosen), so that motion of a
+model beyond SKEL's limits is kept."""
+MAP_LIMITS_RAD.flags.writeable = False
+
+
+def fit_bounds(limits_rad: FloatArray) -> FloatArray:
+    """Complete limits for a fit of angles and translation.
+
+    Args:
+        limits_rad: (46, 2) one of the tables above, NaN where there is no limit.
+
+    Returns:
+        (49, 2) bounds of the 46 angles and 3 translations, infinite where there is none.
+    """
+    table = np.concatenate([limits_rad, np.full((3, 2), np.nan)])
+    return np.where(np.isnan(table), np.array([-np.inf, np.inf]), table)
+
 
 MIRROR_DOF: tuple[int, ...] = (
     *(0, 1, 2),

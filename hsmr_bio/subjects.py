@@ -10,6 +10,7 @@ from .body.body import Body
 from .checks.measures import bone_lengths_m, place_model
 from .errors import InputError
 from .osim.document import OsimDocument
+from .osim.library import as_document
 from .osim.twin import twin_model
 from .scaling import scale_model
 from .types import OsimMotion, Sex, Subject, readonly
@@ -39,7 +40,7 @@ def subject_of_model(document: OsimDocument, body: Body, betas: Any, *, sex: Sex
     twin = _TWIN_MARK in content
     made = (twin_model if twin else scale_model)(body, values, sex=sex, name="reference")
     own = _lengths_m(document)
-    reference = _lengths_m(OsimDocument.from_bytes(made.osim_xml, source="reference"))
+    reference = _lengths_m(as_document(made))
     if set(own) != set(reference):
         raise InputError(
             f"{document.source} has not the bodies of BSM or of a twin (it has {', '.join(list(document.bodies)[:6])} ...)"
@@ -73,4 +74,4 @@ def _lengths_m(document: OsimDocument) -> dict[str, float]:
         values_si=document.default_si[None],
         rotational=document.rotational,
     )
-    return {name: float(length[0]) for name, length in bone_lengths_m(place_model(document, still)).items()}
+    return {name: float(length[0]) for name, length in bone_lengths_m(place_model(still, document)).items()}

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError, ShapeError
+from .skeleton import DOF_NAMES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -116,6 +120,50 @@ class Thumbnail:
     """Original pixels per pixel along x and y."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeypointPlace:
+    """Where one point of a detector lies on the body: at a joint, or at a weighted mean of skin vertices."""
+
+    name: str
+    """The detector's own name."""
+    joint: str = ""
+    """SKEL joint (``skeleton.JOINT_NAMES``) that the point starts from; empty for a point on the skin."""
+    bone: str = ""
+    """SKEL bone that the point moves with; empty: that of the joint, or the one that carries most of the vertices."""
+    offset_over_stature: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """From the joint in the T pose, rest axes (x the person's left, y up, z forward), divided by the stature."""
+    vertices: tuple[int, ...] = ()
+    """Skin vertices of the body that is fitted."""
+    weights: tuple[float, ...] = ()
+    """Row of a keypoint regressor: one weight a vertex, sum 1; empty: the vertices' mean."""
+    sigma_m: float = 0.02
+    """Standard deviation of the detector's image position, in metres at the depth of the person."""
+
+    def __post_init__(self) -> None:
+        if bool(self.joint) == bool(self.vertices):
+            raise InputError(f"keypoint {self.name!r} needs either a joint or skin vertices")
+        if self.weights and (len(self.weights) != len(self.vertices) or abs(sum(self.weights) - 1) > 1e-3):
+            raise InputError(f"keypoint {self.name!r}: weights must be one per vertex with sum 1")
+        if not self.sigma_m > 0:
+            raise InputError(f"keypoint {self.name!r}: sigma_m must be positive, got {self.sigma_m}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeypointSet:
+    """The points of a detector, in the order of an observation's columns; hips and shoulders must be among them."""
+
+    name: str
+    points: tuple[KeypointPlace, ...]
+
+    def __post_init__(self) -> None:
+        names = [point.name for point in self.points]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise InputError(f"keypoint set {self.name!r}: names must differ; twice: {', '.join(twice)}")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Observation:
     """What an estimator saw of one person, frame by frame; NaN where it saw nothing."""
@@ -123,8 +171,8 @@ class Observation:
     time_s: FloatArray
     """(T,) presentation time of each frame, strictly increasing."""
     camera: Camera
-    keypoint_set: str
-    """Name of the keypoint definitions, e.g. ``"blazepose33"``."""
+    keypoint_set: str | KeypointSet
+    """What the points are: name of a shipped set, e.g. ``"blazepose33"``, or the estimator's own set."""
     keypoints_px: FloatArray
     """(T, K, 2) image positions; NaN in a frame without the person."""
     confidence: FloatArray
@@ -187,6 +235,33 @@ class Observation:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class GroundFit:
+    """Where a camera stood in the world, and how that was found out."""
+
+    camera_pitch_rad: float
+    """Downward pitch."""
+    camera_roll_rad: float
+    """Roll, clockwise as the camera looks."""
+    pitch_source: str
+    """``"given"``, or what it was estimated from."""
+    roll_source: str
+    camera_height_m: float
+    """Height of the camera above the floor."""
+    standing_share: float
+    """Share of the frames in which a foot stands."""
+    R_camera_world: FloatArray
+    """(3, 3) world axes -> camera axes."""
+    t_camera_world_m: FloatArray
+    """(3,) origin of the world in camera axes."""
+    treadmill: bool
+    """Whether standing feet were free to move along the floor."""
+
+    def __post_init__(self) -> None:
+        _set(self, "R_camera_world", readonly("R_camera_world", self.R_camera_world, (3, 3)))
+        _set(self, "t_camera_world_m", readonly("t_camera_world_m", self.t_camera_world_m, (3,)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SkelMotion:
     """One person's motion as SKEL parameters (Keller et al. 2023), one shape for all frames."""
 
@@ -209,8 +284,10 @@ class SkelMotion:
     camera: Camera | None = None
     contacts: FloatArray | None = None
     """(T, 4) probability that right heel, right toes, left heel, left toes stand still on the floor, or None."""
+    ground: GroundFit | None = None
+    """Of a motion in the world that came from a camera: where the camera stood."""
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """What was assumed or measured on the way (JSON values): gravity, floor, stature, residuals."""
+    """For people: what was assumed or measured on the way (JSON values). No value in it decides or changes a result."""
 
     def __post_init__(self) -> None:
         _set(self, "time_s", increasing_time(self.time_s))
@@ -224,6 +301,28 @@ class SkelMotion:
             _set(self, "contacts", readonly("contacts", self.contacts, (frames, 4)))
         if self.frame not in FRAMES:
             raise InputError(f"frame must be one of {', '.join(FRAMES)}, got {self.frame!r}")
+
+    def to_frame(self, *, sd: bool = False) -> pd.DataFrame:
+        """Give the parameters as a table.
+
+        Args:
+            sd: also the standard deviations of the angles, if the motion has them.
+
+        Returns:
+            T rows, index ``time_s``; 46 columns ``<angle>_rad``, then ``trans_x_m``, ``trans_y_m``, ``trans_z_m`` in the axes
+            of ``frame``, then with ``sd`` 46 columns ``<angle>_sd_rad``.
+        """
+        names = [*(f"{name}_rad" for name in DOF_NAMES), *(f"trans_{axis}_m" for axis in "xyz")]
+        values = [self.poses_rad, self.trans_m]
+        if sd and self.poses_sd_rad is not None:
+            names += [f"{name}_sd_rad" for name in DOF_NAMES]
+            values.append(self.poses_sd_rad)
+        return _table(self.time_s, names, np.concatenate(values, axis=1))
+
+    @property
+    def q(self) -> FloatArray:
+        """(T, 49) angles and translation side by side: the coordinates of the body's kinematic tree."""
+        return np.concatenate([self.poses_rad, self.trans_m], axis=1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -274,6 +373,24 @@ class OsimMotion:
             raise UnknownCoordinateError(name, self.coordinates, "motion")
         return np.asarray(self.values_si[:, self.coordinates.index(name)])
 
+    def to_frame(self, *, sd: bool = False) -> pd.DataFrame:
+        """Give the coordinates as a table.
+
+        Args:
+            sd: also the standard deviations, if the motion has them.
+
+        Returns:
+            T rows, index ``time_s``; N columns ``<coordinate>_rad`` or ``<coordinate>_m``, then with ``sd`` N columns
+            ``<coordinate>_sd_rad`` or ``<coordinate>_sd_m``.
+        """
+        units = ["rad" if angle else "m" for angle in self.rotational]
+        names = [f"{name}_{unit}" for name, unit in zip(self.coordinates, units, strict=True)]
+        values = [self.values_si]
+        if sd and self.sd_si is not None:
+            names += [f"{name}_sd_{unit}" for name, unit in zip(self.coordinates, units, strict=True)]
+            values.append(self.sd_si)
+        return _table(self.time_s, names, np.concatenate(values, axis=1))
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Markers:
@@ -292,6 +409,15 @@ class Markers:
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise InputError(f"marker names must differ; twice: {', '.join(twice)}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the positions as a table.
+
+        Returns:
+            T rows, index ``time_s``; 3 M columns ``<marker>_x_m``, ``<marker>_y_m``, ``<marker>_z_m``, NaN where not seen.
+        """
+        names = [f"{name}_{axis}_m" for name in self.names for axis in "xyz"]
+        return _table(self.time_s, names, self.positions_m.reshape(len(self.time_s), -1))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -312,6 +438,16 @@ class GeneralizedForces:
         _set(self, "rotational", np.array(self.rotational, dtype=np.bool_))
         if self.rotational.shape != (len(self.coordinates),):
             raise ShapeError(f"rotational must have shape ({len(self.coordinates)},), got {self.rotational.shape}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the forces as a table.
+
+        Returns:
+            T rows, index ``time_s``; N columns ``<coordinate>_moment_nm`` (N m) or ``<coordinate>_force_n`` (N).
+        """
+        kinds = ["moment_nm" if angle else "force_n" for angle in self.rotational]
+        names = [f"{name}_{kind}" for name, kind in zip(self.coordinates, kinds, strict=True)]
+        return _table(self.time_s, names, self.values_si)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -338,3 +474,10 @@ class Subject:
         _set(self, "betas", readonly("betas", self.betas, (10,)))
         if not (self.mass_kg > 0 and self.stature_m > 0):
             raise InputError(f"mass and stature must be positive, got {self.mass_kg} kg, {self.stature_m} m")
+
+
+def _table(time_s: FloatArray, names: list[str], values: FloatArray) -> pd.DataFrame:
+    """Copy (T, C) values to a table with a column per name and the index ``time_s``."""
+    import pandas as pd
+
+    return pd.DataFrame(np.array(values), columns=names, index=pd.Index(np.array(time_s), name="time_s"))

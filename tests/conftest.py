@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.skeleton import DOF_NAMES
-from hsmr_bio.types import Camera, Observation, OsimMotion, SkelMotion
+from hsmr_bio.types import Camera, GroundFit, Observation, OsimMotion, SkelMotion
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -86,6 +86,22 @@ def still() -> SkelMotion:
         betas=np.zeros(10),
         body="open-neutral@test",
         frame="world",
+    )
+
+
+@pytest.fixture
+def ground_fit() -> GroundFit:
+    """A level camera at 1 m, 4 m in front of the world's origin."""
+    return GroundFit(
+        camera_pitch_rad=0.1,
+        camera_roll_rad=-0.02,
+        pitch_source="given",
+        roll_source="estimated",
+        camera_height_m=1.0,
+        standing_share=0.5,
+        R_camera_world=np.diag([1.0, -1.0, -1.0]),
+        t_camera_world_m=np.array([0.0, 1.0, 4.0]),
+        treadmill=False,
     )
 
 
@@ -231,7 +247,7 @@ def clip(open_body) -> SyntheticClip:
 
     def placed(maker: Any, motion: SkelMotion) -> np.ndarray:
         points = maker(betas, np.zeros((8, 3)))
-        pose = open_body.tree(betas).forward(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
+        pose = open_body.tree(betas).forward(motion.q)
         parts = pose.points(points.bodies, points.local_m)
         return (parts if points.mix is None else points.mix @ parts).numpy()
 
@@ -261,9 +277,15 @@ def clip(open_body) -> SyntheticClip:
 
 
 @pytest.fixture(scope="session")
-def fitted(clip: SyntheticClip, open_body) -> SkelMotion:
-    """The clip's motion in the camera frame, found by the fit with known body height."""
+def camera_fit(clip: SyntheticClip, open_body):
+    """The fit of the clip with known body height."""
     from hsmr_bio.fitting.video.fit_motion import fit_motion
     from hsmr_bio.fitting.video.keypoints import FitOptions
 
     return fit_motion(clip.observation, open_body, FitOptions(height_m=open_body.stature_m(clip.truth.betas)))
+
+
+@pytest.fixture(scope="session")
+def fitted(camera_fit) -> SkelMotion:
+    """The clip's motion in the camera frame, as it was fitted."""
+    return camera_fit.motion

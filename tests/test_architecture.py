@@ -22,8 +22,8 @@ SOURCES = {
     "hsmr_bio.osim_models": ROOT / "osim_models",
 }
 LAYERS = (
-    {"errors", "types", "version"},
-    {"skeleton", "filtering", "kinematics"},
+    {"errors", "option_checks", "skeleton", "types", "version"},
+    {"filtering", "kinematics"},
     {"io", "osim", "body", "osim_models"},
     {"scaling", "subjects", "mapping", "checks", "fitting", "hsmr", "dynamics"},
     {"converters"},
@@ -33,7 +33,18 @@ LAYERS = (
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 NEVER_AT_IMPORT = {"opensim", "nimblephysics", "mediapipe", "av", "cv2", "trimesh", "ezc3d", "pandas", "matplotlib"}
-LIGHT = {"errors", "types", "version", "skeleton", "filtering", "hsmr_bio.checks.limits", "cli", "__main__", ""}
+LIGHT = {
+    "errors",
+    "option_checks",
+    "types",
+    "version",
+    "skeleton",
+    "filtering",
+    "hsmr_bio.checks.limits",
+    "cli",
+    "__main__",
+    "",
+}
 """Parts and modules that load numpy only."""
 HARD_LIMIT_LINES = 500
 

@@ -15,7 +15,7 @@ import pytest
 from hsmr_bio.errors import EstimationError, InputError
 from hsmr_bio.estimators import EstimateOptions, estimator_names, get_estimator
 from hsmr_bio.estimators.pose_graph import PoseGraph, Region
-from hsmr_bio.estimators.quality import refuse_unusable, stature_px
+from hsmr_bio.estimators.quality import refuse_moving_camera, refuse_unusable, stature_px
 from hsmr_bio.io.npz import load_motion, save_observation
 from hsmr_bio.io.video import open_video
 from hsmr_bio.skeleton import JOINT_NAMES
@@ -245,8 +245,9 @@ def test_a_moving_camera_is_refused_with_advice(tmp_path: Path, pictures: list[n
     assert observation.camera_shift_px is not None
     assert observation.camera_shift_px[-1] == pytest.approx(4 * 39, rel=0.15)
     with pytest.raises(EstimationError, match="the camera moves"):
-        refuse_unusable(observation)
-    refuse_unusable(observation, moving_camera=True)
+        refuse_moving_camera(observation)
+    refuse_unusable(observation)
+    refuse_moving_camera(replace(observation, camera_shift_px=0.2 * observation.camera_shift_px))
 
 
 def test_half_a_person_and_a_speck_are_refused(tmp_path: Path, pictures: list[np.ndarray]) -> None:

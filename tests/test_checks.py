@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from hsmr_bio.checks import measures
-from hsmr_bio.checks.check_motion import THRESHOLDS, CheckReport, check_motion
+from hsmr_bio.checks.check_motion import CheckReport, check_motion
+from hsmr_bio.checks.rows import CHECKS
 from hsmr_bio.errors import InputError
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.trc import read_trc
@@ -31,7 +32,7 @@ def standing(**columns: np.ndarray | float) -> OsimMotion:
     motion = OsimMotion(time_s=np.arange(FRAMES) / 60, coordinates=names, values_si=values, rotational=document.rotational)
     if "pelvis_ty" in columns:
         return motion
-    low = measures.lowest_foot_m(measures.place_model(document, motion))
+    low = measures.lowest_foot_m(measures.place_model(motion, document))
     assert low is not None
     values[:, names.index("pelvis_ty")] -= low[0]
     return replace(motion, values_si=values)
@@ -49,10 +50,11 @@ def test_standing_still_passes_everything() -> None:
     assert {"bone lengths", "file consistency"} <= made
 
 
-def test_the_report_has_every_threshold_in_order_with_its_source() -> None:
+def test_the_report_has_every_row_in_order_with_the_source_of_its_thresholds() -> None:
     report = check_motion(standing(), bsm())
-    assert [check.name for check in report.checks] == list(THRESHOLDS)
-    assert all(len(threshold.source) > 10 and threshold.warn_above <= threshold.fail_above for threshold in THRESHOLDS.values())
+    assert [(check.name, check.threshold) for check in report.checks] == [(row.name, row.threshold) for row in CHECKS]
+    assert all(len(row.source) > 10 and row.warn_above <= row.fail_above for row in CHECKS)
+    assert len({row.name for row in CHECKS}) == len(CHECKS)
     with pytest.raises(InputError, match="no check"):
         report["beauty"]
 
@@ -124,7 +126,7 @@ def test_contacts_of_the_fit_decide_which_foot_stands(still: SkelMotion) -> None
 
 def test_marker_error_is_the_distance_to_the_models_markers() -> None:
     motion = standing()
-    placed = measures.place_model(bsm(), motion)
+    placed = measures.place_model(motion, bsm())
     names = placed.marker_names[:10]
     moved = placed.markers_m[:, :10] + np.array([0.03, 0.0, 0.04])
     moved[5, 2] = np.nan

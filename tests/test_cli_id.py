@@ -37,7 +37,8 @@ def test_estimated_forces_go_to_files_that_can_be_used_again(here, capsys) -> No
     assert main(["id", "stand.mot", "--estimate", "-o", "out"]) == 0
     said = capsys.readouterr()
     assert set(said.out.split()) == {
-        f"out/{name}" for name in ("stand_id.sto", "stand_power.sto", "stand_loads.xml", "stand_loads.mot", "setup_id.xml")
+        f"out/{name}"
+        for name in ("stand_id.sto", "stand_power.sto", "stand_loads.xml", "stand_loads.mot", "stand_setup_id.xml")
     }
     assert "PASS" in said.err
     assert sum(force.force_n[5, 1] for force in read_loads("out/stand_loads.xml").forces) == pytest.approx(739, rel=0.02)
@@ -64,7 +65,7 @@ def test_per_kilogram_and_the_other_engine(here, capsys) -> None:
     np.testing.assert_allclose(nimble, opensim, atol=0.05)
     assert per_kg[20, 4] * mass == pytest.approx(opensim[20, 4], rel=0.01)
     assert "(N m/kg, N/kg)" in (here / "a/stand_id.sto").read_text().splitlines()[0]
-    assert "-1<" in (here / "c/setup_id.xml").read_text()
+    assert "-1<" in (here / "c/stand_setup_id.xml").read_text()
 
 
 def test_contacts_of_the_fit_are_used(here, capsys) -> None:

@@ -66,7 +66,7 @@ def test_our_kinematics_place_the_bodies_where_nimble_does(b3d: Path) -> None:
         for name in ("pelvis", "tibia_r", "calcn_l", "torso", "hand_r"):
             theirs = np.asarray(skeleton.getBodyNode(name).getWorldTransform().translation())
             np.testing.assert_allclose(ours[frame, tree.bodies.index(name)], theirs, atol=1e-4, err_msg=f"{name}, {frame}")
-    assert marker_errors(subject.trials[0].markers, document, motion).rms_m < 0.035
+    assert marker_errors(motion, document, subject.trials[0].markers).rms_m < 0.035
 
 
 @pytest.mark.assets

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from hsmr_bio.body import load_body
 from hsmr_bio.cli import main
 from hsmr_bio.converters.bvh import read_bvh
 from hsmr_bio.converters.c3d import read_c3d
 from hsmr_bio.converters.content import ConvertOptions
+from hsmr_bio.converters.formats import FORMATS, FileFormat
 from hsmr_bio.converters.glb_file import read_glb
-from hsmr_bio.converters.registry import convert, detect, target_format
+from hsmr_bio.converters.registry import convert, describe, detect, read, target_format
 from hsmr_bio.errors import FormatError, HsmrBioError, InputError
 from hsmr_bio.io.mot import read_mot, write_mot
 from hsmr_bio.io.npz import load_motion, save_motion
@@ -129,12 +131,96 @@ def test_what_cannot_be_converted_is_said(folder: Path, source: str, target: str
     assert sorted(folder.iterdir()) == before
 
 
+EXAMPLES = {
+    "OSIM": "walk.osim",
+    "TRC": "walk.trc",
+    "C3D": "walk.c3d",
+    "BVH": "walk.bvh",
+    "GLB": "walk.glb",
+    "MOT": "walk.mot",
+    "SKEL motion": "skel.npz",
+    "SMPL motion": "amass.pt",
+    "USD": "walk.usda",
+}
+"""A file of each format; of AddBiomechanics there is none that may be shared."""
+
+
+@pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.name)
+def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> None:
+    """Each function of a row loads, and what it does agrees with what the row says."""
+    if row.name == "AddBiomechanics":
+        with pytest.raises(FormatError, match="b3d"):
+            row.load(folder / "none.b3d", ConvertOptions())
+        (folder / "none.b3d").write_bytes(b"")
+        assert detect(folder / "none.b3d") is row
+        with pytest.raises(FormatError, match="b3d"):
+            describe(folder / "none.b3d")
+        return
+    if row.extra is not None:
+        pytest.importorskip({"c3d": "ezc3d", "usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}")
+    path = folder / EXAMPLES[row.name]
+    if row.name == "SMPL motion":
+        torch.save({"poses": torch.zeros(12, 72), "trans": torch.zeros(12, 3), "betas": torch.zeros(10), "fps": 60.0}, path)
+    if not path.exists():
+        done = convert(folder / "walk.mot", path)
+        assert done.target == row.name and set(row.lost) <= set(done.lost)
+    assert (row.write is not None) == any(target_for(ending) is row for ending in row.endings)
+    if row.read is None:
+        with pytest.raises(InputError, match="not read"):
+            row.load(path, ConvertOptions())
+    else:
+        assert detect(path, *row.holds) is row
+        content = read(path, *row.holds, options=ConvertOptions(axes="y_up"))
+        assert set(row.holds) == set(content.kinds)
+    if row.read is None and row.describe is None:
+        with pytest.raises(InputError, match="unknown ending"):
+            describe(path)
+    else:
+        facts = json.loads(json.dumps(describe(path), allow_nan=False))
+        assert facts["kind"]
+        if row.name not in ("OSIM", "SMPL motion"):
+            assert facts["frames"] == 12 and facts["rate_hz"] == pytest.approx(60, abs=0.01)
+
+
+def target_for(ending: str) -> FileFormat | None:
+    try:
+        return target_format(f"x{ending}")
+    except InputError:
+        return None
+
+
+def test_the_extras_of_the_rows_are_those_of_the_project() -> None:
+    stated = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    assert [row.extra for row in FORMATS if row.extra and f"\n{row.extra} = [" not in stated] == []
+
+
+def test_info_describes_smpl_where_the_ending_is_shared(folder: Path) -> None:
+    poses = np.zeros((5, 156))
+    np.savez(folder / "amass.npz", poses=poses, betas=np.zeros(16), trans=np.zeros((5, 3)), gender="male")
+    facts = describe(folder / "amass.npz")
+    assert facts == {"kind": "SMPL motion", "rate or axes": "not stated", "people": {"0": {"frames": 5, "sex": "male"}}}
+    np.savez(folder / "other.npz", colours=np.zeros(3))
+    with pytest.raises(FormatError, match="not an HSMR result"):
+        describe(folder / "other.npz")
+
+
+def test_a_table_of_opensim_is_recognised_by_its_header(folder: Path) -> None:
+    (folder / "walk.mot").rename(folder / "walk.txt")
+    content = read(folder / "walk.txt", "coordinates")
+    assert content.coordinates is not None and content.model is not None
+    assert detect(folder / "walk.txt", "coordinates", "skel").name == "MOT"
+    with pytest.raises(InputError, match="holds MOT; markers can be read from"):
+        detect(folder / "walk.txt", "markers")
+
+
 def test_smpl_is_recognised_and_sent_to_its_own_command(folder: Path) -> None:
     rng = np.random.default_rng(0)
     amass = {"poses": 0.1 * rng.normal(size=(5, 156)), "betas": np.zeros(16), "trans": np.tile([0, 0, 0.9], (5, 1))}
     np.savez(folder / "amass.npz", **amass, mocap_framerate=120.0, gender="male")
-    with pytest.raises(InputError, match="smpl2mot"):
-        convert(folder / "amass.npz", folder / "x.glb")
+    torch.save({key: torch.tensor(value) for key, value in amass.items()}, folder / "amass.pt")
+    for name in ("amass.npz", "amass.pt"):
+        with pytest.raises(InputError, match="smpl2mot"):
+            convert(folder / name, folder / "x.glb")
 
 
 def test_code_in_a_file_is_never_run(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from hsmr_bio.osim.build import (
 )
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.joints import orientation_of, rotation_of
-from hsmr_bio.osim.library import bsm
+from hsmr_bio.osim.library import as_document, bsm
 from hsmr_bio.osim.parts import Mesh, OffsetFrame, OsimMarker
 
 REFERENCES = (
@@ -261,3 +262,13 @@ def test_meshes_replace_the_old_ones() -> None:
     assert "a.vtp" not in text
     assert "<mesh_file>b.vtp</mesh_file>" in text
     assert "<scale_factors>1 2 3</scale_factors>" in text
+
+
+def test_the_same_content_is_parsed_once_and_a_changed_file_again(tmp_path: Path) -> None:
+    path = bsm().write(tmp_path / "model.osim")
+    first = as_document(path)
+    assert as_document(str(path)) is first
+    assert as_document(first) is first
+    assert (first.source, as_document(path.read_bytes()).source) == (str(path), "model")
+    bsm().renamed("other").write(path)
+    assert (first.name, as_document(path).name) == (bsm().name, "other")

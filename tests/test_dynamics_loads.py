@@ -45,7 +45,7 @@ def standing() -> OsimMotion:
 
 @pytest.fixture(scope="module")
 def feet(backend, standing):
-    return soles(backend, backend.select(trajectory(standing)))[0]
+    return soles(backend.select(trajectory(standing)), backend)[0]
 
 
 def arrays(feet, *, share: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -78,15 +78,15 @@ def test_every_source_gives_the_same_moments(backend, standing, feet, tmp_path) 
     right, left = FORCE.format(name="r", body="calcn_r", k=1), FORCE.format(name="l", body="/bodyset/calcn_l", k=2)
     (tmp_path / "loads.xml").write_text(XML.format(forces=right + left, data="grf.mot"))
     force, point = arrays(feet)
-    wanted = inverse_dynamics(backend, standing, loads_from_arrays(TIME_S, force, point, bodies=["calcn_r", "calcn_l"]))
+    wanted = inverse_dynamics(standing, backend, loads_from_arrays(TIME_S, force, point, bodies=["calcn_r", "calcn_l"]))
     for loads in (tmp_path / "grf.mot", tmp_path / "loads.xml", loads_from_arrays(TIME_S, force, point)):
-        found = inverse_dynamics(backend, standing, loads)
+        found = inverse_dynamics(standing, backend, loads)
         np.testing.assert_allclose(found.values_si, wanted.values_si, atol=1e-6)
     assert abs(wanted.column("pelvis_ty")).max() < 1e-6 * WEIGHT_N
     assert wanted.residuals.force_share < 1e-6
     write_loads(tmp_path / "again.xml", wanted.loads)
     np.testing.assert_allclose(
-        inverse_dynamics(backend, standing, tmp_path / "again.xml").values_si, wanted.values_si, atol=1e-5
+        inverse_dynamics(standing, backend, tmp_path / "again.xml").values_si, wanted.values_si, atol=1e-5
     )
 
 
@@ -112,7 +112,7 @@ def test_frames_of_bodies_are_honoured(backend, standing, feet) -> None:
         force_frame="calcn_r",
         point_frame="calcn_r",
     )
-    results = [inverse_dynamics(backend, standing, ExternalLoads(forces=(load,))).values_si for load in (ground, local)]
+    results = [inverse_dynamics(standing, backend, ExternalLoads(forces=(load,))).values_si for load in (ground, local)]
     np.testing.assert_allclose(results[0], results[1], atol=1e-9)
 
 
@@ -157,31 +157,31 @@ def test_wrong_units_signs_and_frames_are_refused(backend, standing, feet, case,
     force, point = change(*arrays(feet))
     bodies = ["calcn_r", "calcn_l"] if assigned else None
     with pytest.raises(InputError, match=message):
-        inverse_dynamics(backend, standing, loads_from_arrays(TIME_S, force, point, bodies=bodies))
+        inverse_dynamics(standing, backend, loads_from_arrays(TIME_S, force, point, bodies=bodies))
 
 
 def test_moments_in_newton_millimetres_are_refused(backend, standing, feet) -> None:
     force, point = arrays(feet)
     with pytest.raises(InputError, match="N mm"):
-        inverse_dynamics(backend, standing, loads_from_arrays(TIME_S, force, point, np.full_like(force, 5000.0)))
+        inverse_dynamics(standing, backend, loads_from_arrays(TIME_S, force, point, np.full_like(force, 5000.0)))
 
 
 def test_a_dumbbell_may_pull(backend, standing) -> None:
     force = np.tile([0.0, -200.0, 0.0], (FRAMES, 1))
     held = ExternalForce(name="d", body="hand_r", time_s=TIME_S, force_n=force, point_m=None, torque_nm=np.zeros_like(force))
-    plain = inverse_dynamics(backend, standing)
-    loaded = inverse_dynamics(backend, standing, ExternalLoads(forces=(held,)))
+    plain = inverse_dynamics(standing, backend)
+    loaded = inverse_dynamics(standing, backend, ExternalLoads(forces=(held,)))
     np.testing.assert_allclose(loaded.column("pelvis_ty") - plain.column("pelvis_ty"), 200.0, atol=1e-9)
 
 
 def test_nan_and_time_that_does_not_fit_are_refused(backend, standing, feet) -> None:
     force, point = arrays(feet)
     with pytest.raises(InputError, match=r"covers 5 to 5\.59 s, but the motion lasts from 0 to 0\.59 s"):
-        inverse_dynamics(backend, standing, loads_from_arrays(TIME_S + 5, force, point, bodies=["calcn_r", "calcn_l"]))
+        inverse_dynamics(standing, backend, loads_from_arrays(TIME_S + 5, force, point, bodies=["calcn_r", "calcn_l"]))
     with pytest.raises(InputError, match=r"covers 5 to 5\.59 s, but the motion lasts from 0 to 0\.59 s"):
-        inverse_dynamics(backend, standing, loads_from_arrays(TIME_S + 5, force, point))
+        inverse_dynamics(standing, backend, loads_from_arrays(TIME_S + 5, force, point))
     with pytest.raises(InputError, match=r"no external force of .* carries more than 5 %"):
-        inverse_dynamics(backend, standing, loads_from_arrays(TIME_S, np.zeros_like(force), point))
+        inverse_dynamics(standing, backend, loads_from_arrays(TIME_S, np.zeros_like(force), point))
     force[1, 7, 2] = np.nan
     with pytest.raises(ShapeError, match="external force 'force_2' must be finite"):
         loads_from_arrays(TIME_S, force, point)
@@ -196,7 +196,7 @@ def test_broken_files_are_named(feet, tmp_path: Path) -> None:
         "torn.xml": ("<ExternalLoads>", "not well-formed"),
         "other.xml": ("<OpenSimDocument/>", "no <ExternalLoads>"),
         "nodata.xml": (XML.format(forces=good, data=""), "data file with the forces is not named"),
-        "lost.xml": (XML.format(forces=good, data="lost.mot"), "'lost.mot' is not there"),
+        "lost.xml": (XML.format(forces=good, data="lost.mot"), "'lost.mot' does not exist"),
         "missing.xml": (XML.format(forces=good.replace("_1_m", "_9_m"), data="grf.mot"), "'ground_force_9_mx' is missing"),
         "nobody.xml": (XML.format(forces=good.replace(">calcn_r<", "><"), data="grf.mot"), "applied_to_body"),
         "none.xml": (XML.format(forces="", data="grf.mot"), "no active <ExternalForce>"),

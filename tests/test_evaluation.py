@@ -229,19 +229,6 @@ def test_rotation_matrices_are_taken_as_they_come(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.global_orient, vectors[:, 0], atol=1e-9)
 
 
-def test_posetrack_people_need_the_whole_body() -> None:
-    points = np.concatenate([np.random.default_rng(0).uniform(0, 100, (17, 2)), np.ones((17, 1))], axis=1)
-    person = labels.posetrack_person(points)
-    assert person is not None
-    keypoints, centre, size = person
-    assert int(keypoints[:, 2].sum()) == 17
-    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    np.testing.assert_allclose(centre, (low + high) / 2)
-    np.testing.assert_allclose(size, 1.2 * (high - low))
-    points[16, 2] = 0
-    assert labels.posetrack_person(points) is None
-
-
 @pytest.mark.slow
 @pytest.mark.assets
 def test_eval_runs_the_network_on_labelled_images(

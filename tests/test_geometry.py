@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lxml import etree
 
-from hsmr_bio.errors import InputError, ShapeError
-from hsmr_bio.osim.geometry import mesh_list, read_vtp, vertex_normals, vtp, write_geometry
+from hsmr_bio.errors import ShapeError
+from hsmr_bio.osim.geometry import mesh_list, vertex_normals, vtp, write_geometry
 from hsmr_bio.skeleton import JOINT_NAMES
 
 TETRAHEDRON = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+
+
+def points_of(path):
+    """(P, 3) points of a written mesh."""
+    return np.array(etree.parse(str(path)).findtext(".//Points/DataArray").split(), dtype=float).reshape(-1, 3)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,7 @@ def test_bones_lie_in_the_frames_of_their_bodies(written, open_body) -> None:
     whole = open_body.forward(np.zeros((1, 46)), betas, skeleton=True).skeleton_m[0].numpy()
     rigid = open_body.data.bone_weights.toarray().max(axis=1) > 1 - 1e-9
     for j, path in enumerate(paths):
-        points, _ = read_vtp(path)
+        points = points_of(path)
         mine = open_body.data.bone_of_vertex == j
         placed = points @ rest.bone_rotations[j].T + rest.joints_m[j]
         assert np.abs(placed - whole[mine])[rigid[mine]].max(initial=0.0) < 2e-5, path.name
@@ -43,7 +49,7 @@ def test_bones_lie_in_the_frames_of_their_bodies(written, open_body) -> None:
 def test_left_bones_mirror_right_ones(written) -> None:
     folder, _, _ = written
     for bone in ("femur", "humerus", "hand", "scapula"):
-        right, left = (read_vtp(folder / f"anna_{bone}_{side}.vtp")[0] for side in "rl")
+        right, left = (points_of(folder / f"anna_{bone}_{side}.vtp") for side in "rl")
         assert np.abs(np.sort(right * (1, 1, -1), axis=0) - np.sort(left, axis=0)).max() < 2e-4, bone
 
 
@@ -81,11 +87,8 @@ def test_normals_point_outwards() -> None:
     assert np.linalg.norm(normals, axis=1) == pytest.approx(np.ones(4))
 
 
-def test_what_is_no_mesh_is_refused(tmp_path) -> None:
+def test_what_is_no_mesh_is_refused() -> None:
     with pytest.raises(ShapeError, match="refer to points"):
         vtp(TETRAHEDRON, FACES + 1)
     with pytest.raises(ShapeError, match="needs points"):
         vtp(TETRAHEDRON[:, :2], FACES)
-    (tmp_path / "x.vtp").write_text("<VTKFile/>")
-    with pytest.raises(InputError, match=r"x\.vtp"):
-        read_vtp(tmp_path / "x.vtp")

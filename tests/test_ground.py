@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,15 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hsmr_bio.body import Body, load_body
-from hsmr_bio.body.placing import SKEL_TO_WORLD, near_branch, rotate_motion
+from hsmr_bio.body.placing import SKEL_TO_WORLD, near_branch, rotate_motion, to_forward
 from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.core.body_points import SolePoints
+from hsmr_bio.fitting.video.camera_fit import CameraFit
+from hsmr_bio.fitting.video.scene import SceneAxes
 from hsmr_bio.fitting.world.gravity import GroundOptions
 from hsmr_bio.fitting.world.ground import to_world
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
-from hsmr_bio.types import SkelMotion
+from hsmr_bio.types import GroundFit, SkelMotion
 
 KNEES = ("knee_angle_r", "knee_angle_l")
 
@@ -29,7 +31,7 @@ def soles_of(body: Body, motion: SkelMotion) -> np.ndarray:
 
 def pose_of(body: Body, motion: SkelMotion):
     """The placed bones."""
-    return body.tree(motion.betas).forward(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
+    return body.tree(motion.betas).forward(motion.q)
 
 
 def foot_speed(body: Body, motion: SkelMotion) -> np.ndarray:
@@ -40,18 +42,18 @@ def foot_speed(body: Body, motion: SkelMotion) -> np.ndarray:
 
 
 @pytest.fixture(scope="module", params=["with pictures", "postures only"])
-def world(request: pytest.FixtureRequest, clip, fitted: SkelMotion, open_body: Body) -> SkelMotion:
-    """The clip in the world, with and without the observation."""
-    return to_world(fitted, open_body, clip.observation if request.param == "with pictures" else None)
+def world(request: pytest.FixtureRequest, camera_fit: CameraFit, open_body: Body) -> SkelMotion:
+    """The clip in the world, with and without its landmarks."""
+    return to_world(camera_fit if request.param == "with pictures" else camera_fit.motion, open_body)
 
 
 def test_gravity_is_found(clip, world: SkelMotion) -> None:
     assert world.frame == "world"
-    ground = world.notes["ground"]
-    assert ground["camera_pitch_deg"] == pytest.approx(np.degrees(clip.pitch_rad), abs=4.5)
-    assert ground["camera_roll_deg"] == pytest.approx(0, abs=2.5)
-    assert ground["camera_height_m"] == pytest.approx(clip.camera_height_m, abs=0.3)
-    assert "estimated" in ground["pitch_source"] and "estimated" in ground["roll_source"]
+    ground = world.ground
+    assert np.degrees(ground.camera_pitch_rad - clip.pitch_rad) == pytest.approx(0, abs=4.5)
+    assert np.degrees(ground.camera_roll_rad) == pytest.approx(0, abs=2.5)
+    assert ground.camera_height_m == pytest.approx(clip.camera_height_m, abs=0.3)
+    assert "estimated" in ground.pitch_source and "estimated" in ground.roll_source
 
 
 @pytest.mark.parametrize(("pitch_deg", "roll_deg"), [(-12, 0), (0, 0), (25, 0), (10, 8)])
@@ -61,9 +63,9 @@ def test_gravity_of_any_camera(clip, open_body: Body, pitch_deg: float, roll_deg
     camera = np.diag([1.0, -1.0, -1.0]) @ tilt
     place = -camera @ [0.1, 1.3, 4.0]
     motion = rotate_motion(clip.truth, open_body, camera, frame="camera", shift_m=place)
-    ground = to_world(replace(motion, camera=clip.observation.camera), open_body).notes["ground"]
-    assert ground["camera_pitch_deg"] == pytest.approx(pitch_deg, abs=4)
-    assert ground["camera_roll_deg"] == pytest.approx(roll_deg, abs=3)
+    ground = to_world(replace(motion, camera=clip.observation.camera), open_body).ground
+    assert np.degrees(ground.camera_pitch_rad) == pytest.approx(pitch_deg, abs=4)
+    assert np.degrees(ground.camera_roll_rad) == pytest.approx(roll_deg, abs=3)
 
 
 def test_soles_stand_on_the_floor(world: SkelMotion, open_body: Body) -> None:
@@ -71,7 +73,7 @@ def test_soles_stand_on_the_floor(world: SkelMotion, open_body: Body) -> None:
     for frames in (slice(0, 12), slice(54, 60)):
         assert abs(soles[frames, :, 1].mean()) < 0.02
         assert soles[frames, :, 1].min() > -0.03
-    assert world.notes["ground"]["standing_share"] > 0.9
+    assert world.ground.standing_share > 0.9
     assert (world.contacts[:12] > 0.5).mean() > 0.8
 
 
@@ -100,9 +102,8 @@ def test_without_images_the_deviations_are_those_that_came(fitted: SkelMotion, o
     assert to_world(replace(fitted, poses_sd_rad=None), open_body).poses_sd_rad is None
 
 
-def test_the_notes_lead_back_to_the_camera(world: SkelMotion, fitted: SkelMotion, open_body: Body) -> None:
-    ground = world.notes["ground"]
-    rotation, shift = np.array(ground["R_camera_world"]), np.array(ground["t_camera_world_m"])
+def test_the_ground_leads_back_to_the_camera(world: SkelMotion, fitted: SkelMotion, open_body: Body) -> None:
+    rotation, shift = world.ground.R_camera_world, world.ground.t_camera_world_m
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
     joints = pose_of(open_body, world).positions_m.numpy() @ rotation.T + shift
     before = pose_of(open_body, fitted).positions_m.numpy()
@@ -111,35 +112,42 @@ def test_the_notes_lead_back_to_the_camera(world: SkelMotion, fitted: SkelMotion
     assert np.sqrt(np.mean((pixels - pixels_before)[:45] ** 2)) < 12
 
 
-def test_edges_of_the_scene_outweigh_the_postures(clip, fitted: SkelMotion, open_body: Body) -> None:
-    seen = {"pitch_rad": clip.pitch_rad + 0.2, "roll_rad": -0.1, "focal_px": 1000.0, "margin": 9.0}
-    ground = to_world(replace(fitted, notes={**fitted.notes, "scene": seen}), open_body, clip.observation).notes["ground"]
-    tilt = [ground["camera_pitch_deg"], ground["camera_roll_deg"]]
+def test_edges_of_the_scene_outweigh_the_postures(clip, camera_fit: CameraFit, open_body: Body) -> None:
+    seen = SceneAxes(pitch_rad=clip.pitch_rad + 0.2, roll_rad=-0.1, focal_px=1000.0, margin=9.0)
+    ground = to_world(replace(camera_fit, scene=seen), open_body).ground
+    tilt = np.degrees([ground.camera_pitch_rad, ground.camera_roll_rad])
     assert tilt == pytest.approx(np.degrees([clip.pitch_rad + 0.2, -0.1]), abs=2.0)
-    assert "straight edges" in ground["pitch_source"]
+    assert "straight edges" in ground.pitch_source
 
 
-def test_edges_that_contradict_the_postures_are_refused(clip, fitted: SkelMotion, open_body: Body) -> None:
-    odd = {"pitch_rad": clip.pitch_rad + 0.6, "roll_rad": 0.4, "focal_px": 1000.0, "margin": 9.0}
-    notes = to_world(replace(fitted, notes={**fitted.notes, "scene": odd}), open_body, clip.observation).notes
-    assert notes["ground"]["camera_pitch_deg"] == pytest.approx(np.degrees(clip.pitch_rad), abs=4.5)
-    assert "straight edges" not in notes["ground"]["pitch_source"] and notes["scene_refused"] == odd
+def test_edges_that_contradict_the_postures_are_refused(clip, camera_fit: CameraFit, open_body: Body) -> None:
+    odd = SceneAxes(pitch_rad=clip.pitch_rad + 0.6, roll_rad=0.4, focal_px=1000.0, margin=9.0)
+    world = to_world(replace(camera_fit, scene=odd), open_body)
+    assert np.degrees(world.ground.camera_pitch_rad - clip.pitch_rad) == pytest.approx(0, abs=4.5)
+    assert "straight edges" not in world.ground.pitch_source and world.notes["scene_refused"] == asdict(odd)
 
 
-def test_a_known_tilt_is_kept(clip, fitted: SkelMotion, open_body: Body) -> None:
+def test_a_known_tilt_is_kept(clip, camera_fit: CameraFit, open_body: Body) -> None:
     options = GroundOptions(camera_pitch_rad=clip.pitch_rad, camera_roll_rad=0.02)
-    ground = to_world(fitted, open_body, clip.observation, options).notes["ground"]
-    assert ground["camera_pitch_deg"] == pytest.approx(np.degrees(clip.pitch_rad), abs=1e-9)
-    assert ground["camera_roll_deg"] == pytest.approx(np.degrees(0.02), abs=1e-9)
-    assert (ground["pitch_source"], ground["roll_source"]) == ("given", "given")
-    assert ground["camera_height_m"] == pytest.approx(clip.camera_height_m, abs=0.12)
+    ground = to_world(camera_fit, open_body, options).ground
+    assert (ground.camera_pitch_rad, ground.camera_roll_rad) == (clip.pitch_rad, 0.02)
+    assert (ground.pitch_source, ground.roll_source) == ("given", "given")
+    assert ground.camera_height_m == pytest.approx(clip.camera_height_m, abs=0.12)
+
+
+def test_notes_decide_nothing(fitted: SkelMotion, open_body: Body) -> None:
+    """What a stored motion's notes say about the scene or the landmarks is for people."""
+    loud = {"scene": {"pitch_rad": 0.4, "roll_rad": 0.2}, "landmark_offsets_m": 1.0, "ground": {"camera_pitch_deg": 30.0}}
+    plain, noted = to_world(fitted, open_body), to_world(replace(fitted, notes=loud), open_body)
+    np.testing.assert_array_equal(noted.poses_rad, plain.poses_rad)
+    assert noted.ground.camera_pitch_rad == plain.ground.camera_pitch_rad and noted.notes == loud
 
 
 def test_the_right_pitch_puts_the_pelvis_upright(clip, fitted: SkelMotion, open_body: Body) -> None:
     """The sign of a given pitch: downward is positive."""
     leans = []
     for pitch in (clip.pitch_rad, -clip.pitch_rad):
-        world = to_world(fitted, open_body, None, GroundOptions(camera_pitch_rad=pitch, camera_roll_rad=0.0))
+        world = to_world(fitted, open_body, GroundOptions(camera_pitch_rad=pitch, camera_roll_rad=0.0))
         joints = pose_of(open_body, world).positions_m.numpy()[:10]
         line = joints[:, JOINT_NAMES.index("head")] - joints[:, JOINT_NAMES.index("talus_r")]
         leans.append(np.degrees(np.arctan2(line[:, 0], line[:, 1]).mean()))
@@ -158,13 +166,12 @@ def test_a_level_motion_is_not_tilted(clip, open_body: Body) -> None:
     """Somebody who leans by 12 degrees stays so: there is no camera whose tilt could explain it."""
     lean = Rotation.from_rotvec([np.radians(12), 0, 0]).as_matrix()
     leaning = rotate_motion(clip.truth, open_body, lean, frame="skel", shift_m=[0, 0.4, 0])
-    world = to_world(leaning, open_body, None)
-    ground = world.notes["ground"]
-    assert (ground["camera_pitch_deg"], ground["camera_roll_deg"]) == (0, 0)
+    world = to_world(leaning, open_body)
+    assert (world.ground.camera_pitch_rad, world.ground.camera_roll_rad) == (0, 0)
     joints = pose_of(open_body, world).positions_m.numpy()[0]
     line = joints[JOINT_NAMES.index("head")] - joints[[JOINT_NAMES.index(f"talus_{side}") for side in "rl"]].mean(axis=0)
     assert np.degrees(np.arccos(line[1] / np.linalg.norm(line))) > 7
-    upright = to_world(clip.truth, open_body, None)
+    upright = to_world(clip.truth, open_body)
     assert abs(soles_of(open_body, upright)[..., 1]).max() < 0.02
     assert clip.angle_error_deg(upright, *KNEES) < 3
 
@@ -177,12 +184,35 @@ def belt(motion: SkelMotion, speed_m_s: float) -> SkelMotion:
 
 def test_a_treadmill_leaves_the_feet_free(clip, open_body: Body) -> None:
     carried = belt(clip.truth, 0.3)
-    held = to_world(carried, open_body, None)
-    free = to_world(carried, open_body, None, GroundOptions(treadmill=True))
-    assert free.notes["ground"]["treadmill"] is True
+    held = to_world(carried, open_body)
+    free = to_world(carried, open_body, GroundOptions(treadmill=True))
+    assert free.ground.treadmill is True
     assert np.median(foot_speed(open_body, free)) == pytest.approx(0.3, abs=0.05)
     assert np.median(foot_speed(open_body, held)) < 0.2
     assert abs(soles_of(open_body, free)[..., 1]).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("way_m", "seconds", "walks"),
+    [(2.0, 2.0, True), (0.45, 1.0, False), (0.55, 1.0, True), (2.0, 10.0, False), (1.1, 3.0, True), (0.0, 0.0, False)],
+)
+def test_who_walks_heads_where_the_way_leads_and_else_where_the_pelvis_faces(way_m: float, seconds: float, walks: bool) -> None:
+    """Somebody who faces +x and moves along -x + z, 0.5 m and 0.3 m/s being the least that is walking."""
+    way, facing = np.array([-0.6, 0.0, 0.8]), np.array([1.0, 0.4, 0.0])
+    time_s = np.linspace(0, seconds, 5)
+    pelvis = [0.3, 1.0, -2.0] + np.linspace(0, way_m, 5)[:, None] * way + np.outer([0, 0.1, -0.1, 0.3, 0], [1, 5, 1])
+    turn = to_forward(pelvis, facing, time_s)
+    np.testing.assert_allclose(turn @ (way if walks else [1.0, 0.0, 0.0]), [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(turn @ [0, 1, 0], [0, 1, 0], atol=1e-12)
+
+
+def test_the_world_is_turned_to_the_walking_direction(clip, open_body: Body) -> None:
+    """Somebody who is carried along x of the skel frame heads there, wherever the pelvis faces."""
+    free = to_world(belt(clip.truth, 1.5), open_body, GroundOptions(treadmill=True))
+    before, after = (pose_of(open_body, motion).rotations[0, 0, :, 0].numpy() for motion in (clip.truth, free))
+    assert after[0] == pytest.approx(before[0], abs=0.06) and abs(before[0]) < 0.7, "the way is x, and the body faces across it"
+    way = free.trans_m[-1] - free.trans_m[0]
+    assert way[0] > 2 and abs(way[2]) < 1e-6
 
 
 # ---------------------------------------------------------------------- turning
@@ -197,7 +227,7 @@ def waved(motion: SkelMotion) -> SkelMotion:
 
 
 @pytest.mark.parametrize("turn", [[0.3, 0, 0], [0, 2.5, 0], [0.4, -1.0, 0.7], SKEL_TO_WORLD])
-def test_turning_the_motion_turns_every_bone(clip, open_body: Body, turn) -> None:
+def test_turning_the_motion_turns_every_bone(clip, open_body: Body, ground_fit: GroundFit, turn) -> None:
     motion = waved(clip.truth)
     rotation = np.asarray(turn) if np.ndim(turn) == 2 else Rotation.from_rotvec(turn).as_matrix()
     shift = np.array([0.5, -0.2, 1.0])
@@ -207,6 +237,9 @@ def test_turning_the_motion_turns_every_bone(clip, open_body: Body, turn) -> Non
     np.testing.assert_allclose(after.rotations.numpy(), rotation @ before.rotations.numpy(), atol=1e-9)
     np.testing.assert_array_equal(there.poses_rad[:, 3:], motion.poses_rad[:, 3:])
     assert there.frame == "world"
+    assert rotate_motion(replace(motion, ground=ground_fit), open_body, rotation, frame="world").ground is None, (
+        "of the old axes"
+    )
     back = rotate_motion(there, open_body, rotation.T, frame="skel", shift_m=-rotation.T @ shift)
     again = pose_of(open_body, back)
     np.testing.assert_allclose(again.rotations.numpy(), before.rotations.numpy(), atol=1e-9)

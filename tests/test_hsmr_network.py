@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 
 from hsmr_bio.errors import FormatError, InputError, MissingAssetError  # noqa: E402
 from hsmr_bio.hsmr import checkpoint as reader  # noqa: E402
-from hsmr_bio.hsmr.checkpoint import load_hsmr, load_vitpose, read_weights  # noqa: E402
+from hsmr_bio.hsmr.checkpoint import load_hsmr, read_weights  # noqa: E402
 from hsmr_bio.hsmr.config import BackboneConfig, HeadConfig, HsmrConfig  # noqa: E402
 from hsmr_bio.hsmr.network import Hsmr  # noqa: E402
 from hsmr_bio.hsmr.pose import MEAN_POSE_RAD  # noqa: E402
@@ -302,17 +302,6 @@ def test_unknown_precision_and_device(network: Hsmr, tmp_path: Path) -> None:
         load_hsmr(path, config=SMALL, dtype="float16")
     with pytest.raises(InputError, match="warp"):
         load_hsmr(path, config=SMALL, device="warp")
-
-
-@pytest.mark.parametrize("prefix", ["", "backbone."])
-def test_vitpose_weights_start_the_backbone(prefix: str, network: Hsmr, tmp_path: Path) -> None:
-    state = {prefix + name: value for name, value in network.backbone.state_dict().items()}
-    state |= {"keypoint_head.final.weight": torch.zeros(3), prefix + "cls_token": torch.zeros(1)}
-    fresh = Hsmr(SMALL)
-    load_vitpose(fresh, save(tmp_path / "vitpose.pth", {"state_dict": state}))
-    torch.testing.assert_close(fresh.backbone.pos_embed, network.backbone.pos_embed)
-    with pytest.raises(FormatError, match="does not fit"):
-        load_vitpose(fresh, save(tmp_path / "bad.pth", {"pos_embed": torch.zeros(2)}))
 
 
 def test_reading_keeps_only_the_network(network: Hsmr, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_known_motion_is_found_again_whatever_the_heading() -> None:
     truth = smooth_motion(document, 60, turns=1.5)
     markers = markers_of(document, truth)
     found = inverse_kinematics(markers, document)
-    assert marker_errors(markers, document, found).rms_m < 2e-5
+    assert marker_errors(found, document, markers).rms_m < 2e-5
     heading = found.column("pelvis_rotation") - truth.column("pelvis_rotation")
     np.testing.assert_allclose(heading - 2 * np.pi * np.round(heading / (2 * np.pi)), 0, atol=1e-3)
     assert np.abs(np.diff(found.values_si, axis=0)).max() < 0.3  # continuous, also past half a turn
@@ -98,7 +98,7 @@ def test_random_poses_are_found_without_help_from_their_neighbours() -> None:
         time_s=np.arange(40.0), coordinates=tuple(names), values_si=document.couple(values), rotational=document.rotational
     )
     markers = markers_of(document, truth)
-    errors = marker_errors(markers, document, inverse_kinematics(markers, document)).distance_m
+    errors = marker_errors(inverse_kinematics(markers, document), document, markers).distance_m
     missed = np.sqrt((errors**2).mean(axis=1)) > 2e-3
     assert missed.sum() <= 1
 
@@ -113,7 +113,7 @@ def test_hidden_markers_and_empty_frames_are_bridged() -> None:
     positions[20:24] = np.nan
     positions[:2] = np.nan
     found = inverse_kinematics(with_positions(markers, positions), document)
-    errors = marker_errors(markers, document, found).distance_m
+    errors = marker_errors(found, document, markers).distance_m
     seen = np.isfinite(positions[..., 0])
     assert errors[seen].max() < 1e-3
     assert errors[24:].max() < 0.03  # also where all markers of a segment are hidden: it stays as it was around
@@ -160,7 +160,7 @@ def test_a_weight_moves_the_error_to_the_other_markers() -> None:
     positions[:, 0] += [0.05, 0, 0]
     wrong = with_positions(markers, positions)
     errors = [
-        np.nanmean(marker_errors(wrong, document, inverse_kinematics(wrong, document, weights=weights)).distance_m, axis=0)
+        np.nanmean(marker_errors(inverse_kinematics(wrong, document, weights=weights), document, wrong).distance_m, axis=0)
         for weights in (None, {markers.names[0]: 100.0}, {markers.names[0]: 0.0})
     ]
     assert errors[1][0] < 0.5 * errors[0][0]
@@ -215,7 +215,7 @@ def test_opensims_own_tool_finds_the_same_on_our_model() -> None:
     own = inverse_kinematics(markers, document)
     theirs = inverse_kinematics(markers, document, backend="opensim")
     assert own.coordinates == theirs.coordinates
-    rms_mm = [1000 * marker_errors(markers, document, motion).rms_m for motion in (own, theirs)]
+    rms_mm = [1000 * marker_errors(motion, document, markers).rms_m for motion in (own, theirs)]
     assert rms_mm[0] <= rms_mm[1] + 0.01
     assert abs(rms_mm[0] - rms_mm[1]) < 0.5
     np.testing.assert_allclose(own.column("knee_angle_r"), theirs.column("knee_angle_r"), atol=0.02)
@@ -255,12 +255,12 @@ def test_opensim_solves_models_whose_joints_we_cannot_evaluate(tmp_path: Path) -
     names = tuple(document.coordinates)
     values = 0.1 * np.sin(np.arange(6)[:, None] / 3 + np.arange(len(names)))
     truth = OsimMotion(time_s=np.arange(6) / 50, coordinates=names, values_si=values, rotational=document.rotational)
-    places = opensim_places(document, truth, tuple(document.markers))
+    places = opensim_places(truth, document, tuple(document.markers))
     markers = Markers(time_s=truth.time_s, names=tuple(document.markers), positions_m=places)
     with pytest.raises(ModelError, match="--backend opensim"):
         inverse_kinematics(markers, document)
     found = inverse_kinematics(markers, document, backend="opensim")
-    assert marker_errors(markers, document, found).rms_m < 1e-3
+    assert marker_errors(found, document, markers).rms_m < 1e-3
 
 
 @pytest.mark.slow
@@ -275,7 +275,7 @@ def test_opensims_own_tool_finds_the_same_on_real_trials(trial: str) -> None:
     markers = Markers(time_s=whole.time_s[:40], names=whole.names, positions_m=whole.positions_m[:40])
     own = inverse_kinematics(markers, document)
     theirs = inverse_kinematics(markers, document, backend="opensim")
-    rms_mm = [1000 * marker_errors(markers, document, motion).rms_m for motion in (own, theirs)]
+    rms_mm = [1000 * marker_errors(motion, document, markers).rms_m for motion in (own, theirs)]
     assert abs(rms_mm[0] - rms_mm[1]) < 0.5, rms_mm
     assert rms_mm[0] <= rms_mm[1] + 0.01, rms_mm
     assert matched_markers(markers, document, None) == tuple(n for n in markers.names if n in document.markers)

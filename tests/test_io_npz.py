@@ -12,7 +12,7 @@ import pytest
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.io.atomic import new_file, new_folder
 from hsmr_bio.io.npz import kind_of, load_motion, load_observation, save_motion, save_observation
-from hsmr_bio.types import Camera, Observation, SkelMotion, Thumbnail
+from hsmr_bio.types import Camera, GroundFit, Observation, SkelMotion, Thumbnail
 
 CAMERA = Camera(image_size_px=(1920, 1080), focal_px=1500.5, center_px=(960.0, 540.0), source="guess")
 
@@ -46,6 +46,29 @@ def test_a_motion_comes_back_bit_for_bit(tmp_path: Path, still: SkelMotion) -> N
     assert (back.notes, back.body, back.frame, back.source) == (motion.notes, motion.body, "world", "ä")
     assert back.camera is not None
     assert vars(back.camera) == vars(CAMERA)
+
+
+def test_the_cameras_place_comes_back_bit_for_bit(tmp_path: Path, still: SkelMotion, ground_fit: GroundFit) -> None:
+    placed = replace(ground_fit, camera_pitch_rad=1 / 3, R_camera_world=np.random.default_rng(2).normal(size=(3, 3)))
+    save_motion(tmp_path / "m.npz", replace(still, ground=placed))
+    back = load_motion(tmp_path / "m.npz").ground
+    assert back is not None
+    for name, value in vars(placed).items():
+        np.testing.assert_array_equal(getattr(back, name), value, strict=isinstance(value, np.ndarray))
+
+
+def test_the_cameras_place_in_the_notes_of_an_old_file_is_found(
+    tmp_path: Path, still: SkelMotion, ground_fit: GroundFit
+) -> None:
+    old = {**vars(ground_fit), "camera_pitch_deg": 12.0, "camera_roll_deg": -3.0}
+    old |= {name: getattr(ground_fit, name).tolist() for name in ("R_camera_world", "t_camera_world_m")}
+    del old["camera_pitch_rad"], old["camera_roll_rad"]
+    save_motion(tmp_path / "m.npz", replace(still, notes={"ground": old, "betas": "as stored"}))
+    back = load_motion(tmp_path / "m.npz")
+    assert back.ground is not None and back.notes == {"betas": "as stored"}
+    assert np.degrees([back.ground.camera_pitch_rad, back.ground.camera_roll_rad]) == pytest.approx([12, -3])
+    np.testing.assert_array_equal(back.ground.R_camera_world, ground_fit.R_camera_world)
+    assert (back.ground.pitch_source, back.ground.camera_height_m, back.ground.treadmill) == ("given", 1.0, False)
 
 
 def test_damaged_thumbnails_are_one_clear_line(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from hsmr_bio.errors import ModelError, ShapeError, UnknownCoordinateError
 from hsmr_bio.kinematics import Joint, Tree, functions, rotations
-from hsmr_bio.kinematics.solve import levenberg_marquardt, normal_equations
 
 EYE, ZERO = np.eye(3), np.zeros(3)
 NAMES = ("a", "b", "c", "tx", "ty", "k", "s1", "s2", "s3", "e1", "e2", "h")
@@ -117,16 +116,17 @@ def test_jacobians_equal_autograd(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ANGLES)
-def test_rotation_jacobian_equals_finite_differences(case: str) -> None:
+def test_angular_velocities_equal_finite_differences(case: str) -> None:
     tree, step = make_tree(), 1e-6
     q = torch.tensor(ANGLES[case])
-    ours = tree.forward(q).rotation_jacobian(range(5))
+    omega, _ = tree.forward(q).twists()
     for n in range(len(NAMES)):
         ahead, behind = q.clone(), q.clone()
         ahead[n] += step
         behind[n] -= step
         turned = tree.forward(ahead).rotations @ tree.forward(behind).rotations.transpose(-1, -2)
-        torch.testing.assert_close(ours[..., n], rotations.log(turned) / (2 * step), atol=2e-8, rtol=1e-6)
+        ours = omega[n] * tree.ancestors[:, n, None]
+        torch.testing.assert_close(ours, rotations.log(turned) / (2 * step), atol=2e-8, rtol=1e-6)
 
 
 def test_offset_jacobian_equals_finite_differences() -> None:
@@ -178,7 +178,7 @@ def test_a_long_motion_is_placed_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     def everything() -> list[torch.Tensor]:
         pose = tree.forward(q)
         points = pose.points(bodies, local)
-        moved = pose.point_jacobian(points, bodies), pose.rotation_jacobian(bodies), pose.offset_jacobian(points, bodies, shift)
+        moved = pose.point_jacobian(points, bodies), pose.offset_jacobian(points, bodies, shift)
         return [pose.positions_m, pose.rotations, points, *pose.twists(), *moved]
 
     whole = everything()
@@ -229,6 +229,24 @@ def test_log_at_half_a_turn(axis: tuple[float, float, float]) -> None:
     assert rotations.log(matrix).norm().item() == pytest.approx(math.pi, abs=1e-9)
 
 
+@given(vector=st.lists(st.floats(-1, 1), min_size=3, max_size=3), scale=st.sampled_from([1e-9, 1e-3, 1.0, 2.0]))
+def test_the_shortest_rotation_has_the_angle_between_the_directions(vector: list[float], scale: float) -> None:
+    """Of every rotation vector, the part across a direction is the shortest way from it to its image."""
+    start = torch.nn.functional.normalize(torch.tensor([0.3, -0.5, 0.8], dtype=torch.float64), dim=0)
+    across = scale * torch.linalg.cross(start, torch.tensor(vector, dtype=torch.float64))
+    turn = rotations.exp(across)
+    torch.testing.assert_close(rotations.shortest(start, turn @ start), turn, atol=1e-7, rtol=0)
+
+
+def test_the_shortest_rotation_of_a_batch_and_of_no_direction() -> None:
+    starts, ends = torch.eye(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[[1, 2, 0]]
+    turns = rotations.shortest(starts, ends)
+    torch.testing.assert_close((turns @ starts[..., None])[..., 0], ends)
+    nothing = torch.zeros(3, dtype=torch.float64)
+    assert torch.equal(rotations.shortest(nothing, ends)[1], torch.eye(3, dtype=torch.float64))
+    assert torch.equal(rotations.shortest(starts, -starts)[1], torch.eye(3, dtype=torch.float64)), "none is the shortest"
+
+
 def test_exp_has_a_finite_gradient_at_zero() -> None:
     v = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     rotations.exp(v)[0, 1].backward()
@@ -272,25 +290,6 @@ def test_functions_have_true_partials() -> None:
         (gradient,) = torch.autograd.grad(value.sum(), q)
         for n, partial in zip(function.inputs, partials, strict=True):
             torch.testing.assert_close(partial, gradient[:, n], atol=1e-9, rtol=1e-9, msg=repr(function))
-
-
-def test_levenberg_marquardt_solves_a_batch_of_curves() -> None:
-    rng = np.random.default_rng(4)
-    wanted = torch.tensor(rng.uniform(0.5, 2.0, size=(40, 2)))
-    t = torch.linspace(0, 2, 15, dtype=torch.float64)
-    data = wanted[:, :1] * torch.exp(-wanted[:, 1:] * t)
-
-    def residual(x: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
-        return x[:, :1] * torch.exp(-x[:, 1:] * t) - data[which]
-
-    def equations(x: torch.Tensor, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        decay = torch.exp(-x[:, 1:] * t)
-        return normal_equations(residual(x, which), torch.stack([decay, -x[:, :1] * t * decay], dim=-1))
-
-    start = torch.ones(40, 2, dtype=torch.float64)
-    result = levenberg_marquardt(equations, lambda x, w: 0.5 * residual(x, w).square().sum(-1), start, max_iterations=50)
-    assert bool(result.converged.all())
-    torch.testing.assert_close(result.x, wanted, atol=1e-5, rtol=0)
 
 
 def test_wrong_trees_are_refused() -> None:

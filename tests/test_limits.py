@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from hsmr_bio.checks.limits import check_limits, paper_table
 from hsmr_bio.errors import InputError, UnknownCoordinateError
-from hsmr_bio.skeleton import DOF_NAMES, LIMITS_RAD, MIRROR_DOF, mirror_poses
+from hsmr_bio.skeleton import (
+    DOF_NAMES,
+    KEYPOINT_LIMITS_RAD,
+    LIMITS_RAD,
+    LIMITS_WITH_REST_RAD,
+    MAP_LIMITS_RAD,
+    MIRROR_DOF,
+    fit_bounds,
+    mirror_poses,
+)
 from hsmr_bio.types import OsimMotion, SkelMotion
 
 KNEE = DOF_NAMES.index("knee_angle_r")
@@ -64,6 +73,18 @@ def test_our_table_of_limits_is_never_upside_down_and_mirrors() -> None:
     ]
     assert [DOF_NAMES[i] for i in same] == []
     assert tuple(MIRROR_DOF[i] for i in MIRROR_DOF) == tuple(range(46))
+
+
+def test_the_views_of_the_limits_differ_from_the_table_only_as_they_say() -> None:
+    right, left = (DOF_NAMES.index(f"scapula_elevation_{side}") for side in "rl")
+    others = [dof for dof in range(46) if dof not in (right, left)]
+    for view, slack_rad in ((LIMITS_WITH_REST_RAD, 0.1), (KEYPOINT_LIMITS_RAD, 0.2)):
+        np.testing.assert_array_equal(view[others], LIMITS_RAD[others])
+        np.testing.assert_array_equal(view[[right, left]], [(-0.4, slack_rad), (-slack_rad, 0.4)])
+    np.testing.assert_allclose(MAP_LIMITS_RAD - LIMITS_RAD, np.where(np.isnan(LIMITS_RAD), np.nan, [[-0.5, 0.5]]))
+    bounds = fit_bounds(LIMITS_RAD)
+    np.testing.assert_array_equal(bounds[3:46], LIMITS_RAD[3:])
+    np.testing.assert_array_equal(bounds[[0, 1, 2, 46, 47, 48]], [(-np.inf, np.inf)] * 6)
 
 
 def test_skel_motion_has_its_own_limits_and_ignores_whole_turns(still: SkelMotion) -> None:

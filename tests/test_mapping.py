@@ -10,7 +10,8 @@ from hsmr_bio.errors import InputError
 from hsmr_bio.kinematics.tree_fit import _paths
 from hsmr_bio.mapping import to_coordinates, to_skel, virtual_markers
 from hsmr_bio.osim.document import OsimDocument
-from hsmr_bio.scaling import scale_model, subject_document
+from hsmr_bio.osim.library import as_document
+from hsmr_bio.scaling import scale_model
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
 from hsmr_bio.types import OsimMotion, SkelMotion, Subject
 
@@ -82,7 +83,7 @@ def mapped(open_body, subjects) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(2)
     far, turned = [], []
     for subject in subjects:
-        low, high = common_limits(subject_document(subject)).T
+        low, high = common_limits(as_document(subject)).T
         poses = random.uniform(low, high, (80, 46))
         motion = motion_of(poses, subject.betas, open_body, trans_m=random.normal(size=(80, 3)))
         result = to_coordinates(motion, subject, open_body, continuous=False)
@@ -124,7 +125,7 @@ def test_the_table_of_residuals_is_that_of_the_model(open_body, subjects) -> Non
     subject = subjects[0]
     motion = motion_of(walking(20), subject.betas, open_body, frame="skel")
     result = to_coordinates(motion, subject, open_body)
-    pose = subject_document(subject).tree().forward(np.array(result.values_si))
+    pose = as_document(subject).tree().forward(np.array(result.values_si))
     body = open_body.forward(motion.poses_rad, motion.betas)
     world = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
     wanted = body.joints_m.numpy() @ world.T
@@ -148,7 +149,7 @@ def test_a_walk_is_near_smooth_and_inside_the_ranges(open_body, subjects) -> Non
     # third differences of a smooth motion are tiny; a frame that had not converged would stand out
     jerk = np.abs(np.diff(angles, 3, axis=0)).max()
     assert jerk < 4 * np.abs(np.diff(motion.poses_rad, 3, axis=0)).max()
-    ranges = subject_document(subject).ranges_si
+    ranges = as_document(subject).ranges_si
     assert np.degrees(np.maximum(result.values_si - ranges[:, 1], ranges[:, 0] - result.values_si).max()) < 1.0
 
 
@@ -180,7 +181,7 @@ def test_what_bsm_can_do_is_solved_exactly(open_body, subjects) -> None:
     """BSM's own motion, read as bones and solved again on BSM, returns to the bones it came from."""
     from hsmr_bio.kinematics.tree_fit import Bounds, fit_tree
 
-    document = subject_document(subjects[0])
+    document = as_document(subjects[0])
     tree = document.tree()
     low, high = document.ranges_si.clip(-3, 1.4).T
     middle, half = (low + high) / 2, (high - low) * 0.45
@@ -203,7 +204,7 @@ def test_on_skels_joints_the_map_is_exact_over_all_of_skels_limits(open_body) ->
 def test_names_are_not_copied(open_body, subjects) -> None:
     """SKEL's numbers in BSM's coordinates would put hands a metre off; the map does not."""
     subject = subjects[0]
-    document = subject_document(subject)
+    document = as_document(subject)
     names = list(document.coordinates)
     motion = motion_of(walking(30), subject.betas, open_body, frame="skel")
     result = to_coordinates(motion, subject, open_body)
@@ -257,8 +258,8 @@ def test_the_way_through_the_euler_branches_is_the_cheapest() -> None:
 def test_markers_ride_on_their_bones(open_body, subjects) -> None:
     subject = subjects[0]
     result = to_coordinates(motion_of(walking(4), subject.betas, open_body), subject, open_body)
-    markers = virtual_markers(subject, result)
-    document = subject_document(subject)
+    markers = virtual_markers(result, subject)
+    document = as_document(subject)
     assert len(markers.names) == 105
     tree = document.tree()
     pose = tree.forward(np.array(result.values_si))

@@ -10,19 +10,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import hsmr_bio as hb
 from hsmr_bio.body import Body
 from hsmr_bio.body.placing import SKEL_TO_WORLD, rotate_motion
 from hsmr_bio.errors import EstimationError, HsmrBioError, InputError
 from hsmr_bio.estimators import EstimateOptions
+from hsmr_bio.estimators.replay import Replay
 from hsmr_bio.fitting.video.joint_centres import JOINT_OF_POINT
 from hsmr_bio.fitting.world.gravity import GroundOptions
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion, load_observation, save_observation
 from hsmr_bio.io.trc import read_trc, write_trc
 from hsmr_bio.osim.document import OsimDocument
-from hsmr_bio.pipeline import image2mot as pipeline
-from hsmr_bio.pipeline.image2mot import Image2MotOptions, Result, ResultOptions, image2mot
-from hsmr_bio.pipeline.skel2mot import Skel2MotOptions, skel2mot
+from hsmr_bio.pipeline import people, write
+from hsmr_bio.pipeline.image2mot import image2mot, motion_of
+from hsmr_bio.pipeline.options import Image2MotOptions, ResultOptions, Skel2MotOptions
+from hsmr_bio.pipeline.results import Result
+from hsmr_bio.pipeline.resume import Memory
+from hsmr_bio.pipeline.skel2mot import skel2mot
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
 from hsmr_bio.types import Markers, Observation
 
@@ -63,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_all_files_are_there(made: tuple[Result, Path]) -> None:
     result, out = made
     endings = (".osim", ".mot", ".trc", "_skel.npz", "_report.html", "_report.json", "_scale_set.xml", "_observation.npz")
-    names = {f"squat{ending}" for ending in endings} | {"setup_ik.xml", "setup_id.xml"}
+    names = {f"squat{ending}" for ending in endings} | {"squat_setup_ik.xml", "squat_setup_id.xml"}
     assert {path.name for path in out.iterdir()} == names | {"Geometry"}
     assert {path.name for path in result.paths} == names
     assert all(path.parent == out and path.is_file() for path in result.paths)
@@ -92,10 +97,21 @@ def test_the_motion_comes_back_from_its_file(made: tuple[Result, Path], open_bod
     np.testing.assert_array_equal(motion.poses_rad, result.skel.poses_rad)
     np.testing.assert_array_equal(motion.poses_sd_rad, result.skel.poses_sd_rad)
     assert (motion.body, motion.frame) == (open_body.name, "world")
-    assert motion.notes["ground"]["camera_pitch_deg"] == result.skel.notes["ground"]["camera_pitch_deg"]
+    assert motion.ground.camera_pitch_rad == result.skel.ground.camera_pitch_rad
+    np.testing.assert_array_equal(motion.ground.R_camera_world, result.skel.ground.R_camera_world)
     assert motion.camera is not None and motion.camera.focal_px == pytest.approx(1000, rel=0.02)
     again = load_observation(out / "squat_observation.npz")
     np.testing.assert_array_equal(again.keypoints_px, clip.observation.keypoints_px)
+
+
+def test_the_public_stations_read_what_was_seen(saved: Path, clip) -> None:
+    part = EstimateOptions(start_s=0.5, end_s=1.0)
+    seen = hb.estimate(saved, part, estimator="replay")
+    assert len(seen.time_s) < len(clip.observation.time_s)
+    (person,) = hb.estimate_people(saved, part, estimator=Replay())
+    np.testing.assert_array_equal(seen.keypoints_px, person.keypoints_px)
+    with pytest.raises(InputError, match="no estimator 'nobody'"):
+        hb.estimate(saved, estimator="nobody")
 
 
 def test_the_report_tells_what_was_assumed(made: tuple[Result, Path]) -> None:
@@ -148,7 +164,7 @@ def test_results_that_could_not_be_written_stop_before_the_work(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("the work has begun")
 
-    monkeypatch.setattr(pipeline, "get_estimator", never)
+    monkeypatch.setattr("hsmr_bio.estimators.get_estimator", never)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="nothing can be written there"):
         image2mot(short, tmp_path / "file" / "out", REPLAY)
@@ -158,6 +174,38 @@ def test_results_that_could_not_be_written_stop_before_the_work(
     with pytest.raises(InputError, match=r"only 3\.0 MB are free"):
         image2mot(short, tmp_path / "out", REPLAY)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_no_file_can_have_stops_before_the_work(clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr("hsmr_bio.estimators.get_estimator", never)
+    source = tmp_path / "walk?.npz"
+    save_observation(source, clip.observation.at(slice(0, 15)))
+    with pytest.raises(InputError, match=r"--name.*usable in file names.*walk\?"):
+        image2mot(source, tmp_path / "out", REPLAY)
+    assert not (tmp_path / "out").exists()
+
+
+def test_many_people_in_one_folder_have_files_of_their_own(made: tuple[Result, Path], open_body: Body, tmp_path: Path) -> None:
+    result, _ = made
+    assert people.labels_of("clip", 10)[::9] == ["clip", "clip_p10"]
+    names = ["clip", "clip_p2", "clip_p10", "clip_p2_p2", "cli"]
+    endings: dict[str, set[str]] = {}
+    listed: list[Path] = []
+    for name in names:
+        written = write.write_results(tmp_path, replace(result, name=name), open_body, REPLAY)
+        assert list(written.paths) == sorted(written.paths)
+        endings[name] = {path.name.removeprefix(name) for path in written.paths}
+        listed += written.paths
+    assert all(found == endings["clip"] and "_setup_ik.xml" in found for found in endings.values())
+    assert len(listed) == len(set(listed)), "no file belongs to two people"
+    assert set(listed) == {path for path in tmp_path.iterdir() if path.is_file()}
+    setup = (tmp_path / "clip_p10_setup_ik.xml").read_text()
+    assert "<model_file>clip_p10.osim<" in setup and "<output_motion_file>clip_p10_ik_opensim.mot<" in setup
+    report = json.loads((tmp_path / "clip_p2_report.json").read_text())
+    assert all(name.startswith("clip_p2") for name in report["files"])
 
 
 def test_every_refusal_names_the_source(clip, tmp_path: Path) -> None:
@@ -175,17 +223,17 @@ def test_a_moving_camera_is_refused_with_advice(clip, open_body: Body, tmp_path:
     with pytest.raises(EstimationError, match=r"90 px \(8% of its longer side\).*--start.*--moving-camera"):
         image2mot(tmp_path / "moving.npz", tmp_path / "out", REPLAY)
     assert not (tmp_path / "out").exists()
-    assert pipeline.motion_of(moving, open_body, replace(REPLAY, moving_camera=True)).frame == "world"
+    assert motion_of(moving, open_body, replace(REPLAY, moving_camera=True)).frame == "world"
     trembling = replace(moving, camera_shift_px=np.where(np.arange(15) == 3, np.nan, 0.3 * shift))
-    assert pipeline.motion_of(trembling, open_body, REPLAY).frame == "world"
+    assert motion_of(trembling, open_body, REPLAY).frame == "world"
 
 
-@pytest.mark.parametrize("stage", ["make_results", "write_mot", "write_report"])
+@pytest.mark.parametrize("stage", ["people.make_results", "write.write_mot", "write.write_report"])
 def test_an_accident_leaves_nothing(stage: str, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def accident(*_: object, **__: object) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(pipeline, stage, accident)
+    monkeypatch.setattr(f"hsmr_bio.pipeline.{stage}", accident)
     before = contents(tmp_path)
     with pytest.raises(OSError, match="disk is full"):
         image2mot(short, tmp_path / "out", REPLAY)
@@ -214,8 +262,8 @@ def test_bad_options_stop_before_files(short: Path, tmp_path: Path) -> None:
         ({"estimate": {"boxes": Path("b.csv"), "checkpoint": Path("c")}}, "--checkpoint and --boxes would have no effect"),
         ({"estimate": {"person_box": (10, 10, 5, 20)}}, "x0 < x1"),
         ({"estimate": {"person_box": (10, 10, float("nan"), 20)}}, "x0 < x1"),
-        ({"ground": {"camera_pitch_rad": 7.0}}, "pitch must be within 90 degrees, got 401"),
-        ({"ground": {"camera_roll_rad": float("nan")}}, "roll must be within 180"),
+        ({"ground": {"camera_pitch_rad": 7.0}}, "pitch must be between -90 and 90 degrees, got 401"),
+        ({"ground": {"camera_roll_rad": float("nan")}}, "roll must be between -180 and 180"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(options: dict, problem: str) -> None:
@@ -230,7 +278,7 @@ def test_a_single_picture_becomes_one_frame(clip, tmp_path: Path) -> None:
     assert isinstance(result, Result)
     assert np.degrees(result.motion.column("knee_angle_r"))[0] > 40
     assert len(read_mot(tmp_path / "out" / "still.mot").time_s) == 1
-    assert not (tmp_path / "out" / "setup_id.xml").exists(), "OpenSim's tools need a span of time"
+    assert not (tmp_path / "out" / "still_setup_id.xml").exists(), "OpenSim's tools need a span of time"
 
 
 def test_a_slow_clip_goes_through_with_the_defaults(clip, tmp_path: Path) -> None:
@@ -239,8 +287,8 @@ def test_a_slow_clip_goes_through_with_the_defaults(clip, tmp_path: Path) -> Non
     result = image2mot(tmp_path / "slow.npz", tmp_path / "out", REPLAY)
     assert isinstance(result, Result)
     assert np.diff(result.motion.time_s)[0] == pytest.approx(0.1)
-    assert "none" in pipeline.assumptions(result, REPLAY)["filter"]
-    setup = (tmp_path / "out" / "setup_id.xml").read_text()
+    assert "none" in write.assumptions(result, REPLAY)["filter"]
+    setup = (tmp_path / "out" / "slow_setup_id.xml").read_text()
     assert "<lowpass_cutoff_frequency_for_coordinates>-1" in setup, "OpenSim's tool must not filter either"
 
 
@@ -256,7 +304,7 @@ def test_the_twin_model_follows_exactly(short: Path, tmp_path: Path) -> None:
 
 def test_joint_centres_become_a_motion(clip, open_body: Body, tmp_path: Path) -> None:
     truth = rotate_motion(clip.truth, open_body, SKEL_TO_WORLD, frame="world")
-    pose = open_body.tree(truth.betas).forward(np.concatenate([truth.poses_rad, truth.trans_m], axis=1))
+    pose = open_body.tree(truth.betas).forward(truth.q)
     names = tuple(f"{side}{place.capitalize()}" for place in JOINT_OF_POINT for side in "RL")
     joints = [JOINT_NAMES.index(f"{bone}_{side}") for bone in JOINT_OF_POINT.values() for side in "rl"]
     path = tmp_path / "centres.trc"
@@ -283,7 +331,7 @@ def test_an_interrupted_run_goes_on_from_what_was_seen(tmp_path: Path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "make_results", interrupted)
+        patch.setattr(people, "make_results", interrupted)
         with pytest.raises(KeyboardInterrupt):
             image2mot(DEMO, out, options)
     memory = list(out.iterdir())
@@ -291,9 +339,9 @@ def test_an_interrupted_run_goes_on_from_what_was_seen(tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     kept: Observation = load_observation(memory[0])
     other = replace(options, estimate=EstimateOptions(end_s=0.4))
-    assert pipeline._Memory(out, "demo", DEMO, other).recall() == [], "other options see other frames"
+    assert Memory(out, "demo", DEMO, other).recall() == [], "other options see other frames"
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "get_estimator", interrupted)  # nobody looks at the video again
+        patch.setattr("hsmr_bio.estimators.get_estimator", interrupted)  # nobody looks at the video again
         result = image2mot(DEMO, out, options)
     assert isinstance(result, Result) and result.observation is not None
     np.testing.assert_array_equal(result.observation.keypoints_px, kept.keypoints_px)
@@ -304,12 +352,12 @@ def test_an_interrupted_run_goes_on_from_what_was_seen(tmp_path: Path, monkeypat
 def test_people_are_recalled_in_order(clip, tmp_path: Path) -> None:
     source = tmp_path / "clip.mp4"
     source.write_bytes(b"not read here")
-    memory = pipeline._Memory(tmp_path / "out", "clip", source, Image2MotOptions(people=True))
+    memory = Memory(tmp_path / "out", "clip", source, Image2MotOptions(people=True))
     some = clip.observation.at(slice(0, 3))
     memory.keep([replace(some, source=f"person {i}") for i in range(12)])
     assert [o.source for o in memory.recall()] == [f"person {i}" for i in range(12)]
     next(iter((tmp_path / "out").iterdir())).write_bytes(b"damaged")
     assert memory.recall() == []
     (tmp_path / "out" / ".clip.mine.npz").write_bytes(b"somebody's")
-    pipeline._Memory(tmp_path / "out", "clip", source, Image2MotOptions()).forget()
+    Memory(tmp_path / "out", "clip", source, Image2MotOptions()).forget()
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".clip.mine.npz"], "runs nobody went on with are forgotten"

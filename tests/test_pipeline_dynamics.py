@@ -10,7 +10,9 @@ import pytest
 
 from hsmr_bio.dynamics.load_files import read_loads
 from hsmr_bio.errors import InputError
-from hsmr_bio.pipeline.image2mot import ResultOptions, make_results, write_results
+from hsmr_bio.pipeline.options import ResultOptions
+from hsmr_bio.pipeline.results import make_results
+from hsmr_bio.pipeline.write import write_results
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import SkelMotion
 
@@ -46,9 +48,16 @@ def test_forces_and_moments_join_the_results(open_body, motion, tmp_path) -> Non
     assert result.checks["residual force"].status == "pass"
     written = write_results(tmp_path, result, open_body, options)
     names = {path.name for path in written.paths}
-    assert {"stand_id.sto", "stand_power.sto", "stand_loads.xml", "stand_loads.mot", "setup_id.xml", "setup_ik.xml"} <= names
+    assert {
+        "stand_id.sto",
+        "stand_power.sto",
+        "stand_loads.xml",
+        "stand_loads.mot",
+        "stand_setup_id.xml",
+        "stand_setup_ik.xml",
+    } <= names
     assert len(read_loads(tmp_path / "stand_loads.xml").forces) == 2
-    assert "stand_loads.xml" in (tmp_path / "setup_id.xml").read_text()
+    assert "stand_loads.xml" in (tmp_path / "stand_setup_id.xml").read_text()
     assert "Forces and moments" in (tmp_path / "stand_report.html").read_text()
     report = json.loads((tmp_path / "stand_report.json").read_text())
     assert report["dynamics"]["residuals"]["rms_force_bw"] < 0.05
@@ -59,7 +68,7 @@ def test_nobody_who_does_not_ask_gets_forces(open_body, motion, tmp_path) -> Non
     assert result.dynamics is None
     names = {path.name for path in write_results(tmp_path, result, open_body).paths}
     assert "stand_id.sto" not in names
-    assert {"setup_id.xml", "setup_ik.xml"} <= names
+    assert {"stand_setup_id.xml", "stand_setup_ik.xml"} <= names
 
 
 def test_a_still_has_no_moments(open_body, motion) -> None:

@@ -81,8 +81,8 @@ def error_m(body, motion, truth) -> float:
 
 
 def test_landmarks_and_prediction_meet_in_one_fit(body, truth, observation) -> None:
-    alone = fit_prediction(observation, body, refine=False)
-    both = fit_motion(observation, body, FitOptions(refine=True))
+    alone = fit_prediction(observation, body, refine=False).motion
+    both = fit_motion(observation, body, FitOptions(refine=True)).motion
     raw = body.forward(observation.skel_poses_rad, np.zeros(10), observation.skel_trans_m).joints_m.numpy()
     wanted = body.forward(truth[1], np.zeros(10), truth[2]).joints_m.numpy()
     raw_error = float(np.linalg.norm((raw - raw[:, :1]) - (wanted - wanted[:, :1]), axis=-1).mean())
@@ -93,7 +93,7 @@ def test_landmarks_and_prediction_meet_in_one_fit(body, truth, observation) -> N
 
 
 def test_the_motion_is_smooth_and_has_one_body(body, observation) -> None:
-    motion = fit_motion(observation, body)
+    motion = fit_motion(observation, body).motion
     jerk = np.abs(np.diff(motion.poses_rad, n=2, axis=0)).mean()
     assert jerk < 0.1 * np.abs(np.diff(observation.skel_poses_rad, n=2, axis=0)).mean()
     np.testing.assert_allclose(motion.betas, np.median(observation.skel_betas, axis=0))
@@ -103,14 +103,14 @@ def test_a_gap_in_the_prediction_is_bridged(body, truth, observation) -> None:
     poses = np.array(observation.skel_poses_rad)
     poses[10:14] = np.nan
     gap = replace(observation, skel_poses_rad=poses)
-    motion = fit_prediction(gap, body)
+    motion = fit_prediction(gap, body).motion
     assert np.isfinite(motion.poses_rad).all()
     assert error_m(body, motion, truth) < 0.05
 
 
 def test_another_body_takes_over_the_angles(truth, observation) -> None:
     other = load_body("open", "female")
-    motion = fit_prediction(observation, other)
+    motion = fit_prediction(observation, other).motion
     assert motion.body == other.name
     assert np.abs(motion.poses_rad[:, 6] - truth[1][:, 6]).mean() < np.radians(12)
 
@@ -124,14 +124,14 @@ def test_what_cannot_be_fitted_is_refused(body, observation) -> None:
     blind = replace(observation, confidence=np.zeros_like(observation.confidence))
     with pytest.raises(InputError, match="no landmarks"):
         fit_prediction(blind, body, refine=True)
-    assert fit_prediction(blind, body, refine=False).frame == "camera"
+    assert fit_prediction(blind, body, refine=False).motion.frame == "camera"
 
 
 def test_one_picture_is_enough(body, observation) -> None:
     columns = ("time_s", "keypoints_px", "confidence", "skel_poses_rad", "skel_betas", "skel_trans_m")
     still = replace(observation, **{name: getattr(observation, name)[:1] for name in columns})
     for refine in (False, True):
-        motion = fit_prediction(still, body, refine=refine)
+        motion = fit_prediction(still, body, refine=refine).motion
         assert motion.poses_rad.shape == (1, 46) and np.isfinite(motion.trans_m).all()
 
 

@@ -20,7 +20,7 @@ from hsmr_bio.osim.library import bsm
 from hsmr_bio.report import ReportFrame, ReportInputs, model_skeleton, report_html, report_json, write_report
 from hsmr_bio.report.charts import chart_svg, charts_of
 from hsmr_bio.report.pictures import pictures
-from hsmr_bio.types import Camera, OsimMotion, SkelMotion, Subject
+from hsmr_bio.types import Camera, GroundFit, OsimMotion, SkelMotion, Subject
 
 FRAMES = 90
 
@@ -38,7 +38,7 @@ def inputs() -> ReportInputs:
         values[:, names.index(f"knee_angle_{side}")] = 0.5 + 0.6 * np.sin(6 * time + start)
     sd = np.full(values.shape, 0.05)
     motion = OsimMotion(time_s=time, coordinates=names, values_si=values, rotational=document.rotational, sd_si=sd)
-    joints, joint_names, bones = model_skeleton(document, motion)
+    joints, joint_names, bones = model_skeleton(motion, document)
     pictures = []
     for frame in (10, 60):
         flat = np.stack([200 + 150 * joints[frame, :, 2], 380 - 200 * joints[frame, :, 1]], axis=1)
@@ -232,10 +232,11 @@ def test_the_browser_test_sees_script_errors(inputs: ReportInputs, tmp_path: Pat
         assert any("ReferenceError" in error for error in seen.errors), seen.errors
 
 
-def test_joints_are_drawn_where_the_camera_saw_them_and_only_in_frames_of_the_motion(still: SkelMotion) -> None:
+def test_joints_are_drawn_where_the_camera_saw_them_and_only_in_frames_of_the_motion(
+    still: SkelMotion, ground_fit: GroundFit
+) -> None:
     camera = Camera(image_size_px=(640, 480), focal_px=500.0, center_px=(320.0, 240.0), source="calibration")
-    ground = {"R_camera_world": np.diag([1.0, -1.0, -1.0]).tolist(), "t_camera_world_m": [0.0, 1.0, 4.0]}
-    seen = replace(still, camera=camera, notes={"ground": ground})
+    seen = replace(still, camera=camera, ground=ground_fit)
     time_s, thumbnails = np.asarray(still.time_s), Thumbnails(None)
     for index, at_s in enumerate((-0.5, 0.25, 0.9)):
         thumbnails.update(VideoFrame(index, at_s, np.full((240, 320, 3), 90, np.uint8), (2.0, 2.0)))

@@ -41,11 +41,11 @@ def inputs(motion: OsimMotion, dynamics) -> ReportInputs:
 
 
 def test_forces_moments_and_residuals_are_shown(motion) -> None:
-    result = inverse_dynamics(bsm(), motion, "estimate")
+    result = inverse_dynamics(motion, bsm(), "estimate")
     page = report_html(inputs(motion, result))
     assert "Forces and moments" in page
     assert "vertical ground force (estimated)" in page
-    assert "Nobody measured the ground reaction" in page
+    assert "The ground reaction was not measured" in page
     twin = json.loads(json.dumps(report_json(inputs(motion, result)), allow_nan=False))
     assert twin["dynamics"]["residuals"]["rms_force_bw"] < 0.01
     charts = {chart.title: chart for chart in dynamics_charts(result)}
@@ -63,4 +63,4 @@ def test_a_report_without_forces_says_nothing_of_them(motion) -> None:
 
 
 def test_missing_loads_are_named(motion) -> None:
-    assert "No external forces were given" in dynamics_section(inverse_dynamics(bsm(), motion))
+    assert "No external forces were given" in dynamics_section(inverse_dynamics(motion, bsm()))

@@ -119,7 +119,7 @@ def test_a_hostile_file_runs_nothing_and_replaces_nothing(tmp_path, content, mon
     assets.register(synthetic_male / "skel_male.pkl")
     copied = assets.find("skel", "male", assets.data_folder()).read_bytes()
     hostile = write(tmp_path / "skel_male.pkl", content, bone_names=Touch(tmp_path / "touched"))
-    with pytest.raises(FormatError, match="Nothing of it was run"):
+    with pytest.raises(FormatError, match="No code of it was run"):
         assets.register(hostile)
     assert not (tmp_path / "touched").exists()
     assert assets.find("skel", "male", assets.data_folder()).read_bytes() == copied

@@ -15,8 +15,12 @@ from hsmr_bio.cli import main
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion, save_motion
 from hsmr_bio.io.trc import read_trc
+from hsmr_bio.mapping import to_coordinates
 from hsmr_bio.osim.document import OsimDocument
-from hsmr_bio.pipeline.skel2mot import Skel2MotOptions, with_body
+from hsmr_bio.osim.library import as_document
+from hsmr_bio.pipeline.options import ResultOptions, Skel2MotOptions
+from hsmr_bio.pipeline.results import make_results
+from hsmr_bio.pipeline.skel2mot import with_body
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import SkelMotion
 
@@ -65,9 +69,9 @@ def test_an_alignment_becomes_all_files_on_the_floor(squat: Path, tmp_path: Path
     assert np.rad2deg(motion.column("knee_angle_r")).max() == pytest.approx(np.rad2deg(1.2), abs=3)
     markers = read_trc(out / "squat.trc")
     np.testing.assert_array_equal(markers.time_s, motion.time_s)
-    lowest = lowest_foot_m(place_model(model, motion))
+    lowest = lowest_foot_m(place_model(motion, model))
     assert lowest is not None
-    assert lowest[0] == pytest.approx(0, abs=2e-3)
+    assert lowest[0] == pytest.approx(0, abs=1e-6)
     assert json.loads((out / "squat_report.json").read_text())["name"] == "squat"
     assert main(words) == 1
     assert "exists already" in capsys.readouterr().err
@@ -103,6 +107,22 @@ def test_our_own_motion_passes_unchanged(squat: Path, tmp_path: Path) -> None:
     assert main(["skel2mot", str(first / "squat_skel.npz"), "-o", str(second), "--quiet"]) in (0, 3)
     assert (first / "squat.mot").read_bytes() == (second / "squat.mot").read_bytes()
     assert (first / "squat.osim").read_bytes() == (second / "squat.osim").read_bytes()
+
+
+@pytest.mark.parametrize("options", [ResultOptions(), ResultOptions(height_m=2.0), ResultOptions(model="twin")])
+def test_the_lowered_motion_and_its_coordinates_belong_together(options: ResultOptions, open_body: Body) -> None:
+    time_s = np.arange(20) / 60
+    trans = np.tile([0.3, 0.2, 0.1], (20, 1))
+    motion = SkelMotion(
+        time_s=time_s, poses_rad=squat_poses(20), trans_m=trans, betas=np.zeros(10), body=open_body.name, frame="world"
+    )
+    result = make_results(motion, open_body, options, lower=True)
+    assert abs(result.skel.trans_m[0, 1] - trans[0, 1]) > 0.01
+    lowest = lowest_foot_m(place_model(result.motion, as_document(result.subject)))
+    assert lowest is not None and lowest[0] == pytest.approx(0, abs=1e-9)
+    again = to_coordinates(result.skel, result.subject, open_body)
+    np.testing.assert_allclose(again.values_si, result.motion.values_si, atol=1e-6)
+    assert make_results(motion, open_body, options).skel is motion
 
 
 def hsmr_video(path: Path, open_body: Body) -> Path:
@@ -152,10 +172,16 @@ def test_hsmr_results_with_two_people_and_gaps(open_body: Body, tmp_path: Path, 
     assert main([*words, "--rate-hz", "30"]) in (0, 3)
     facts = json.loads(capsys.readouterr().out)
     assert [person["name"] for person in facts["people"]] == ["clip", "clip_p2"]
+    for person in facts["people"]:
+        written = {Path(path) for path in person["files"]}
+        assert {f"{person['name']}{ending}" for ending in (*FILES, "_setup_ik.xml", "_setup_id.xml")} == {
+            p.name for p in written
+        }
+        assert all(path.parent == out and path.is_file() for path in written)
     model = OsimDocument.read(out / "clip.osim")
     motion = read_mot(out / "clip.mot", model)
     assert abs(np.rad2deg(np.mean(motion.column("pelvis_tilt")))) < 30
-    lowest = lowest_foot_m(place_model(model, motion))
+    lowest = lowest_foot_m(place_model(motion, model))
     assert lowest is not None
     assert abs(lowest[0]) < 0.05
     assert load_motion(out / "clip_p2_skel.npz").frame == "world"

@@ -144,7 +144,7 @@ def test_what_cannot_be_fitted_is_refused(points: HsmrPoints) -> None:
 
 def test_keypoints_by_bones_equal_the_regressed_skin(synthetic_male) -> None:
     """On a body with SMPL's mesh, with pose blend shapes, for any regressors."""
-    from hsmr_bio.hsmr.keypoints import keypoints_from_skin
+    from hsmr_bio.hsmr.keypoints import SKEL_TO_SMPL_JOINTS, keypoints_from_smpl_joints, regress
 
     body = load_body(synthetic_male / "skel_male.pkl")
     rng = np.random.default_rng(0)
@@ -158,8 +158,9 @@ def test_keypoints_by_bones_equal_the_regressed_skin(synthetic_male) -> None:
     betas = torch.tensor(rng.standard_normal((3, 10)))
     posed = body.forward(poses, betas, skin=True)
     for joints in (matrices[1], None):
-        regressor = None if joints is None else torch.tensor(joints)
-        expected, _ = keypoints_from_skin(posed.skin_m, posed.joints_m, torch.tensor(matrices[0]), regressor)
+        stand_ins = posed.joints_m[:, list(SKEL_TO_SMPL_JOINTS)]
+        smpl_joints = stand_ins if joints is None else regress(torch.tensor(joints), posed.skin_m)
+        expected = keypoints_from_smpl_joints(posed.skin_m, smpl_joints, torch.tensor(matrices[0]))
         found = HsmrPoints.from_regressors(body, matrices[0], joints)(poses, betas)
         torch.testing.assert_close(found, expected, atol=1e-9, rtol=0)
     with pytest.raises(InputError, match="6890"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsmr_bio.errors import EstimationError, InputError
-from hsmr_bio.fitting.world.smoothing import MAX_GAP_S, MIN_STRETCH_S, seen_frames, steady
+from hsmr_bio.fitting.world.smoothing import MAX_GAP_S, MIN_STRETCH_S, filter_motion, seen_frames
 from hsmr_bio.types import Camera, Observation, SkelMotion
 
 RATE = 50.0
@@ -103,12 +103,12 @@ def motion_of(time_s: np.ndarray, angle: np.ndarray, **more: np.ndarray) -> Skel
 def test_uneven_frames_become_even() -> None:
     rng = np.random.default_rng(1)
     time_s = np.arange(90) / 30 + 0.004 * rng.uniform(-1, 1, size=90)
-    steady_motion = steady(motion_of(time_s, np.sin(2 * time_s)), cutoff_hz=None)
-    steps = np.diff(steady_motion.time_s)
+    even = filter_motion(motion_of(time_s, np.sin(2 * time_s)), cutoff_hz=None)
+    steps = np.diff(even.time_s)
     np.testing.assert_allclose(steps, steps[0], rtol=1e-9)
     assert steps[0] == pytest.approx(1 / 30, rel=0.05)
-    np.testing.assert_allclose(steady_motion.poses_rad[:, 5], np.sin(2 * steady_motion.time_s), atol=2e-4)
-    doubled = steady(motion_of(time_s, np.sin(2 * time_s)), cutoff_hz=None, rate_hz=60)
+    np.testing.assert_allclose(even.poses_rad[:, 5], np.sin(2 * even.time_s), atol=2e-4)
+    doubled = filter_motion(motion_of(time_s, np.sin(2 * time_s)), cutoff_hz=None, rate_hz=60)
     assert np.diff(doubled.time_s)[0] == pytest.approx(1 / 60, rel=1e-6)
     assert doubled.time_s[-1] == pytest.approx(time_s[-1], abs=1 / 60)
 
@@ -117,20 +117,22 @@ def test_uneven_frames_become_even() -> None:
 def test_the_filter_keeps_slow_and_removes_fast(frequency_hz: float, low: float, high: float) -> None:
     time_s = np.arange(400) / 100
     wave = np.sin(2 * np.pi * frequency_hz * time_s)
-    filtered = steady(motion_of(time_s, wave), cutoff_hz=6.0)
+    filtered = filter_motion(motion_of(time_s, wave), cutoff_hz=6.0)
     inner = slice(100, 300)
     for values in (filtered.poses_rad[inner, 5], filtered.trans_m[inner, 1]):
         assert low <= np.std(values) / np.std(wave[inner]) <= high
     if frequency_hz == 1.0:
         np.testing.assert_allclose(filtered.poses_rad[inner, 5], wave[inner], atol=0.03)  # no lag
-    np.testing.assert_array_equal(steady(motion_of(time_s, wave), cutoff_hz=None).poses_rad[:, 5].round(9), wave.round(9))
+    np.testing.assert_array_equal(
+        filter_motion(motion_of(time_s, wave), cutoff_hz=None).poses_rad[:, 5].round(9), wave.round(9)
+    )
 
 
 def test_a_gap_stays_a_gap() -> None:
     time_s = np.concatenate([np.arange(50), np.arange(100, 150)]) / 50
     angle = np.where(time_s < 1.5, 0.2, 1.2)
     motion = motion_of(time_s, angle, contacts=np.tile([1.0, 0.5, 0.0, 0.25], (100, 1)), poses_sd_rad=np.full((100, 46), 0.1))
-    result = steady(motion)
+    result = filter_motion(motion)
     np.testing.assert_allclose(result.time_s, time_s, atol=1e-9)
     np.testing.assert_allclose(result.poses_rad[:, 5], angle, atol=1e-6)  # nothing leaks over the gap
     np.testing.assert_allclose(result.contacts, motion.contacts)
@@ -141,14 +143,14 @@ def test_a_gap_stays_a_gap() -> None:
 def test_short_clips_pass(frames: int) -> None:
     time_s = np.arange(frames) / 30
     motion = motion_of(time_s, 0.5 + time_s)
-    result = steady(motion, cutoff_hz=6.0)
+    result = filter_motion(motion, cutoff_hz=6.0)
     np.testing.assert_allclose(result.time_s, time_s, atol=1e-9)
     np.testing.assert_allclose(result.poses_rad[:, 5], 0.5 + time_s, atol=1e-9)
 
 
 def test_a_single_frame_between_gaps_is_kept() -> None:
     time_s = np.array([*np.arange(20) / 30, 2.0, *(4 + np.arange(20) / 30)])
-    result = steady(motion_of(time_s, np.ones(41)), cutoff_hz=6.0)
+    result = filter_motion(motion_of(time_s, np.ones(41)), cutoff_hz=6.0)
     assert 2.0 in result.time_s
 
 
@@ -156,5 +158,5 @@ def test_a_single_frame_between_gaps_is_kept() -> None:
 def test_an_impossible_cutoff_is_refused(cutoff_hz: float) -> None:
     motion = motion_of(np.arange(60) / 30, np.zeros(60))
     with pytest.raises(InputError, match="between 0 and 15 Hz"):
-        steady(motion, cutoff_hz=cutoff_hz)
-    assert len(steady(replace(motion), cutoff_hz=14.9).time_s) == 60
+        filter_motion(motion, cutoff_hz=cutoff_hz)
+    assert len(filter_motion(replace(motion), cutoff_hz=14.9).time_s) == 60

@@ -74,7 +74,7 @@ def placed(model, motion):
 @pytest.mark.opensim
 def test_opensim_places_the_bones_where_skel_does(body, twin, model) -> None:
     motion = random_motion(body)
-    points, turns = placed(model, twin_motion(motion, body, twin))
+    points, turns = placed(model, twin_motion(motion, twin, body))
     skel = body.forward(motion.poses_rad, BETAS, motion.trans_m)
     np.testing.assert_allclose(points, skel.joints_m.numpy(), atol=1e-6, rtol=0)
     np.testing.assert_allclose(turns, skel.joints_ori.numpy(), atol=np.radians(1e-4), rtol=0)
@@ -98,10 +98,10 @@ def test_the_model_has_the_persons_mass_and_faces_forward(body, twin, model) -> 
 
 def test_the_angles_are_the_ones_of_skel(body, twin) -> None:
     motion = random_motion(body)
-    there = twin_motion(motion, body, twin)
+    there = twin_motion(motion, twin, body)
     for index in range(3, 46):
         np.testing.assert_array_equal(there.column(DOF_NAMES[index]), motion.poses_rad[:, index])
-    back = twin_to_skel(there, body, twin)
+    back = twin_to_skel(there, twin, body)
     np.testing.assert_allclose(back.trans_m, motion.trans_m, atol=1e-12)
     first, second = (body.forward(m.poses_rad, BETAS, m.trans_m).joints_ori.numpy() for m in (motion, back))
     np.testing.assert_allclose(first, second, atol=1e-6)
@@ -111,7 +111,7 @@ def test_the_skel_frame_is_turned_into_ground(body, twin) -> None:
     world = random_motion(body)
     skel = dataclasses.replace(world, frame="skel")
     tree = OsimDocument.from_bytes(twin.osim_xml).tree()
-    there = twin_motion(skel, body, twin)
+    there = twin_motion(skel, twin, body)
     pose = tree.forward(np.stack([there.column(name) for name in tree.coordinates], axis=1))
     joints = body.forward(skel.poses_rad, BETAS, skel.trans_m).joints_m.numpy()
     rows = [tree.bodies.index(name) for name in JOINT_NAMES]
@@ -126,7 +126,7 @@ def test_a_turning_body_has_continuous_angles(body, twin) -> None:
     motion = dataclasses.replace(
         random_motion(body, 200), poses_rad=poses, trans_m=np.zeros((200, 3)), time_s=np.arange(200) / 60
     )
-    values = twin_motion(motion, body, twin).values_si[:, :3]
+    values = twin_motion(motion, twin, body).values_si[:, :3]
     assert np.abs(np.diff(values, axis=0)).max() < 0.3
     assert values[-1, 2] - values[0, 2] == pytest.approx(6 * np.pi, abs=0.1)
 
@@ -150,6 +150,6 @@ def test_other_bodies_betas_and_models_are_refused(open_body) -> None:
         (dataclasses.replace(motion, frame="camera"), "camera"),
     ):
         with pytest.raises(InputError, match=message):
-            twin_motion(wrong, open_body, twin)
+            twin_motion(wrong, twin, open_body)
     with pytest.raises(InputError, match="not a twin"):
-        twin_motion(motion, open_body, dataclasses.replace(twin, model="bsm"))
+        twin_motion(motion, dataclasses.replace(twin, model="bsm"), open_body)

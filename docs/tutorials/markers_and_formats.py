@@ -10,7 +10,6 @@ import hsmr_bio as hb
 from hsmr_bio.converters.content import ConvertOptions
 from hsmr_bio.converters.registry import convert
 from hsmr_bio.fitting.markers.inverse_kinematics import marker_errors
-from hsmr_bio.io.npz import save_motion
 
 model = hb.bsm()
 names = list(model.coordinates)
@@ -28,7 +27,7 @@ places[40:60, :5] = np.nan
 markers = hb.Markers(time_s=time_s, names=tuple(model.markers), positions_m=places)
 
 motion = hb.inverse_kinematics(markers, model)
-errors = marker_errors(markers, model, motion)
+errors = marker_errors(motion, model, markers)
 knee_deg = np.degrees(np.abs(motion.column("knee_angle_r") - values[:, names.index("knee_angle_r")]).max())
 print(f"{len(errors.names)} markers, RMS {1000 * errors.rms_m:.1f} mm; the knee is at most {knee_deg:.1f} degrees off")
 
@@ -53,7 +52,7 @@ still = np.tile([0.0, 0.95, 0.0], (30, 1))
 skel = hb.SkelMotion(
     time_s=np.arange(30) / 30, poses_rad=poses, trans_m=still, betas=np.zeros(10), body=body.name, frame="world"
 )
-save_motion("swing_skel.npz", skel)
+hb.save_motion("swing_skel.npz", skel)
 done = convert("swing_skel.npz", "swing.glb", ConvertOptions(parts=("skin", "bones")))
 print(f"lost: {'; '.join(done.lost)}")
 

@@ -35,16 +35,17 @@ values[:, names.index("pelvis_tx")] -= foot_m[:, 0]
 values[:, names.index("pelvis_ty")] -= foot_m[:, 1] - 0.02
 squat = hb.OsimMotion(time_s=time_s, coordinates=names, values_si=values, rotational=model.rotational)
 hb.write_mot("squat.mot", squat)
-write_loads("plates.xml", ground_reaction(model, squat).loads)  # stands for two measured plates
+write_loads("plates.xml", ground_reaction(squat, model).loads)  # stands for two measured plates
 
 # % ## Five lines
 # %
 # % `loads` may be OpenSim's ExternalLoads `.xml`, a table of forces (`.mot`, `.sto`), a `.c3d` with force plates, or
 # % arrays. Forces that name no body go to the foot under which their centre of pressure lies.
 
-result = hb.inverse_dynamics("me.osim", "squat.mot", "plates.xml", cutoff_hz=6)
+result = hb.inverse_dynamics("squat.mot", "me.osim", "plates.xml", cutoff_hz=6)
 table = result.to_frame(per_kg=True)
-print(table[["hip_flexion_r_moment", "knee_angle_r_moment", "ankle_angle_r_moment"]].iloc[::50].round(3))
+names = [f"{joint}_r_moment_nm_per_kg" for joint in ("hip_flexion", "knee_angle", "ankle_angle")]
+print(table[names].iloc[::50].round(3))
 
 # % Positive and negative work of the knee in J, and whether model, motion and forces agree with each other
 # % (thresholds: Hicks et al. 2015):
@@ -56,16 +57,16 @@ print(check_dynamics(result).text())
 # %
 # % `"estimate"` asks Newton's laws which ground reaction the motion implies, and shares it out between the feet.
 
-estimated = hb.inverse_dynamics("me.osim", "squat.mot", "estimate")
+estimated = hb.inverse_dynamics("squat.mot", "me.osim", "estimate")
 vertical = estimated.ground.force_n[..., 1].sum(axis=1) / estimated.ground.body_weight_n
 print(f"vertical force: {vertical.min():.2f} to {vertical.max():.2f} body weights, mean {vertical.mean():.3f}")
 
 # % ## A second engine, and OpenSim's own tool
 # %
 # % On BSM models nimblephysics repeats the computation without any code of OpenSim. The files that `write_dynamics`
-# % leaves contain `setup_id.xml`; OpenSim's Inverse Dynamics Tool gives the same numbers from it.
+# % leaves contain `NAME_setup_id.xml`; OpenSim's Inverse Dynamics Tool gives the same numbers from it.
 
-second = hb.inverse_dynamics("me.osim", "squat.mot", "plates.xml", backend="nimble")
+second = hb.inverse_dynamics("squat.mot", "me.osim", "plates.xml", backend="nimble")
 print(f"largest difference between the engines: {np.abs(result.values_si - second.values_si).max():.3f} N m or N")
 for path in write_dynamics(".", result, name="squat", model_file="me.osim", motion_file="squat.mot"):
     print(path)

@@ -46,7 +46,7 @@ print(f"SKEL's knee {skel_knee:.1f} deg, BSM's {np.rad2deg(motion.column('knee_a
 
 # % **Markers** of the model, and **files** that OpenSim opens.
 
-markers = hb.virtual_markers(subject, motion)
+markers = hb.virtual_markers(motion, subject)
 hb.write_mot("ann.mot", motion)
 hb.write_trc("ann.trc", markers)
 print(len(markers.names), "markers in", len(markers.time_s), "frames")

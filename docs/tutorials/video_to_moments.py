@@ -10,12 +10,10 @@ import numpy as np
 
 import hsmr_bio as hb
 from hsmr_bio.dynamics.checks import check_dynamics
-from hsmr_bio.estimators import EstimateOptions
-from hsmr_bio.pipeline.image2mot import Image2MotOptions
 
 clip = Path(os.environ["HSMR_BIO_DOCS"]).parent / "examples" / "demo.mp4"
-squat = EstimateOptions(start_s=2.4, end_s=4.9)
-person = hb.image2mot(clip, "out", Image2MotOptions(estimate=squat, mass_kg=70.0, dynamics=True))
+squat = hb.EstimateOptions(start_s=2.4, end_s=4.9)
+person = hb.image2mot(clip, "out", hb.Image2MotOptions(estimate=squat, mass_kg=70.0, dynamics=True))
 result = person.dynamics
 print(", ".join(sorted(path.name for path in person.paths)))
 
@@ -35,7 +33,7 @@ print(f"mean of both together: {vertical.sum(axis=1).mean():.3f} body weights")
 # % Net moments of everything that acts inside the body, per kilogram. Extension is negative at hip and knee.
 
 table = result.to_frame(per_kg=True)
-names = [f"{joint}_{side}_moment" for joint in ("hip_flexion", "knee_angle", "ankle_angle") for side in "rl"]
+names = [f"{joint}_{side}_moment_nm_per_kg" for joint in ("hip_flexion", "knee_angle", "ankle_angle") for side in "rl"]
 print(table[names].describe().loc[["min", "mean", "max"]].T.round(2))
 work = {name: np.round(np.array(parts) / result.mass_kg, 2) for name, parts in result.work_j().items()}
 print(f"work of the right knee: {work['knee_angle_r'][1]} J/kg on the way down, {work['knee_angle_r'][0]} J/kg up")

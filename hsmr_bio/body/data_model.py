@@ -68,8 +68,6 @@ class Keypoint:
     """Offset in rest axes, divided by the stature."""
     sigma_2d_m: float
     """Standard deviation of the detector's image position, in metres at the depth of the person."""
-    sigma_z_m: float
-    """Standard deviation of the detector's depth, if it gives one; else infinity."""
     vertices: tuple[int, ...] = ()
     """Skin vertices, in the numbering of the body that holds this keypoint."""
     weights: tuple[float, ...] = ()

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hsmr_bio.kinematics.rotations import shortest, skew
 from hsmr_bio.skeleton import JOINT_AXES, JOINT_DOFS
 
 from .data_model import JOINT_COUNT, BodyData
@@ -108,7 +109,7 @@ def constants(data: BodyData, dtype: torch.dtype, device: torch.device) -> Const
         per_joint_rot=tensor(data.per_joint_rot),
         apose_rot=tensor(apose_rot),
         apose_offset=tensor(apose_offset),
-        axis_cross=_cross_matrix(tensor(unit)),
+        axis_cross=skew(tensor(unit)),
         axis_length=tensor(length),
         dof_index=torch.tensor(index.ravel(), device=device),
         skin=tensor(data.skin_template_m),
@@ -161,13 +162,7 @@ def rest_pose(c: Constants, betas: Tensor, joint_offset: Tensor | None = None) -
     fixed = c.sources.abs().sum(-1, keepdim=True) == 0
     direction = torch.where(fixed, torch.ones_like(direction), direction)
     direction = direction / direction.norm(dim=-1, keepdim=True)
-    cross = _cross_matrix(torch.linalg.cross(c.sources.expand_as(direction), direction))
-    cosine = (c.sources * direction).sum(-1)[..., None, None]
-    opposite = 1 + cosine < 1e-12
-    factor = torch.where(opposite, torch.zeros_like(cosine), 1 / torch.where(opposite, torch.ones_like(cosine), 1 + cosine))
-    eye = torch.eye(3, dtype=joints.dtype, device=joints.device)
-    turn = eye + cross + factor * (cross @ cross)
-    return Rest(joints=joints, offsets=c.offsets @ joints, rotations=turn @ c.per_joint_rot)
+    return Rest(joints=joints, offsets=c.offsets @ joints, rotations=shortest(c.sources, direction) @ c.per_joint_rot)
 
 
 def rest_derivatives(c: Constants, rest: Rest) -> Tensor:
@@ -285,9 +280,3 @@ def pose_features(rotations: Tensor) -> Tensor:
     difference = rotations - eye
     none = torch.zeros_like(difference[:, 0])
     return torch.stack([difference[:, driver[k]] if k in driver else none for k in range(1, 24)], dim=1).reshape(-1, 207)
-
-
-def _cross_matrix(vector: Tensor) -> Tensor:
-    x, y, z = vector.unbind(-1)
-    zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).reshape(*vector.shape[:-1], 3, 3)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any
 
+import numpy as np
 import yaml
 
 from hsmr_bio.errors import InputError
 from hsmr_bio.skeleton import JOINT_NAMES
+from hsmr_bio.types import FloatArray, KeypointPlace, KeypointSet
 
 from .data_model import BodyData, Keypoint
 
 Mix = tuple[str, tuple[int, ...]]
 """Name of a point, and the parts that it is the mean of."""
+LANDMARK_OF_JOINT = {"femur": "hip", "tibia": "knee", "talus": "ankle", "humerus": "shoulder", "ulna": "elbow", "hand": "wrist"}
+"""Joint, without its side -> name of the shipped sets for a landmark there."""
+AT_JOINT = 0.03
+"""Largest distance of a landmark from its joint, in statures: hips and shoulders of detectors lie within 0.02."""
 
 
 def keypoint_sets() -> tuple[str, ...]:
@@ -22,16 +29,21 @@ def keypoint_sets() -> tuple[str, ...]:
     return tuple(name for name in _table() if name != "version")
 
 
-def keypoints_of(data: BodyData, set_name: str) -> tuple[list[Keypoint], list[Mix]]:
+def keypoints_of(data: BodyData, wanted: str | KeypointSet) -> tuple[list[Keypoint], list[Mix]]:
     """The parts of a set on a body, and how the set's points are made of them.
 
     Args:
         data: a body; a set of its own (``data.keypoints``) goes before the shipped one of that name.
-        set_name: of the set.
+        wanted: name of a set, or an estimator's own set. The fit knows landmarks by the names of the shipped sets
+            (``left_hip`` ...): a point at a joint gets the name that they have for it.
 
     Raises:
-        InputError: neither the body nor the table has such a set.
+        InputError: neither the body nor the table has such a set; or a point names no joint, bone or vertex of the body.
     """
+    if isinstance(wanted, KeypointSet):
+        points = _own_points(data, wanted)
+        return points, [(point.name, (index,)) for index, point in enumerate(points)]
+    set_name = wanted
     if set_name in data.keypoints:
         points = list(data.keypoints[set_name])
         return points, [(point.name, (index,)) for index, point in enumerate(points)]
@@ -48,6 +60,48 @@ def keypoints_of(data: BodyData, set_name: str) -> tuple[list[Keypoint], list[Mi
         return parts[: entry["first"]], mix[: entry["first"]]
     index = {part.name: i for i, part in enumerate(parts)}
     return parts, [(point["name"], tuple(index[name] for name in point["mean"])) for point in entry["points"]]
+
+
+def _own_points(data: BodyData, own: KeypointSet) -> list[Keypoint]:
+    template = data.skin_template_m
+    joints = data.joint_regressor @ template if data.rest_joints_m is None else data.rest_joints_m
+    top, heel = data.stature_vertices
+    stature_m = float(template[top, 1] - template[heel, 1])
+    points = [_own_point(data, place, joints, stature_m) for place in own.points]
+    rest = np.array([joints[point.joint] + stature_m * np.array(point.offset_over_stature) for point in points])
+    names = [point.name for point in points]
+    for side, letter in (("left", "l"), ("right", "r")):
+        for bone, landmark in LANDMARK_OF_JOINT.items():
+            away = np.linalg.norm(rest - joints[JOINT_NAMES.index(f"{bone}_{letter}")], axis=1)
+            if away.min() < AT_JOINT * stature_m:
+                names[int(away.argmin())] = f"{side}_{landmark}"
+    return [replace(point, name=name) for point, name in zip(points, names, strict=True)]
+
+
+def _own_point(data: BodyData, place: KeypointPlace, joints: FloatArray, stature_m: float) -> Keypoint:
+    """A place as a point that is fixed to a bone; a point on the skin where it is on the mean body."""
+    for name in (place.joint, place.bone):
+        if name and name not in JOINT_NAMES:
+            raise InputError(f"keypoint {place.name!r}: there is no joint or bone {name!r}; known are {', '.join(JOINT_NAMES)}")
+    if any(not 0 <= vertex < len(data.skin_template_m) for vertex in place.vertices):
+        raise InputError(f"keypoint {place.name!r}: the skin of {data.name} has vertices 0 to {len(data.skin_template_m) - 1}")
+    weights = np.array(place.weights or [1 / max(len(place.vertices), 1)] * len(place.vertices))
+    offset, bone = place.offset_over_stature, place.bone or place.joint
+    if place.vertices:
+        vertices = list(place.vertices)
+        carried = np.asarray(weights @ data.skin_weights[vertices].toarray())
+        bone = place.bone or JOINT_NAMES[int(carried.argmax())]
+        x, y, z = (weights @ data.skin_template_m[vertices] - joints[JOINT_NAMES.index(bone)]) / stature_m
+        offset = float(x), float(y), float(z)
+    return Keypoint(
+        name=place.name,
+        body=JOINT_NAMES.index(bone),
+        joint=JOINT_NAMES.index(place.joint or bone),
+        offset_over_stature=offset,
+        sigma_2d_m=place.sigma_m,
+        vertices=place.vertices,
+        weights=tuple(float(weight) for weight in weights),
+    )
 
 
 @cache
@@ -70,7 +124,6 @@ def _keypoint(item: dict[str, Any], entries: list[dict[str, Any]], topology: str
         joint=JOINT_NAMES.index(_side(origin["joint"], mirrored)),
         offset_over_stature=(-x if mirrored else x, y, z),
         sigma_2d_m=origin["sigma"][0],
-        sigma_z_m=origin["sigma"][1],
         vertices=() if vertex is None else (vertex,),
         weights=() if vertex is None else (1.0,),
     )

@@ -185,7 +185,6 @@ def _keypoint(item: dict[str, Any]) -> Keypoint:
         joint=item["joint"],
         offset_over_stature=(x, y, z),
         sigma_2d_m=item["sigma_2d_m"],
-        sigma_z_m=item["sigma_z_m"],
         vertices=tuple(item["vertices"]),
         weights=tuple(item["weights"]),
     )

@@ -8,12 +8,16 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..kinematics.rotations import euler_about
+from ..kinematics.rotations import about_axis, euler_about
 from ..types import FloatArray, Frame, SkelMotion
 from .body import Body
 
 SKEL_TO_WORLD: FloatArray = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Rest axes (body faces +z, left is +x) -> OpenSim ground (x forward, y up, z right)."""
+
+WALKS_M, WALKS_M_S = 0.5, 0.3
+"""From this distance and this mean speed on, a person walks: shifts of weight are shorter (a step is 0.6 m, and a short clip
+shows no more), a drift of the fit or steps on the spot slower (slow gait of patients is 0.4 m/s)."""
 
 
 def require_body(motion: SkelMotion, body: Body) -> None:
@@ -42,14 +46,13 @@ def rotate_motion(
         shift_m: (3,) or (T, 3) added afterwards.
 
     Returns:
-        The same postures in the new axes.
+        The same postures in the new axes; the camera's place in the old ones (``ground``) is left out.
     """
     require_body(motion, body)
     tree = body.tree(motion.betas)
     joint = tree.joints[0]
     turn = torch.as_tensor(np.asarray(rotation, dtype=np.float64))
-    q = torch.tensor(np.concatenate([motion.poses_rad, motion.trans_m], axis=1))
-    pose = tree.forward(q)
+    pose = tree.forward(motion.q)
     local = tree.parent_rotation[0].T @ turn @ pose.rotations[:, 0] @ tree.child_rotation[0]
     axes = torch.tensor([axis for axis, _ in joint.rotations], dtype=torch.float64)
     angles = euler_about(axes, local).flip(-1).numpy()
@@ -58,7 +61,28 @@ def rotate_motion(
     root = body.rest_pose(motion.betas).joints[0, 0].numpy()
     placed = (turn @ pose.positions_m[:, 0, :, None])[..., 0].numpy()
     trans = placed - root + (0.0 if shift_m is None else shift_m)
-    return replace(motion, poses_rad=poses, trans_m=trans, frame=frame)
+    return replace(motion, poses_rad=poses, trans_m=trans, frame=frame, ground=None)
+
+
+def to_forward(pelvis_m: FloatArray, facing: FloatArray, time_s: FloatArray) -> FloatArray:
+    """Rotation about the vertical that turns a person's heading to +z.
+
+    The heading is the way of the pelvis if the person walks (gets farther than ``WALKS_M``, faster than ``WALKS_M_S``), else
+    where the person faces at first.
+
+    Args:
+        pelvis_m: (T, 3) pelvis in upright axes (y up).
+        facing: (3,) forward axis of the pelvis in the first frame.
+        time_s: (T,).
+
+    Returns:
+        (3, 3).
+    """
+    way = pelvis_m[-1] - pelvis_m[0]
+    distance, duration = float(np.hypot(way[0], way[2])), max(float(time_s[-1] - time_s[0]), 1e-6)
+    ahead = way if distance > WALKS_M and distance / duration > WALKS_M_S else facing
+    angle = torch.tensor(-np.arctan2(ahead[0], ahead[2]), dtype=torch.float64)
+    return np.asarray(about_axis((0.0, 1.0, 0.0), angle).numpy())
 
 
 def near_branch(angles: FloatArray) -> FloatArray:

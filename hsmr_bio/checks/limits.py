@@ -14,7 +14,11 @@ from ..types import FloatArray, OsimMotion, SkelMotion
 
 _ROUNDING_SI = 1e-6  # a value clamped to its limit and written with 8 decimals is not outside
 PAPER_TOLERANCES_DEG: tuple[float, ...] = (0, 5, 10, 20, 30)
-"""Tolerances of HSMR's violation figures; the paper prints the last three."""
+"""Tolerances of HSMR's violation figures."""
+PRINTED_TOLERANCES_DEG = PAPER_TOLERANCES_DEG[2:]
+"""Those that the paper prints."""
+PAPER_TOLERANCE_DEG = PRINTED_TOLERANCES_DEG[0]
+"""The one that a motion is judged by."""
 PAPER_PARTS: Mapping[str, tuple[str, ...]] = {
     "l_knee": ("knee_angle_l",),
     "r_knee": ("knee_angle_r",),
@@ -93,10 +97,10 @@ class LimitReport:
             worst = f"{row.worst_excess_si * factor:.1f} {unit}"
             times = f"{row.first_time_s:8.3f}s {row.worst_time_s:8.3f}s"
             lines.append(f"  {row.name:24} {span:>18} {row.share_outside:8.1%} {worst:>9} {times}")
-        shown = [row for row in self.paper_table if row.tolerance_deg in (10, 20, 30)]
+        shown = [row for row in self.paper_table if row.tolerance_deg in PRINTED_TOLERANCES_DEG]
         if shown:
             lines.append("violation of knee and elbow limits (Xia et al. 2025), share of frames")
-            lines.append("  part     " + "".join(f"{f'> {t:.0f} deg':>10}" for t in (10, 20, 30)))
+            lines.append("  part     " + "".join(f"{f'> {t:.0f} deg':>10}" for t in PRINTED_TOLERANCES_DEG))
         for part in dict.fromkeys(row.part for row in shown):
             shares = (row.share for row in shown if row.part == part)
             lines.append(f"  {part:9}" + "".join(f"{share:10.1%}" for share in shares))

@@ -1,6 +1,6 @@
 """Figures about a motion that need no reference: steps, jitter, flips, feet, floor, vertical, lengths.
 
-Each function measures one thing and judges nothing; ``checks`` compares the figures with thresholds.
+Each function measures one thing and judges nothing; the rows of ``rows.py`` compare the figures with thresholds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ _NEAR_FLOOR_M = 0.04
 _STANDING_PERCENTILE = 5.0
 _JITTER_CUTOFF_HZ = 6.0
 _FLIP_MOVE_M = 0.1
+_FLIP_SHARE = 0.5
+"""Sides are swapped if the crossed distances are less than this share of the straight ones (own choice)."""
+_CONTACT = 0.5
+"""A foot with a higher probability of contact stands."""
 _WALK_EXTENT_M = 0.5
+_WALK_LINE = 0.3
+"""Ground that is narrower than this share of its length says nothing about the slope across (own choice)."""
+_UPRIGHT_FRAMES = 3
 _STILL_M_S = 0.2
 _UPRIGHT_BEND_RAD = np.deg2rad(30)
 _FOOT_BODIES = ("calcn_r", "toes_r", "calcn_l", "toes_l")
@@ -52,12 +59,12 @@ class PlacedModel:
         return np.asarray(self.positions_m[:, self.bodies.index(name)]) if name in self.bodies else None
 
 
-def place_model(document: OsimDocument, motion: OsimMotion) -> PlacedModel:
+def place_model(motion: OsimMotion, document: OsimDocument) -> PlacedModel:
     """Evaluate the model's bodies and markers in every frame.
 
     Args:
-        document: the model.
         motion: its coordinates in any order; those that are missing keep their default (or follow their coupling).
+        document: the model.
 
     Raises:
         ModelError: a joint that cannot be evaluated.
@@ -152,7 +159,7 @@ def left_right_flips(right_m: FloatArray, left_m: FloatArray) -> tuple[int, ...]
     right, left = right_m - middle, left_m - middle
     kept = np.linalg.norm(np.diff(right, axis=0), axis=-1) + np.linalg.norm(np.diff(left, axis=0), axis=-1)
     crossed = np.linalg.norm(left[1:] - right[:-1], axis=-1) + np.linalg.norm(right[1:] - left[:-1], axis=-1)
-    flipped = (crossed.mean(axis=1) < 0.5 * kept.mean(axis=1)) & (kept.mean(axis=1) > 2 * _FLIP_MOVE_M)
+    flipped = (crossed.mean(axis=1) < _FLIP_SHARE * kept.mean(axis=1)) & (kept.mean(axis=1) > 2 * _FLIP_MOVE_M)
     return tuple(int(frame) + 1 for frame in np.flatnonzero(flipped))
 
 
@@ -182,7 +189,7 @@ def foot_sliding_m_s(time_s: FloatArray, feet_m: FloatArray, contacts: FloatArra
     """
     speed = np.linalg.norm(np.gradient(feet_m[..., [0, 2]], time_s, axis=0), axis=-1)
     if contacts is not None:
-        standing = contacts > 0.5
+        standing = contacts > _CONTACT
         return float(speed[standing].mean()) if standing.any() else None
     low = near_floor(feet_m)
     slowest = np.where(low, speed, np.inf).min(axis=1)
@@ -220,7 +227,7 @@ def vertical_tilt_rad(placed: PlacedModel) -> tuple[float, str] | None:
     if extent > _WALK_EXTENT_M:
         system = np.column_stack([ground[:, 0], ground[:, 2], *(kind == i for i in range(4))])
         slope = np.linalg.lstsq(system, ground[:, 1], rcond=None)[0][:2]
-        if singular[1] < 0.3 * singular[0]:  # walked along a line: only the slope along it is known
+        if singular[1] < _WALK_LINE * singular[0]:  # walked along a line: only the slope along it is known
             slope = axes[0] * (axes[0] @ slope)
         return float(np.arctan(np.linalg.norm(slope))), f"slope of the ground under the feet over {extent:.1f} m"
     return _upright_lean_rad(placed, feet)
@@ -233,18 +240,18 @@ def _upright_lean_rad(placed: PlacedModel, feet: FloatArray) -> tuple[float, str
     if any(point is None for point in points) or top is None:
         return None
     hip_r, knee_r, ankle_r, hip_l, knee_l, ankle_l = (point for point in points if point is not None)
-    straight = np.maximum(_bend(hip_r, knee_r, ankle_r), _bend(hip_l, knee_l, ankle_l)) < _UPRIGHT_BEND_RAD
+    straight = np.maximum(_bend_rad(hip_r, knee_r, ankle_r), _bend_rad(hip_l, knee_l, ankle_l)) < _UPRIGHT_BEND_RAD
     straight &= np.abs(feet[:, 0, 1] - feet[:, 2, 1]) < _NEAR_FLOOR_M
     if len(top) > 1:
         straight &= np.linalg.norm(np.gradient(hip_r, placed.time_s, axis=0), axis=-1) < _STILL_M_S
-    if straight.sum() < 3:
+    if straight.sum() < _UPRIGHT_FRAMES:
         return None
     up = np.mean((top - (ankle_r + ankle_l) / 2)[straight], axis=0)
     lean = float(np.arccos(np.clip(up[1] / np.linalg.norm(up), -1, 1)))
     return lean, f"lean of the body in {int(straight.sum())} frames of standing with straight legs"
 
 
-def _bend(top: FloatArray, middle: FloatArray, end: FloatArray) -> FloatArray:
+def _bend_rad(top: FloatArray, middle: FloatArray, end: FloatArray) -> FloatArray:
     upper, lower = middle - top, end - middle
     cosine = np.sum(upper * lower, axis=-1) / (np.linalg.norm(upper, axis=-1) * np.linalg.norm(lower, axis=-1))
     return np.asarray(np.arccos(np.clip(cosine, -1, 1)))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .common import add_json, beside, note, print_json, read_model
+from .common import add_json, beside, note, print_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -19,6 +19,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("motion", type=Path, help="coordinates (.mot, .sto) or a SKEL motion (_skel.npz)")
     parser.add_argument("--model", type=Path, metavar="OSIM", help="the motion's model; default: the .osim of the same name")
+    parser.add_argument("--trial", help="which trial of a .b3d")
     parser.add_argument("--markers", type=Path, metavar="TRC", help="measured markers to compare with the model's")
     parser.add_argument("--skel", type=Path, metavar="NPZ", help="the SKEL motion behind it; default: NAME_skel.npz beside it")
     add_json(parser)
@@ -28,21 +29,23 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check and print the table (or JSON)."""
     from ..checks.check_motion import check_motion
-    from ..io.mot import read_mot
+    from ..converters.content import ConvertOptions
+    from ..converters.registry import read
+    from ..errors import InputError
     from ..io.npz import load_motion
-    from ..io.trc import read_trc
 
-    if args.motion.suffix == ".npz":
-        report = check_motion(load_motion(args.motion))
-    else:
-        model_path = args.model or beside(args.motion, ".osim")
-        model = read_model(model_path) if model_path else None
-        if model_path and not args.model:
-            note(args, f"the model is {model_path}")
+    content = read(args.motion, "coordinates", "skel", options=ConvertOptions(model=args.model, trial=args.trial))
+    if content.coordinates is not None:
+        if not args.model and (beside_it := beside(args.motion, ".osim")):
+            note(args, f"the model is {beside_it}")
         skel_path = args.skel or args.motion.with_name(f"{args.motion.stem}_skel.npz")
         skel = load_motion(skel_path) if args.skel or skel_path.is_file() else None
-        markers = read_trc(args.markers) if args.markers else None
-        report = check_motion(read_mot(args.motion, model), model, skel=skel, markers=markers)
+        markers = read(args.markers, "markers").markers if args.markers else None
+        report = check_motion(content.coordinates, content.model, skel=skel, markers=markers)
+    elif content.skel is not None:
+        report = check_motion(content.skel)
+    else:
+        raise InputError(f"{args.motion} holds no motion")
     if args.json:
         print_json(report.to_json())
     else:

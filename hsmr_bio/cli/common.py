@@ -146,12 +146,9 @@ def beside(path: Path, ending: str) -> Path | None:
 
 def read_model(path: Path) -> OsimDocument:
     """Read a model; a missing file is an InputError."""
-    from ..errors import InputError
-    from ..osim.document import OsimDocument
+    from ..osim.library import as_document
 
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
-    return OsimDocument.read(path)
+    return as_document(path)
 
 
 class Terminated(KeyboardInterrupt):

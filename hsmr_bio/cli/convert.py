@@ -11,16 +11,18 @@ from .common import add_json, note, print_json
 
 def add_parser(subparsers: Any) -> None:
     """Add the command."""
+    from ..converters.formats import FORMATS
+
     parser = subparsers.add_parser(
         "convert",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         help="between file formats: .trc .c3d .bvh .glb .mot .npz .b3d ...",
-        description="Convert a file. The content of A says what it is, the ending of B what is wanted; a folder's name without "
-        "an ending gives a subject folder for AddBiomechanics. What is lost on the way is said on stderr.",
+        description="Convert a file. The content of A says what it is, the ending of B what is wanted; a folder's name\n"
+        "without an ending gives a subject folder for AddBiomechanics. What is lost on the way is said on stderr.",
+        epilog="\n".join(("formats:", *(f"  {row.summary}" for row in FORMATS))),
     )
     parser.add_argument("source", type=Path, metavar="A", help="file to read (or a folder of HSMR's results)")
-    parser.add_argument(
-        "target", type=Path, metavar="B", help="file to write: .trc .c3d .bvh .glb .usda .mot .npz .pkl .osim, or a folder"
-    )
+    parser.add_argument("target", type=Path, metavar="B", help="file to write, or a folder")
     parser.add_argument("--model", type=Path, metavar="OSIM", help="model of the coordinates; default: the .osim of A's name")
     parser.add_argument("--body", default=None, help="body of a SKEL motion; default: the one it names")
     parser.add_argument("--up", choices=("x", "y", "z"), help="axis of a .c3d that points up, if it does not say")

@@ -19,7 +19,8 @@ def add_parser(subparsers: Any) -> None:
         "id",
         help="inverse dynamics: motion, model and forces -> joint moments and powers",
         description="Net joint moments and powers of a motion, with OpenSim's own solver. Writes NAME_id.sto, NAME_power.sto, "
-        "the loads and setup_id.xml, with which OpenSim's own tool gives the same numbers. Exit code 3 if the residuals fail.",
+        "the loads and NAME_setup_id.xml, with which OpenSim's own tool gives the same numbers. "
+        "Exit code 3 if the residuals fail.",
     )
     parser.add_argument("motion", type=Path, help="coordinates (.mot)")
     parser.add_argument("--model", type=Path, metavar="OSIM", help="scaled model; default: the .osim of the same name")
@@ -57,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     if model is None:
         raise InputError(f"which model? There is no {args.motion.with_suffix('.osim')}; name it with --model MODEL.osim")
     result = inverse_dynamics(
-        model,
         args.motion,
+        model,
         "estimate" if args.estimate else args.loads,
         cutoff_hz=args.cutoff_hz or None,
         backend=args.backend,

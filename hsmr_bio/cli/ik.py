@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         description="Find the coordinates that bring the model's markers closest to the measured ones. Markers are matched by "
         "name. On stdout: the written file, or all figures with --json.",
     )
-    parser.add_argument("markers", type=Path, help="measured markers (.trc or .c3d)")
+    parser.add_argument("markers", type=Path, help="measured markers (.trc, .c3d or .b3d)")
     parser.add_argument(
         "--model", type=Path, metavar="OSIM", help="scaled model with markers; default: the .osim of the same name"
     )
@@ -46,6 +46,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--backend", choices=("own", "opensim"), default="own", help="default: %(default)s")
     parser.add_argument("--compare", action="store_true", help="run the other backend as well and print the difference")
     parser.add_argument("--up", choices=("x", "y", "z"), help="axis of a .c3d that points up, if it does not say")
+    parser.add_argument("--trial", help="which trial of a .b3d")
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         with progress_of(args) as progress:
             motion = inverse_kinematics(markers, document, **settings, backend=backend, progress=progress)
         seconds = time.perf_counter() - began
-        results[backend] = motion, marker_errors(markers, document, motion), seconds
+        results[backend] = motion, marker_errors(motion, document, markers), seconds
     motion, errors, seconds = results[args.backend]
     write_mot(out, motion, overwrite=args.overwrite)
     figures = {backend: _figures(found, used_s) for backend, (_, found, used_s) in results.items()}
@@ -89,21 +90,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read_markers(args: argparse.Namespace) -> Markers:
-    from ..converters.registry import detect
-    from ..errors import InputError
+    from ..converters.content import ConvertOptions, as_markers
+    from ..converters.registry import read
 
-    kind = detect(args.markers).name
-    if kind == "C3D":
-        from ..converters.c3d import read_c3d
-
-        file = read_c3d(args.markers, up=args.up)
-        note(args, f"vertical axis {file.up}")
-        return file.markers
-    if kind != "TRC":
-        raise InputError(f"{args.markers} holds {kind}; markers are read from .trc and .c3d")
-    from ..io.trc import read_trc
-
-    return read_trc(args.markers)
+    options = ConvertOptions(up=args.up, trial=args.trial)
+    content = read(args.markers, "markers", options=options)
+    for text in content.notes:
+        note(args, text)
+    return as_markers(content, options)[0]
 
 
 def _weights(pairs: list[str]) -> dict[str, float]:

@@ -11,7 +11,8 @@ import numpy as np
 from .common import add_body, add_joints, add_json, add_output, hertz_or_off, note, print_json, progress_of
 
 if TYPE_CHECKING:
-    from ..pipeline.image2mot import Image2MotOptions, Result
+    from ..pipeline.options import Image2MotOptions
+    from ..pipeline.results import Result
 
 
 def add_parser(subparsers: Any) -> None:
@@ -20,7 +21,8 @@ def add_parser(subparsers: Any) -> None:
         "image2mot",
         help="a video -> model, motion, markers, report (the main job)",
         description="Turn an ordinary video of a person into files that OpenSim opens: NAME.osim (scaled to the person), "
-        "NAME.mot, NAME.trc, Geometry/, NAME_skel.npz, setup_ik.xml, setup_id.xml and a report. NAME is the name of the video.",
+        "NAME.mot, NAME.trc, Geometry/, NAME_skel.npz, NAME_setup_ik.xml, NAME_setup_id.xml "
+        "and a report. NAME is the name of the video.",
     )
     parser.add_argument("source", type=Path, help="video, image, folder of images, or a saved observation (--estimator replay)")
     add_output(parser, what="folder for the results")
@@ -96,7 +98,7 @@ def options_of(args: argparse.Namespace) -> Image2MotOptions:
     """The options that the words of the command line mean."""
     from ..estimators import EstimateOptions
     from ..fitting.world.gravity import GroundOptions
-    from ..pipeline.image2mot import Image2MotOptions
+    from ..pipeline.options import Image2MotOptions
 
     estimate = EstimateOptions(
         start_s=args.start,
@@ -158,6 +160,8 @@ def run(args: argparse.Namespace) -> int:
 
 def summary(result: Result) -> dict[str, Any]:
     """The figures of one person's results as JSON values."""
+    from ..converters.facts import ground_figures
+
     return {
         "name": result.name,
         "status": result.checks.status,
@@ -166,6 +170,6 @@ def summary(result: Result) -> dict[str, Any]:
         "mass_kg": result.subject.mass_kg,
         "files": [str(path) for path in result.paths],
         "checks": result.checks.to_json()["checks"],
-        "ground": dict(result.skel.notes.get("ground", {})),
+        "ground": ground_figures(result.skel.ground),
         "timings_s": dict(result.timings_s),
     }

@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     import math
 
     from ..fitting.world.gravity import GroundOptions
-    from ..pipeline.image2mot import ResultOptions
-    from ..pipeline.skel2mot import Skel2MotOptions, skel2mot
+    from ..pipeline.options import ResultOptions, Skel2MotOptions
+    from ..pipeline.skel2mot import skel2mot
 
     pitch, roll = (None if deg is None else math.radians(deg) for deg in (args.camera_pitch_deg, args.camera_roll_deg))
     cutoff_hz = ResultOptions().cutoff_hz if args.cutoff_hz is None else args.cutoff_hz or None

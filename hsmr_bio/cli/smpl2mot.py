@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
         return _labels(args)
     from ..converters.smpl_import import SmplImportOptions
     from ..fitting.world.gravity import GroundOptions
-    from ..pipeline.image2mot import ResultOptions
-    from ..pipeline.smpl2mot import Smpl2MotOptions, smpl2mot
+    from ..pipeline.options import ResultOptions, Smpl2MotOptions
+    from ..pipeline.smpl2mot import smpl2mot
 
     pitch, roll = (None if deg is None else math.radians(deg) for deg in (args.camera_pitch_deg, args.camera_roll_deg))
     options = Smpl2MotOptions(

@@ -7,9 +7,12 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .common import beside, note, read_model
+
+if TYPE_CHECKING:
+    from ..types import OsimMotion
 
 
 def add_parser(subparsers: Any) -> None:
@@ -59,11 +62,13 @@ def _only(folder: Path, pattern: str, what: str) -> Path:
 
 
 def _motion_of(result: Path) -> Path:
+    from ..converters.registry import readable_endings
     from ..errors import InputError
 
     motion = _only(result, "*.mot", "motion") if result.is_dir() else result
-    if motion.suffix not in (".mot", ".sto") or not motion.is_file():
-        raise InputError(f"{motion}: a motion (.mot, .sto) or a folder with one was expected")
+    endings = readable_endings("coordinates")
+    if motion.suffix not in endings or not motion.is_file():
+        raise InputError(f"{motion}: a motion ({', '.join(endings)}) or a folder with one was expected")
     return motion
 
 
@@ -95,15 +100,24 @@ def _model_of(motion: Path, given: Path | None) -> Path:
     return model
 
 
+def _coordinates(path: Path, model: Path) -> OsimMotion:
+    from ..converters.content import ConvertOptions
+    from ..converters.registry import read
+    from ..errors import InputError
+
+    motion = read(path, "coordinates", options=ConvertOptions(model=model)).coordinates
+    if motion is None:
+        raise InputError(f"{path} holds no coordinates")
+    return motion
+
+
 def _make_report(path: Path, given: Path | None, target: Path) -> Path:
     from ..checks.check_motion import check_motion
-    from ..io.mot import read_mot
     from ..report import ReportInputs, model_skeleton, write_report
 
     model_path = _model_of(path, given)
-    document = read_model(model_path)
-    motion = read_mot(path, document)
-    joints_m, names, bones = model_skeleton(document, motion)
+    document, motion = read_model(model_path), _coordinates(path, model_path)
+    joints_m, names, bones = model_skeleton(motion, document)
     ranges = {name: c.range_si for name, c in document.coordinates.items() if c.rotational and name in motion.coordinates}
     inputs = ReportInputs(
         name=path.stem,
@@ -125,10 +139,8 @@ def _show_in_opensim(path: Path, given: Path | None) -> None:
     model_path = _model_of(path, given)
     if not _has_display():
         raise InputError("OpenSim's window needs a display, and there is none; leave out --opensim to get the report")
-    from ..io.mot import read_mot
-
     opensim = require("opensim", feature="OpenSim's window")
-    motion = read_mot(path, read_model(model_path))
+    motion = _coordinates(path, model_path)
     opensim.Logger.setLevelString("Error")
     opensim.ModelVisualizer.addDirToGeometrySearchPaths(str(model_path.resolve().parent / "Geometry"))
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .ground_reaction import GroundReaction, ground_reaction
-from .inverse_dynamics import InverseDynamics, Residuals, inverse_dynamics, to_frame
+from .inverse_dynamics import InverseDynamics, Residuals, inverse_dynamics
 from .load_files import read_c3d_plates, read_loads
 from .loads import Assignment, ExternalForce, ExternalLoads, loads_from_arrays
 from .trajectory import Trajectory, trajectory
@@ -21,6 +21,5 @@ __all__ = [
     "loads_from_arrays",
     "read_c3d_plates",
     "read_loads",
-    "to_frame",
     "trajectory",
 ]

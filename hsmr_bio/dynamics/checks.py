@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-from ..checks.check_report import Check, CheckReport, Threshold
+from dataclasses import replace
+
+from ..checks.check_report import Check, CheckReport
+from ..checks.check_row import CheckRow
 from ..errors import InputError
-from .inverse_dynamics import InverseDynamics
+from .inverse_dynamics import InverseDynamics, Residuals
 
 _HICKS = "Hicks et al., J Biomech Eng 137, 2015, 020905"
-THRESHOLDS: dict[str, Threshold] = {
-    "residual force": Threshold(
+
+
+CHECKS: tuple[CheckRow[Residuals], ...] = (
+    CheckRow(
+        name="residual force",
+        measure=lambda residuals: (residuals.force_share, ""),
         warn_above=0.05,
         fail_above=0.15,
         unit="of peak external force",
         source=f"{_HICKS}: peak residual force under 5 % of the peak net external force",
     ),
-    "residual moment": Threshold(
+    CheckRow(
+        name="residual moment",
+        measure=lambda residuals: (residuals.moment_share, ""),
         warn_above=0.01,
         fail_above=0.05,
         unit="of peak force x COM height",
         source=f"{_HICKS}: peak residual moment under 1 % of COM height times peak net external force",
     ),
-    "residual force, RMS": Threshold(
-        warn_above=0.05, fail_above=0.10, unit="body weights", source="requirement of this project: at most 5 % of body weight"
+    CheckRow(
+        name="residual force, RMS",
+        measure=lambda residuals: (residuals.force_rms_bw, ""),
+        warn_above=0.05,
+        fail_above=0.10,
+        unit="body weights",
+        source="requirement of this project: at most 5 % of body weight",
     ),
-    "residual moment, RMS": Threshold(
+    CheckRow(
+        name="residual moment, RMS",
+        measure=lambda residuals: (residuals.moment_rms_bw_h, ""),
         warn_above=0.05,
         fail_above=0.10,
         unit="body weights x COM height",
         source="requirement of this project: at most 5 % of body weight times COM height",
     ),
-}
-"""Name of the check -> thresholds; the order is the order of the report."""
+)
+"""The checks of the residuals of an inverse dynamics, in the order of the report."""
 
 
 def check_dynamics(result: InverseDynamics) -> CheckReport:
@@ -40,7 +56,7 @@ def check_dynamics(result: InverseDynamics) -> CheckReport:
         result: of :func:`inverse_dynamics` with measured or estimated loads.
 
     Returns:
-        One entry per check of ``THRESHOLDS``.
+        One entry per row of ``CHECKS``.
 
     Raises:
         InputError: there were no external loads; then the base carries the body and nothing can be judged.
@@ -48,22 +64,14 @@ def check_dynamics(result: InverseDynamics) -> CheckReport:
     residuals = result.residuals
     if residuals is None:
         raise InputError("without external loads the whole body hangs on its base: there are no residuals to check")
-    values = {
-        "residual force": residuals.force_share,
-        "residual moment": residuals.moment_share,
-        "residual force, RMS": residuals.force_rms_bw,
-        "residual moment, RMS": residuals.moment_rms_bw_h,
-    }
     source = result.loads.source if result.loads is not None else ""
     detail = f"forces {source}; largest residual force at {residuals.worst_time_s:.3f} s"
-    return CheckReport(
-        checks=tuple(_judge(name, value, detail, result.ground is None) for name, value in values.items()), limits=None
-    )
+    measured = result.ground is None
+    return CheckReport(checks=tuple(_explained(row.check(residuals), detail, measured) for row in CHECKS), limits=None)
 
 
-def _judge(name: str, value: float, detail: str, measured: bool) -> Check:
-    threshold = THRESHOLDS[name]
-    status = threshold.judge(value)
-    if measured and status != "pass":
+def _explained(check: Check, detail: str, measured: bool) -> Check:
+    """Add where the figure comes from and, to a bad figure of measured forces, what may be the cause."""
+    if measured and check.status != "pass":
         detail += " (a foot that stands beside the plates has no force)"
-    return Check(name=name, status=status, value=value, threshold=threshold, detail=detail)
+    return replace(check, detail=detail)

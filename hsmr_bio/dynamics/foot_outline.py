@@ -1,4 +1,4 @@
-"""FootOutlines: where a foot of an OpenSim model can touch the floor, and which plate a foot stood on."""
+"""Outlines of the soles of an OpenSim model, and the assignment of force plates to feet."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ _OUTLINE = (
 0.28 m and 0.09 m at a length of 0.19 m, within the range of Gordon et al. 2014 (ANSUR II: foot length 0.25-0.27 m,
 breadth 0.09-0.10 m, plus the shoe)."""
 HEEL_POINTS, TOE_POINTS = (0, 1), (2, 3, 4, 5)
+"""Rows of the outline."""
 _FORWARD_SHARE = 0.8
-"""The ball of the foot lies less than 37 degrees off the x axis of calcn; it is 1 to 10 in models of gait."""
+"""Cosine of the angle between the x axis of calcn and the line to the ball of the foot: below 37 degrees; gait models have
+1 to 10 degrees."""
 _AMBIGUOUS_M = 0.05
-"""Two feet whose distances to a plate's pressure differ by less than this cannot be told apart: half a foot's width."""
+"""Feet whose distances to a centre of pressure differ by less than half a foot's width cannot be distinguished."""
 _TOO_FAR_M = 0.30
 """A centre of pressure farther than a foot's length from the nearer foot belongs to neither."""
 
@@ -45,15 +47,15 @@ class FootOutlines:
     points_m: FloatArray
     """(T, 2, 6, 3) right and left foot; two heel points, four of ball and toes; in ground."""
     middle_m: FloatArray
-    """(T, 2, 3) middle of each foot, between heel and ball."""
+    """(T, 2, 3) middle of each foot, between heel and ball; in ground."""
 
 
-def soles(backend: OpenSimBackend, motion: Trajectory) -> tuple[FootOutlines, Poses]:
+def soles(motion: Trajectory, backend: OpenSimBackend) -> tuple[FootOutlines, Poses]:
     """Follow the soles of a model with OpenSim's usual feet (bodies calcn and toes, x forward, z right).
 
     Args:
-        backend: the model.
         motion: in the model's order.
+        backend: the model.
 
     Returns:
         The soles, and the poses of the four bodies with the centre of mass.
@@ -72,9 +74,9 @@ def soles(backend: OpenSimBackend, motion: Trajectory) -> tuple[FootOutlines, Po
     points, middles = [], []
     for k, side in enumerate(SIDES):
         calcn, toes = 2 * k, 2 * k + 1
-        ahead = np.einsum("tji,tj->ti", poses.rotations[:, calcn], poses.origins_m[:, toes] - poses.origins_m[:, calcn])
-        length = float(np.median(np.linalg.norm(ahead, axis=1)))
-        if not np.median(ahead[:, 0]) > _FORWARD_SHARE * length:
+        to_ball = np.einsum("tji,tj->ti", poses.rotations[:, calcn], poses.origins_m[:, toes] - poses.origins_m[:, calcn])
+        length = float(np.median(np.linalg.norm(to_ball, axis=1)))
+        if not np.median(to_ball[:, 0]) > _FORWARD_SHARE * length:
             raise ModelError(
                 f"the x axis of {names[calcn]!r} must point to {names[toes]!r}, as in OpenSim's gait models (y up, z right); "
                 "in this model it does not. Give measured loads with their bodies (ExternalLoads .xml)"
@@ -92,42 +94,41 @@ def soles(backend: OpenSimBackend, motion: Trajectory) -> tuple[FootOutlines, Po
 
 
 def assign_to_feet(loads: ExternalLoads, feet: FootOutlines, time_s: FloatArray, *, weight_n: float) -> ExternalLoads:
-    """Give each force without a body to the foot under which its centre of pressure lies, contact by contact.
+    """Assign each force without a body to the foot above its centre of pressure, contact by contact.
 
     A plate that one foot leaves and the other one enters becomes two forces.
 
     Args:
-        loads: some forces may have bodies already; they stay.
+        loads: forces that have a body already keep it.
         feet: soles at ``time_s``.
         time_s: (T,) frames of the motion.
         weight_n: body weight; 5 % of it is the threshold of a contact.
 
     Returns:
-        Loads with a body for every force, and in ``assignments`` who got what and why.
+        Loads with a body for every force; ``assignments`` lists foot and distances per contact.
 
     Raises:
-        InputError: during a contact both feet are equally near, or neither is near; or nothing is loaded at all.
+        InputError: during a contact both feet are equally near, or neither is near; or no force is loaded.
     """
-    made: list[ExternalForce] = []
-    story: list[Assignment] = []
+    forces: list[ExternalForce] = []
+    assignments: list[Assignment] = []
     for force in loads.forces:
         if force.body is not None:
-            made.append(force)
+            forces.append(force)
             continue
         if force.point_m is None:
             raise InputError(f"external force {force.name!r} has neither a body nor a point: name its body")
-        owner = np.full(len(force.time_s), -1)
+        foot = np.full(len(force.time_s), -1)
         for first, last in _contacts(force, time_s, weight_n):
-            near, entry = _nearest(force, first, last, feet, time_s)
-            owner[first : last + 1] = near
-            story.append(entry)
-        made.extend(_split(force, owner, feet.bodies))
-    if not made:
+            foot[first : last + 1], assignment = _nearest(force, first, last, feet, time_s)
+            assignments.append(assignment)
+        forces.extend(_split(force, foot, feet.bodies))
+    if not forces:
         raise InputError(
             f"no external force of {loads.source or 'the loads'} carries more than 5 % of body weight ({weight_n:.0f} N) while "
             f"the motion lasts ({time_s[0]:g} to {time_s[-1]:g} s): is it the right trial? A motion in the air needs no loads"
         )
-    return with_forces(loads, made, story)
+    return with_forces(loads, forces, assignments)
 
 
 def _contacts(force: ExternalForce, time_s: FloatArray, weight_n: float) -> Sequence[tuple[int, int]]:
@@ -139,6 +140,7 @@ def _contacts(force: ExternalForce, time_s: FloatArray, weight_n: float) -> Sequ
 
 
 def _nearest(force: ExternalForce, first: int, last: int, feet: FootOutlines, time_s: FloatArray) -> tuple[int, Assignment]:
+    """Index of the foot nearest to the centre of pressure from sample ``first`` to ``last``, and its assignment."""
     rows = slice(first, last + 1)
     distances = []
     for k in range(2):
@@ -147,7 +149,7 @@ def _nearest(force: ExternalForce, first: int, last: int, feet: FootOutlines, ti
         size = np.linalg.norm(force.force_n[rows], axis=1)
         distances.append(float(np.average(np.linalg.norm(gap, axis=1), weights=size)))
     near = int(np.argmin(distances))
-    entry = Assignment(
+    assignment = Assignment(
         force=force.name,
         body=feet.bodies[near],
         start_s=float(force.time_s[first]),
@@ -157,35 +159,35 @@ def _nearest(force: ExternalForce, first: int, last: int, feet: FootOutlines, ti
     )
     if distances[near] > _TOO_FAR_M:
         raise InputError(
-            f"{entry}: no foot is near. Check that forces and motion share one frame (x forward, y up, z right), unit (m) and "
-            "clock, or name the body in an ExternalLoads .xml"
+            f"{assignment}: no foot is near. Check that forces and motion share one frame (x forward, y up, z right), unit (m) "
+            "and clock, or name the body in an ExternalLoads .xml"
         )
     if distances[1 - near] - distances[near] < _AMBIGUOUS_M:
-        raise InputError(f"{entry}: both feet are equally near. Name the body in an ExternalLoads .xml")
-    return near, entry
+        raise InputError(f"{assignment}: both feet are equally near. Name the body in an ExternalLoads .xml")
+    return near, assignment
 
 
-def _split(force: ExternalForce, owner: FloatArray, bodies: Sequence[str]) -> list[ExternalForce]:
-    """One force per foot; samples between contacts go with the contact that is nearest in time."""
-    known = np.flatnonzero(owner >= 0)
+def _split(force: ExternalForce, foot: FloatArray, bodies: Sequence[str]) -> list[ExternalForce]:
+    """One force per foot; samples between contacts belong to the contact that is nearest in time."""
+    known = np.flatnonzero(foot >= 0)
     if len(known) == 0:
         return []
-    index = np.arange(len(owner))
+    index = np.arange(len(foot))
     position = np.searchsorted(known, index).clip(0, len(known) - 1)
     before, after = known[np.maximum(position - 1, 0)], known[position]
-    filled = owner[np.where(np.abs(index - before) <= np.abs(after - index), before, after)]
+    filled = foot[np.where(np.abs(index - before) <= np.abs(after - index), before, after)]
     parts = []
     used = [k for k in range(len(bodies)) if np.any(filled == k)]
     for k in used:
-        mine = (filled == k)[:, None]
+        on_foot = (filled == k)[:, None]
         name = force.name if len(used) == 1 else f"{force.name}_{bodies[k].rsplit('_', 1)[-1]}"
         parts.append(
             replace(
                 force,
                 name=name,
                 body=bodies[k],
-                force_n=np.where(mine, force.force_n, 0.0),
-                torque_nm=np.where(mine, force.torque_nm, 0.0),
+                force_n=np.where(on_foot, force.force_n, 0.0),
+                torque_nm=np.where(on_foot, force.torque_nm, 0.0),
             )
         )
     return parts

@@ -1,4 +1,4 @@
-"""Joint moments of a motion: filter, differentiate, apply the external loads, solve. One call, five lines of script."""
+"""Joint moments of a motion: filter, differentiate, apply the external loads, solve."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..errors import InputError
+from ..osim.library import Model
 from ..types import FloatArray, GeneralizedForces, OsimMotion
 from .foot_outline import assign_to_feet, soles
 from .ground_reaction import FRICTION, GroundReaction, estimate
 from .load_files import read_loads
 from .loads import ExternalLoads, check_ground_forces
-from .opensim_backend import Model, OpenSimBackend
-from .states import read_motion, states_of
+from .opensim_backend import OpenSimBackend
+from .states import check_order, read_motion, states_of
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ Engine = Literal["opensim", "nimble"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Residuals:
-    """What the base of the model (the pelvis) would need from an invisible hand; zero if model, motion and loads agree."""
+    """Residual external force and moment on the base of the model (the pelvis); zero if model, motion and loads agree."""
 
     force_n: FloatArray
-    """(T, 3)."""
+    """(T, 3) in ground."""
     moment_nm: FloatArray
-    """(T, 3) about the centre of mass of the whole body."""
+    """(T, 3) in ground, about the centre of mass of the whole body."""
     peak_load_n: float
     """Largest net external force, at least body weight."""
     body_weight_n: float
@@ -44,7 +45,7 @@ class Residuals:
 
     @property
     def worst_time_s(self) -> float:
-        """When the residual force is largest."""
+        """Time of the largest residual force."""
         return float(self.time_s[int(np.linalg.norm(self.force_n, axis=1).argmax())])
 
     @property
@@ -78,18 +79,18 @@ class InverseDynamics(GeneralizedForces):
     base_coordinates: tuple[str, ...]
     """Coordinates between ground and the base body; their forces are the residuals."""
     loads: ExternalLoads | None
-    """External forces that were applied, with their assignment to bodies; None: none."""
+    """Applied external forces, with their assignment to bodies; None: none."""
     ground: GroundReaction | None
-    """The estimate, if nobody measured the ground reaction."""
+    """The estimated ground reaction, if it was estimated."""
     residuals: Residuals | None
     """None without external loads, where the base carries the whole body."""
     engine: Engine
     cutoff_hz: float | None
-    """Low-pass filter that the coordinates went through."""
+    """Cutoff of the coordinates' low-pass filter; None: not filtered."""
 
     @property
     def power_w(self) -> FloatArray:
-        """(T, N) power of each generalized force, W; positive: energy goes into the body."""
+        """(T, N) power of each generalized force, W; positive: work is done on the body."""
         return np.asarray(self.values_si * self.trajectory.u_si)
 
     def work_j(self) -> Mapping[str, tuple[float, float]]:
@@ -101,7 +102,7 @@ class InverseDynamics(GeneralizedForces):
         return {self.coordinates[k]: (float(parts[0][k]), float(parts[1][k])) for k in joints}
 
     def per_kg(self) -> GeneralizedForces:
-        """Give all generalized forces divided by the body's mass: N m/kg and N/kg."""
+        """Divide all generalized forces by the body's mass: N m/kg and N/kg."""
         return GeneralizedForces(
             time_s=self.time_s,
             coordinates=self.coordinates,
@@ -114,18 +115,24 @@ class InverseDynamics(GeneralizedForces):
         return column(self, name)
 
     def to_frame(self, *, per_kg: bool = False, powers: bool = False) -> pd.DataFrame:
-        """See :func:`to_frame`; ``powers=True`` adds a column ``<coordinate>_power`` for each."""
-        frame = to_frame(self.per_kg() if per_kg else self)
+        """Give the forces as a table.
+
+        Args:
+            per_kg: divide all values by the body's mass; the names then end in ``_per_kg``.
+            powers: add N columns ``<coordinate>_power_w``.
+
+        Returns:
+            As :meth:`GeneralizedForces.to_frame`.
+        """
+        frame = super().to_frame()
         if powers:
-            scale = self.mass_kg if per_kg else 1.0
-            for k, name in enumerate(self.coordinates):
-                frame[f"{name}_power"] = self.power_w[:, k] / scale
-        return frame
+            frame[[f"{name}_power_w" for name in self.coordinates]] = self.power_w
+        return (frame / self.mass_kg).add_suffix("_per_kg") if per_kg else frame
 
 
 def inverse_dynamics(
-    model: Model | OpenSimBackend,
     motion: OsimMotion | str | os.PathLike[str],
+    model: Model | OpenSimBackend,
     loads: ExternalLoads | GroundReaction | Literal["estimate"] | str | os.PathLike[str] | None = None,
     *,
     cutoff_hz: float | None = 6.0,
@@ -134,13 +141,13 @@ def inverse_dynamics(
     floor_m: float = 0.0,
     friction: float = FRICTION,
 ) -> InverseDynamics:
-    """Net generalized forces of a motion.
+    """Compute the net generalized forces of a motion.
 
-    Muscles and all other forces inside the model are left out, so the result is what they must produce together.
+    Muscles and all other internal forces of the model are removed: the result is what they must produce together.
 
     Args:
-        model: subject, model document, ``.osim`` file or its bytes.
         motion: coordinates, or a ``.mot`` file.
+        model: subject, model document, ``.osim`` file or its bytes.
         loads: external forces: values, a file (see :func:`read_loads`), ``"estimate"`` for the ground reaction that
             the motion implies, or None for none (then the base carries the whole body). Forces without a body go to
             the foot above their centre of pressure.
@@ -156,14 +163,15 @@ def inverse_dynamics(
 
     Raises:
         ModelError: a model, coordinate or body that cannot be used.
-        InputError: motion and model, or motion and loads, do not belong together.
+        InputError: motion and model, or motion and loads, do not match.
     """
+    check_order("inverse_dynamics(motion, model, loads)", motion, model)
     dynamics = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
-    given = motion if isinstance(motion, OsimMotion) else read_motion(dynamics, motion)
-    states = states_of(dynamics, given, cutoff_hz=cutoff_hz)
+    given = motion if isinstance(motion, OsimMotion) else read_motion(motion, dynamics)
+    states = states_of(given, dynamics, cutoff_hz=cutoff_hz)
     ground: GroundReaction | None = None
     if isinstance(loads, str) and loads == "estimate":
-        ground = estimate(dynamics, states, contacts, floor_m, friction)
+        ground = estimate(states, dynamics, contacts, floor_m, friction)
         applied: ExternalLoads | None = ground.loads
     elif isinstance(loads, GroundReaction):
         ground, applied = loads, loads.loads
@@ -172,12 +180,12 @@ def inverse_dynamics(
     else:
         applied = read_loads(loads)
     if applied is not None and ground is None:
-        applied = _assigned(dynamics, states, applied, floor_m)
+        applied = _assigned(states, dynamics, applied, floor_m)
     wrenches = applied.at(states.time_s) if applied is not None else ()
     if backend == "nimble":
         from .nimble_backend import NimbleBackend
 
-        values = NimbleBackend(dynamics.source_bytes).inverse_dynamics(states, wrenches)
+        values = NimbleBackend(dynamics.model).inverse_dynamics(states, wrenches)
     elif backend == "opensim":
         values = dynamics.inverse_dynamics(states, wrenches)
     else:
@@ -192,17 +200,24 @@ def inverse_dynamics(
         base_coordinates=dynamics.base_coordinates,
         loads=applied,
         ground=ground,
-        residuals=None if applied is None else _residuals(dynamics, states, values, applied, floor_m),
+        residuals=None if applied is None else _residuals(states, dynamics, values, applied, floor_m),
         engine=backend,
         cutoff_hz=cutoff_hz,
     )
 
 
 def column(forces: GeneralizedForces, name: str) -> FloatArray:
-    """(T,) values of one coordinate.
+    """Give the generalized force of one coordinate.
+
+    Args:
+        forces: any.
+        name: of the coordinate.
+
+    Returns:
+        (T,) in N m or N.
 
     Raises:
-        UnknownCoordinateError: there is none of that name.
+        UnknownCoordinateError: there is no coordinate of that name.
     """
     from ..errors import UnknownCoordinateError
 
@@ -211,23 +226,7 @@ def column(forces: GeneralizedForces, name: str) -> FloatArray:
     return np.asarray(forces.values_si[:, forces.coordinates.index(name)])
 
 
-def to_frame(forces: GeneralizedForces) -> pd.DataFrame:
-    """Give generalized forces as a table.
-
-    Args:
-        forces: any.
-
-    Returns:
-        Index ``time_s``; columns ``<coordinate>_moment`` (N m) and ``<coordinate>_force`` (N), as in OpenSim's files.
-    """
-    import pandas as pd
-
-    kinds = ["moment" if angle else "force" for angle in forces.rotational]
-    names = [f"{name}_{kind}" for name, kind in zip(forces.coordinates, kinds, strict=True)]
-    return pd.DataFrame(np.array(forces.values_si), columns=names, index=pd.Index(np.array(forces.time_s), name="time_s"))
-
-
-def _assigned(backend: OpenSimBackend, motion: Trajectory, loads: ExternalLoads, floor_m: float) -> ExternalLoads:
+def _assigned(motion: Trajectory, backend: OpenSimBackend, loads: ExternalLoads, floor_m: float) -> ExternalLoads:
     weight_n = backend.mass_kg * float(np.linalg.norm(backend.gravity_m_s2))
     names: tuple[str, ...] = tuple({force.body for force in loads.forces if force.body is not None})
     poses = backend.poses(motion, names)
@@ -235,12 +234,12 @@ def _assigned(backend: OpenSimBackend, motion: Trajectory, loads: ExternalLoads,
     check_ground_forces(loads, weight_n=weight_n, time_s=motion.time_s, origins_m=origins, floor_m=floor_m)
     if all(force.body is not None for force in loads.forces):
         return loads
-    feet, _ = soles(backend, motion)
+    feet, _ = soles(motion, backend)
     return assign_to_feet(loads, feet, motion.time_s, weight_n=weight_n)
 
 
 def _residuals(
-    backend: OpenSimBackend, motion: Trajectory, values: FloatArray, loads: ExternalLoads, floor_m: float
+    motion: Trajectory, backend: OpenSimBackend, values: FloatArray, loads: ExternalLoads, floor_m: float
 ) -> Residuals:
     force, moment = backend.base_wrench(motion, values)
     com = backend.poses(motion, ()).com_m

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,16 @@ _FORCE_COLUMN = re.compile(r"^(?P<stem>.*?)v?x$")
 _ZERO_N = 20.0
 """Below this vertical force a plate has no centre of pressure: 20 N is the usual threshold of gait laboratories
 (e.g. Zeni et al., Gait & Posture 27, 2008, 710-714)."""
-
+_LEVEL = 0.999
+"""Smallest component of a plate's normal along a laboratory axis: 2.6 degrees."""
+_SHOWN = 6
+"""Most names that a message lists."""
+_C3dParameters = Mapping[str, Any]
+"""ezc3d's parameters: group -> name -> entry."""
+_LENGTH_UNITS = {"mm": 1e-3, "m": 1.0, "cm": 1e-2}
+_FORCE_UNITS = {"n": 1.0, "kn": 1e3}
 _MOMENT_UNITS = {"nm": 1.0, "nmm": 1e-3, "ncm": 1e-2}
+"""Units, without blanks and dots -> m, N, N m."""
 _CHANNEL_UNITS = ("n", *_MOMENT_UNITS, "mm", "m", "v", "mv", "volts", "")
 
 
@@ -30,7 +39,7 @@ def read_loads(path: str | os.PathLike[str]) -> ExternalLoads:
     """Read external loads.
 
     Args:
-        path: ``.xml`` (OpenSim's ExternalLoads; its data file is looked for beside it), ``.mot`` or ``.sto`` (columns
+        path: ``.xml`` (OpenSim's ExternalLoads, with its data file in the same folder), ``.mot`` or ``.sto`` (columns
             such as ``ground_force_1_vx, ..._px, ..._mx``), or ``.c3d`` (force plates).
 
     Returns:
@@ -38,16 +47,16 @@ def read_loads(path: str | os.PathLike[str]) -> ExternalLoads:
 
     Raises:
         FormatError: the file breaks its format, lacks columns, or has cells without a value.
-        InputError: another kind of file.
+        InputError: another type of file.
     """
-    kind = Path(path).suffix.lower()
-    if kind == ".xml":
+    suffix = Path(path).suffix.lower()
+    if suffix == ".xml":
         return _read_xml(Path(path))
-    if kind in (".mot", ".sto"):
+    if suffix in (".mot", ".sto"):
         return _read_columns(Path(path))
-    if kind == ".c3d":
+    if suffix == ".c3d":
         return read_c3d_plates(path)
-    raise InputError(f"{os.fspath(path)}: external loads come as .xml, .mot, .sto or .c3d, not as {kind!r}")
+    raise InputError(f"{os.fspath(path)}: external loads are read from .xml, .mot, .sto or .c3d, not from {suffix!r}")
 
 
 def _read_xml(path: Path) -> ExternalLoads:
@@ -65,7 +74,7 @@ def _read_xml(path: Path) -> ExternalLoads:
         raise FormatError(path, "<datafile>", "the data file with the forces is not named")
     data = path.parent / name
     if not data.is_file():
-        raise FormatError(path, "<datafile>", f"the data file {name!r} is not there ({data})")
+        raise FormatError(path, "<datafile>", f"the data file {name!r} does not exist ({data})")
     table = read_table(data)
     forces = [_xml_force(path, element, table, data, k) for k, element in enumerate(node.iter("ExternalForce"))]
     active = [force for force in forces if force is not None]
@@ -92,30 +101,31 @@ def _xml_force(path: Path, element: ET.Element, table: Table, data: Path, index:
     zero = np.zeros((len(table.time_s), 3))
     return ExternalForce(
         name=name,
-        body=_last(body),
+        body=_body_name(body),
         time_s=table.time_s,
         force_n=columns.get("force", zero),
         point_m=columns.get("point"),
         torque_nm=columns.get("torque", zero),
-        force_frame=_last(text("force_expressed_in_body") or "ground"),
-        point_frame=_last(text("point_expressed_in_body") or "ground"),
+        force_frame=_body_name(text("force_expressed_in_body") or "ground"),
+        point_frame=_body_name(text("point_expressed_in_body") or "ground"),
     )
 
 
-def _last(name: str) -> str:
+def _body_name(path: str) -> str:
     """Body name of a path such as ``/bodyset/calcn_r``."""
-    return name.rsplit("/", 1)[-1]
+    return path.rsplit("/", 1)[-1]
 
 
 def _triple(table: Table, path: Path, stem: str) -> FloatArray:
-    wanted = [stem + axis for axis in _AXES]
-    missing = [name for name in wanted if name not in table.columns]
+    """(T, 3) columns x, y, z of a stem."""
+    names = [stem + axis for axis in _AXES]
+    missing = [name for name in names if name not in table.columns]
     if missing:
-        raise FormatError(path, None, f"column {missing[0]!r} is missing; the columns are {_some(table.columns)}")
-    values = table.values[:, [table.columns.index(name) for name in wanted]]
+        raise FormatError(path, None, f"column {missing[0]!r} is missing; the columns are {_listed(table.columns)}")
+    values = table.values[:, [table.columns.index(name) for name in names]]
     if np.isnan(values).any():
         row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
-        raise FormatError(path, f"column {wanted[column]!r}", f"no value at {table.time_s[row]:g} s (NaN); write 0 if unloaded")
+        raise FormatError(path, f"column {names[column]!r}", f"no value at {table.time_s[row]:g} s (NaN); write 0 if unloaded")
     return values
 
 
@@ -123,7 +133,9 @@ def _read_columns(path: Path) -> ExternalLoads:
     table = read_table(path)
     stems = [c[:-1] for c in table.columns if c.endswith("vx")]
     if not stems:
-        raise FormatError(path, None, f"no column of forces (a name that ends in 'vx'); the columns are {_some(table.columns)}")
+        raise FormatError(
+            path, None, f"no column of forces (a name that ends in 'vx'); the columns are {_listed(table.columns)}"
+        )
     forces: list[ExternalForce] = []
     used: set[str] = set()
     for stem in stems:
@@ -141,12 +153,14 @@ def _read_columns(path: Path) -> ExternalLoads:
         used.update(part + axis for part in (stem, point, torque) for axis in _AXES)
     rest = [name for name in table.columns if name not in used]
     if rest:
-        raise FormatError(path, None, f"columns that belong to no force: {_some(rest)}. Describe them in an ExternalLoads .xml")
+        raise FormatError(
+            path, None, f"columns that belong to no force: {_listed(rest)}. Describe them in an ExternalLoads .xml"
+        )
     return ExternalLoads(forces=tuple(forces), source=path.name)
 
 
 def _torque_stem(table: Table, path: Path, base: str) -> str:
-    """Find the columns of the free moment: ``<base>m``, ``<base>t`` or the force's name with torque in its place."""
+    """Find the columns of the free moment: ``<base>m``, ``<base>t``, or the force's name with torque or moment instead."""
     tried = [base + "m", base + "t", base.replace("force", "torque"), base.replace("force", "moment")]
     tried += [base.replace("force", "torque") + "m", base.replace("force", "moment") + "m"]
     for stem in tried:
@@ -155,16 +169,16 @@ def _torque_stem(table: Table, path: Path, base: str) -> str:
     raise FormatError(path, None, f"the free moment of {base + 'vx'!r} is missing: none of {', '.join(s + 'x' for s in tried)}")
 
 
-def _some(names: Any) -> str:
-    names = list(names)
-    return ", ".join(repr(n) for n in names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(repr(n) for n in names[:_SHOWN]) + more
 
 
 def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forward: str = "+x") -> ExternalLoads:
     """Read the force plates of a C3D file.
 
-    The centre of pressure is where the plate's wrench has no horizontal moment, on the plate's surface. A plate that
-    reports the action of the foot (mostly downward) is turned into the reaction on the body.
+    The centre of pressure is the point of the plate's surface at which its wrench has no horizontal moment. The sign of a
+    plate that reports the action of the foot (mostly downward) is changed to the reaction on the body.
 
     Args:
         path: the file.
@@ -172,7 +186,7 @@ def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forw
         forward: walking direction among the horizontal axes, e.g. ``"+x"`` or ``"-y"``; becomes OpenSim's +x.
 
     Returns:
-        One force a plate, no bodies yet; zero while the plate carries less than 20 N.
+        One force per plate, without a body; zero while the plate carries less than 20 N.
 
     Raises:
         FormatError: no C3D file, or truncated; no force plates, plates that are not level, unknown units.
@@ -192,27 +206,24 @@ def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forw
     forces = []
     for k, plate in enumerate(plates):
         where = f"plate {k + 1}"
-        to_m = _factor(path, where, plate["unit_position"], {"mm": 1e-3, "m": 1.0, "cm": 1e-2})
-        to_n = _factor(path, where, plate["unit_force"], {"n": 1.0, "kn": 1e3})
+        to_m = _factor(path, where, plate["unit_position"], _LENGTH_UNITS)
+        to_n = _factor(path, where, plate["unit_force"], _FORCE_UNITS)
         corners, arm = np.asarray(plate["corners"]), np.zeros(3)
         factor = _moment_factor(path, where, content["parameters"], k, to_m)
         if factor != 1.0:
             arm = _sensor_arm(corners, np.ravel(plate["origin"]))
         lever = np.cross(plate["force"], arm, axisa=0, axisc=0)
-        turn = _lab_to_ground(path, where, corners, up, forward)
-        force = (turn @ plate["force"]).T * to_n
-        moment = (turn @ (factor * (plate["moment"] - lever) + lever)).T * to_n * to_m
-        centre = (turn @ corners).mean(axis=1) * to_m
+        rotation = _lab_to_ground(path, where, corners, up, forward)
+        force = (rotation @ plate["force"]).T * to_n
+        moment = (rotation @ (factor * (plate["moment"] - lever) + lever)).T * to_n * to_m
+        centre = (rotation @ corners).mean(axis=1) * to_m
         time_s = start_s + np.arange(len(force)) / rate
         forces.append(_plate_force(f"plate_{k + 1}", time_s, force, moment, centre))
     return ExternalLoads(forces=tuple(forces), source=Path(path).name)
 
 
-def _moment_factor(path: str | os.PathLike[str], where: str, parameters: Any, plate: int, to_m: float) -> float:
-    """How much larger than in ezc3d's reading the moments of the plate's sensor are.
-
-    ezc3d takes moments for N times the unit of positions whatever the file says.
-    """
+def _moment_factor(path: str | os.PathLike[str], where: str, parameters: _C3dParameters, plate: int, to_m: float) -> float:
+    """Factor on the moments of the plate's sensor as ezc3d reads them: always in N times the unit of positions."""
     units = [str(unit).strip() for unit in parameters["ANALOG"]["UNITS"]["value"]]
     channels = np.asarray(parameters["FORCE_PLATFORM"]["CHANNEL"]["value"], dtype=int)
     own = [units[c - 1] if 0 < c <= len(units) else "" for c in channels.reshape(len(channels), -1)[:, plate]]
@@ -233,7 +244,11 @@ def _moment_factor(path: str | os.PathLike[str], where: str, parameters: Any, pl
 
 
 def _sensor_arm(corners: FloatArray, origin: FloatArray) -> FloatArray:
-    """From the sensor to the middle of the surface, in laboratory axes (C3D user guide, FORCE_PLATFORM:ORIGIN)."""
+    """(3,) vector from the sensor to the middle of the surface, in laboratory axes.
+
+    Source:
+        C3D user guide, FORCE_PLATFORM:ORIGIN.
+    """
     x = corners[:, 0] - corners[:, 1]
     y = corners[:, 0] - corners[:, 3]
     axes = np.stack([x / np.linalg.norm(x), y / np.linalg.norm(y)], axis=1)
@@ -274,10 +289,10 @@ def _lab_to_ground(path: str | os.PathLike[str], where: str, corners: FloatArray
     """Rotation from laboratory axes to ground (x forward, y up)."""
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 1])
     normal = np.abs(normal) / np.linalg.norm(normal)
-    if normal.max() < 0.999:
+    if normal.max() < _LEVEL:
         raise FormatError(path, where, "the plate is not level; give its forces as an ExternalLoads .xml instead")
     y = np.eye(3)[int(normal.argmax())] if up is None else np.eye(3)["xyz".index(up)]
     x = (-1.0 if forward[0] == "-" else 1.0) * np.eye(3)["xyz".index(forward[-1])]
-    if abs(x @ y) > 0.5:
+    if x @ y != 0:
         raise InputError(f"forward={forward!r} is the vertical axis of {os.fspath(path)}; choose a horizontal one")
     return np.stack([x, y, np.cross(x, y)])

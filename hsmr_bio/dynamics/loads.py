@@ -1,12 +1,12 @@
-"""External loads as values: forces on bodies over time, checked against the motion and the body they act on."""
+"""External loads: forces on bodies over time, checked against the motion and the body they act on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..types import BoolArray, FloatArray, increasing_time, readonly
@@ -15,10 +15,16 @@ from .opensim_backend import BodyWrench
 LOADED_SHARE = 0.05
 """A plate counts as loaded above this share of body weight: well above the noise of force plates (a few N)."""
 _FARTHEST_M = 0.5
-"""Centre of pressure from the origin of its body: a foot is shorter than this, so more means wrong units or body."""
+"""Largest distance of a centre of pressure from the origin of its body: a foot is shorter, more means a wrong unit or body."""
 _FEET = ("calcn", "toes", "talus", "foot", "hindfoot", "forefoot")
 _DEEPEST_M = 0.05
-"""Force plates lie at the floor; their points may be some mm under it (thickness of a cover)."""
+"""Largest depth of a point under the floor; covers of force plates are some mm thick."""
+_MAX_LEVER_M = 1.0
+"""Largest free moment, in body weight times this length: more means a wrong unit or reference point."""
+_MAX_WEIGHTS = 20
+"""Largest force in body weights: more means a wrong unit or mass (chosen well above jump landings)."""
+_KN_WEIGHTS = (1e-4, 0.02)
+"""Peak of a floor force in body weights that looks like kN: between 0.1 and 20 body weights / 1000."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,7 +33,7 @@ class ExternalForce:
 
     name: str
     body: str | None
-    """Body it acts on; None: not known yet, see :func:`hsmr_bio.dynamics.assign_to_feet`."""
+    """Body it acts on; None: unknown, see :func:`hsmr_bio.dynamics.foot_outline.assign_to_feet`."""
     time_s: FloatArray
     """(S,) strictly increasing."""
     force_n: FloatArray
@@ -52,7 +58,7 @@ class ExternalForce:
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """Which foot a plate's force was given to, and why."""
+    """Assignment of a plate's force to a foot during one contact, with the distances that decided it."""
 
     force: str
     body: str
@@ -61,7 +67,7 @@ class Assignment:
     distance_m: float
     """Mean distance from the centre of pressure to the middle of this foot."""
     other_distance_m: float
-    """The same to the other foot."""
+    """Mean distance from the centre of pressure to the middle of the other foot."""
 
     def __str__(self) -> str:
         return (
@@ -72,13 +78,13 @@ class Assignment:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExternalLoads:
-    """All external forces of a motion but gravity."""
+    """All external forces of a motion except gravity."""
 
     forces: tuple[ExternalForce, ...]
     source: str = ""
     """File or method, for the report."""
     assignments: tuple[Assignment, ...] = ()
-    """How unassigned forces found their feet; empty if the bodies were given."""
+    """Assignments of forces without a body; empty if all bodies were given."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "forces", tuple(self.forces))
@@ -87,7 +93,7 @@ class ExternalLoads:
             raise InputError(f"external forces must have different names, got {', '.join(names)}")
 
     def at(self, time_s: FloatArray) -> tuple[BodyWrench, ...]:
-        """Sample all forces at the given times, linearly between samples as OpenSim does.
+        """Interpolate all forces linearly at the times (T,), as OpenSim does.
 
         Raises:
             InputError: a force has no body, or does not cover the times.
@@ -113,7 +119,12 @@ class ExternalLoads:
 
 
 def loads_from_arrays(
-    time_s: Any, forces_n: Any, points_m: Any, torques_nm: Any = None, *, bodies: Sequence[str | None] | None = None
+    time_s: ArrayLike,
+    forces_n: ArrayLike,
+    points_m: ArrayLike,
+    torques_nm: ArrayLike | None = None,
+    *,
+    bodies: Sequence[str | None] | None = None,
 ) -> ExternalLoads:
     """Make external loads from arrays in ground axes.
 
@@ -122,7 +133,10 @@ def loads_from_arrays(
         forces_n: (S, 3) of one plate, or (P, S, 3) of P plates.
         points_m: centres of pressure, same shape.
         torques_nm: free moments, same shape; None: none.
-        bodies: P body names; None: find the feet by the centres of pressure.
+        bodies: P body names; None: the feet above the centres of pressure.
+
+    Returns:
+        Forces ``force_1``, ``force_2`` ... in the order of the arrays.
 
     Raises:
         ShapeError: shapes that do not fit, NaN.
@@ -134,19 +148,20 @@ def loads_from_arrays(
     names = tuple(bodies) if bodies is not None else (None,) * len(force)
     if len(names) != len(force) or len(point) != len(force):
         raise InputError(f"{len(force)} forces need as many points and bodies, got {len(point)} and {len(names)}")
-    made = [
-        ExternalForce(name=f"force_{k + 1}", body=body, time_s=time_s, force_n=force[k], point_m=point[k], torque_nm=torque[k])
+    times = np.asarray(time_s, dtype=np.float64)
+    forces = [
+        ExternalForce(name=f"force_{k + 1}", body=body, time_s=times, force_n=force[k], point_m=point[k], torque_nm=torque[k])
         for k, body in enumerate(names)
     ]
-    return ExternalLoads(forces=tuple(made), source="arrays")
+    return ExternalLoads(forces=tuple(forces), source="arrays")
 
 
 def check_ground_forces(
     loads: ExternalLoads, *, weight_n: float, time_s: FloatArray, origins_m: dict[str, FloatArray], floor_m: float = 0.0
 ) -> None:
-    """Refuse loads whose units, signs, frames or bodies cannot be right.
+    """Refuse loads with impossible units, signs, frames or bodies.
 
-    Looked at are forces in ground axes while they carry more than 5 % of body weight. Only forces on feet (bodies
+    Checked are forces in ground axes while they carry more than 5 % of body weight. Only forces on feet (bodies
     calcn, toes, talus, foot) and forces without a body must push up from the floor: a dumbbell may pull.
 
     Args:
@@ -157,8 +172,8 @@ def check_ground_forces(
         floor_m: height of the floor.
 
     Raises:
-        InputError: kN instead of N, mm instead of m, N mm instead of N m, a force that pulls at the body, a
-            point far below the floor, a point far from its body, another time than the motion's. The message names the
+        InputError: kN instead of N, mm instead of m, N mm instead of N m, a force that pulls the body down, a point
+            far below the floor, a point far from its body, times that do not cover the motion. The message names the
             force and the time.
     """
     for force in loads.forces:
@@ -175,21 +190,39 @@ def check_ground_forces(
         if force.point_m is not None:
             _check_point(force, on, time_s, origins_m, floor_m if from_floor else -np.inf)
         lever_m = np.linalg.norm(force.torque_nm, axis=1) / max(weight_n, 1.0)
-        if lever_m.max() > 1.0:
-            at = force.time_s[int(lever_m.argmax())]
+        if lever_m.max() > _MAX_LEVER_M:
+            at_s = force.time_s[int(lever_m.argmax())]
             raise InputError(
-                f"external force {force.name!r}: free moment of {lever_m.max() * weight_n:.0f} N m at {at:g} s is more than "
-                "body weight times 1 m. Is it in N mm, or taken about the plate's corner instead of the centre of pressure?"
+                f"external force {force.name!r}: free moment of {lever_m.max() * weight_n:.0f} N m at {at_s:g} s is more than "
+                f"body weight times {_MAX_LEVER_M:g} m. "
+                "Is it in N mm, or taken about the plate's corner instead of the centre of pressure?"
             )
 
 
 def loaded(force: ExternalForce, weight_n: float) -> BoolArray:
-    """(S,) whether the force carries more than 5 % of body weight."""
+    """Find the samples in which a force is more than 5 % of body weight.
+
+    Args:
+        force: S samples.
+        weight_n: body weight.
+
+    Returns:
+        (S,) True where it is.
+    """
     return np.asarray(np.linalg.norm(force.force_n, axis=1) > LOADED_SHARE * weight_n)
 
 
 def with_forces(loads: ExternalLoads, forces: Sequence[ExternalForce], assignments: Sequence[Assignment]) -> ExternalLoads:
-    """Copy of ``loads`` with other forces and the story of their assignment."""
+    """Copy loads with other forces.
+
+    Args:
+        loads: keeps its source.
+        forces: all of the copy's forces.
+        assignments: of these forces to feet.
+
+    Returns:
+        The copy.
+    """
     return replace(loads, forces=tuple(forces), assignments=tuple(assignments))
 
 
@@ -210,13 +243,13 @@ def _sample(at_s: FloatArray, time_s: FloatArray, values: FloatArray | None) -> 
 
 def _check_magnitude(force: ExternalForce, weight_n: float, from_floor: bool) -> None:
     size = np.linalg.norm(force.force_n, axis=1)
-    peak, at = float(size.max()), float(force.time_s[int(size.argmax())])
-    if peak > 20 * weight_n:
+    peak, at_s = float(size.max()), float(force.time_s[int(size.argmax())])
+    if peak > _MAX_WEIGHTS * weight_n:
         raise InputError(
-            f"external force {force.name!r} reaches {peak:.3g} N at {at:g} s, {peak / weight_n:.0f} times body weight "
+            f"external force {force.name!r} reaches {peak:.3g} N at {at_s:g} s, {peak / weight_n:.0f} times body weight "
             f"({weight_n:.0f} N). Check its unit (N is expected) and the mass of the model"
         )
-    if from_floor and 0.1 < 1000 * peak / weight_n < 20:
+    if from_floor and _KN_WEIGHTS[0] < peak / weight_n < _KN_WEIGHTS[1]:
         raise InputError(
             f"external force {force.name!r} reaches only {peak:.3g} N, {peak / weight_n:.1g} of body weight "
             f"({weight_n:.0f} N): it looks like kN. Multiply it by 1000, N is expected"
@@ -226,10 +259,10 @@ def _check_magnitude(force: ExternalForce, weight_n: float, from_floor: bool) ->
 def _check_sign(force: ExternalForce, on: BoolArray, weight_n: float) -> None:
     vertical = np.where(on, force.force_n[:, 1], 0.0)
     if vertical.min() < -LOADED_SHARE * weight_n:
-        at = force.time_s[int(vertical.argmin())]
+        at_s = force.time_s[int(vertical.argmin())]
         raise InputError(
-            f"external force {force.name!r} pulls the body down with {-vertical.min():.0f} N at {at:g} s. The floor pushes up "
-            "(+y): give the force that acts on the body, in OpenSim's axes (x forward, y up, z right)"
+            f"external force {force.name!r} pulls the body down with {-vertical.min():.0f} N at {at_s:g} s. The floor pushes "
+            "up (+y): give the force that acts on the body, in OpenSim's axes (x forward, y up, z right)"
         )
 
 
@@ -245,13 +278,13 @@ def _check_point(
         distance = float(np.median(np.linalg.norm(point - body, axis=1)[during]))
         if distance > _FARTHEST_M:
             raise InputError(
-                f"external force {force.name!r} acts {distance:.3g} m away from {force.body!r}, the body it is given to "
+                f"external force {force.name!r} acts {distance:.3g} m away from {force.body!r}, its body "
                 "(median while loaded). Check the unit of the point (m is expected), its axes (y up) and the body"
             )
     height = np.where(during, point[:, 1] - floor_m, 0.0)
     if height.min() < -_DEEPEST_M:
-        at = force.time_s[int(height.argmin())]
+        at_s = force.time_s[int(height.argmin())]
         raise InputError(
-            f"external force {force.name!r} acts {-100 * height.min():.0f} cm below the floor (y = {floor_m:g} m) at {at:g} s. "
-            "Check the axes (y up) and the origin of the plate's frame"
+            f"external force {force.name!r} acts {-100 * height.min():.0f} cm below the floor (y = {floor_m:g} m) at {at_s:g} "
+            "s. Check the axes (y up) and the origin of the plate's frame"
         )

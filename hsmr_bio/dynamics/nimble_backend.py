@@ -1,23 +1,22 @@
 """Inverse dynamics with nimblephysics: an engine that shares no code with OpenSim, on the same BSM model.
 
-nimblephysics 0.10.52.1 is compiled for numpy 1: with numpy 2 every call that takes an array kills the process. So
-only scalar setters are called here, and arrays only come back; a test guards it. Its gravity cannot be set without
-an array either (it points along -z), so the difference to ours enters through its Jacobian of the centre of mass.
+nimblephysics 0.10.52.1 is compiled for numpy 1: with numpy 2 every call that takes an array ends the process. So only
+scalar setters are called here, and arrays are only returned; a test guards it. Its gravity cannot be set without an array
+either (it points along -z), so the difference from ours is added with its Jacobian of the centre of mass.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import ModelError, require
-from ..osim.document import OsimDocument
+from ..io.silence import no_stdout
+from ..osim.library import Model, as_document
 from ..osim.nimble_export import write_nimble_model
 from ..osim.nimble_states import NimbleStates
 from ..types import FloatArray
@@ -26,39 +25,50 @@ from .trajectory import Trajectory
 
 GRAVITY_M_S2 = np.array([0.0, -9.80665, 0.0])
 """OpenSim's default, y up."""
+_BodyNode = Any
+"""A body of nimblephysics (no type information)."""
+_SHOWN = 6
+"""Most names that a message lists."""
 
 
 class NimbleBackend:
     """A BSM model in nimblephysics.
 
     Args:
-        osim_xml: bytes of a BSM ``.osim`` file, generic or scaled.
+        model: a BSM model, generic or scaled.
 
     Raises:
         ModelError: not a BSM model, or nimblephysics reads other coordinates from it.
         MissingDependencyError: nimblephysics is not installed.
     """
 
-    def __init__(self, osim_xml: bytes) -> None:
+    def __init__(self, model: Model) -> None:
         nimble: Any = require("nimblephysics", feature="the second inverse-dynamics engine")
-        document = OsimDocument.from_bytes(osim_xml)
-        with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder, _no_stdout():
+        document = as_document(model)
+        with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder, no_stdout():  # the parser prints
             path = write_nimble_model(Path(folder) / "nimble.osim", document)
             self._skeleton = nimble.biomechanics.OpenSimParser.parseOsim(str(path)).skeleton
         self._states = NimbleStates(document)
         self.coordinates: tuple[str, ...] = self._states.coordinates
-        own = [self._skeleton.getDofByIndex(i).getName() for i in range(self._skeleton.getNumDofs())]
-        if set(own) != set(self._states.names):
-            odd = sorted(set(own) ^ set(self._states.names))
-            raise ModelError(f"nimblephysics reads other coordinates than the model has: {', '.join(odd[:6])}")
-        self._order = [self._states.names.index(name) for name in own]
+        names = [self._skeleton.getDofByIndex(i).getName() for i in range(self._skeleton.getNumDofs())]
+        if set(names) != set(self._states.names):
+            different = sorted(set(names) ^ set(self._states.names))
+            raise ModelError(f"nimblephysics reads other coordinates than the model has: {', '.join(different[:_SHOWN])}")
+        self._order = [self._states.names.index(name) for name in names]
         self.mass_kg = float(self._skeleton.getMass())
 
     def inverse_dynamics(self, motion: Trajectory, loads: Sequence[BodyWrench] = ()) -> FloatArray:
-        """As :meth:`OpenSimBackend.inverse_dynamics`; columns in the order of ``motion.coordinates``.
+        """Solve the equations of motion in every frame, as :meth:`OpenSimBackend.inverse_dynamics` does.
+
+        Args:
+            motion: coordinates of the model, in any order.
+            loads: external forces on bodies, sampled at ``motion.time_s``.
+
+        Returns:
+            (T, N) generalized forces, N m or N, in the order of ``motion.coordinates``.
 
         Raises:
-            ModelError: a load acts on a body that the model has not, or is not given in ground axes.
+            ModelError: a load acts on a body that the model does not have, or is not given in ground axes.
         """
         skeleton = self._skeleton
         columns = [motion.coordinates.index(name) for name in self.coordinates]
@@ -88,18 +98,6 @@ class NimbleBackend:
         result[:, columns] = states.forces(q, forces)
         return result
 
-    def body_origins_m(self, q_si: FloatArray, coordinates: Sequence[str], bodies: Sequence[str]) -> FloatArray:
-        """(T, B, 3) body origins in ground for coordinate values (T, N): the engine's own forward kinematics."""
-        order = [list(coordinates).index(name) for name in self.coordinates]
-        nodes = [self._skeleton.getBodyNode(name) for name in bodies]
-        result = np.empty((len(q_si), len(nodes), 3))
-        for frame, row in enumerate(self._states.positions(q_si[:, order])[:, self._order].tolist()):
-            for i, value in enumerate(row):
-                self._skeleton.setPosition(i, value)
-            for k, node in enumerate(nodes):
-                result[frame, k] = node.getWorldTransform().translation()
-        return result
-
     def _body(self, load: BodyWrench) -> Any:
         node = self._skeleton.getBodyNode(load.body)
         if node is None:
@@ -107,19 +105,3 @@ class NimbleBackend:
         if load.force_body != "ground" or load.point_body != "ground":
             raise ModelError(f"the load on {load.body!r} must be given in ground axes for nimblephysics; use backend='opensim'")
         return node
-
-
-@contextmanager
-def _no_stdout() -> Iterator[None]:
-    """Send what nimblephysics prints while it parses to nowhere: a script may read our standard output."""
-    import sys
-
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)

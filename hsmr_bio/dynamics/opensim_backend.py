@@ -14,14 +14,23 @@ import numpy as np
 
 from ..errors import InputError, ModelError, UnknownCoordinateError, require
 from ..osim.document import OsimDocument
+from ..osim.library import Model
 from ..types import BoolArray, FloatArray, Subject
 from .polynomial_bias import PolynomialBias
 from .trajectory import Trajectory
 
-Model = Subject | OsimDocument | bytes | str | os.PathLike[str]
-
-_BROKEN_JOINTS = {"ConstantCurvatureJoint": "OpenSim has its angular velocity wrong (moments off by up to 100 N m)"}
+_Osim = Any
+"""The module opensim, or an object of it (no type information)."""
+_BROKEN_JOINTS = {"ConstantCurvatureJoint": "its angular velocity is wrong in OpenSim (errors of moments up to 100 N m)"}
 """Joint classes without a usable velocity; measured against differentiated forward kinematics in OpenSim 4.6."""
+_SHOWN = 6
+"""Most names that a message lists."""
+_PROBE_SI = 0.01
+"""Change of a coordinate or speed that shows its place in the state."""
+_PROBE_TOLERANCE = 1e-12
+"""Rounding of a rate that equals its speed."""
+_RANK_TOLERANCE = 1e-9
+"""Relative singular value below which the base cannot carry a component of the wrench."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,7 +52,7 @@ class BodyWrench:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Poses:
-    """Where bodies are in ground."""
+    """Positions and orientations of bodies in ground."""
 
     bodies: tuple[str, ...]
     origins_m: FloatArray
@@ -55,26 +64,26 @@ class Poses:
 
 
 class OpenSimBackend:
-    """An OpenSim model stripped to its rigid bodies and joints, ready for many inverse dynamics.
+    """The rigid bodies and joints of an OpenSim model, for repeated inverse dynamics.
 
-    Muscles, actuators, springs, contacts, controllers and constraints are removed: the result is the net moment
-    that everything inside the body together must produce, and coupled coordinates (patellae) count as free ones,
-    as in OpenSim's Inverse Dynamics Tool.
+    Muscles, actuators, springs, contacts, controllers and constraints are removed: the result is the net moment that all
+    internal forces together must produce, and coupled coordinates (patellae) are free, as in OpenSim's Inverse Dynamics
+    Tool.
 
     Args:
         model: a subject, a model document, a ``.osim`` file or its bytes.
 
     Raises:
-        ModelError: OpenSim cannot read the model, or has no sound velocities for one of its joints.
+        ModelError: OpenSim cannot read the model, or computes wrong velocities for one of its joints.
         MissingDependencyError: opensim is not installed.
     """
 
     def __init__(self, model: Model) -> None:
         self._osim: Any = require("opensim", feature="inverse dynamics")
-        self.source_bytes = _bytes(model)
-        """The model file as it was given."""
+        self.model = model
+        """The model as it was given."""
         with _quiet(self._osim):
-            self._model = _load(self._osim, self.source_bytes)
+            self._model = _load(self._osim, _bytes(model))
             self._refuse_broken_joints()
             for name in ("ForceSet", "ConstraintSet", "ControllerSet", "ProbeSet"):
                 getattr(self._model, f"upd{name}")().clearAndDestroy()
@@ -94,7 +103,7 @@ class OpenSimBackend:
         self._q_slots, self._u_slots = self._state_slots(coordinates)
         self._plain = self._speeds_are_rates()
         self.base_body, self.base_coordinates = self._base()
-        self._bias = PolynomialBias(self.source_bytes)
+        self._bias = PolynomialBias(model)
 
     def locked_values(self) -> dict[str, float]:
         """Value of every coordinate that the model locks, in rad or m."""
@@ -106,10 +115,10 @@ class OpenSimBackend:
         return found
 
     def select(self, motion: Trajectory) -> Trajectory:
-        """Bring a trajectory into the model's order; locked coordinates that it does not have keep their default.
+        """Sort a trajectory into the model's order; locked coordinates that it does not have keep their default.
 
         Raises:
-            UnknownCoordinateError: the trajectory has a coordinate that the model has not.
+            UnknownCoordinateError: the trajectory has a coordinate that the model does not have.
             InputError: a coordinate of the model is missing in the trajectory.
         """
         for name in motion.coordinates:
@@ -120,7 +129,7 @@ class OpenSimBackend:
         if missing:
             raise InputError(
                 f"the motion lacks {len(missing)} of the model's {len(self.coordinates)} coordinates: "
-                f"{', '.join(missing[:6])}{' ...' if len(missing) > 6 else ''}. Add their columns (a constant is fine)"
+                f"{', '.join(missing[:_SHOWN])}{' ...' if len(missing) > _SHOWN else ''}. Add their columns (may be constant)"
             )
         shape = (len(motion.time_s), len(self.coordinates))
         parts = {"q_si": np.zeros(shape), "u_si": np.zeros(shape), "a_si": np.zeros(shape)}
@@ -136,7 +145,7 @@ class OpenSimBackend:
     def inverse_dynamics(self, motion: Trajectory, loads: Sequence[BodyWrench] = ()) -> FloatArray:
         """Solve M udot + C + G - J^T F = tau in every frame.
 
-        Where a joint slides along a polynomial of several coordinates, OpenSim's own error is made good
+        OpenSim's error for joints that translate by a polynomial of several coordinates is corrected
         (:mod:`.polynomial_bias`).
 
         Args:
@@ -147,7 +156,7 @@ class OpenSimBackend:
             (T, N) generalized forces, N m or N.
 
         Raises:
-            ModelError: a load acts on a body that the model has not, or OpenSim cannot evaluate a pose.
+            ModelError: a load acts on a body that the model does not have, or OpenSim cannot evaluate a pose.
         """
         applied = [(self._body(load.body), load, self._frame(load.force_body), self._frame(load.point_body)) for load in loads]
         osim, state, count = self._osim, self._state, len(self.coordinates)
@@ -169,10 +178,17 @@ class OpenSimBackend:
         return result + self._bias.forces(motion)
 
     def poses(self, motion: Trajectory, bodies: Sequence[str]) -> Poses:
-        """Origins and orientations of bodies, and the centre of mass, in every frame.
+        """Compute origins and orientations of bodies, and the centre of mass, in every frame.
+
+        Args:
+            motion: in the model's order.
+            bodies: B names.
+
+        Returns:
+            The poses in ground.
 
         Raises:
-            ModelError: a body that the model has not.
+            ModelError: a body that the model does not have.
         """
         found = [self._body(name) for name in bodies]
         frames = len(motion.time_s)
@@ -189,7 +205,7 @@ class OpenSimBackend:
         return Poses(bodies=tuple(bodies), origins_m=origins, rotations=rotations, com_m=com)
 
     def base_wrench(self, motion: Trajectory, tau: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Force and moment on the base body that its generalized forces stand for.
+        """Convert the generalized forces of the base to a force and a moment on the base body.
 
         Args:
             motion: in the model's order.
@@ -210,14 +226,14 @@ class OpenSimBackend:
             for frame, _ in enumerate(self._frames(motion, speeds=False)):
                 self._matter.calcFrameJacobian(self._state, index, origin, jacobian)
                 own = np.array([self._per_coordinate(row)[columns] for row in jacobian.to_numpy()])
-                wrench = np.linalg.lstsq(own.T, tau[frame, columns], rcond=1e-9)[0]
-                at = body.getPositionInGround(self._state).to_numpy()
+                wrench = np.linalg.lstsq(own.T, tau[frame, columns], rcond=_RANK_TOLERANCE)[0]
+                base_m = body.getPositionInGround(self._state).to_numpy()
                 force[frame] = wrench[3:]
-                moment[frame] = wrench[:3] + np.cross(at, wrench[3:])
+                moment[frame] = wrench[:3] + np.cross(base_m, wrench[3:])
         return force, moment
 
-    def _frames(self, motion: Trajectory, *, speeds: bool = True) -> Iterator[tuple[Any, Any]]:
-        """Put one frame after the other into the state; yields speeds and accelerations in the state's order."""
+    def _frames(self, motion: Trajectory, *, speeds: bool = True) -> Iterator[tuple[_Osim, _Osim]]:
+        """Set the state to one frame after the other; yields speeds and accelerations in the state's order."""
         vector, frames = self._osim.Vector.createFromMat, len(motion.time_s)
         q = np.zeros((frames, self._state.getNQ()))
         rates, second = np.zeros_like(q), np.zeros_like(q)
@@ -238,8 +254,8 @@ class OpenSimBackend:
             self._state.setU(speed)
             yield speed, acceleration
 
-    def _speeds_from_rates(self, rates: Any, second: FloatArray) -> tuple[Any, Any]:
-        """Turn rates of coordinates into speeds: u = N^-1 qdot, udot = N^-1 (qdotdot - Ndot u); a BallJoint needs it."""
+    def _speeds_from_rates(self, rates: _Osim, second: FloatArray) -> tuple[_Osim, _Osim]:
+        """Convert rates of coordinates to speeds: u = N^-1 qdot, udot = N^-1 (qdotdot - Ndot u); a BallJoint needs it."""
         osim, count = self._osim, len(self.coordinates)
         speed, bias, acceleration = osim.Vector(count, 0.0), osim.Vector(len(second), 0.0), osim.Vector(count, 0.0)
         self._model.realizePosition(self._state)
@@ -252,14 +268,17 @@ class OpenSimBackend:
         return speed, acceleration
 
     def _per_coordinate(self, tau: FloatArray) -> FloatArray:
-        """Forces that belong to speeds -> forces that belong to coordinates, in the model's order."""
+        """Convert forces conjugate to speeds to forces conjugate to coordinates, in the model's order."""
         if self._plain:
             return tau[self._u_slots]
         out = self._osim.Vector(self._state.getNQ(), 0.0)
         self._matter.multiplyByNInv(self._state, True, self._osim.Vector.createFromMat(np.ascontiguousarray(tau)), out)
         return np.asarray(out.to_numpy()[self._q_slots])
 
-    def _add_wrench(self, forces: Any, frame: int, body: Any, load: BodyWrench, force_frame: Any, point_frame: Any) -> None:
+    def _add_wrench(
+        self, forces: _Osim, frame: int, body: _Osim, load: BodyWrench, force_frame: _Osim, point_frame: _Osim
+    ) -> None:
+        """Add one frame of a load to the spatial forces, about the body's origin in ground axes."""
         osim = self._osim
         force, torque = load.force_n[frame], load.torque_nm[frame]
         if force_frame is not None:
@@ -273,16 +292,16 @@ class OpenSimBackend:
             fx, fy, fz = force
             torque = (torque[0] + y * fz - z * fy, torque[1] + z * fx - x * fz, torque[2] + x * fy - y * fx)
         index = body.getMobilizedBodyIndex()
-        before = forces.get(index)
-        total = [before.get(i).to_numpy() + part for i, part in enumerate((torque, force))]
+        previous = forces.get(index)
+        total = [previous.get(i).to_numpy() + part for i, part in enumerate((torque, force))]
         forces.set(index, osim.SpatialVec(osim.Vec3(*total[0]), osim.Vec3(*total[1])))
 
-    def _body(self, name: str) -> Any:
+    def _body(self, name: str) -> _Osim:
         if name not in self.body_masses_kg:
             raise ModelError(f"the model has no body {name!r}; its bodies are: {', '.join(self.body_masses_kg)}")
         return self._model.getBodySet().get(name)
 
-    def _frame(self, name: str) -> Any:
+    def _frame(self, name: str) -> _Osim:
         return None if name in ("ground", "/ground") else self._body(name)
 
     def _refuse_broken_joints(self) -> None:
@@ -295,35 +314,36 @@ class OpenSimBackend:
                     "Use a model whose spine is made of CustomJoints, such as the BSM of this package"
                 )
 
-    def _state_slots(self, coordinates: Sequence[Any]) -> tuple[list[int], list[int]]:
-        """Index of each coordinate in the state's q and u, found by moving one at a time."""
+    def _state_slots(self, coordinates: Sequence[_Osim]) -> tuple[list[int], list[int]]:
+        """Index of each coordinate in the state's q and u, found by changing one at a time."""
         state = self._state
         if state.getNU() != len(coordinates):
             raise ModelError(f"the model has {len(coordinates)} coordinates but {state.getNU()} speeds in its state")
         q_slots, u_slots = [], []
         for coordinate in coordinates:
             value, q, u = coordinate.getValue(state), state.getQ().to_numpy(), state.getU().to_numpy()
-            coordinate.setValue(state, value + 0.01, False)
-            coordinate.setSpeedValue(state, 0.01)
-            moved = np.flatnonzero(state.getQ().to_numpy() != q), np.flatnonzero(state.getU().to_numpy() != u)
+            coordinate.setValue(state, value + _PROBE_SI, False)
+            coordinate.setSpeedValue(state, _PROBE_SI)
+            changed = np.flatnonzero(state.getQ().to_numpy() != q), np.flatnonzero(state.getU().to_numpy() != u)
             coordinate.setValue(state, value, False)
             coordinate.setSpeedValue(state, 0.0)
-            if any(len(part) != 1 for part in moved):
-                raise ModelError(f"coordinate {coordinate.getName()!r} cannot be moved alone")
-            q_slots.append(int(moved[0][0]))
-            u_slots.append(int(moved[1][0]))
+            if any(len(part) != 1 for part in changed):
+                raise ModelError(f"coordinate {coordinate.getName()!r} cannot be changed without others")
+            q_slots.append(int(changed[0][0]))
+            u_slots.append(int(changed[1][0]))
         return q_slots, u_slots
 
     def _speeds_are_rates(self) -> bool:
         """Whether dq/dt equals Simbody's speeds (True for CustomJoint, PinJoint and the like)."""
         count = len(self.coordinates)
-        wave = 0.3 + 0.2 * np.sin(np.arange(count) + 1.0)
+        different = 0.3 + 0.2 * np.sin(np.arange(count) + 1.0)  # any values, no two of them equal
         q, u = np.zeros(self._state.getNQ()), np.zeros(count)
-        q[self._q_slots] = u[self._u_slots] = wave
+        q[self._q_slots] = u[self._u_slots] = different
         self._state.setQ(self._osim.Vector.createFromMat(q))
         self._state.setU(self._osim.Vector.createFromMat(u))
         self._model.realizeVelocity(self._state)
-        return bool(np.allclose(self._state.getQDot().to_numpy()[self._q_slots], wave, atol=1e-12))
+        rates = self._state.getQDot().to_numpy()[self._q_slots]
+        return bool(np.allclose(rates, different, atol=_PROBE_TOLERANCE))
 
     def _base(self) -> tuple[str, tuple[str, ...]]:
         """Body and coordinates of the one joint that connects the model to ground."""
@@ -341,11 +361,11 @@ class OpenSimBackend:
 
 
 @contextmanager
-def _quiet(osim: Any) -> Iterator[None]:
-    """Silence OpenSim's notes on missing meshes; turn its exceptions into ours.
+def _quiet(osim: _Osim) -> Iterator[None]:
+    """Suppress OpenSim's notes on missing meshes; convert its exceptions to ours.
 
-    The log level of the process goes from its default to "Error" and stays there (going back prints a line); a
-    level that the program has chosen itself is left as it is.
+    The log level of the process changes from its default to "Error" and stays there (resetting it prints a line); a
+    level that the program has chosen itself is kept.
     """
     if osim.Logger.getLevelString().lower() == "info":
         osim.Logger.setLevelString("Error")
@@ -368,8 +388,8 @@ def _bytes(model: Model) -> bytes:
         raise InputError(f"{os.fspath(model)}: the model cannot be read: {error.strerror}") from None
 
 
-def _load(osim: Any, content: bytes) -> Any:
-    """OpenSim reads models from files only."""
+def _load(osim: _Osim, content: bytes) -> _Osim:
+    """Load a model through a temporary file, as OpenSim reads models from files only."""
     with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder:
         path = Path(folder) / "model.osim"
         path.write_bytes(content)

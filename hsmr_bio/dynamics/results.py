@@ -23,18 +23,16 @@ def write_dynamics(
     model_file: str,
     motion_file: str,
     per_kg: bool = False,
-    setup_file: str = "setup_id.xml",
     overwrite: bool = True,
 ) -> tuple[Path, ...]:
-    """Write ``NAME_id.sto``, ``NAME_power.sto``, the loads (``NAME_loads.xml`` and ``.mot``) and ``setup_id.xml``.
+    """Write ``NAME_id.sto``, ``NAME_power.sto``, the loads (``NAME_loads.xml`` and ``.mot``) and ``NAME_setup_id.xml``.
 
     Args:
         folder: where to; exists.
         result: of :func:`inverse_dynamics`.
         name: stem of the files.
-        model_file: the model as ``setup_id.xml`` shall name it, relative to ``folder``.
+        model_file: the model as the setup shall name it, relative to ``folder``.
         motion_file: the unfiltered motion, likewise.
-        setup_file: name of the setup for OpenSim's tool.
         per_kg: whether forces and powers are divided by the body's mass.
         overwrite: whether existing files may be replaced.
 
@@ -67,8 +65,9 @@ def write_dynamics(
     if result.loads is not None:
         loads_file = f"{name}_loads.xml"
         written += [target / loads_file, write_loads(target / loads_file, result.loads, overwrite=overwrite)]
+    setup = target / f"{name}_setup_id.xml"
     write_id_setup(
-        target / setup_file,
+        setup,
         model_file=model_file,
         motion_file=motion_file,
         time_range_s=(float(result.time_s[0]), float(result.time_s[-1])),
@@ -77,7 +76,7 @@ def write_dynamics(
         result_file=f"{name}_id_opensim.sto",
         overwrite=overwrite,
     )
-    return (*written, target / setup_file)
+    return (*written, setup)
 
 
 def summary(result: InverseDynamics) -> dict[str, Any]:

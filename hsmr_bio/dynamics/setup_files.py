@@ -36,7 +36,7 @@ def write_id_setup(
     result_file: str = "inverse_dynamics.sto",
     overwrite: bool = True,
 ) -> None:
-    """Write ``setup_id.xml`` for OpenSim's Inverse Dynamics Tool.
+    """Write a setup file for OpenSim's Inverse Dynamics Tool.
 
     Our filter and derivatives are OpenSim's, and like ours the tool is told to leave out every force inside the
     model, so it gives the numbers of :func:`inverse_dynamics` on the same files.
@@ -79,7 +79,7 @@ def write_ik_setup(
     result_file: str = "inverse_kinematics.mot",
     overwrite: bool = True,
 ) -> None:
-    """Write ``setup_ik.xml`` for OpenSim's Inverse Kinematics Tool.
+    """Write a setup file for OpenSim's Inverse Kinematics Tool.
 
     Args:
         path: the setup file.

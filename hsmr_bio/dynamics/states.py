@@ -1,4 +1,4 @@
-"""A motion made ready for a model: the model's word on what is an angle, and the coordinates that follow from others."""
+"""Preparation of a motion for a model: angles as the model states them, and coordinates that couplers compute."""
 
 from __future__ import annotations
 
@@ -10,36 +10,57 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.mot import read_mot
+from ..option_checks import check_arguments
 from ..osim.document import OsimDocument
-from ..types import OsimMotion
+from ..osim.library import as_document
+from ..types import OsimMotion, Subject
 from .opensim_backend import OpenSimBackend
 from .trajectory import Trajectory, trajectory
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Coordinate:
     rotational: bool
 
 
 @dataclass(frozen=True)
-class _Kinds:
-    coordinates: Mapping[str, _Kind]
+class _Coordinates:
+    """A model as :func:`hsmr_bio.io.mot.read_mot` needs it."""
+
+    coordinates: Mapping[str, _Coordinate]
 
 
-def read_motion(backend: OpenSimBackend, path: str | os.PathLike[str]) -> OsimMotion:
-    """Read a ``.mot`` file with the model's own word on which coordinates are angles."""
-    kinds = zip(backend.coordinates, backend.rotational.tolist(), strict=True)
-    return read_mot(path, _Kinds({name: _Kind(angle) for name, angle in kinds}))
-
-
-def states_of(backend: OpenSimBackend, motion: OsimMotion, *, cutoff_hz: float | None) -> Trajectory:
-    """Filter and differentiate a motion of this model, in the model's order of coordinates.
-
-    Coordinates that couplers make depend on others (kneecaps) are computed if the motion does not have them.
+def check_order(call: str, motion: object, model: object) -> None:
+    """Check that a motion and a model were not given in the other order.
 
     Args:
-        backend: the model.
+        call: how the function is called, for the message.
+        motion: an OsimMotion or a file.
+        model: a subject, a document, a file or its bytes, or a backend.
+
+    Raises:
+        InputError: one of them is of another type, or a model's file stands in place of the motion.
+    """
+    models = (Subject, OsimDocument, bytes, str, os.PathLike, OpenSimBackend)
+    check_arguments(call, motion=(motion, (OsimMotion, str, os.PathLike)), model=(model, models))
+    if isinstance(motion, (str, os.PathLike)) and os.fspath(motion).lower().endswith(".osim"):
+        raise InputError(f"motion must be a .mot file, got the model {os.fspath(motion)}: the arguments are {call}")
+
+
+def read_motion(path: str | os.PathLike[str], backend: OpenSimBackend) -> OsimMotion:
+    """Read a ``.mot`` file with the model's own word on which coordinates are angles."""
+    flags = zip(backend.coordinates, backend.rotational.tolist(), strict=True)
+    return read_mot(path, _Coordinates({name: _Coordinate(angle) for name, angle in flags}))
+
+
+def states_of(motion: OsimMotion, backend: OpenSimBackend, *, cutoff_hz: float | None) -> Trajectory:
+    """Filter and differentiate a motion of this model, in the model's order of coordinates.
+
+    Coordinates that a coupler computes from others (patellae) are added if the motion does not have them.
+
+    Args:
         motion: its coordinates.
+        backend: the model.
         cutoff_hz: of the low-pass filter; None: none.
 
     Returns:
@@ -47,24 +68,24 @@ def states_of(backend: OpenSimBackend, motion: OsimMotion, *, cutoff_hz: float |
 
     Raises:
         UnknownCoordinateError: the model does not have a coordinate of the motion.
-        InputError: a coordinate is missing, or an angle in one and a length in the other.
+        InputError: a coordinate is missing, or is an angle in one and a length in the other.
     """
     for name, angle in zip(motion.coordinates, motion.rotational, strict=True):
         if name in backend.coordinates and bool(backend.rotational[backend.coordinates.index(name)]) != bool(angle):
             stated, known = ("an angle", "is not") if angle else ("a length", "is an angle")
             raise InputError(
                 f"coordinate {name!r} is {stated} in the motion, but in the model it {known} (coupled coordinates are never "
-                "turned from degrees, as in OpenSim). Read the .mot with its model: read_mot(path, model)"
+                "converted from degrees, as in OpenSim). Read the .mot with its model: read_mot(path, model)"
             )
-    return backend.select(trajectory(_completed(backend, motion), cutoff_hz=cutoff_hz))
+    return backend.select(trajectory(_completed(motion, backend), cutoff_hz=cutoff_hz))
 
 
-def _completed(backend: OpenSimBackend, motion: OsimMotion) -> OsimMotion:
+def _completed(motion: OsimMotion, backend: OpenSimBackend) -> OsimMotion:
     known = {*motion.coordinates, *backend.locked_values()}
     missing = [name for name in backend.coordinates if name not in known]
     if not missing:
         return motion
-    document = OsimDocument.from_bytes(backend.source_bytes)
+    document = as_document(backend.model)
     dependent = [name for name in missing if name in document.dependent]
     values = np.tile(document.default_si, (len(motion.time_s), 1))
     names = list(document.coordinates)

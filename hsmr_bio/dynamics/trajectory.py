@@ -10,9 +10,11 @@ from ..errors import InputError
 from ..types import FloatArray, OsimMotion, increasing_time, readonly
 
 _EVEN_TOLERANCE = 0.01
-"""Share of a step by which single time stamps may be off: covers stamps rounded to 0.1 ms at 100 Hz."""
-_FEWEST_FRAMES = 6
+"""Largest error of a time stamp of even sampling, as a share of a step: stamps rounded to 0.1 ms at 100 Hz."""
+_MIN_FRAMES = 6
 """A natural quintic spline needs six samples."""
+_FILTER_ORDER = 3
+"""Of OpenSim's low-pass filter, per pass."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,15 +40,14 @@ class Trajectory:
 
 
 def trajectory(motion: OsimMotion, *, cutoff_hz: float | None = 6.0) -> Trajectory:
-    """Filter and differentiate a motion once: zero lag, ends handled, uneven time allowed.
+    """Filter a motion without lag and differentiate it.
 
-    Evenly sampled motion is filtered as it is. Uneven motion is brought to its mean rate by a quintic spline
-    first; the result is given at the motion's own times in both cases. Both ends are continued by their point
-    reflection over half of the motion, for the filter and for the spline.
+    Uneven motion is resampled to its mean rate by a quintic spline before the filter; the result is at the motion's own
+    times. Both ends are continued by point reflection over half of the motion, for the filter and for the spline.
 
     Args:
         motion: coordinates over time, at least 6 frames.
-        cutoff_hz: of :func:`opensim_lowpass`; None: the motion is smooth already, only differentiate.
+        cutoff_hz: of :func:`opensim_lowpass`; None: no filter.
 
     Returns:
         Values and derivatives at ``motion.time_s``.
@@ -55,8 +56,8 @@ def trajectory(motion: OsimMotion, *, cutoff_hz: float | None = 6.0) -> Trajecto
         InputError: too few frames, or a cutoff that the sampling rate does not allow.
     """
     time_s, values = motion.time_s, motion.values_si
-    if len(time_s) < _FEWEST_FRAMES:
-        raise InputError(f"accelerations need at least {_FEWEST_FRAMES} frames, the motion has {len(time_s)}")
+    if len(time_s) < _MIN_FRAMES:
+        raise InputError(f"accelerations need at least {_MIN_FRAMES} frames, the motion has {len(time_s)}")
     knots_s = time_s
     if cutoff_hz is not None:
         step_s = (time_s[-1] - time_s[0]) / (len(time_s) - 1)
@@ -73,7 +74,7 @@ def trajectory(motion: OsimMotion, *, cutoff_hz: float | None = 6.0) -> Trajecto
 def point_reflected(values: FloatArray, count: int) -> FloatArray:
     """Continue columns by ``count`` samples at both ends, each end reflected in its last sample.
 
-    This keeps value and slope, so that neither the filter nor the spline sees an edge.
+    Value and slope stay continuous for the filter and the spline.
 
     Args:
         values: (T, N), T > count.
@@ -91,8 +92,8 @@ def opensim_lowpass(values: FloatArray, *, rate_hz: float, cutoff_hz: float) -> 
     """Smooth each column exactly as OpenSim's tools do with ``lowpass_cutoff_frequency``.
 
     A 3rd-order Butterworth filter runs forwards and backwards with the cutoff as given: the gain of both passes
-    together is 1/2 at ``cutoff_hz`` and 1/sqrt(2) at 0.86 of it. So the same cutoff gives the same moments here and
-    in OpenSim's Inverse Dynamics Tool. The ends are the caller's: see :func:`point_reflected`.
+    together is 1/2 at ``cutoff_hz`` and 1/sqrt(2) at 0.86 of it. The same cutoff gives the same moments here and in
+    OpenSim's Inverse Dynamics Tool. The caller continues the ends, see :func:`point_reflected`.
 
     Args:
         values: (T, N), any unit, evenly sampled, no NaN.
@@ -115,15 +116,15 @@ def opensim_lowpass(values: FloatArray, *, rate_hz: float, cutoff_hz: float) -> 
             f"cutoff_hz must be between 0 and {rate_hz / 2:g} (half of the motion's rate), got {cutoff_hz:g}. "
             "Use None for a motion that is smooth already"
         )
-    sections = butter(3, cutoff_hz, fs=rate_hz, output="sos")
+    sections = butter(_FILTER_ORDER, cutoff_hz, fs=rate_hz, output="sos")
     return np.asarray(sosfiltfilt(sections, values, axis=0, padtype=None))
 
 
 def natural_spline(time_s: FloatArray, values: FloatArray, at_s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Value, first and second derivative of the natural quintic spline through the samples.
+    """Evaluate the natural quintic spline through the samples, and its first and second derivative.
 
-    Third and fourth derivative are zero at both ends, as in the splines of OpenSim's tools: equal samples give
-    equal derivatives there and here.
+    Third and fourth derivative are zero at both ends, as in the splines of OpenSim's tools: equal samples give equal
+    derivatives in both.
 
     Args:
         time_s: (T,) strictly increasing, T >= 6.

@@ -1,4 +1,4 @@
-"""From a video to what was seen of each person: the plugin point and its registry."""
+"""Estimators: from a video to one observation per person. The protocol, and the registry of ours and of plugins."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Protocol
 
 from hsmr_bio.errors import InputError, MissingDependencyError
+from hsmr_bio.io.cameras import FOV_RANGE_DEG
+from hsmr_bio.option_checks import check_choice, check_device, check_number, options_or_default
 from hsmr_bio.types import Observation, Progress, quiet
 
 GROUP = "hsmr_bio.estimators"
+DTYPES = ("float32", "bfloat16")
 _OURS = {
     "blazepose": "hsmr_bio.estimators.blazepose:BlazePose",
     "hsmr": "hsmr_bio.estimators.hsmr:HsmrEstimator",
@@ -51,6 +54,14 @@ class EstimateOptions:
     """CSV file with the person's box per frame, instead of the detector's."""
 
     def __post_init__(self) -> None:
+        check_number("start_s (--start)", self.start_s, "s", low=0)
+        check_number("end_s (--end)", self.end_s, "s", above=self.start_s)
+        check_number("fps_hz (--fps)", self.fps_hz, "Hz", above=0)
+        check_number("fov_deg (--fov-deg)", self.fov_deg, "degrees", low=FOV_RANGE_DEG[0], high=FOV_RANGE_DEG[1])
+        check_number("focal_px (--focal-px)", self.focal_px, "px", above=0)
+        check_number("max_people", self.max_people, low=1)
+        check_device(self.device)
+        check_choice("dtype", self.dtype, DTYPES)
         box = self.person_box
         if box is not None and not (isfinite(sum(box)) and box[0] < box[2] and box[1] < box[3]):
             raise InputError(f"a person's box is x0 y0 x1 y1 in pixels with x0 < x1 and y0 < y1, got {box}")
@@ -59,22 +70,94 @@ class EstimateOptions:
 DEFAULT_OPTIONS = EstimateOptions()
 
 
+def estimate(
+    source: str | PathLike[str],
+    options: EstimateOptions | None = None,
+    *,
+    estimator: str | Estimator = "blazepose",
+    progress: Progress = quiet,
+) -> Observation:
+    """Find the main person in every frame of a video.
+
+    Args:
+        source: a video, an image, a folder of images, or for the estimator ``replay`` a saved observation.
+        options: part of the video, camera, wanted person.
+        estimator: one of :func:`estimator_names`, or an object with the methods of :class:`Estimator`.
+        progress: told about the frames that are done.
+
+    Returns:
+        What was seen of the person; NaN where nothing was seen.
+
+    Raises:
+        InputError: a source or option that cannot be used.
+        EstimationError: nobody is seen.
+    """
+    chosen = get_estimator(estimator) if isinstance(estimator, str) else estimator
+    return chosen.estimate(source, options_or_default(EstimateOptions, options), progress=progress)
+
+
+def estimate_people(
+    source: str | PathLike[str],
+    options: EstimateOptions | None = None,
+    *,
+    estimator: str | Estimator = "blazepose",
+    progress: Progress = quiet,
+) -> list[Observation]:
+    """Find everybody in every frame of a video.
+
+    Args and raises: as :func:`estimate`.
+
+    Returns:
+        One observation per person, the most prominent first, all on the same frames.
+    """
+    chosen = get_estimator(estimator) if isinstance(estimator, str) else estimator
+    return list(chosen.estimate_people(source, options_or_default(EstimateOptions, options), progress=progress))
+
+
 class Estimator(Protocol):
-    """Anything that says where a person is in each frame of a video."""
+    """Anything that says where a person is in each frame of a video.
+
+    Image points are enough; metric positions help. Points that are not one of the shipped sets are described by the
+    estimator itself: ``Observation(keypoint_set=KeypointSet(...))``.
+    """
 
     def estimate(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> Observation:
-        """Return the main person's observation; raise EstimationError if nobody is seen."""
+        """Observe the main person.
+
+        Args:
+            source: video, image or folder of images.
+            options: frames, camera and person to observe.
+            progress: called as frames are finished.
+
+        Returns:
+            The person's observation.
+
+        Raises:
+            EstimationError: no person is found.
+        """
 
     def estimate_people(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> list[Observation]:
-        """Return one observation per person, the most prominent first, all on the same frames."""
+        """Observe every person.
+
+        Args:
+            source: video, image or folder of images.
+            options: frames, camera and number of people to observe.
+            progress: called as frames are finished.
+
+        Returns:
+            One observation per person, the most prominent first, all on the same frames.
+
+        Raises:
+            EstimationError: no person is found.
+        """
 
 
 def estimator_names() -> tuple[str, ...]:
-    """Names that :func:`get_estimator` knows: ours and those of installed plugins."""
+    """Names for :func:`get_estimator`: ours and those of installed plugins."""
     return tuple(sorted({*_OURS, *(entry.name for entry in entry_points(group=GROUP))}))
 
 
@@ -83,6 +166,9 @@ def get_estimator(name: str) -> Estimator:
 
     Args:
         name: one of :func:`estimator_names`; plugins register a class under the entry point group ``hsmr_bio.estimators``.
+
+    Returns:
+        A new estimator.
 
     Raises:
         InputError: no estimator of that name.

@@ -1,7 +1,8 @@
-"""The default estimator: MediaPipe BlazePose (full), as it comes inside the wheel, with our own tracking.
+"""The default estimator: MediaPipe BlazePose (full model of the wheel; no download), with our own tracking.
 
-Source of the networks: Bazarevsky et al. 2020, "BlazePose: On-device Real-time Body Pose tracking"; world landmarks:
-Grishchenko et al. 2022, "BlazePose GHUM Holistic". Used as the package carries them; nothing is downloaded.
+Source:
+    Networks: Bazarevsky et al. 2020, "BlazePose: On-device Real-time Body Pose tracking"; world landmarks: Grishchenko
+    et al. 2022, "BlazePose GHUM Holistic".
 """
 
 from __future__ import annotations
@@ -17,35 +18,45 @@ import numpy.typing as npt
 
 from hsmr_bio.errors import EstimationError
 from hsmr_bio.io.camera_motion import CameraMotion
-from hsmr_bio.io.cameras import between_bars, camera_for
+from hsmr_bio.io.cameras import between_bars
 from hsmr_bio.io.straight_lines import StraightLines
 from hsmr_bio.io.thumbnails import Thumbnails
-from hsmr_bio.io.video import Video, VideoFrame, open_video
+from hsmr_bio.io.video import Video, VideoFrame
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
 from .label_swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs, settled_from
+from .person_geometry import prominence
 from .person_track import PersonTrack, reach_px
 from .pose_graph import LANDMARKS, PoseGraph
 from .quality import refuse_unusable
-from .tracking import LEAST_SCORE, Tracker, prominence
+from .source import MAX_SIDE_PX, open_source, source_camera
+from .tracking import LEAST_SCORE, Tracker
 
 KEYPOINT_SET = "blazepose33"
-_MAX_SIDE_PX = 1920
-"""Larger pictures are made smaller for the networks, which see 256 x 256 pixels of them anyway."""
 _DETECTOR_SCORE = 0.3
-_SHORTEST_S = 0.3
-"""Shorter tracks are taken for false detections, unless the whole clip is that short."""
-_SHORTEST_STRETCH_S = 0.1
+"""Lowest score that the detector reports; the tracker decides what to use (the best score is part of an error message)."""
+_MIN_TRACK_S = 0.3
+"""Shorter tracks are taken for false detections, unless the clip itself is not much longer."""
+_MIN_TRACK_SHARE = 0.5
+"""Share of a short clip that a track must last."""
+_MIN_STRETCH_S = 0.1
+"""Shorter stretches between two gaps of a track are too short to be trusted."""
+_MAX_STEP = 2
+"""Frames from one landmark set to the next inside a stretch; a longer step is a gap."""
 _OUTSIDE_SHARE = 0.02
-_OUTLINE_MARGIN = 0.08
-"""Around a person's landmarks, as a share of their height in the picture."""
+"""Landmarks further outside the picture than this share of its sides are extrapolated by the network: confidence 0."""
+_BOX_MARGIN = 0.08
+"""Around a person's landmarks, as a share of their height in the picture: clothes and shadow."""
 _BLACK = 10
+"""Grey level (of 255) that some pixel of a usable video exceeds."""
+_PROBE_STEP = 16
+"""Every n-th row and column is searched for the brightest pixel."""
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What one pass over the video gave."""
+class _VideoPass:
+    """Result of one pass over the video."""
 
     times_s: FloatArray
     tracks: list[PersonTrack]
@@ -60,54 +71,61 @@ class _Seen:
 
 
 class BlazePose:
-    """Finds 33 landmarks per person and frame, without smoothing and without changing from one person to another."""
+    """Estimate 33 landmarks per person and frame, without smoothing; a track stays with its person."""
 
     def estimate(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> Observation:
-        """Follow one person: the one in ``options.person_box``, else the largest, most central, longest seen.
+        """Observe one person: the one in ``options.person_box``, else the largest, most central, longest seen.
 
         Args:
             source: video, image or folder of images.
-            options: what to read and whom to follow.
+            options: frames, camera and person to observe.
             progress: called once per frame.
 
         Returns:
             Landmarks of every frame read; NaN and confidence 0 where this person is not seen.
 
         Raises:
-            EstimationError: nobody is found, or only part of somebody, or somebody too small. (A moving camera is
-                measured here and judged by :func:`hsmr_bio.estimators.quality.refuse_unusable`.)
+            EstimationError: no person is found, or only part of one, or one too small. (The motion of the camera is
+                measured here and judged by :func:`hsmr_bio.estimators.quality.refuse_moving_camera`.)
             InputError: see :func:`hsmr_bio.io.video.open_video` and :func:`hsmr_bio.io.cameras.camera_for`.
         """
-        seen = _watch(source, options, 1, progress)
-        tracks = _real_tracks(seen)
+        seen = _read_video(source, options, 1, progress)
+        tracks = _lasting_tracks(seen)
         chosen = [track for track in tracks if track.chosen] if options.person_box else tracks
         if not chosen:
-            raise EstimationError(_nobody(seen, options))
+            raise EstimationError(_not_found_message(seen, options))
         observation = _observation(seen, chosen[0])
-        refuse_unusable(observation, moving_camera=True)
+        refuse_unusable(observation)
         return observation
 
     def estimate_people(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> list[Observation]:
-        """Follow everybody, at most ``options.max_people`` at a time.
+        """Observe every person, at most ``options.max_people`` at a time.
 
-        Args and raises: as :meth:`estimate`; ``person_box`` is not used.
+        Args:
+            source: video, image or folder of images.
+            options: frames, camera and number of people to observe; ``person_box`` is not used.
+            progress: called once per frame.
 
         Returns:
-            One observation per person on the same frames, the most prominent first. Somebody who leaves for long and
-            comes back counts as another person.
+            One observation per person on the same frames, the most prominent first. A person who returns after a long
+            absence counts as another person.
+
+        Raises:
+            EstimationError: as :meth:`estimate`, for every person.
+            InputError: as :meth:`estimate`.
         """
-        seen = _watch(source, options, options.max_people, progress)
-        tracks = _real_tracks(seen)
+        seen = _read_video(source, options, options.max_people, progress)
+        tracks = _lasting_tracks(seen)
         if not tracks:
-            raise EstimationError(_nobody(seen, options))
+            raise EstimationError(_not_found_message(seen, options))
         people, refusals = [], []
         for observation in (_observation(seen, track) for track in tracks):
             try:
-                refuse_unusable(observation, moving_camera=True)
+                refuse_unusable(observation)
                 people.append(observation)
             except EstimationError as refusal:
                 refusals.append(refusal)
@@ -116,25 +134,11 @@ class BlazePose:
         return people
 
 
-def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, progress: Progress) -> _Seen:
-    """The one pass over the video."""
-    video = open_video(
-        source,
-        start_s=options.start_s,
-        end_s=options.end_s,
-        fps_hz=options.fps_hz,
-        source_clock=options.source_clock,
-        max_side_px=_MAX_SIDE_PX,
-    )
-    size = video.info.image_size_px
-    camera = camera_for(
-        size,
-        fov_deg=options.fov_deg,
-        focal_px=options.focal_px,
-        calibration=options.calibration,
-        video_name=video.info.path.name,
-    )
-    shrink = min(1.0, _MAX_SIDE_PX / max(size))
+def _read_video(source: str | PathLike[str], options: EstimateOptions, people: int, progress: Progress) -> _VideoPass:
+    """Run tracking, camera motion, edges and thumbnails in one pass over the video."""
+    video = open_source(source, options, max_side_px=MAX_SIDE_PX)
+    size, camera = video.info.image_size_px, source_camera(video, options)
+    shrink = min(1.0, MAX_SIDE_PX / max(size))
     box = options.person_box
     small_box = (box[0] * shrink, box[1] * shrink, box[2] * shrink, box[3] * shrink) if box and people == 1 else None
     motion, lines, thumbnails = CameraMotion(size), StraightLines(size), Thumbnails(video.info.duration_s)
@@ -143,15 +147,15 @@ def _watch(source: str | PathLike[str], options: EstimateOptions, people: int, p
         tracker = Tracker(graph, people, small_box, video.info.kind == "image")
         for frame in _frames(video, progress):
             alive = tracker.update(frame.index, frame.time_s, frame.rgb)
-            motion.update(frame.time_s, frame.rgb, [_surrounding(track) for track in alive])
-            lines.update(frame.time_s, frame.rgb, [_outline(track) for track in alive])
+            motion.update(frame.time_s, frame.rgb, [_region_box(track) for track in alive])
+            lines.update(frame.time_s, frame.rgb, [_landmark_box(track) for track in alive])
             if alive:
                 thumbnails.update(frame)
             times.append(frame.time_s)
-            brightest = max(brightest, int(frame.rgb[::16, ::16].max()))
+            brightest = max(brightest, int(frame.rgb[::_PROBE_STEP, ::_PROBE_STEP].max()))
             scale = frame.scale
     times_s = np.array(times)
-    return _Seen(
+    return _VideoPass(
         times_s=times_s,
         tracks=tracker.tracks,
         shift_px=motion.shift_px(times_s),
@@ -171,33 +175,36 @@ def _frames(video: Video, progress: Progress) -> Iterator[VideoFrame]:
         progress("estimate", frame.index + 1, video.info.frame_count)
 
 
-def _surrounding(track: PersonTrack) -> tuple[float, float, float, float]:
+def _region_box(track: PersonTrack) -> tuple[float, float, float, float]:
+    """The upright square around the whole person."""
     (x, y), half = track.last.region.center_px, track.last.region.side_px / 2
     return float(x - half), float(y - half), float(x + half), float(y + half)
 
 
-def _outline(track: PersonTrack) -> tuple[float, float, float, float]:
-    """The box around the landmarks, with a margin for clothes and shadow."""
+def _landmark_box(track: PersonTrack) -> tuple[float, float, float, float]:
+    """The box around the landmarks, with a margin."""
     px = track.last.px
-    margin = _OUTLINE_MARGIN * float(np.ptp(px[:, 1]))
+    margin = _BOX_MARGIN * float(np.ptp(px[:, 1]))
     (x0, y0), (x1, y1) = px.min(axis=0) - margin, px.max(axis=0) + margin
     return float(x0), float(y0), float(x1), float(y1)
 
 
-def _real_tracks(seen: _Seen) -> list[PersonTrack]:
+def _lasting_tracks(seen: _VideoPass) -> list[PersonTrack]:
     """Tracks that are long enough, the most prominent first."""
-    span = float(seen.times_s[-1] - seen.times_s[0])
+    span_s = float(seen.times_s[-1] - seen.times_s[0])
     size = np.array(seen.camera.image_size_px) / seen.scale
 
     def weight(track: PersonTrack) -> float:
         return sum(prominence(landmarks, (size[1], size[0])) for landmarks in track.landmarks)
 
-    step = span / max(len(seen.times_s) - 1, 1)
-    long_enough = [track for track in seen.tracks if len(track.frames) * step >= min(_SHORTEST_S, 0.5 * span)]
-    return sorted(long_enough, key=lambda track: -weight(track))
+    step_s = span_s / max(len(seen.times_s) - 1, 1)
+    least_s = min(_MIN_TRACK_S, _MIN_TRACK_SHARE * span_s)
+    lasting = [track for track in seen.tracks if len(track.frames) * step_s >= least_s]
+    return sorted(lasting, key=lambda track: -weight(track))
 
 
-def _observation(seen: _Seen, track: PersonTrack) -> Observation:
+def _observation(seen: _VideoPass, track: PersonTrack) -> Observation:
+    """Repair a track and place it on the frames of the video."""
     frames = len(seen.times_s)
     px = np.full((frames, LANDMARKS, 2), np.nan)
     world = np.full((frames, LANDMARKS, 3), np.nan)
@@ -234,18 +241,18 @@ def _observation(seen: _Seen, track: PersonTrack) -> Observation:
 
 
 def _stretches(index: npt.NDArray[np.int_], times_s: FloatArray) -> list[tuple[int, int]]:
-    """Unbroken stretches of a track, without those too short to be trusted."""
-    cuts = [0, *(np.flatnonzero(np.diff(index) > 2) + 1).tolist(), len(index)]
+    """(start, end) of the stretches without a gap; short ones are dropped, except the longest of all."""
+    cuts = [0, *(np.flatnonzero(np.diff(index) > _MAX_STEP) + 1).tolist(), len(index)]
     found = list(pairwise(cuts))
     longest = max(found, key=lambda ends: ends[1] - ends[0])
 
     def lasting(ends: tuple[int, int]) -> bool:
-        return bool(times_s[index[ends[1] - 1]] - times_s[index[ends[0]]] >= _SHORTEST_STRETCH_S)
+        return bool(times_s[index[ends[1] - 1]] - times_s[index[ends[0]]] >= _MIN_STRETCH_S)
 
     return [ends for ends in found if ends == longest or lasting(ends)]
 
 
-def _nobody(seen: _Seen, options: EstimateOptions) -> str:
+def _not_found_message(seen: _VideoPass, options: EstimateOptions) -> str:
     where = f"{seen.path}: no person found in {len(seen.times_s)} frames"
     if seen.brightest < _BLACK:
         return f"{where}: the pictures are black. Check the file in a video player"
@@ -254,7 +261,7 @@ def _nobody(seen: _Seen, options: EstimateOptions) -> str:
         return f"{where} inside the box ({box}) px of the first one. Give x0,y0,x1,y1 around the whole person, or no box"
     advice = "The whole body should be visible and at least a tenth of the picture's height"
     if seen.best_score >= LEAST_SCORE:
-        return f"{where}, but part of somebody (score {seen.best_score:.2f}) who is not seen well or long enough. {advice}"
+        return f"{where}, but part of a person (score {seen.best_score:.2f}), not visible enough or too briefly. {advice}"
     if seen.best_score == 0:
         return f"{where} (no candidate). {advice}"
-    return f"{where} (the surest candidate has a score of {seen.best_score:.2f}, {LEAST_SCORE:g} is needed). {advice}"
+    return f"{where} (the best candidate has a score of {seen.best_score:.2f}, {LEAST_SCORE:g} is needed). {advice}"

@@ -1,6 +1,7 @@
-"""HSMR as an estimator: people from the embedded tracker, their boxes through the network, SKEL parameters per frame.
+"""HSMR as an estimator: the embedded tracker's boxes, our own network with the user's weights, SKEL parameters per frame.
 
-Source: Xia et al. 2025 (HSMR). The weights are the user's; the network is ours (:mod:`hsmr_bio.hsmr`).
+Source:
+    Xia et al. 2025 (HSMR).
 """
 
 from __future__ import annotations
@@ -15,53 +16,58 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsmr_bio.errors import EstimationError, FormatError, InputError
-from hsmr_bio.io.cameras import camera_for
 from hsmr_bio.io.thumbnails import Thumbnails
 from hsmr_bio.io.upright import RgbImage
-from hsmr_bio.io.video import open_video
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
 from .blazepose import KEYPOINT_SET, BlazePose
 from .pose_graph import LANDMARKS
+from .source import MAX_SIDE_PX, open_source, source_camera
 
 if TYPE_CHECKING:
     from hsmr_bio.hsmr.network import Hsmr
 
 BODY = "skel_male@1.1.1"
-"""HSMR was trained with SKEL's male body for everyone; its betas mean something to this body only."""
+"""HSMR was trained with SKEL's male body for everyone; its betas are valid for this body only."""
 BOX_MARGIN = 0.1
-"""Added on every side of the box of the landmarks, as a share of its larger side: detectors box the whole outline, landmarks
-end at eyes, wrists and toes (our choice; HSMR itself uses a detector's tight box)."""
-_LEAST_CONFIDENCE = 0.3
-_LEAST_BOX_PX = 8.0
-_MAX_SIDE_PX = 1920
+"""Added on every side of the box of the landmarks, as a share of its larger side: the landmarks end at eyes, wrists and
+toes, a detector's box (which HSMR uses) contains the whole outline. Our choice."""
+_MIN_CONFIDENCE = 0.3
+"""Landmarks below are not used for the box."""
+_MIN_LANDMARKS = 4
+"""Fewer landmarks give no box."""
+_MIN_BOX_PX = 8.0
+"""Smaller boxes show no person."""
 _COLUMNS = ("frame", "x0", "y0", "x1", "y1")
 
 
 @dataclass(frozen=True, eq=False)
 class HsmrEstimator:
-    """SKEL pose, shape and camera per frame; the embedded estimator's landmarks come along as image evidence."""
+    """Estimate SKEL pose, shape and translation per frame, beside the landmarks of the embedded estimator."""
 
     network: Hsmr | None = None
-    """A loaded network, or None: the checkpoint of the options is loaded."""
+    """A loaded network; None: the checkpoint of the options is loaded."""
     batch: int = 8
     """Patches per pass of the network."""
 
     def estimate(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> Observation:
-        """Follow one person and predict the SKEL parameters of every frame in which he or she is seen.
+        """Observe one person and predict the SKEL parameters of every frame in which the person is seen.
 
         Args:
             source: video, image or folder of images.
-            options: what to read, whom to follow, which weights; ``boxes`` replaces the tracker's boxes.
+            options: frames, camera, person and weights; ``boxes`` replaces the tracker's boxes.
             progress: called once per frame and pass.
 
+        Returns:
+            Landmarks and SKEL parameters of every frame read; NaN where there is no box.
+
         Raises:
-            MissingAssetError: there is no checkpoint; the message says what to get.
+            MissingAssetError: there is no checkpoint; the message states which file is needed.
             FormatError: the checkpoint or the file of boxes cannot be used.
-            EstimationError: nobody is found.
+            EstimationError: no person is found.
         """
         network = self._network(options)
         given = None if options.boxes is None else read_boxes(options.boxes)
@@ -70,13 +76,22 @@ class HsmrEstimator:
         except EstimationError:
             if given is None:
                 raise
-            person = _unseen(source, options)
+            person = _without_landmarks(source, options)
         return self._predict(network, source, options, [person], given, progress)[0]
 
     def estimate_people(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> list[Observation]:
-        """Follow everybody; see :meth:`estimate`. A file of boxes means one person."""
+        """Observe every person and predict their SKEL parameters; a file of boxes means one person.
+
+        Args:
+            source: video, image or folder of images.
+            options: frames, camera, number of people and weights.
+            progress: called once per frame and pass.
+
+        Returns:
+            One observation per person, the most prominent first.
+        """
         if options.boxes is not None:
             return [self.estimate(source, options, progress=progress)]
         network = self._network(options)
@@ -99,14 +114,14 @@ class HsmrEstimator:
         given: dict[int, FloatArray] | None,
         progress: Progress,
     ) -> list[Observation]:
-        """One more pass over the video: crop everybody, predict in batches, keep only numbers."""
+        """Crop every person in a second pass over the video and predict in batches."""
         boxes = [_boxes_of(person, given) for person in people]
         frames = len(people[0].time_s)
         out = [_Parameters.empty(frames) for _ in people]
-        for rows in _batches(_crops(source, options, boxes, people[0].camera, progress), self.batch):
+        for rows in _batches(_crops(source, options, boxes, progress), self.batch):
             _run(network, rows, out, people[0].camera)
         if not any(np.isfinite(p.poses_rad).any() for p in out):
-            raise EstimationError(f"{source}: no frame has a box of a person that the network could look at")
+            raise EstimationError(f"{source}: no frame has a box of a person for the network")
         return [
             replace(
                 person,
@@ -122,7 +137,7 @@ class HsmrEstimator:
 
 @dataclass(frozen=True, eq=False)
 class _Parameters:
-    """What the network says about one person; NaN where there is no box."""
+    """The network's output for one person: (T, 46), (T, 10), (T, 3); NaN where there is no box."""
 
     poses_rad: FloatArray
     betas: FloatArray
@@ -145,30 +160,19 @@ class _Crop:
 
 
 def _crops(
-    source: str | PathLike[str],
-    options: EstimateOptions,
-    boxes: Sequence[FloatArray],
-    camera: Camera,
-    progress: Progress,
+    source: str | PathLike[str], options: EstimateOptions, boxes: Sequence[FloatArray], progress: Progress
 ) -> Iterator[_Crop]:
     """Crop every person of every frame, in order."""
     from hsmr_bio.hsmr.crops import crop_window, square_box
 
-    video = open_video(
-        source,
-        start_s=options.start_s,
-        end_s=options.end_s,
-        fps_hz=options.fps_hz,
-        source_clock=options.source_clock,
-        max_side_px=_MAX_SIDE_PX,
-    )
+    video = open_source(source, options, max_side_px=MAX_SIDE_PX)
     for frame in video:
         for person, box in enumerate(boxes):
             if frame.index >= len(box) or not np.isfinite(box[frame.index]).all():
                 continue
             square = square_box(box[frame.index])
-            shown = np.concatenate([square[:2] / frame.scale, [square[2] / frame.scale[0]]])
-            yield _Crop(person, frame.index, square, crop_window(frame.rgb, shown))
+            scaled = np.concatenate([square[:2] / frame.scale, [square[2] / frame.scale[0]]])
+            yield _Crop(person, frame.index, square, crop_window(frame.rgb, scaled))
         progress("network", frame.index + 1, video.info.frame_count)
 
 
@@ -184,6 +188,7 @@ def _batches(crops: Iterator[_Crop], size: int) -> Iterator[list[_Crop]]:
 
 
 def _run(network: Hsmr, rows: list[_Crop], out: list[_Parameters], camera: Camera) -> None:
+    """Predict a batch of crops and store the parameters, with translations for the given camera, in ``out``."""
     import torch
 
     from hsmr_bio.hsmr.camera import full_image_translation, translation_for_focal
@@ -194,25 +199,25 @@ def _run(network: Hsmr, rows: list[_Crop], out: list[_Parameters], camera: Camer
         box = torch.as_tensor(np.stack([row.box_px for row in rows]), dtype=torch.float64)
         size = torch.tensor(camera.image_size_px, dtype=torch.float64).expand(len(rows), 2)
         full = full_image_translation(found.translation_m.double().cpu(), box, size)
-        placed = translation_for_focal(full, camera.image_size_px, camera.center_px, camera.focal_px)
+        trans = translation_for_focal(full, camera.image_size_px, camera.center_px, camera.focal_px)
     poses, betas = found.poses_rad.double().cpu().numpy(), found.betas.double().cpu().numpy()
-    if not (np.isfinite(poses).all() and np.isfinite(betas).all() and bool(torch.isfinite(placed).all())):
+    if not (np.isfinite(poses).all() and np.isfinite(betas).all() and bool(torch.isfinite(trans).all())):
         raise EstimationError("the network's output is not finite: the weights do not belong to it, or bfloat16 overflowed")
     for i, row in enumerate(rows):
         out[row.person].poses_rad[row.frame] = poses[i]
         out[row.person].betas[row.frame] = betas[i]
-        out[row.person].trans_m[row.frame] = placed[i].numpy()
+        out[row.person].trans_m[row.frame] = trans[i].numpy()
 
 
 def _boxes_of(person: Observation, given: dict[int, FloatArray] | None) -> FloatArray:
     """(T, 4) x0, y0, x1, y1 per frame; NaN where the person is not seen."""
     boxes = np.full((len(person.time_s), 4), np.nan)
-    sure = (person.confidence > _LEAST_CONFIDENCE) & np.isfinite(person.keypoints_px).all(axis=-1)
-    for frame in np.flatnonzero(sure.sum(axis=1) >= 4):
-        points = person.keypoints_px[frame][sure[frame]]
+    used = (person.confidence > _MIN_CONFIDENCE) & np.isfinite(person.keypoints_px).all(axis=-1)
+    for frame in np.flatnonzero(used.sum(axis=1) >= _MIN_LANDMARKS):
+        points = person.keypoints_px[frame][used[frame]]
         low, high = points.min(axis=0), points.max(axis=0)
         margin = BOX_MARGIN * float((high - low).max())
-        if (high - low).max() >= _LEAST_BOX_PX:
+        if (high - low).max() >= _MIN_BOX_PX:
             boxes[frame] = [*(low - margin), *(high + margin)]
     for number, box in (given or {}).items():
         if number < len(boxes):
@@ -220,25 +225,16 @@ def _boxes_of(person: Observation, given: dict[int, FloatArray] | None) -> Float
     return boxes
 
 
-def _unseen(source: str | PathLike[str], options: EstimateOptions) -> Observation:
-    """An observation without landmarks, for a file of boxes where the tracker finds nobody."""
-    video = open_video(
-        source, start_s=options.start_s, end_s=options.end_s, fps_hz=options.fps_hz, source_clock=options.source_clock
-    )
+def _without_landmarks(source: str | PathLike[str], options: EstimateOptions) -> Observation:
+    """An observation without landmarks, for a file of boxes where the tracker finds no person."""
+    video = open_source(source, options)
     times, thumbnails = [], Thumbnails(video.info.duration_s)
     for frame in video:
         times.append(frame.time_s)
         thumbnails.update(frame)
-    camera = camera_for(
-        video.info.image_size_px,
-        fov_deg=options.fov_deg,
-        focal_px=options.focal_px,
-        calibration=options.calibration,
-        video_name=video.info.path.name,
-    )
     return Observation(
         time_s=np.array(times),
-        camera=camera,
+        camera=source_camera(video, options),
         keypoint_set=KEYPOINT_SET,
         keypoints_px=np.full((len(times), LANDMARKS, 2), np.nan),
         confidence=np.zeros((len(times), LANDMARKS)),
@@ -247,7 +243,7 @@ def _unseen(source: str | PathLike[str], options: EstimateOptions) -> Observatio
 
 
 def read_boxes(path: str | PathLike[str]) -> dict[int, FloatArray]:
-    """Read a person's boxes: a CSV file with the columns frame, x0, y0, x1, y1 (pixels; frames count from 0).
+    """Read a person's boxes from a CSV file with the columns frame, x0, y0, x1, y1 (pixels; frames count from 0).
 
     Returns:
         (4,) box by frame; a frame without a row keeps the tracker's box.

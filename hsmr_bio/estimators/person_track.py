@@ -1,8 +1,10 @@
-"""One person followed through a video: prediction, left/right consistency, gates against jumping to someone else.
+"""One person followed through a video: prediction, left/right consistency, gates against a change of person.
 
-The landmark network looks at each picture alone. It now and then takes a front for a back (all left and right labels
-change places and depth turns over) or returns a muddle. Looking again with a slightly different crop usually gives the
-right answer, so a result that contradicts the prediction is challenged by a few other crops of the same picture.
+The landmark network sees each picture alone. Sometimes it confuses front and back (left and right labels are exchanged,
+depth is inverted), sometimes its landmarks are wrong altogether. A slightly different crop usually gives the right
+result, so a result that contradicts the prediction is compared with a few other crops of the same picture.
+
+Distances are relative to the reach, the distance from the hips to the circle around the body (:func:`reach_px`).
 """
 
 from __future__ import annotations
@@ -15,30 +17,67 @@ import numpy as np
 from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
 
-from .pose_graph import Landmarks, Region
+from .appearance import appearance, likeness
+from .pose_graph import FIRST_BODY_LANDMARK, HIPS, LANDMARKS, ROI_MARGIN, SHOULDERS, Landmarks, Region
 
 MIRROR = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i for left in range(11, 33, 2) for i in (left + 1, left)))
 """Landmark on the other side of the body."""
-_BODY = np.arange(33) >= 11
+_BODY = np.arange(LANDMARKS) >= FIRST_BODY_LANDMARK
 _CROPS: tuple[tuple[float, float | None], ...] = ((1.0, 0.0), (1.0, None), (0.85, 0.0), (1.0, -0.3), (1.2, 0.0), (1.0, 0.3))
-"""(size factor, added turn in rad; None: upright): the usual crop, and those that challenge a doubtful result."""
+"""(size factor, added rotation in rad; None: upright): the usual crop, and those compared with a doubtful result."""
 _VOTES = 3
-"""Crops that must agree with the prediction before their median is taken for a doubtful picture."""
+"""Crops that must agree with the prediction; their median is used for a doubtful picture."""
 _BONES = np.array([(11, 23), (12, 24), (23, 25), (25, 27), (24, 26), (26, 28), (11, 13), (13, 15), (12, 14), (14, 16)])
-_STRETCH = 1.3
-_FORGET = 0.995
-_SPARE_PER_FRAME, _SPARE_CROPS = 0.5, 60.0
-"""Extra crops that merely doubtful pictures may cost, on average per frame, and saved up at most."""
+"""(upper, lower) landmarks of trunk, thighs, shanks, upper arms and forearms."""
+_MAX_STRETCH = 1.3
+"""Landmarks whose bones are longer than the longest so far by this factor are wrong."""
+_LENGTH_DECAY = 0.995
+"""Per frame, of the longest sum of bones: the person may go away from the camera."""
+_COLOUR_DECAY = 0.95
+"""Per frame, of the smoothed colours."""
+_CROPS_PER_FRAME, _CROPS_SAVED, _CROPS_AT_START = 0.5, 60.0, 30.0
+"""Extra crops for moderately doubtful pictures: average per frame, largest saved number, number at the start."""
 _LIMBS = ((13, 15, 17, 19, 21), (14, 16, 18, 20, 22), (25, 27, 29, 31), (26, 28, 30, 32))
-_STUBBORN_S = 0.4
-"""Longest stretch in which the labels are kept against the verdict of most crops: then the person did turn round."""
-_GRID = np.stack(np.meshgrid(np.linspace(0.15, 0.85, 6), np.linspace(0.1, 0.9, 8)), axis=-1).reshape(-1, 2)
+"""Landmarks of each arm and leg."""
+_MAX_CONTRADICTED_S = 0.4
+"""Longest time for which the labels are kept against most crops; after it, they are exchanged."""
+_MAJORITY = 2
+"""Ratio of contradicting to agreeing crops from which the contradiction counts."""
+_MAX_STEP = 2
+"""Frames over which a velocity is computed at most."""
+_EXTRAPOLATION_S = 0.2
+"""Longest time over which a velocity is extrapolated."""
+_PATH_S = (0.3, 0.8)
+"""Age of the frames whose straight path predicts where the trunk is now."""
+_MIN_PATH = 3
+"""Frames that such a path needs."""
+_DEVIATION, _DEVIATION_PER_S2, _MAX_ACCELERATED = 0.03, 20.0, 0.1
+"""Deviation of the body from its prediction that is normal, in reaches: constant, from acceleration, and the latter's limit."""
+_LIMB_DEVIATION, _DEVIATION_OUT_OF_CROPS = 2.5, 3.0
+"""Factors on it: for a single limb; for the body when no extra crops are left."""
+_VISIBLE = 0.5
+"""Visibility from which a limb is judged."""
+_SIZE_RATIO, _SIZE_RATIO_PER_S, _MAX_SIZE_RATIO_CHANGE = 1.25, 2.0, 0.75
+"""Change of size from frame to frame that is possible: constant, per second, and the latter's limit."""
+_MOVE, _MOVE_PER_S, _MAX_MOVE = 0.2, 4.0, 1.5
+"""Displacement of the trunk from its prediction that is possible, in reaches: constant, per second, the latter's limit."""
+_GAP_SIZE_RATIO, _GAP_SIZE_RATIO_PER_S, _MAX_GAP_S = 1.3, 0.4, 1.0
+"""Change of size over a gap that is possible: constant, per second, and the time after which it grows no more."""
+_GAP_MOVE, _GAP_MOVE_PER_S, _MAX_GAP_MOVE = 0.3, 4.5, 3.0
+"""Displacement of the trunk over a gap that is possible, in reaches: constant, per second, the latter's limit."""
+_LIKENESS, _LIKENESS_AFTER_GAP, _LONG_GAP_S = 0.45, 0.75, 1.0
+"""Likeness of the colours below which a person is another one: after a short gap, after a long gap; duration of a long gap."""
+_SWAP_RATIO, _SWAP_GAIN = 0.6, 0.05
+"""Labels are exchanged if that reduces the distance to the prediction to this ratio, and by this much in reaches."""
+_MIN_WEIGHT = 0.05
+"""Weight of an invisible landmark in a mean distance."""
 
 ReadRegion = Callable[[Region], "Landmarks | None"]
+"""Runs the landmark network on a region of the picture."""
 
 
 def mirrored(landmarks: Landmarks) -> Landmarks:
-    """The other reading of the same picture: left is right, near is far."""
+    """Exchange left and right and invert the depth: the other interpretation of the same picture."""
     return replace(
         landmarks,
         px=landmarks.px[list(MIRROR)],
@@ -49,7 +88,7 @@ def mirrored(landmarks: Landmarks) -> Landmarks:
 
 def reach_px(region: Region) -> float:
     """Distance from the hips to the circle around the body, about 0.55 of the stature."""
-    return region.side_px / 2.5
+    return region.side_px / (2 * ROI_MARGIN)
 
 
 @dataclass(eq=False)
@@ -59,16 +98,16 @@ class PersonTrack:
     times_s: list[float] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
     landmarks: list[Landmarks] = field(default_factory=list)
-    outvoted: set[int] = field(default_factory=set)
+    contradicted: set[int] = field(default_factory=set)
     """Positions in the lists above whose labels were kept against most crops."""
     lost_since_s: float | None = None
-    look: FloatArray | None = None
+    colours: FloatArray | None = None
     """Colours of trunk and thighs, smoothed over time."""
     longest_px: float = 0.0
-    """Longest sum of bones seen lately: bones can look shorter than they are, never longer."""
+    """Longest recent sum of bones: a projected bone is never longer than the bone itself."""
     chosen: bool = False
-    """Whether the user pointed at this person."""
-    _spare: float = 30.0
+    """Whether this is the person in the user's box."""
+    _crops_left: float = _CROPS_AT_START
 
     @property
     def last(self) -> Landmarks:
@@ -76,156 +115,187 @@ class PersonTrack:
         return self.landmarks[-1]
 
     def add(self, frame: int, time_s: float, landmarks: Landmarks, rgb: RgbImage) -> None:
-        """Append one frame."""
+        """Append one frame.
+
+        Args:
+            frame: number in the video.
+            time_s: of the frame.
+            landmarks: of this person.
+            rgb: (H, W, 3) the whole picture, for the colours.
+        """
         self.frames.append(frame)
         self.times_s.append(time_s)
         self.landmarks.append(landmarks)
         self.lost_since_s = None
-        self.longest_px = max(_length(landmarks.px), _FORGET * self.longest_px)
+        self.longest_px = max(_bones_px(landmarks.px), _LENGTH_DECAY * self.longest_px)
         colours = appearance(rgb, landmarks)
         if colours is not None:
-            self.look = colours if self.look is None else 0.95 * self.look + 0.05 * colours
+            old = self.colours
+            self.colours = colours if old is None else _COLOUR_DECAY * old + (1 - _COLOUR_DECAY) * colours
 
     def forget_last(self) -> None:
-        """Take back the newest frame."""
+        """Remove the newest frame."""
         for column in (self.frames, self.times_s, self.landmarks):
             column.pop()
-        self.outvoted.discard(len(self.frames))
+        self.contradicted.discard(len(self.frames))
 
     def predicted_px(self, time_s: float) -> FloatArray:
-        """(33, 2) positions expected at ``time_s``: constant velocity, fading out within 0.2 s."""
-        if len(self.landmarks) < 2 or self.frames[-1] - self.frames[-2] > 2:
+        """(33, 2) positions expected at ``time_s``: constant velocity for a short time, then at rest."""
+        if not self._has_velocity():
             return self.last.px
-        ahead = time_s - self.times_s[-1]
-        step = self.times_s[-1] - self.times_s[-2]
-        return self.last.px + (self.last.px - self.landmarks[-2].px) * min(ahead, 0.2) / step
+        gap_s = time_s - self.times_s[-1]
+        step_s = self.times_s[-1] - self.times_s[-2]
+        return self.last.px + (self.last.px - self.landmarks[-2].px) * min(gap_s, _EXTRAPOLATION_S) / step_s
 
-    def surprise(self) -> float:
-        """How far the trunk is from where its path of 0.3 to 0.8 s ago leads; infinite for a new track."""
+    def _has_velocity(self) -> bool:
+        return len(self.landmarks) >= 2 and self.frames[-1] - self.frames[-2] <= _MAX_STEP
+
+    def path_deviation(self) -> float:
+        """Distance of the trunk from the straight continuation of its earlier path, in reaches; infinite for a new track."""
         age = self.times_s[-1] - np.array(self.times_s)
-        path = np.flatnonzero((age >= 0.3) & (age <= 0.8))
-        if len(path) < 3:
+        path = np.flatnonzero((age >= _PATH_S[0]) & (age <= _PATH_S[1]))
+        if len(path) < _MIN_PATH:
             return np.inf
         times = np.array(self.times_s)[path]
         trunk = np.array([trunk_px(self.landmarks[frame].px) for frame in path])
         line = np.polyfit(times - self.times_s[-1], trunk, 1)
         return float(np.linalg.norm(trunk_px(self.last.px) - line[1]) / reach_px(self.last.region))
 
-    def step(self, time_s: float, look: ReadRegion) -> Landmarks | None:
-        """Landmarks of this person at ``time_s``, or None if the person is not there any more.
+    def step(self, time_s: float, read: ReadRegion) -> Landmarks | None:
+        """Find this person in the next picture.
 
         Args:
             time_s: of the picture.
-            look: runs the landmark network on a region of the picture.
+            read: runs the landmark network on a region of the picture.
+
+        Returns:
+            The landmarks, or None if no crop gives landmarks that this person can have.
         """
         expected = self.predicted_px(time_s)
-        reach, ahead = reach_px(self.last.region), time_s - self.times_s[-1]
+        reach, gap_s = reach_px(self.last.region), time_s - self.times_s[-1]
         region = self.last.region
         agreeing: list[Landmarks] = []
         contrary: list[Landmarks] = []
-        self._spare = min(self._spare + 1.0 + _SPARE_PER_FRAME, _SPARE_CROPS)
+        self._crops_left = min(self._crops_left + 1.0 + _CROPS_PER_FRAME, _CROPS_SAVED)
         for crop in _CROPS:
-            self._spare -= 1.0
-            found = look(_crop(region, *crop))
-            if found is None or not self._near(found, expected, ahead):
+            self._crops_left -= 1.0
+            found = read(_crop(region, *crop))
+            if found is None or not self._possible(found, expected, gap_s):
                 continue
             if _swapped(found, expected, reach):
                 contrary.append(found)
                 continue
-            if crop == _CROPS[0] and not self._doubtful(found, expected, time_s):
+            if crop == _CROPS[0] and not self._doubtful(found, expected, gap_s):
                 return found
             agreeing.append(found)
             if len(agreeing) == _VOTES:
                 break
-        agreeing.sort(key=lambda one: _distance(one, expected))
-        if len(contrary) > 2 * len(agreeing):
-            return self._outvoted(agreeing, contrary, time_s)
+        agreeing.sort(key=lambda landmarks: _distance_px(landmarks, expected))
+        if len(contrary) > _MAJORITY * len(agreeing):
+            return self._decide_sides(agreeing, contrary, time_s)
         return _median(agreeing) if agreeing else None
 
-    def _doubtful(self, landmarks: Landmarks, expected: FloatArray, time_s: float) -> bool:
-        """Whether the body, or one limb, is further from the prediction than people accelerate."""
-        ahead = time_s - self.times_s[-1]
-        still_unknown = ahead if len(self.landmarks) < 2 or self.frames[-1] - self.frames[-2] > 2 else 0.0
-        severe = 1.0 if self._spare > 0 else 3.0
-        limit = severe * (0.03 + min(20 * ahead**2, 0.1) + still_unknown) * reach_px(self.last.region)
-        apart = np.linalg.norm(landmarks.px - expected, axis=1)
-        limbs = [apart[list(limb)].mean() for limb in _LIMBS if landmarks.visibility[list(limb)].mean() > 0.5]
-        return bool(_distance(landmarks, expected) > limit or max(limbs, default=0.0) > 2.5 * limit)
+    def _doubtful(self, landmarks: Landmarks, expected: FloatArray, gap_s: float) -> bool:
+        """Whether the body or a limb is further from its prediction than human acceleration explains."""
+        unknown = 0.0 if self._has_velocity() else gap_s
+        factor = 1.0 if self._crops_left > 0 else _DEVIATION_OUT_OF_CROPS
+        normal = _DEVIATION + min(_DEVIATION_PER_S2 * gap_s**2, _MAX_ACCELERATED) + unknown
+        limit = factor * normal * reach_px(self.last.region)
+        distance = np.linalg.norm(landmarks.px - expected, axis=1)
+        limbs = [distance[list(limb)].mean() for limb in _LIMBS if landmarks.visibility[list(limb)].mean() > _VISIBLE]
+        return bool(_distance_px(landmarks, expected) > limit or max(limbs, default=0.0) > _LIMB_DEVIATION * limit)
 
-    def _outvoted(self, agreeing: list[Landmarks], contrary: list[Landmarks], time_s: float) -> Landmarks:
-        """Most crops say that left and right changed places: not believed for a short while, then believed."""
+    def _decide_sides(self, agreeing: list[Landmarks], contrary: list[Landmarks], time_s: float) -> Landmarks:
+        """Keep left and right against most crops for a short time; after it, exchange them since the first contradiction."""
         start = len(self.frames)
-        while start - 1 in self.outvoted:
+        while start - 1 in self.contradicted:
             start -= 1
-        if start < len(self.frames) and time_s - self.times_s[start] > _STUBBORN_S:
+        if start < len(self.frames) and time_s - self.times_s[start] > _MAX_CONTRADICTED_S:
             for position in range(start, len(self.frames)):
                 self.landmarks[position] = mirrored(self.landmarks[position])
-                self.outvoted.remove(position)
+                self.contradicted.remove(position)
             return contrary[0]
-        self.outvoted.add(len(self.frames))
+        self.contradicted.add(len(self.frames))
         return _median(agreeing) if agreeing else mirrored(contrary[0])
 
-    def _near(self, landmarks: Landmarks, expected: FloatArray, ahead_s: float) -> bool:
-        """Whether the trunk is where it can be after ``ahead_s``, and has the size it had."""
+    def _possible(self, landmarks: Landmarks, expected: FloatArray, gap_s: float) -> bool:
+        """Whether position and size of the trunk are possible after ``gap_s``, and no bone is too long."""
         reach = reach_px(self.last.region)
         moved = np.linalg.norm(trunk_px(landmarks.px) - trunk_px(expected))
         size = reach_px(landmarks.region) / reach
-        limit = 1.25 + min(2.0 * ahead_s, 0.75)
-        if _length(landmarks.px) > _STRETCH * self.longest_px:
+        limit = _SIZE_RATIO + min(_SIZE_RATIO_PER_S * gap_s, _MAX_SIZE_RATIO_CHANGE)
+        if _bones_px(landmarks.px) > _MAX_STRETCH * self.longest_px:
             return False
-        return bool(moved < (0.2 + min(4.0 * ahead_s, 1.5)) * reach and 1 / limit < size < limit)
+        return bool(moved < (_MOVE + min(_MOVE_PER_S * gap_s, _MAX_MOVE)) * reach and 1 / limit < size < limit)
 
     def fits(self, landmarks: Landmarks, rgb: RgbImage, time_s: float) -> bool:
-        """Whether somebody found after a gap is this person: within reach, of the same size and colours.
+        """Decide whether a person found after a gap is this person, from position, size and colours.
 
-        A gap is rather left open than closed with somebody else. Colours only forbid: two people may be dressed alike.
+        A wrong person is worse than an open gap. Equal colours prove nothing: two people may wear the same.
+
+        Args:
+            landmarks: of the found person.
+            rgb: (H, W, 3) the whole picture.
+            time_s: of the picture.
+
+        Returns:
+            True if all three agree.
         """
-        gap = time_s - self.times_s[-1]
+        gap_s = time_s - self.times_s[-1]
         reach = reach_px(self.last.region)
         trunk = trunk_px(landmarks.px)
         moved = min(np.linalg.norm(trunk - trunk_px(px)) for px in (self.last.px, self.predicted_px(time_s))) / reach
         size = reach_px(landmarks.region) / reach
-        limit = 1.3 + min(gap, 1.0) * 0.4
+        limit = _GAP_SIZE_RATIO + min(gap_s, _MAX_GAP_S) * _GAP_SIZE_RATIO_PER_S
         if not 1 / limit < size < limit:
             return False
-        colours_of_another = 0.45 if gap < 1.0 else 0.75
-        alike = likeness(self.look, appearance(rgb, landmarks))
-        return bool(moved < 0.3 + min(4.5 * gap, 3.0) and alike > colours_of_another)
+        least = _LIKENESS if gap_s < _LONG_GAP_S else _LIKENESS_AFTER_GAP
+        alike = likeness(self.colours, appearance(rgb, landmarks))
+        return bool(moved < _GAP_MOVE + min(_GAP_MOVE_PER_S * gap_s, _MAX_GAP_MOVE) and alike > least)
 
 
-def best_reading(look: ReadRegion, region: Region) -> Landmarks | None:
-    """Landmarks of a person seen for the first time: several crops vote, the one that agrees best with the others wins."""
-    first = look(region)
+def best_reading(read: ReadRegion, region: Region) -> Landmarks | None:
+    """Find the landmarks of a new person: of several crops, the one that agrees best with the others.
+
+    Args:
+        read: runs the landmark network on a region of the picture.
+        region: around the person.
+
+    Returns:
+        The landmarks, or None if there is no person.
+    """
+    first = read(region)
     if first is None:
         return None
-    region = first.region
-    crops = [_crop(region, size, turn) for size, turn in _CROPS]
-    found = [first, *(landmarks for landmarks in map(look, crops) if landmarks is not None)]
-    return min(found, key=lambda one: sum(_distance(one, other.px) for other in found))
+    crops = [_crop(first.region, size, turn_rad) for size, turn_rad in _CROPS]
+    found = [first, *(landmarks for landmarks in map(read, crops) if landmarks is not None)]
+    return min(found, key=lambda landmarks: sum(_distance_px(landmarks, other.px) for other in found))
 
 
-def _crop(region: Region, size: float, turn: float | None) -> Region:
-    rotation = 0.0 if turn is None else region.rotation_rad + turn
+def _crop(region: Region, size: float, turn_rad: float | None) -> Region:
+    rotation = 0.0 if turn_rad is None else region.rotation_rad + turn_rad
     return Region(region.center_px, region.side_px * size, rotation)
 
 
 def trunk_px(px: FloatArray) -> FloatArray:
     """(2,) middle of shoulders and hips."""
-    return np.asarray(px[[11, 12, 23, 24]].mean(axis=0))
+    return np.asarray(px[[*SHOULDERS, *HIPS]].mean(axis=0))
 
 
-def _length(px: FloatArray) -> float:
+def _bones_px(px: FloatArray) -> float:
+    """Sum of the bones' lengths."""
     return float(np.linalg.norm(px[_BONES[:, 0]] - px[_BONES[:, 1]], axis=1).sum())
 
 
-def _distance(landmarks: Landmarks, expected: FloatArray) -> float:
-    weights = _BODY * np.maximum(landmarks.visibility, 0.05)
+def _distance_px(landmarks: Landmarks, expected: FloatArray) -> float:
+    """Mean distance of the body's landmarks from (33, 2) positions, weighted by visibility."""
+    weights = _BODY * np.maximum(landmarks.visibility, _MIN_WEIGHT)
     return float(weights @ np.linalg.norm(landmarks.px - expected, axis=1) / weights.sum())
 
 
 def _median(votes: list[Landmarks]) -> Landmarks:
-    """Median of several readings of one picture, with the region of the first."""
-    if len(votes) < 3:
+    """Median of several results for one picture, with the region of the first; of two, the first."""
+    if len(votes) < _VOTES:
         return votes[0]
     return Landmarks(
         px=np.median([vote.px for vote in votes], axis=0),
@@ -237,37 +307,5 @@ def _median(votes: list[Landmarks]) -> Landmarks:
 
 def _swapped(landmarks: Landmarks, expected: FloatArray, reach: float) -> bool:
     """Whether the labels fit clearly better with left and right exchanged."""
-    direct, crossed = _distance(landmarks, expected), _distance(mirrored(landmarks), expected)
-    return crossed < 0.6 * direct and direct - crossed > 0.05 * reach
-
-
-def appearance(rgb: RgbImage, landmarks: Landmarks) -> FloatArray | None:
-    """(128,) colour histograms of trunk and thighs, each summing to 1; None if they are not in the picture."""
-    px = landmarks.px
-    trunk = _quad(rgb, px[11], px[12], px[23], px[24])
-    wide = (px[24] - px[23]) * 0.25
-    thighs = np.concatenate(
-        [_quad(rgb, px[h] - wide, px[h] + wide, px[k] - wide, px[k] + wide) for h, k in ((23, 25), (24, 26))]
-    )
-    if len(trunk) < 12 or len(thighs) < 12:
-        return None
-    return np.concatenate([_histogram(trunk), _histogram(thighs)])
-
-
-def _quad(rgb: RgbImage, a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> RgbImage:
-    u, v = _GRID[:, :1], _GRID[:, 1:]
-    points = np.round((a * (1 - u) + b * u) * (1 - v) + (c * (1 - u) + d * u) * v).astype(int)
-    inside = np.all((points >= 0) & (points < (rgb.shape[1], rgb.shape[0])), axis=1)
-    return np.asarray(rgb[points[inside, 1], points[inside, 0]])
-
-
-def _histogram(colours: RgbImage) -> FloatArray:
-    bins = (colours >> 6).astype(int) @ (16, 4, 1)
-    return np.asarray(np.bincount(bins, minlength=64) / len(bins))
-
-
-def likeness(first: FloatArray | None, second: FloatArray | None) -> float:
-    """Bhattacharyya coefficient of two appearances in [0, 1]; 0.7 if one is not known."""
-    if first is None or second is None:
-        return 0.7
-    return float(np.sqrt(first * second).sum() / 2)
+    direct, crossed = _distance_px(landmarks, expected), _distance_px(mirrored(landmarks), expected)
+    return crossed < _SWAP_RATIO * direct and direct - crossed > _SWAP_GAIN * reach

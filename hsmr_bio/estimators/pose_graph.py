@@ -1,8 +1,8 @@
 """MediaPipe's pose networks, called with a region of interest that we choose ourselves.
 
-The ready-made ``mp.solutions.pose`` follows one person of its own choice and smooths the landmarks with a lag. Its two
-parts, the person detector and the landmark network, are registered subgraphs of the wheel and run here separately:
-several people, no smoothing, no hidden state. Nothing is downloaded: the wheel carries both models.
+``mp.solutions.pose`` follows one person of its own choice and smooths the landmarks with a delay. Its two parts, the
+person detector and the landmark network, are registered subgraphs of the wheel and run here separately: several people,
+no smoothing, no hidden state. The wheel contains both models; there is no download.
 """
 
 from __future__ import annotations
@@ -20,10 +20,20 @@ from hsmr_bio.io.silence import no_stderr
 from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
 
+_Packet = Any
+"""A packet of MediaPipe's Python binding."""
+_Message = Any
+"""A protobuf message or extension of MediaPipe."""
 LANDMARKS = 33
+"""Landmarks per person."""
+SHOULDERS, HIPS, KNEES, ANKLES = [11, 12], [23, 24], [25, 26], [27, 28]
+"""Landmarks of the left and right joint."""
+FIRST_BODY_LANDMARK = 11
+"""The landmarks before are of the face."""
 _FEATURE = "the blazepose estimator"
 _WARM_UP_PX = 64
-_ROI_MARGIN = 1.25
+"""Side of the black picture of the first, discarded run."""
+ROI_MARGIN = 1.25
 """Enlargement of the square around a person (MediaPipe, pose_landmarks_to_roi.pbtxt)."""
 _DETECT = """
 input_stream: "image"
@@ -49,17 +59,24 @@ node {
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A turned square around one person, in pixels."""
+    """A rotated square around one person, in pixels."""
 
     center_px: FloatArray
     """(2,) middle of the hips."""
     side_px: float
     rotation_rad: float
-    """How far the person leans clockwise in the picture."""
+    """Clockwise lean of the person in the picture."""
 
     @classmethod
     def around(cls, hips_px: FloatArray, reach_px: FloatArray) -> Region:
-        """Square around the hips that reaches to ``reach_px``, a point on the circle around the whole body.
+        """Make the square around the hips that contains the circle around the whole body.
+
+        Args:
+            hips_px: (2,) middle of the hips.
+            reach_px: (2,) a point on that circle; in an upright person it is above the hips.
+
+        Returns:
+            The square, enlarged by ``ROI_MARGIN``.
 
         Source:
             MediaPipe, AlignmentPointsRectsCalculator: the line from hips to reach points up in an upright person.
@@ -67,7 +84,7 @@ class Region:
         line = np.asarray(reach_px) - np.asarray(hips_px)
         rotation = np.pi / 2 - np.arctan2(-line[1], line[0])
         rotation = (rotation + np.pi) % (2 * np.pi) - np.pi
-        return cls(np.asarray(hips_px, dtype=np.float64), float(2 * _ROI_MARGIN * np.hypot(*line)), float(rotation))
+        return cls(np.asarray(hips_px, dtype=np.float64), float(2 * ROI_MARGIN * np.hypot(*line)), float(rotation))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +102,19 @@ class Landmarks:
     px: FloatArray
     """(33, 2)."""
     world_m: FloatArray
-    """(33, 3) relative to the middle of the hips: x right, y down, z away."""
+    """(33, 3) relative to the middle of the hips: x right, y down, z forward."""
     visibility: FloatArray
     """(33,) in [0, 1]."""
     region: Region
-    """Where to look for the same person in the next picture."""
+    """The square to search for the same person in the next picture."""
 
 
 class PoseGraph:
     """The detector and the landmark network; close it, or use it in a ``with`` statement.
 
     Args:
-        min_score: detections below are dropped, in (0, 1).
-        min_presence: landmarks are given only if the network is at least this sure that there is a person, in (0, 1).
+        min_score: lowest score of a detection, in (0, 1).
+        min_presence: lowest probability of a person for which landmarks are given, in (0, 1).
     """
 
     def __init__(self, *, min_score: float = 0.5, min_presence: float = 0.5) -> None:
@@ -105,12 +122,12 @@ class PoseGraph:
         from mediapipe.python._framework_bindings import resource_util
 
         resource_util.set_resource_dir(str(Path(str(self._mp.__file__)).resolve().parents[1]))
-        with no_stderr():  # the interpreters introduce themselves when they are made and when they first run
+        with no_stderr():  # the interpreters print a message when they are made and when they first run
             self._detect = _Graph(_DETECT, {"TensorsToDetectionsCalculator": ("min_score_thresh", min_score)})
             self._landmark = _Graph(_LANDMARK, {"ThresholdingCalculator": ("threshold", min_presence)})
-            nothing = np.zeros((_WARM_UP_PX, _WARM_UP_PX, 3), dtype=np.uint8)
-            self.detect(nothing)
-            self.landmarks(nothing, Region(np.full(2, _WARM_UP_PX / 2), _WARM_UP_PX, 0.0))
+            black = np.zeros((_WARM_UP_PX, _WARM_UP_PX, 3), dtype=np.uint8)
+            self.detect(black)
+            self.landmarks(black, Region(np.full(2, _WARM_UP_PX / 2), _WARM_UP_PX, 0.0))
 
     def __enter__(self) -> PoseGraph:
         return self
@@ -124,11 +141,14 @@ class PoseGraph:
         self._landmark.close()
 
     def detect(self, rgb: RgbImage, *, origin_px: tuple[int, int] = (0, 0)) -> list[Detection]:
-        """Find people in a picture; the network sees it in 224 x 224 pixels, so small people need a cut-out.
+        """Find people in a picture; the network reduces it to 224 x 224 pixels, so small people need a part of the picture.
 
         Args:
             rgb: (H, W, 3).
-            origin_px: where ``rgb`` was cut out of the whole picture; added to the results.
+            origin_px: (x, y) of ``rgb`` in the whole picture; added to the results.
+
+        Returns:
+            The detections, in pixels of the whole picture.
         """
         output = self._detect.run(image=_image_packet(rgb))
         if "detections" not in output:
@@ -141,11 +161,14 @@ class PoseGraph:
         return found
 
     def landmarks(self, rgb: RgbImage, region: Region) -> Landmarks | None:
-        """Landmarks of the person in ``region``, or None if there is nobody.
+        """Estimate the landmarks of the person in a region.
 
         Args:
             rgb: (H, W, 3) the whole picture.
-            region: where to look, in its pixels.
+            region: in its pixels.
+
+        Returns:
+            The landmarks, or None if there is no person.
         """
         if not (region.side_px > 0 and np.isfinite(region.side_px) and np.isfinite(region.center_px).all()):
             return None
@@ -163,8 +186,8 @@ class PoseGraph:
         )
 
 
-def _messages(packet: Any, *, several: bool = False) -> Any:
-    """Read a packet; MediaPipe calls a protobuf function that warns of its own end, which concerns no user of ours."""
+def _messages(packet: _Packet, *, several: bool = False) -> _Message:
+    """Read a packet, without the deprecation warning of a protobuf function that MediaPipe calls."""
     from mediapipe.python import packet_getter
 
     with warnings.catch_warnings():
@@ -172,18 +195,18 @@ def _messages(packet: Any, *, several: bool = False) -> Any:
         return packet_getter.get_proto_list(packet) if several else packet_getter.get_proto(packet)
 
 
-def _rows(points: Sequence[Any], fields: str) -> FloatArray:
+def _rows(points: Sequence[_Message], fields: str) -> FloatArray:
     return np.array([[getattr(p, name) for name in fields] for p in points], dtype=np.float64)
 
 
-def _image_packet(rgb: RgbImage) -> Any:
+def _image_packet(rgb: RgbImage) -> _Packet:
     from mediapipe.python import packet_creator
     from mediapipe.python._framework_bindings import image_frame
 
     return packet_creator.create_image_frame(image_format=image_frame.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
 
 
-def _region_packet(region: Region, shape: tuple[int, ...]) -> Any:
+def _region_packet(region: Region, shape: tuple[int, ...]) -> _Packet:
     from mediapipe.framework.formats import rect_pb2
     from mediapipe.python import packet_creator
 
@@ -220,13 +243,13 @@ class _Graph:
                 name, value = options[node.calculator]
                 setattr(node.options.Extensions[_options_of(node.calculator)], name, value)
         self._graph = calculator_graph.CalculatorGraph(graph_config=expanded)
-        self._output: dict[str, Any] = {}
+        self._output: dict[str, _Packet] = {}
         for name in expanded.output_stream:
             self._graph.observe_output_stream(name, self._output.__setitem__)
         self._graph.start_run()
         self._step = 0
 
-    def run(self, **inputs: Any) -> dict[str, Any]:
+    def run(self, **inputs: _Packet) -> dict[str, _Packet]:
         self._output.clear()
         self._step += 1
         for name, packet in inputs.items():
@@ -238,7 +261,7 @@ class _Graph:
         self._graph.close()
 
 
-def _options_of(calculator: str) -> Any:
+def _options_of(calculator: str) -> _Message:
     from mediapipe.calculators.tensor import tensors_to_detections_calculator_pb2
     from mediapipe.calculators.util import thresholding_calculator_pb2
 

@@ -1,4 +1,4 @@
-"""Refuses observations that no fit can make sense of, with advice, before time is spent on them."""
+"""Refuse observations that cannot be fitted, with advice, before a fit starts."""
 
 from __future__ import annotations
 
@@ -9,37 +9,40 @@ import numpy as np
 from hsmr_bio.errors import EstimationError
 from hsmr_bio.types import FloatArray, Observation
 
+from .pose_graph import ANKLES, HIPS, KNEES, SHOULDERS
+
 LEAST_STATURE_PX = 50.0
-"""Below, landmarks are off by more than 23 mm of shift alone and depth is lost (rendered people of known size)."""
-CAMERA_SHIFT_SHARE = 0.02
-"""Share of the picture's longer side by which its corners may move: more than compression noise and a creaking tripod."""
-_LEAST_SHARE = 0.25
-_SURE = 0.5
-_SHOULDERS, _HIPS, _KNEES, _ANKLES = (11, 12), (23, 24), (25, 26), (27, 28)
+"""Below, landmarks have a systematic error of more than 23 mm and depth is lost (rendered people of known size)."""
+CAMERA_MOVES_SHARE = 0.04
+"""Share of the picture's longer side by which its corners may move. A camera with the usual angle of view turns by 2.5
+degrees for it, as much as the estimated direction of gravity errs."""
+_MIN_SHARE = 0.25
+"""Share of the frames in which each part of the body must be visible."""
+_MIN_CONFIDENCE = 0.5
+"""Confidence from which a landmark counts as visible."""
+_STATURE_PERCENTILE = 90
+"""Of the length of trunk and legs over the frames: where they are stretched out and not foreshortened."""
 _TRUNK_AND_LEG_SHARE = 0.78
 """(trunk + thigh + shank) / stature, Drillis & Contini segment lengths: 0.288 + 0.245 + 0.246."""
 
 
-def refuse_unusable(observation: Observation, *, moving_camera: bool = False) -> None:
-    """Raise if an observation of BlazePose landmarks shows too little: nobody, half a person, a speck, a moving camera.
+def refuse_unusable(observation: Observation) -> None:
+    """Refuse an observation without a person, with half a person, or with a very small one.
 
     Args:
-        observation: keypoint set ``blazepose33``; other sets are checked for being seen and for the camera only.
-        moving_camera: accept a moving camera.
+        observation: keypoint set ``blazepose33``; of other sets only visibility is checked.
 
     Raises:
-        EstimationError: says what is wrong and how to film instead.
+        EstimationError: one of these; the message advises how to film.
     """
     if not observation.seen.any():
         raise EstimationError("the person is not seen in any frame")
-    if not moving_camera:
-        _refuse_moving(observation)
     if observation.keypoint_set != "blazepose33":
         return
     seen = observation.confidence[observation.seen]
-    for part, pairs in {"shoulders": (_SHOULDERS,), "hips": (_HIPS,), "legs": (_KNEES, _ANKLES)}.items():
-        share = float(np.mean([np.max(seen[:, pair], axis=1) > _SURE for pair in pairs]))
-        if share < _LEAST_SHARE:
+    for part, pairs in {"shoulders": (SHOULDERS,), "hips": (HIPS,), "legs": (KNEES, ANKLES)}.items():
+        share = float(np.mean([np.max(seen[:, pair], axis=1) > _MIN_CONFIDENCE for pair in pairs]))
+        if share < _MIN_SHARE:
             raise EstimationError(
                 f"only part of the person is in the picture: the {part} are visible in {share:.0%} of the frames. "
                 "Film the whole body, from head to feet"
@@ -48,29 +51,36 @@ def refuse_unusable(observation: Observation, *, moving_camera: bool = False) ->
     if height < LEAST_STATURE_PX:
         raise EstimationError(
             f"the person is about {height:.0f} pixels tall; at least {LEAST_STATURE_PX:.0f} are needed, 200 are good. "
-            "Film from nearer, or crop the video around the person"
+            "Film from a smaller distance, or crop the video around the person"
         )
 
 
 def stature_px(observation: Observation) -> float:
-    """Rough stature of the person in pixels, from trunk and legs where they are stretched out most."""
+    """Estimate the person's stature in pixels, from trunk and legs where they are stretched out most."""
     px = observation.keypoints_px[observation.seen]
 
-    def middle(pair: tuple[int, int]) -> FloatArray:
+    def middle(pair: list[int]) -> FloatArray:
         return np.asarray(px[:, pair].mean(axis=1))
 
-    chain = [middle(pair) for pair in (_SHOULDERS, _HIPS, _KNEES, _ANKLES)]
+    chain = [middle(pair) for pair in (SHOULDERS, HIPS, KNEES, ANKLES)]
     length = sum(np.linalg.norm(b - a, axis=1) for a, b in pairwise(chain))
-    return float(np.nanpercentile(length, 90) / _TRUNK_AND_LEG_SHARE)
+    return float(np.nanpercentile(length, _STATURE_PERCENTILE) / _TRUNK_AND_LEG_SHARE)
 
 
-def _refuse_moving(observation: Observation) -> None:
-    if observation.camera_shift_px is None:
+def refuse_moving_camera(observation: Observation) -> None:
+    """Raise if the background shows that the camera moved by more than ``CAMERA_MOVES_SHARE``.
+
+    Raises:
+        EstimationError: says when and how far it moved, and what to do.
+    """
+    shift = observation.camera_shift_px
+    if shift is None or not np.isfinite(shift).any():
         return
-    shares = observation.camera_shift_px / max(observation.camera.image_size_px)
-    if shares.max() > CAMERA_SHIFT_SHARE:
-        when, share = float(observation.time_s[int(np.argmax(shares > CAMERA_SHIFT_SHARE))]), float(shares.max())
+    side, frame = max(observation.camera.image_size_px), int(np.nanargmax(shift))
+    worst = float(shift[frame])
+    if worst > CAMERA_MOVES_SHARE * side:
         raise EstimationError(
-            f"the camera moves: from {when:.1f} s on the background has shifted, by up to {share:.0%} of the picture. "
-            "Put the phone on a tripod or against something solid, or cut the clip with --start and --end"
+            f"the camera moves: at {observation.time_s[frame]:.2f} s the picture has shifted by {worst:.0f} px "
+            f"({worst / side:.0%} of its longer side). Film from a tripod, cut the clip to a part where the camera rests "
+            "(--start, --end), or go on with --moving-camera and a world that is wrong where it moves"
         )

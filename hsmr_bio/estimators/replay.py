@@ -1,4 +1,4 @@
-"""Reads an observation that was saved before, so that the fit can be repeated without the video."""
+"""Read a saved observation, so that the fit can be repeated without the video."""
 
 from __future__ import annotations
 
@@ -14,17 +14,28 @@ from hsmr_bio.types import Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
 
+_TIME_SLACK_S = 1e-6
+"""Rounding of a start or end given by the user."""
+
 
 class Replay:
-    """An estimator that estimates nothing: its source is the ``.npz`` of :func:`hsmr_bio.io.npz.save_observation`."""
+    """An estimator whose source is the ``.npz`` of :func:`hsmr_bio.io.npz.save_observation`."""
 
     def estimate(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> Observation:
-        """Load a saved observation; a camera given in the options replaces the stored one, start and end cut it.
+        """Load a saved observation.
+
+        Args:
+            source: the file.
+            options: a given camera replaces the stored one; start and end cut the observation.
+            progress: called once.
+
+        Returns:
+            The observation.
 
         Raises:
-            InputError: an option that needs the video, or nothing between start and end.
+            InputError: an option that needs the video, or no frame between start and end.
             FormatError: not a saved observation.
         """
         if options.person_box is not None or options.fps_hz is not None:
@@ -45,16 +56,26 @@ class Replay:
     def estimate_people(
         self, source: str | PathLike[str], options: EstimateOptions = DEFAULT_OPTIONS, *, progress: Progress = quiet
     ) -> list[Observation]:
-        """The one saved person as a list; see :meth:`estimate`."""
+        """Load a saved observation as a list of one person.
+
+        Args:
+            source: as :meth:`estimate`.
+            options: as :meth:`estimate`.
+            progress: as :meth:`estimate`.
+
+        Returns:
+            The one observation.
+        """
         return [self.estimate(source, options, progress=progress)]
 
 
 def _cut(observation: Observation, options: EstimateOptions) -> Observation:
-    since = observation.time_s - observation.time_s[0]
-    keep = (since >= options.start_s - 1e-6) & (since <= (np.inf if options.end_s is None else options.end_s + 1e-6))
+    elapsed_s = observation.time_s - observation.time_s[0]
+    end_s = np.inf if options.end_s is None else options.end_s
+    keep = (elapsed_s >= options.start_s - _TIME_SLACK_S) & (elapsed_s <= end_s + _TIME_SLACK_S)
     if keep.all():
         return observation
     if not keep.any():
-        raise InputError(f"the saved observation lasts {since[-1]:g} s: there is nothing from {options.start_s:g} s on")
+        raise InputError(f"the saved observation lasts {elapsed_s[-1]:g} s: there is nothing from {options.start_s:g} s on")
     zero = 0.0 if options.source_clock else observation.time_s[keep][0]
     return observation.at(keep, since_s=zero)

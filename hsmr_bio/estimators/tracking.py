@@ -1,4 +1,7 @@
-"""Who is who in a video: finds people, follows each, and never lets one track change its person."""
+"""Tracking of people in a video: detection, one track per person, and checks that a track keeps its person.
+
+Distances are relative to the reach, the distance from the hips to the circle around the body.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +11,45 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hsmr_bio.io.upright import RgbImage
-from hsmr_bio.types import FloatArray
 
 from .identity_swap import IdentitySwap
+from .person_geometry import Box, in_picture, overlap, prominence, same_person, same_place
 from .person_track import PersonTrack, ReadRegion, best_reading, reach_px
-from .pose_graph import Detection, Landmarks, PoseGraph, Region
-
-Box = tuple[float, float, float, float]
+from .pose_graph import ROI_MARGIN, Detection, Landmarks, PoseGraph, Region
 
 SURE_SCORE, LEAST_SCORE = 0.7, 0.5
-"""Detections of trees and windows reach 0.67 on development clips; people have 0.85 and more in a cut-out of their size.
-The lower one is MediaPipe's default; it is used in single pictures, and when nobody was found for a second."""
+"""Detections of trees and windows reach 0.67 on development clips; people have 0.85 and more in a part of the picture of
+their size. The lower one is MediaPipe's default, for single pictures and for clips in which no person is found at first."""
 _PATIENCE_S = 1.0
-_SEARCH_S = 0.2
-_LOOK_AGAIN_S = 0.6
-_ALWAYS_SEARCH_S = 0.5
-_SELDOM_SEARCH_S = 3.0
-"""Seconds between looks for other people while the one person who is followed seems to be alone."""
-_RIVAL_REACH = 3.0
-"""Other people this near (in distances from the hips to the circle around the body) are followed too: two tracks that come
-to lie on one person tell that somebody was lost behind somebody else."""
-_RIVALS = 2
-_SAME_REACH = 0.35
-_LEAST_VISIBLE = 0.3
+"""Time without any person after which the lower score is used."""
+_SEARCH_S, _ALWAYS_SEARCH_S, _SELDOM_SEARCH_S = 0.2, 0.5, 3.0
+"""Time between two searches of the whole picture: while a person is missing, normally, and while the one followed person is
+alone in the picture."""
+_RECENT_S = 1.0
+"""Time after a loss in which the search is frequent."""
+_TIME_SLACK_S = 1e-6
+"""Rounding of time stamps."""
+_RETRY_S, _RETRY_SIZE = 0.6, 1.3
+"""Time after a loss in which the predicted region is searched, and its enlargement."""
+_RIVAL_REACH, _RIVALS = 3.0, 2
+"""Other people within this distance are tracked too, at most so many: two tracks that move onto one person show that one
+person was lost behind the other."""
 _DOUBTFUL_BEFORE_S = 0.15
+"""Time before the end of a track on another track's person that is removed from it."""
+_MIN_OVERLAP = 0.5
+"""Overlap with the user's box from which a person is the wanted one."""
+_ELONGATED = 1.2
+"""Ratio of the picture's sides from which squares of it are searched too."""
 
 
 @dataclass(eq=False)
 class Tracker:
-    """Follows up to ``people`` persons; feed it the frames in order.
+    """Track up to ``people`` persons, frame after frame.
 
     Args:
         graph: the networks.
-        people: how many tracks may be alive at a time. One: the largest, most central person is followed.
-        box: (x0, y0, x1, y1) px around the wanted person in the first picture; nobody else is followed then.
+        people: largest number of tracks at a time. One: the largest, most central person is followed.
+        box: around the wanted person in the first picture; no other person is followed then.
         still: whether there is only one picture.
     """
 
@@ -51,110 +59,122 @@ class Tracker:
     still: bool = False
     tracks: list[PersonTrack] = field(default_factory=list)
     best_score: float = 0.0
-    """Highest detector score so far, for the message when nobody was found."""
+    """Highest detector score so far, for the message when no person is found."""
     _searched_s: float = -np.inf
     _first_s: float = np.inf
-    _crowd: bool = True
-    _crossings: list[IdentitySwap] = field(default_factory=list)
+    _others_seen: bool = True
+    _swaps: list[IdentitySwap] = field(default_factory=list)
+    """Possible exchanges of identities that are not decided yet."""
 
     def update(self, frame: int, time_s: float, rgb: RgbImage) -> list[PersonTrack]:
         """Take one picture.
+
+        Args:
+            frame: number of the picture, from 0.
+            time_s: of the picture.
+            rgb: (H, W, 3).
 
         Returns:
             The tracks that have landmarks in it.
         """
         self._first_s = min(self._first_s, time_s)
-        alive = [track for track in self.tracks if track.lost_since_s is None]
+        alive = self._alive()
 
-        def look(region: Region) -> Landmarks | None:
+        def read(region: Region) -> Landmarks | None:
             return self.graph.landmarks(rgb, region)
 
         for track in alive:
-            found = track.step(time_s, look)
+            found = track.step(time_s, read)
             if found is None or not in_picture(found, rgb.shape):
                 track.lost_since_s = time_s
             else:
                 track.add(frame, time_s, found, rgb)
         _drop_doubles(alive)
-        self._crossings = [crossing for crossing in self._crossings if crossing.open_at(time_s)]
+        self._swaps = [swap for swap in self._swaps if swap.open_at(time_s)]
         for track in alive:
             if track.lost_since_s is not None:
-                self._crossings += IdentitySwap.of(track, [other for other in alive if other.lost_since_s is None])
+                self._swaps += IdentitySwap.of(track, [other for other in alive if other.lost_since_s is None])
         for track in self.tracks:
-            if track.lost_since_s is not None and 0 < time_s - track.lost_since_s < _LOOK_AGAIN_S:
-                self._look_again(track, frame, time_s, rgb, look)
-        if self._search_now(frame, time_s):
+            if track.lost_since_s is not None and 0 < time_s - track.lost_since_s < _RETRY_S:
+                self._retry(track, frame, time_s, rgb, read)
+        if self._search_due(frame, time_s):
             self._searched_s = time_s
             self._search(frame, time_s, rgb)
+        return self._alive()
+
+    def _alive(self) -> list[PersonTrack]:
         return [track for track in self.tracks if track.lost_since_s is None]
 
-    def _look_again(self, track: PersonTrack, frame: int, time_s: float, rgb: RgbImage, look: ReadRegion) -> None:
-        """ReadRegion for somebody lost a moment ago where he or she should be by now."""
+    def _retry(self, track: PersonTrack, frame: int, time_s: float, rgb: RgbImage, read: ReadRegion) -> None:
+        """Search for a person lost a moment ago at the predicted position."""
         moved = track.predicted_px(time_s).mean(axis=0) - track.last.px.mean(axis=0)
         last = track.last.region
-        found = look(Region(last.center_px + moved, 1.3 * last.side_px, 0.0))
-        others = (other.last for other in self.tracks if other.lost_since_s is None)
+        found = read(Region(last.center_px + moved, _RETRY_SIZE * last.side_px, 0.0))
         if (
             found is None
             or not in_picture(found, rgb.shape)
             or not track.fits(found, rgb, time_s)
-            or any(same_person(found, other) for other in others)
+            or any(same_person(found, other.last) for other in self._alive())
         ):
             return
-        again = look(found.region)
-        self._found_again(track, frame, time_s, again if again is not None and track.fits(again, rgb, time_s) else found, rgb)
+        again = read(found.region)
+        self._resume(track, frame, time_s, again if again is not None and track.fits(again, rgb, time_s) else found, rgb)
 
-    def _found_again(self, track: PersonTrack, frame: int, time_s: float, person: Landmarks, rgb: RgbImage) -> None:
-        """Continue a lost track; if it was lost behind somebody, find out first who of the two is who."""
-        crossing = next((c for c in self._crossings if c.lost is track), None)
-        if crossing is None or not crossing.exchanged(person, time_s):
+    def _resume(self, track: PersonTrack, frame: int, time_s: float, person: Landmarks, rgb: RgbImage) -> None:
+        """Continue a lost track; if it was lost behind another person, decide the identities first."""
+        swap = next((s for s in self._swaps if s.lost is track), None)
+        if swap is None or not swap.exchanged(person, time_s):
             track.add(frame, time_s, person, rgb)
         else:
-            followed = crossing.survivor.last
-            while len(crossing.survivor.frames) > 1 and crossing.survivor.times_s[-1] > crossing.since_s:
-                crossing.survivor.forget_last()
-            crossing.survivor.add(frame, time_s, person, rgb)
+            followed = swap.survivor.last
+            while len(swap.survivor.frames) > 1 and swap.survivor.times_s[-1] > swap.since_s:
+                swap.survivor.forget_last()
+            swap.survivor.add(frame, time_s, person, rgb)
             track.add(frame, time_s, followed, rgb)
-        self._crossings = [c for c in self._crossings if c is not crossing]
+        self._swaps = [s for s in self._swaps if s is not swap]
 
-    def _search_now(self, frame: int, time_s: float) -> bool:
+    def _search_due(self, frame: int, time_s: float) -> bool:
         if frame == 0 or (self.box is not None and not self.tracks):
             return frame == 0
-        alive = [track for track in self.tracks if track.lost_since_s is None]
-        fresh = any(track.lost_since_s is not None and time_s - track.lost_since_s < 1.0 for track in self.tracks)
+        alive = self._alive()
+        recent = any(track.lost_since_s is not None and time_s - track.lost_since_s < _RECENT_S for track in self.tracks)
         followed = self.people == 1 and self.tracks[:1] == alive[:1] and bool(alive)
-        every = _ALWAYS_SEARCH_S if alive and not (fresh and not followed) else _SEARCH_S
-        if followed and not self._crowd:
-            every = _SELDOM_SEARCH_S
-        return time_s - self._searched_s >= every - 1e-6
+        interval_s = _ALWAYS_SEARCH_S if alive and not (recent and not followed) else _SEARCH_S
+        if followed and not self._others_seen:
+            interval_s = _SELDOM_SEARCH_S
+        return time_s - self._searched_s >= interval_s - _TIME_SLACK_S
 
     def _search(self, frame: int, time_s: float, rgb: RgbImage) -> None:
-        """ReadRegion for lost and new people in the whole picture."""
-        taken = [track.last for track in self.tracks if track.lost_since_s is None]
+        """Search the whole picture: continue lost tracks, then start new ones."""
+        known = [track.last for track in self._alive()]
         patient = not self.still and (bool(self.tracks) or time_s - self._first_s < _PATIENCE_S)
-        found = self._people_in(rgb, taken, SURE_SCORE if patient else LEAST_SCORE)
+        found = self._new_people(rgb, known, SURE_SCORE if patient else LEAST_SCORE)
         lost = [track for track in self.tracks if track.lost_since_s is not None]
         for track in sorted(lost, key=lambda t: -t.times_s[-1]):
             match = next((person for person in found if track.fits(person, rgb, time_s)), None)
             if match is not None:
-                self._found_again(track, frame, time_s, match, rgb)
+                self._resume(track, frame, time_s, match, rgb)
                 found = [person for person in found if person is not match]
-        self._crowd = bool(found) or len(taken) > 1
+        self._others_seen = bool(found) or len(known) > 1
         if self.box is not None and frame == 0:
             self._start_chosen(frame, time_s, rgb, found)
-            return
-        alive = [track for track in self.tracks if track.lost_since_s is None]
+        else:
+            self._start_new(frame, time_s, rgb, found)
+
+    def _start_new(self, frame: int, time_s: float, rgb: RgbImage, found: list[Landmarks]) -> None:
+        """Start tracks of the most prominent new people, or of the rivals of the one followed person."""
+        alive = self._alive()
         found.sort(key=lambda person: -prominence(person, rgb.shape))
         if self.people == 1 and alive and (self.box or alive[0] is self.tracks[0]):
             found = [person for person in found if any(_near(person, track) for track in alive)]
         room = self.people + (_RIVALS if self.people == 1 and alive else 0) - len(alive)
         found = [] if self.box and not alive else found[: max(room, 0)]
         for person in found:
-            crossing = next((c for c in self._crossings if _near(person, c.survivor)), None)
-            if crossing is None:
+            swap = next((s for s in self._swaps if _near(person, s.survivor)), None)
+            if swap is None:
                 self._start(frame, time_s, rgb, person)
             else:
-                self._found_again(crossing.lost, frame, time_s, person, rgb)
+                self._resume(swap.lost, frame, time_s, person, rgb)
 
     def _start(self, frame: int, time_s: float, rgb: RgbImage, person: Landmarks, *, chosen: bool = False) -> None:
         track = PersonTrack(chosen=chosen)
@@ -162,25 +182,26 @@ class Tracker:
         self.tracks.append(track)
 
     def _start_chosen(self, frame: int, time_s: float, rgb: RgbImage, found: list[Landmarks]) -> None:
+        """Start the track of the person in the user's box, detected or not."""
         box = self.box
         if box is None:
             return
         inside = [(overlap(person, box), person) for person in found]
         share, person = max(inside, key=lambda pair: pair[0], default=(0.0, None))
-        if person is None or share < 0.5:
+        if person is None or share < _MIN_OVERLAP:
             x0, y0, x1, y1 = box
-            region = Region(np.array([(x0 + x1) / 2, (y0 + y1) / 2]), 1.25 * max(x1 - x0, y1 - y0), 0.0)
+            region = Region(np.array([(x0 + x1) / 2, (y0 + y1) / 2]), ROI_MARGIN * max(x1 - x0, y1 - y0), 0.0)
             person = best_reading(lambda region: self.graph.landmarks(rgb, region), region)
         if person is not None:
             self._start(frame, time_s, rgb, person, chosen=True)
 
-    def _people_in(self, rgb: RgbImage, taken: Iterable[Landmarks], least: float) -> list[Landmarks]:
-        """Everybody in the picture who is not ``taken`` and has at least the score ``least``, surest first."""
-        known = list(taken)
+    def _new_people(self, rgb: RgbImage, tracked: Iterable[Landmarks], min_score: float) -> list[Landmarks]:
+        """People in the picture who are not tracked and have at least ``min_score``, the highest score first."""
+        known = list(tracked)
         found: list[Landmarks] = []
         for detection in sorted(self._detections(rgb), key=lambda d: -d.score):
             self.best_score = max(self.best_score, detection.score)
-            if detection.score < least or any(_same_place(detection.region, other.region) for other in known):
+            if detection.score < min_score or any(same_place(detection.region, other.region) for other in known):
                 continue
             person = self.graph.landmarks(rgb, detection.region)
             if person is None or not in_picture(person, rgb.shape) or any(same_person(person, other) for other in known):
@@ -195,7 +216,7 @@ class Tracker:
         height, width = rgb.shape[:2]
         found = list(self.graph.detect(rgb))
         short, long = min(height, width), max(height, width)
-        if long < 1.2 * short:
+        if long < _ELONGATED * short:
             return found
         count = max(2, round(2 * long / short) - 1)
         for start in np.linspace(0, long - short, count).round().astype(int):
@@ -204,55 +225,18 @@ class Tracker:
         return found
 
 
-def _same_place(first: Region, second: Region) -> bool:
-    near = np.linalg.norm(first.center_px - second.center_px) < _SAME_REACH * reach_px(second)
-    return bool(near and 0.6 < first.side_px / second.side_px < 1.67)
-
-
-def same_person(first: Landmarks, second: Landmarks) -> bool:
-    """Whether two sets of landmarks lie on one person."""
-    apart = np.median(np.linalg.norm(first.px[11:] - second.px[11:], axis=1))
-    crossed = np.linalg.norm(first.px[[11, 12, 23, 24]].mean(axis=0) - second.px[[11, 12, 23, 24]].mean(axis=0))
-    smaller = min(reach_px(first.region), reach_px(second.region))
-    return bool(apart < 0.25 * smaller or crossed < 0.15 * smaller)
-
-
 def _near(person: Landmarks, track: PersonTrack) -> bool:
-    apart = np.linalg.norm(person.region.center_px - track.last.region.center_px)
-    return bool(apart < _RIVAL_REACH * reach_px(track.last.region))
+    distance = np.linalg.norm(person.region.center_px - track.last.region.center_px)
+    return bool(distance < _RIVAL_REACH * reach_px(track.last.region))
 
 
 def _drop_doubles(alive: list[PersonTrack]) -> None:
-    """Two tracks on one person: the one that does not continue its own path ends, without its last frames."""
+    """Of two tracks on one person, end the one that does not continue its own path, without its last frames."""
     for number, second in enumerate(alive):
         for first in alive[:number]:
             if second.lost_since_s is None and first.lost_since_s is None and same_person(second.last, first.last):
-                loser = max(second, first, key=lambda track: track.surprise())
+                loser = max(second, first, key=lambda track: track.path_deviation())
                 loser.lost_since_s = loser.times_s[-1]
                 since = loser.times_s[-1] - _DOUBTFUL_BEFORE_S
                 while len(loser.frames) > 1 and loser.times_s[-1] > since:
                     loser.forget_last()
-
-
-def in_picture(person: Landmarks, shape: tuple[int, ...]) -> bool:
-    """Whether enough of the body is inside the picture and visible: people who have left are imagined for a while."""
-    inside = np.all((person.px >= 0) & (person.px <= (shape[1], shape[0])), axis=1) & (person.visibility > 0.3)
-    return bool(inside[11:].mean() > _LEAST_VISIBLE)
-
-
-def prominence(person: Landmarks, shape: tuple[float, ...]) -> float:
-    """How likely it is that this person is meant: large, clear and central."""
-    height, width = shape[:2]
-    off = np.abs(person.region.center_px / (width, height) - 0.5).max()
-    return float(reach_px(person.region) * person.visibility[11:].mean() * (1.5 - off))
-
-
-def overlap(person: Landmarks, box: Box) -> float:
-    """Share of the person's visible landmarks inside a box (x0, y0, x1, y1)."""
-    x0, y0, x1, y1 = box
-    px: FloatArray = person.px[person.visibility > 0.5]
-    if len(px) == 0:
-        return 0.0
-    inside = (px[:, 0] >= x0) & (px[:, 0] <= x1) & (px[:, 1] >= y0) & (px[:, 1] <= y1)
-    size = np.ptp(px[:, 1]) / max(y1 - y0, 1.0)
-    return float(inside.mean() * min(size, 1 / max(size, 1e-6)))

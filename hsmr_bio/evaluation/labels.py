@@ -20,9 +20,6 @@ from ..types import FloatArray
 
 _NO_DEPTH = slice(1, 15)
 """OpenPose joints whose 3D labels are switched off on loading: the extra ones are evaluated."""
-POSETRACK_TO_44 = (0, 37, 38, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11)
-_POSETRACK_NEEDED = 12
-BOX_MARGIN = 1.2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -149,30 +146,6 @@ def _moyo(path: Path, content: dict[str, Any]) -> Labels:
             "betas": shaped(path, "betas", smpl["betas"], count, 10),
         },
     )
-
-
-def posetrack_person(keypoints: npt.ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray] | None:
-    """A PoseTrack 2018 annotation as label: 44 keypoints, centre and size of the box.
-
-    Args:
-        keypoints: (17, 3) image pixels and visibility.
-
-    Returns:
-        Keypoints (44, 3), centre (2,), size (2,); None unless shoulders to ankles are all labelled.
-    """
-    points = np.asarray(keypoints, dtype=np.float64)
-    if not (points[-_POSETRACK_NEEDED:, 2] > 0).all():
-        return None
-    out = np.zeros((44, 3))
-    out[list(POSETRACK_TO_44)] = np.concatenate([points[:, :2], points[:, 2:] > 0], axis=1)
-    return out, *tight_box(points)
-
-
-def tight_box(keypoints: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Centre (2,) and size (2,) of the box of the labelled keypoints (K, 3), times 1.2."""
-    seen = keypoints[keypoints[:, 2] > 0, :2]
-    low, high = seen.min(axis=0), seen.max(axis=0)
-    return (low + high) / 2, BOX_MARGIN * (high - low)
 
 
 def items(labels: Labels, image_folder: str | Path) -> Iterator[EvaluationItem]:

@@ -299,31 +299,3 @@ def _precision(dtype: torch.dtype | str) -> torch.dtype:
     if value is None or value not in names.values():
         raise InputError(f"dtype must be float32 or bfloat16, got {dtype!r}")
     return value
-
-
-def load_vitpose(network: Hsmr, path: str | Path) -> None:
-    """Start the backbone from ViTPose weights, for training from scratch.
-
-    Takes a dict with ``state_dict``, whose names may start with ``backbone.``; class token and keypoint head are dropped.
-
-    Args:
-        network: changed in place.
-        path: ``vitpose_backbone.pth`` or an original ViTPose file.
-
-    Raises:
-        FormatError: damaged, hostile, or of another size than the backbone.
-    """
-    path = Path(path)
-    content = _read_torch(path)
-    state = content.get("state_dict", content) if isinstance(content, dict) else {}
-    prefixed = any(str(name).startswith("backbone.") for name in state)
-    bare = {
-        str(name).removeprefix("backbone."): value
-        for name, value in state.items()
-        if isinstance(value, Tensor) and (not prefixed or str(name).startswith("backbone."))
-    }
-    bare = {name: value for name, value in bare.items() if name != "cls_token" and not name.startswith("keypoint_head.")}
-    try:
-        network.backbone.load_state_dict(bare, strict=True)
-    except RuntimeError as error:
-        raise FormatError(path, None, f"does not fit the backbone: {error}") from error

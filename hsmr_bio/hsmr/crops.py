@@ -23,8 +23,6 @@ from .config import IMAGE_MEAN, IMAGE_STD, PATCH_PX, STRIP_PX
 Image = npt.NDArray[np.uint8]
 ASPECT = PATCH_PX / (STRIP_PX[1] - STRIP_PX[0])
 """Height over width (256:192) that a box is enlarged to before its square is taken."""
-DETECTION_SCORE = 0.5
-MAX_PEOPLE = 5
 _RESIZE_BITS, _WARP_BITS, _POSITION_BITS = 11, 5, 10
 
 
@@ -62,32 +60,6 @@ def square_box(box_lurb_px: npt.ArrayLike) -> FloatArray:
     """(..., 4) person boxes to the square (cx, cy, side) that the network looks at."""
     box = lurb_to_cwh(box_lurb_px)
     return np.concatenate([box[..., :2], fit_aspect(box[..., 2:]).max(axis=-1, keepdims=True)], axis=-1)
-
-
-def select_people(
-    boxes_lurb: npt.ArrayLike,
-    classes: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    *,
-    reduced_by: float = 1.0,
-    most: int = MAX_PEOPLE,
-) -> FloatArray:
-    """People among a COCO detector's boxes: class 0, score above 0.5, the ``most`` best ones, in the detector's order.
-
-    Args:
-        boxes_lurb: (N, 4) in the image given to the detector.
-        classes: (N,).
-        scores: (N,).
-        reduced_by: size of that image over the size of the original one; boxes are divided by it.
-        most: how many people to keep.
-
-    Returns:
-        (P, 4) lurb boxes in the original image.
-    """
-    score = np.asarray(scores, dtype=np.float64)
-    keep = np.flatnonzero((np.asarray(classes) == 0) & (score > DETECTION_SCORE))
-    best = np.sort(keep[np.argsort(-score[keep], kind="stable")[:most]])
-    return np.asarray(np.asarray(boxes_lurb, dtype=np.float64)[best] / reduced_by)
 
 
 def crop_window(image: Image, box_cs_px: npt.ArrayLike, *, sub_pixel: bool = False) -> Image:

@@ -5,13 +5,8 @@ Source: Goel et al. 2023 (HMR2.0); Kolotouros et al. 2019 (SPIN); Xia et al. 202
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
 from torch import Tensor
-
-from ..errors import InputError
 
 KEYPOINT_SET = "hsmr44"
 NAMES: tuple[str, ...] = (
@@ -72,41 +67,6 @@ GROUP_JOINTS: dict[str, tuple[int, ...]] = {
 """SKEL joints that the keypoints of a group may move."""
 
 
-def mirror_keypoints(keypoints: Tensor, width: float) -> Tensor:
-    """Mirror keypoints left to right: x becomes ``width - x - 1`` and sides swap names.
-
-    Args:
-        keypoints: (..., 44, 2 or more); the other columns stay.
-        width: of the image in pixels; 1 for root-relative 3D keypoints, where the constant cancels.
-    """
-    out = keypoints[..., list(MIRROR), :].clone()
-    out[..., 0] = width - out[..., 0] - 1
-    return out
-
-
-def keypoints_from_skin(
-    skin_m: Tensor, skel_joints_m: Tensor, extra_regressor: Tensor, joint_regressor: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """The 44 keypoints of posed SKEL skins.
-
-    Args:
-        skin_m: (B, 6890, 3).
-        skel_joints_m: (B, 24, 3) SKEL's own joints; used where there is no ``joint_regressor``.
-        extra_regressor: (19, 6890), dense or sparse: the 19 extra joints from the skin.
-        joint_regressor: (24, 6890), dense or sparse: SMPL's 24 joints from the skin; None re-indexes SKEL's joints.
-
-    Returns:
-        Keypoints (B, 44, 3) and the 24 joints in SMPL's order (B, 24, 3).
-
-    Raises:
-        InputError: the skin has not 6890 vertices.
-    """
-    if skin_m.shape[1] != SKIN_VERTICES:
-        raise InputError(f"the 44 keypoints are defined on a skin of {SKIN_VERTICES} vertices, this one has {skin_m.shape[1]}")
-    joints = skel_joints_m[:, list(SKEL_TO_SMPL_JOINTS)] if joint_regressor is None else regress(joint_regressor, skin_m)
-    return keypoints_from_smpl_joints(skin_m, joints, extra_regressor), joints
-
-
 def keypoints_from_smpl_joints(skin_m: Tensor, joints_m: Tensor, extra_regressor: Tensor) -> Tensor:
     """The 44 keypoints (B, 44, 3) of skins in SMPL's numbering (B, 6890, 3) and SMPL's 24 joints (B, 24, 3)."""
     points = torch.cat([joints_m, skin_m[:, list(SMPLH_VERTICES)]], dim=1)
@@ -118,9 +78,3 @@ def regress(regressor: Tensor, skin_m: Tensor) -> Tensor:
     flat = skin_m.transpose(0, 1).flatten(1)
     out: Tensor = (regressor @ flat).unflatten(1, (-1, 3)).transpose(0, 1)
     return out
-
-
-def regressor_tensor(matrix: Any, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """A regressor as SciPy sparse matrix, array or nested list to a sparse (K, V) tensor."""
-    dense = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
-    return torch.as_tensor(np.asarray(dense, dtype=np.float64)).to(dtype).to_sparse()

@@ -168,43 +168,6 @@ def rows_to_matrix(six: Tensor) -> Tensor:
     return torch.stack([first, second, torch.linalg.cross(first, second)], dim=-2)
 
 
-def orientation_to_matrix(pelvis_rad: Tensor) -> Tensor:
-    """Rotation of the whole body in the axes of the SMPL/SKEL template (y up, facing +z).
-
-    The pelvis angles act in the OpenSim pelvis frame, whose x, y, z axes are the template's +z, +y, -x.
-
-    Args:
-        pelvis_rad: (..., 3) tilt, list, rotation.
-
-    Returns:
-        (..., 3, 3).
-    """
-    tilt, side, turn = pelvis_rad.unbind(-1)
-    return axis_rotation("Y", turn) @ axis_rotation("Z", side) @ axis_rotation("X", -tilt)
-
-
-def matrix_to_orientation(rotation: Tensor) -> Tensor:
-    """Inverse of :func:`orientation_to_matrix`: (..., 3, 3) to (..., 3) radians."""
-    alpha, beta, gamma = euler_from_matrix(rotation, "YZX")
-    return torch.stack([-gamma, beta, alpha], dim=-1)
-
-
-def rotate_body(poses_rad: Tensor, rotation: Tensor, root_offset_m: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn posed bodies in the template's axes about a point other than the model's root.
-
-    Args:
-        poses_rad: (..., 46).
-        rotation: (..., 3, 3) world rotation M.
-        root_offset_m: (..., 3) SKEL's root minus the wanted centre of rotation, at rest.
-
-    Returns:
-        The turned poses (..., 46) and what must be added to the translation (..., 3), in metres.
-    """
-    turned = matrix_to_orientation(rotation @ orientation_to_matrix(poses_rad[..., :3]))
-    shift = (rotation @ root_offset_m[..., None])[..., 0] - root_offset_m
-    return torch.cat([turned, poses_rad[..., 3:]], dim=-1), shift
-
-
 def rotate_in_image(poses_rad: Tensor, angle_rad: Tensor) -> Tensor:
     """Turn poses by the augmentation's image rotation (the content turns by minus the angle of the box).
 

@@ -1,4 +1,4 @@
-"""Write beside the target and move into place, so that nobody ever meets half a file."""
+"""Write beside the target and move the finished result into place: a partial file never has the target's name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterato
         part.chmod(0o666 & ~_umask())
         with _naming(target):
             yield part
-            os.replace(part, target)
+            part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
@@ -48,7 +48,7 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterato
 def new_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside ``folder`` and move everything in it into ``folder`` at the end.
 
-    Files that are in ``folder`` already and have no successor stay. A sub-folder (``Geometry``) is merged file by file.
+    Other files in ``folder`` stay. A sub-folder (``Geometry``) is merged file by file.
 
     Args:
         folder: where the results belong; made if it is missing.
@@ -73,14 +73,14 @@ def new_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> It
             refuse_existing([target / path for path in results], overwrite=overwrite)
             for path in results:
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(temporary / path, target / path)
+                (temporary / path).replace(target / path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
 def _naming(target: Path) -> Iterator[None]:
-    """Say in errors of the system where writing failed: an open file that meets a full disk does not know its name."""
+    """Add the target's name to system errors that have none, such as a full disk."""
     try:
         yield
     except OSError as error:
@@ -90,7 +90,11 @@ def _naming(target: Path) -> Iterator[None]:
 
 
 def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
-    """Stop before hours of work if the results could not be written at the end.
+    """Refuse result files that exist already, before a long computation starts.
+
+    Args:
+        paths: files that will be written.
+        overwrite: whether existing files may be replaced.
 
     Raises:
         InputError: one of ``paths`` exists and ``overwrite`` is False.
@@ -102,16 +106,20 @@ def refuse_existing(paths: list[Path], *, overwrite: bool) -> None:
 
 
 def refuse_unwritable(folder: str | os.PathLike[str], *, need_bytes: int = 0) -> None:
-    """Stop before hours of work if nothing could be written into a folder, which need not exist yet.
+    """Refuse an output folder that cannot be written to, before a long computation starts.
+
+    Args:
+        folder: need not exist yet.
+        need_bytes: smallest free space of its disk.
 
     Raises:
-        InputError: no right to write there, a read-only or a full disk, or a file in the path.
+        InputError: no permission, a read-only or full disk, or a file in the path.
     """
     target = Path(folder).absolute()
-    there = next(path for path in (target, *target.parents) if path.exists())
+    existing = next(path for path in (target, *target.parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
-            free = shutil.disk_usage(there).free
+        with tempfile.TemporaryFile(dir=existing):
+            free = shutil.disk_usage(existing).free
     except OSError as error:
         raise InputError(f"{folder}: nothing can be written there ({error.strerror}); choose another output folder") from None
     if free < need_bytes:

@@ -1,4 +1,4 @@
-"""Is a file a sound C3D? Checked before the library opens it, which trusts what it reads and crashes if that is wrong.
+"""Check a C3D file before the C3D library opens it: the library crashes on wrong lengths or counts.
 
 Source:
     The C3D File Format, Motion Lab Systems 2008: header, groups and parameters.
@@ -13,18 +13,32 @@ from pathlib import Path
 from ..errors import FormatError
 
 _BLOCK = 512
+"""Bytes per block of the file."""
+_MIN_HEADER = 24
+"""Bytes of the header that are read."""
+_KEY = 0x50
+"""Second byte of every C3D file."""
+_MAX_BLOCKS = 255
+"""Largest length of the parameter section in blocks (one byte counts them)."""
 _INTEL, _DEC, _MIPS = 84, 85, 86
+"""Number formats: little-endian IEEE, VAX, big-endian IEEE."""
 _SIZES = {-1: 1, 1: 1, 2: 2, 4: 4}
+"""Parameter type -> bytes per value: text, byte, 16-bit integer, 32-bit float."""
+_MAX_DIMENSIONS = 7
+"""Largest number of dimensions of a parameter."""
+_WORDS = 65536
+"""16-bit counts are stored modulo this; a last frame of one less means that a parameter holds the count."""
 _MAX_RATE_HZ = 1e6
+"""Higher rates are taken for damage; no motion or force recorder reaches it."""
 Parameters = dict[tuple[str, str], tuple[int, tuple[int, ...], bytes]]
 """(group, name) -> type, dimensions, data."""
 
 
 def check_c3d(path: Path) -> None:
-    """Refuse what is no C3D file, has lost its end, or contradicts itself.
+    """Refuse a file that is no C3D file, is truncated, or has contradictory counts.
 
     Raises:
-        FormatError: says which of these.
+        FormatError: one of these; the message names the parameter or byte.
     """
     try:
         size = path.stat().st_size
@@ -32,19 +46,19 @@ def check_c3d(path: Path) -> None:
             header = file.read(_BLOCK)
             start = (header[0] - 1) * _BLOCK if header else 0
             file.seek(max(start, 0))
-            content = file.read(255 * _BLOCK)
+            content = file.read(_MAX_BLOCKS * _BLOCK)
     except OSError as error:
         raise FormatError(path, None, f"cannot be opened: {error.strerror or error}") from error
-    if len(header) < 24 or header[1] != 0x50 or start < _BLOCK or len(content) < 4:
+    if len(header) < _MIN_HEADER or header[1] != _KEY or start < _BLOCK or len(content) < 4:
         raise FormatError(path, None, "no C3D file: the second byte of one is 0x50 and parameters follow")
     if content[3] not in (_INTEL, _DEC, _MIPS):
         raise FormatError(path, None, f"no C3D file: unknown kind of numbers ({content[3]}; 84, 85 or 86 is expected)")
     order = ">" if content[3] == _MIPS else "<"
-    parameters = _parameters(path, content[: content[2] * _BLOCK], order)
+    parameters = _read_parameters(path, content[: content[2] * _BLOCK], order)
     points, analog, first, last = struct.unpack(f"{order}4H", header[2:10])
     block = struct.unpack(f"{order}H", header[16:18])[0]
-    _agree(path, parameters, order, points, analog, struct.unpack(f"{order}H", header[18:20])[0])
-    if content[3] == _DEC or last == 65535:  # VAX floats, or the number of frames is in a parameter: no simple count
+    _check_counts(path, parameters, order, points, analog, struct.unpack(f"{order}H", header[18:20])[0])
+    if content[3] == _DEC or last == _WORDS - 1:  # VAX floats, or the frame count is in a parameter: size not checked
         return
     scale = struct.unpack(f"{order}f", header[12:16])[0]
     frames = last - first + 1
@@ -55,42 +69,43 @@ def check_c3d(path: Path) -> None:
         raise FormatError(path, None, f"truncated: the header announces {needed} bytes, the file has {size}. Export it again")
 
 
-def _parameters(path: Path, content: bytes, order: str) -> Parameters:
-    """Walk through the groups and parameters; every length must stay inside the section."""
+def _read_parameters(path: Path, content: bytes, order: str) -> Parameters:
+    """Read the groups and parameters; every length must stay inside the section."""
     groups: dict[int, str] = {}
     found: list[tuple[int, str, int, tuple[int, ...], bytes]] = []
-    at = 4
-    while at + 4 <= len(content):
-        length, number = struct.unpack("bb", content[at : at + 2])
+    start = 4
+    while start + 4 <= len(content):
+        length, number = struct.unpack("bb", content[start : start + 2])
         if length == 0 or number == 0:
             break
-        name_end = at + 2 + abs(length)
+        name_end = start + 2 + abs(length)
         if name_end + 2 > len(content):
-            raise FormatError(path, f"parameter section, byte {at}", "a name runs out of the section: damaged")
-        name = content[at + 2 : name_end].decode("latin-1").upper()
+            raise FormatError(path, f"parameter section, byte {start}", "a name runs out of the section: damaged")
+        name = content[start + 2 : name_end].decode("latin-1").upper()
         following = name_end + struct.unpack(f"{order}H", content[name_end : name_end + 2])[0]
         end = following if following > name_end else len(content)
         rest = content[name_end + 2 : end]
         if number < 0:
             groups[-number] = name
         else:
-            kind, dimensions, data = _values(path, name, rest)
+            kind, dimensions, data = _read_values(path, name, rest)
             found.append((number, name, kind, dimensions, data))
             rest = rest[2 + len(dimensions) + len(data) :]
         if following > name_end and (not rest or 1 + rest[0] > len(rest)):
             raise FormatError(path, f"group or parameter {name!r}", "its description is longer than its place: damaged")
         if following == name_end:
             break
-        at = following
-    lost = [name for number, name, *_ in found if number not in groups]
-    if lost:
-        raise FormatError(path, f"parameter {lost[0]!r}", "it belongs to no group: damaged")
+        start = following
+    ungrouped = [name for number, name, *_ in found if number not in groups]
+    if ungrouped:
+        raise FormatError(path, f"parameter {ungrouped[0]!r}", "it belongs to no group: damaged")
     return {(groups[number], name): (kind, dims, data) for number, name, kind, dims, data in found}
 
 
-def _values(path: Path, name: str, content: bytes) -> tuple[int, tuple[int, ...], bytes]:
+def _read_values(path: Path, name: str, content: bytes) -> tuple[int, tuple[int, ...], bytes]:
+    """Return type, dimensions and data of a parameter."""
     kind, count = struct.unpack("bB", content[:2]) if len(content) >= 2 else (0, 255)
-    if kind not in _SIZES or count > 7 or len(content) < 2 + count:
+    if kind not in _SIZES or count > _MAX_DIMENSIONS or len(content) < 2 + count:
         raise FormatError(path, f"parameter {name!r}", f"type {kind} with {count} dimensions: damaged")
     dimensions = tuple(content[2 : 2 + count])
     length = prod(dimensions) * _SIZES[kind]
@@ -99,20 +114,20 @@ def _values(path: Path, name: str, content: bytes) -> tuple[int, tuple[int, ...]
     return kind, dimensions, content[2 + count : 2 + count + length]
 
 
-def _agree(path: Path, parameters: Parameters, order: str, points: int, analog: int, samples: int) -> None:
-    """What the format asks for must be there, and header and parameters must tell the same counts."""
+def _check_counts(path: Path, parameters: Parameters, order: str, points: int, analog: int, samples: int) -> None:
+    """Refuse a missing required parameter, and counts that differ between header and parameters."""
     needed = [("POINT", name) for name in ("USED", "SCALE", "RATE", "DATA_START", "FRAMES")]
     if any(group == "ANALOG" for group, _ in parameters):
         needed.append(("ANALOG", "USED"))
     if ("POINT", "LABELS") not in parameters:
-        raise FormatError(path, "POINT:LABELS", "missing: damaged, or not written as the format asks")
+        raise FormatError(path, "POINT:LABELS", "missing: damaged, or not written as the format requires")
     for key in needed:
         if _number(parameters, key, order) is None:
-            raise FormatError(path, ":".join(key), "missing or empty: damaged, or not written as the format asks")
+            raise FormatError(path, ":".join(key), "missing or empty: damaged, or not written as the format requires")
     for key, stated in ((("POINT", "USED"), points), (("ANALOG", "USED"), analog // samples if samples else 0)):
         used = _number(parameters, key, order)
-        if used is not None and int(used) % 65536 != stated:
-            raise FormatError(path, ":".join(key), f"{int(used)}, but the header counts {stated}: damaged")
+        if used is not None and int(used) % _WORDS != stated:
+            raise FormatError(path, ":".join(key), f"{int(used)}, but {stated} in the header: damaged")
     for key in (("POINT", "RATE"), ("ANALOG", "RATE")):
         rate = _number(parameters, key, order)
         if rate is not None and parameters[key][0] == 4 and not (isfinite(rate) and 0 <= rate < _MAX_RATE_HZ):
@@ -125,4 +140,4 @@ def _number(parameters: Parameters, key: tuple[str, str], order: str) -> float |
     if kind not in formats or len(data) < kind:
         return None
     value = struct.unpack(f"{order}{formats[kind]}", data[:kind])[0]
-    return float(value % 65536 if kind == 2 else value)
+    return float(value % _WORDS if kind == 2 else value)

@@ -1,4 +1,4 @@
-"""Camera intrinsics: from a calibration file, from a stated angle or focal length, or a guess that says so."""
+"""Camera intrinsics from a calibration file, a given angle or focal length, or a guess that is marked as one."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 
 from hsmr_bio.errors import FormatError, InputError, require
+from hsmr_bio.option_checks import check_number
 from hsmr_bio.types import Camera, FloatArray
 
 GUESS = "guess"
-"""Source of a camera whose focal length nobody told."""
+"""Source of a camera whose focal length is not given."""
 GUESS_SHARE = 0.8
 """Guessed focal length / longer side of the picture: the main camera of a phone (24-28 mm equivalent, cropped a little
 by stabilisation) has 0.67 to 0.87 in the calibrated development clips."""
+FOV_RANGE_DEG = (5.0, 175.0)
+"""Angles of view outside are taken for a mistake: a 400 mm lens has 5 degrees, a pinhole cannot reach 180."""
 _MATRIX_KEYS = ("K", "matrix", "camera_matrix", "cameraMatrix", "intrinsicMatrix", "mtx")
 _SIZE_KEYS = ("image_size", "image_size_px", "size", "imageSize")
+_FOCAL_SHARE_RANGE = (0.1, 100)
+"""Focal length / longer side of the picture; outside it is taken for a mistake in the unit."""
+_MAX_ASPECT_DIFFERENCE = 0.02
+"""Relative difference of the aspect ratios of calibration and picture that rounding of the sizes explains."""
 
 
 def camera_for(
@@ -32,7 +39,7 @@ def camera_for(
     calibration: str | PathLike[str] | None = None,
     video_name: str = "",
 ) -> Camera:
-    """Intrinsics of the camera that took a picture.
+    """Give the intrinsics of the camera that took a picture.
 
     Args:
         image_size_px: (width, height) of the upright picture.
@@ -40,6 +47,9 @@ def camera_for(
         focal_px: focal length in pixels of this picture.
         calibration: file for :func:`read_camera`.
         video_name: chooses among several cameras of a calibration file.
+
+    Returns:
+        The camera; its ``source`` names the option, the file or ``GUESS``.
 
     Raises:
         InputError: more than one of the three is given, or a value is out of range.
@@ -54,12 +64,11 @@ def camera_for(
         return read_camera(calibration, image_size_px, video_name)
     width, height = image_size_px
     if fov_deg is not None:
-        if not 5 < fov_deg < 175:
-            raise InputError(f"the angle of view along the longer side must be between 5 and 175 degrees, got {fov_deg:g}")
+        check_number("the angle of view along the longer side", fov_deg, "degrees", low=FOV_RANGE_DEG[0], high=FOV_RANGE_DEG[1])
         focal, source = max(width, height) / 2 / np.tan(np.radians(fov_deg) / 2), "--fov-deg"
     elif focal_px is not None:
-        if not 0.1 * max(width, height) < focal_px < 100 * max(width, height):
-            raise InputError(f"a focal length of {focal_px:g} px does not go with a picture of {width} x {height} px")
+        if not _FOCAL_SHARE_RANGE[0] < focal_px / max(width, height) < _FOCAL_SHARE_RANGE[1]:
+            raise InputError(f"a focal length of {focal_px:g} px does not fit a picture of {width} x {height} px")
         focal, source = focal_px, "--focal-px"
     else:
         focal, source = GUESS_SHARE * max(width, height), GUESS
@@ -67,11 +76,14 @@ def camera_for(
 
 
 def between_bars(camera: Camera, content_size_px: FloatArray) -> Camera:
-    """The same camera, its focal length guessed from what is shown between bars; one that is known stays.
+    """Guess the focal length from the picture without its bars; a known focal length stays.
 
     Args:
         camera: of the whole picture.
-        content_size_px: (2,) width and height of what is shown.
+        content_size_px: (2,) width and height without the bars.
+
+    Returns:
+        The camera of the whole picture.
     """
     if camera.source != GUESS:
         return camera
@@ -81,17 +93,20 @@ def between_bars(camera: Camera, content_size_px: FloatArray) -> Camera:
 def read_camera(path: str | PathLike[str], image_size_px: tuple[int, int], video_name: str = "") -> Camera:
     """Read intrinsics from a calibration file; lens distortion is not used.
 
-    Understood: JSON with ``K`` at the top or per camera, Pose2Sim's TOML (one section per camera with ``matrix`` and
-    ``size``), OpenCV's YAML or XML (``camera_matrix``). A calibration for another size of the same shape is scaled.
+    Formats: JSON with ``K`` at the top or per camera, Pose2Sim's TOML (one section per camera with ``matrix`` and
+    ``size``), OpenCV's YAML or XML (``camera_matrix``). A calibration for another size of the same aspect is scaled.
 
     Args:
         path: the file.
-        image_size_px: (width, height) of the pictures that the camera is wanted for.
-        video_name: file name of the video; chooses the camera that has this name or file, if there are several.
+        image_size_px: (width, height) of the upright pictures.
+        video_name: file name of the video; chooses the camera of this name or file, if there are several.
+
+    Returns:
+        The camera for pictures of ``image_size_px``.
 
     Raises:
         InputError: the file does not exist.
-        FormatError: no camera in it, several and none fits the name, or another shape of picture.
+        FormatError: no camera in it, several and none has the name, or another aspect of picture.
     """
     source = Path(path)
     if not source.is_file():
@@ -101,10 +116,10 @@ def read_camera(path: str | PathLike[str], image_size_px: tuple[int, int], video
     width, height = image_size_px
     size = next((entry[key] for key in _SIZE_KEYS if key in entry), image_size_px)
     ratio = np.array([width, height]) / np.array(size, dtype=np.float64)
-    if abs(ratio[0] / ratio[1] - 1) > 0.02:
-        wanted = f"{size[0]:g} x {size[1]:g}"
+    if abs(ratio[0] / ratio[1] - 1) > _MAX_ASPECT_DIFFERENCE:
+        calibrated = f"{size[0]:g} x {size[1]:g}"
         raise FormatError(
-            source, name, f"this camera was calibrated for pictures of {wanted}, but these are {width} x {height}"
+            source, name, f"this camera was calibrated for pictures of {calibrated}, but these are {width} x {height}"
         )
     return Camera(
         image_size_px=image_size_px,

@@ -32,18 +32,18 @@ class _Coordinate(Protocol):
 
 
 class _Model(Protocol):
-    """What is needed of a model: ``osim.document.OsimDocument`` has it."""
+    """Part of a model that is used here; ``osim.document.OsimDocument`` has it."""
 
     @property
     def coordinates(self) -> Mapping[str, _Coordinate]: ...
 
 
 def rotational_columns(names: Sequence[str], model: _Model | None = None) -> BoolArray:
-    """Say which coordinates are angles.
+    """Decide which coordinates are angles.
 
-    With a model the model says it. Without one: a name that ends in ``_tx``, ``_ty`` or ``_tz`` is a translation
-    (OpenSim's own naming), SKEL's and BSM's names are angles, and so is a name with one of the field's words for
-    angles between underscores (flexion, angle, tilt ...). Any other name is an error, never a guess.
+    A model states it. Without a model, a name that ends in ``_tx``, ``_ty`` or ``_tz`` is a translation (OpenSim's own
+    naming); SKEL's and BSM's names are angles, and so is a name with a word for an angle between underscores
+    (flexion, angle, tilt ...). Any other name is an error.
 
     Args:
         names: N coordinate names.
@@ -54,7 +54,7 @@ def rotational_columns(names: Sequence[str], model: _Model | None = None) -> Boo
 
     Raises:
         UnknownCoordinateError: the model does not have the coordinate.
-        InputError: without a model, a name that tells nothing.
+        InputError: without a model, a name that fits none of these rules.
     """
     flags = []
     for name in names:
@@ -88,8 +88,8 @@ def read_mot(path: str | os.PathLike[str], model: _Model | None = None) -> OsimM
         The motion in radians and metres.
 
     Raises:
-        FormatError: the file breaks the format, does not say ``inDegrees``, or has a cell without a value.
-        InputError: a column that cannot be told to be an angle or a length.
+        FormatError: the file breaks the format, has no ``inDegrees``, or has a cell without a value.
+        InputError: a column of which it is unknown whether it is an angle or a length.
     """
     table = read_table(path)
     if table.in_degrees is None:
@@ -140,7 +140,7 @@ def _coordinate_columns(path: str | os.PathLike[str], columns: Sequence[str]) ->
         else:
             raise FormatError(path, f"column {column!r}", "this is neither a coordinate nor a state that OpenSim writes")
         if name in found:
-            raise FormatError(path, f"column {column!r}", f"the coordinate {name!r} stands in two columns")
+            raise FormatError(path, f"column {column!r}", f"the coordinate {name!r} has two columns")
         found[name] = index
     if not found:
         raise FormatError(path, None, "there is no coordinate in this file")

@@ -6,15 +6,17 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import FormatError, InputError
-from ..types import Camera, Observation, SkelMotion, Thumbnail
+from ..types import Camera, GroundFit, KeypointPlace, KeypointSet, Observation, SkelMotion, Thumbnail
 from .atomic import new_file
 
-_VERSION = 1
+_VERSION = 2
+"""1: the camera's place in the world was one of the notes, in degrees."""
 _KIND, _FORMAT_VERSION, _TEXT = "hsmr_bio_kind", "hsmr_bio_version", "text_json"
 _MOTION_ARRAYS = ("time_s", "poses_rad", "trans_m", "betas", "poses_sd_rad", "contacts")
 _MOTION_TEXT = ("body", "frame", "source")
@@ -23,7 +25,7 @@ _SEEN_ARRAYS = (
     *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px", "scene_edges_px"),
 )
 _THUMBNAIL_ARRAYS = ("thumbnail_time_s", "thumbnail_scale", "thumbnail_bytes", "thumbnail_jpeg")
-_SEEN_TEXT = ("keypoint_set", "skel_body", "source")
+_SEEN_TEXT = ("skel_body", "source")
 _T = TypeVar("_T")
 
 
@@ -39,7 +41,7 @@ def save_motion(path: str | os.PathLike[str], motion: SkelMotion, *, overwrite: 
         InputError: another ending, notes that are no JSON values, or the file exists.
     """
     text = {name: getattr(motion, name) for name in _MOTION_TEXT}
-    text |= {"notes": dict(motion.notes), "camera": _camera_to_json(motion.camera)}
+    text |= {"notes": dict(motion.notes), "camera": _camera_to_json(motion.camera), "ground": _ground_to_json(motion.ground)}
     _save(path, "SkelMotion", {name: getattr(motion, name) for name in _MOTION_ARRAYS}, text, overwrite=overwrite)
 
 
@@ -52,7 +54,14 @@ def load_motion(path: str | os.PathLike[str]) -> SkelMotion:
     arrays, text = _load(path, "SkelMotion", _MOTION_ARRAYS, _MOTION_TEXT)
     camera = _camera_from_json(path, text.get("camera"))
     named = {name: text[name] for name in _MOTION_TEXT}
-    return _built(path, lambda: SkelMotion(**arrays, **named, camera=camera, notes=text.get("notes", {})))
+    notes = text.get("notes", {})
+    ground = text.get("ground") or _ground_of_version_1(notes)
+
+    def build() -> SkelMotion:
+        placed = None if ground is None else GroundFit(**ground)
+        return SkelMotion(**arrays, **named, camera=camera, ground=placed, notes=notes)
+
+    return _built(path, build)
 
 
 def save_observation(path: str | os.PathLike[str], observation: Observation, *, overwrite: bool = True) -> None:
@@ -66,7 +75,9 @@ def save_observation(path: str | os.PathLike[str], observation: Observation, *, 
     Raises:
         InputError: another ending, or the file exists.
     """
-    text = {name: getattr(observation, name) for name in _SEEN_TEXT} | {"camera": _camera_to_json(observation.camera)}
+    own = observation.keypoint_set
+    text = {name: getattr(observation, name) for name in _SEEN_TEXT}
+    text |= {"camera": _camera_to_json(observation.camera), "keypoint_set": own if isinstance(own, str) else asdict(own)}
     arrays = {name: getattr(observation, name) for name in _SEEN_ARRAYS} | _thumbnails_to_arrays(observation.thumbnails)
     _save(path, "Observation", arrays, text, overwrite=overwrite)
 
@@ -77,13 +88,14 @@ def load_observation(path: str | os.PathLike[str]) -> Observation:
     Raises:
         FormatError: no such file of ours, a newer version, truncated, or values that break the type's rules.
     """
-    arrays, text = _load(path, "Observation", (*_SEEN_ARRAYS, *_THUMBNAIL_ARRAYS), _SEEN_TEXT)
+    arrays, text = _load(path, "Observation", (*_SEEN_ARRAYS, *_THUMBNAIL_ARRAYS), (*_SEEN_TEXT, "keypoint_set"))
     thumbnails = _thumbnails_from_arrays(path, *(arrays.pop(name, None) for name in _THUMBNAIL_ARRAYS))
     camera = _camera_from_json(path, text.get("camera"))
     if camera is None:
         raise FormatError(path, "camera", "an observation needs a camera")
-    named = {name: text[name] for name in _SEEN_TEXT}
-    return _built(path, lambda: Observation(**arrays, **named, camera=camera, thumbnails=thumbnails))
+    named = {name: text[name] for name in _SEEN_TEXT} | {"camera": camera, "thumbnails": thumbnails}
+    own = text["keypoint_set"]
+    return _built(path, lambda: Observation(**arrays, **named, keypoint_set=own if isinstance(own, str) else _own_set(own)))
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
@@ -186,6 +198,29 @@ def _thumbnails_from_arrays(
         return tuple(Thumbnail(time_s=float(t), scale=(float(x), float(y)), jpeg=code) for t, (x, y), code in rows)
     except (TypeError, ValueError) as error:
         raise FormatError(path, "thumbnails", f"cannot be read ({error})") from None
+
+
+def _own_set(stored: dict[str, Any]) -> KeypointSet:
+    places: list[dict[str, Any]] = [
+        {name: tuple(value) if isinstance(value, list) else value for name, value in place.items()}
+        for place in stored["points"]
+    ]
+    return KeypointSet(name=stored["name"], points=tuple(KeypointPlace(**place) for place in places))
+
+
+def _ground_to_json(ground: GroundFit | None) -> dict[str, Any] | None:
+    if ground is None:
+        return None
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(ground).items()}
+
+
+def _ground_of_version_1(notes: dict[str, Any]) -> dict[str, Any] | None:
+    """Take the camera's place out of the notes of an old file."""
+    old = notes.pop("ground", None)
+    if old is None:
+        return None
+    angles = {f"camera_{name}_rad": float(np.radians(old.pop(f"camera_{name}_deg"))) for name in ("pitch", "roll")}
+    return {**old, **angles}
 
 
 def _camera_to_json(camera: Camera | None) -> dict[str, Any] | None:

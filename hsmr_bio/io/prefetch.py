@@ -1,54 +1,33 @@
-"""Runs an iterator a few items ahead in a thread."""
+"""Run an iterator a few items ahead of its consumer, in a thread."""
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 Item = TypeVar("Item")
 
 _ITEMS = 4
+"""Items computed ahead; more would only cost memory (a 4K frame has 25 MB)."""
+
+
+class _End:
+    """Marks the end of an iterator."""
+
+
+_END = _End()
 
 
 def prefetch(make: Callable[[], Iterator[Item]]) -> Iterator[Item]:
-    """Run an iterator in a thread; its exceptions surface here, and it stops when nobody listens any more.
-
-    Args:
-        make: makes the iterator, in the thread.
-    """
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=_ITEMS)
-    stop = threading.Event()
-
-    def put(item: tuple[str, Any]) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
+    """Run an iterator in a thread; its exceptions are raised here, and it stops when the consumer stops."""
+    iterator = make()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
+        pending = deque(pool.submit(next, iterator, _END) for _ in range(_ITEMS))
         try:
-            for item in make():
-                if not put(("item", item)):
-                    return
-            put(("end", None))
-        except BaseException as error:
-            put(("error", error))
-
-    thread = threading.Thread(target=work, name="decode", daemon=True)
-    thread.start()
-    try:
-        while True:
-            what, value = ready.get()
-            if what == "end":
-                return
-            if what == "error":
-                raise value
-            yield value
-    finally:
-        stop.set()
-        thread.join()
+            while not isinstance(item := pending.popleft().result(), _End):
+                pending.append(pool.submit(next, iterator, _END))
+                yield item
+        finally:
+            pool.shutdown(cancel_futures=True)

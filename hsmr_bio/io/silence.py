@@ -1,4 +1,4 @@
-"""Keeping compiled libraries off standard output, which scripts read, and off the error stream, which people read."""
+"""Suppress what compiled libraries write to standard output (read by scripts) and to the error stream (read by people)."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import TextIO
 
 @contextmanager
 def no_stdout() -> Iterator[None]:
-    """Send what C++ code writes to standard output to nowhere; Python's own output waits until then."""
-    with _nowhere(sys.stdout, 1):
+    """Discard what is written to standard output; earlier output of Python is flushed first."""
+    with _discarded(sys.stdout, 1):
         yield
 
 
 @contextmanager
 def no_stderr() -> Iterator[None]:
-    """The same for the error stream: for a library's greetings only, never around work that can go wrong for long."""
-    with _nowhere(sys.stderr, 2):
+    """Discard what is written to the error stream: only for a library's start-up messages, as real errors are lost too."""
+    with _discarded(sys.stderr, 2):
         yield
 
 
 @contextmanager
-def _nowhere(stream: TextIO, number: int) -> Iterator[None]:
+def _discarded(stream: TextIO, descriptor: int) -> Iterator[None]:
     stream.flush()
-    kept, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+    original, null = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, number)
+        os.dup2(null, descriptor)
         yield
     finally:
         stream.flush()
-        os.dup2(kept, number)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(original, descriptor)
+        os.close(original)
+        os.close(null)

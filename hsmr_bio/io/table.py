@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -24,7 +25,15 @@ from ..types import FloatArray, increasing_time, readonly
 from .atomic import new_file
 
 _MAX_HEADER_LINES = 500
+"""A file without ``endheader`` in these lines is not a table."""
 _ROWS_AT_ONCE = 256
+"""Rows formatted together: large enough to be fast, small enough for constant memory."""
+_TIME_DECIMALS = 9
+"""Decimals of a written time in seconds."""
+_PROBED_BYTES = 4096
+"""Start of a file in which a zero byte shows that it is not text."""
+_SHOWN_CHARACTERS = 40
+"""Longest part of a cell in a message."""
 _MICROSOFT_NAN = re.compile(rb"-?1\.#(?:QNAN|IND|SNAN)0*|-?nan\(\w+\)", re.IGNORECASE)
 _HEADER = re.compile(r"\s*([A-Za-z_][\w ]*?)\s*=\s*(.*?)\s*$")
 
@@ -41,7 +50,7 @@ class Table:
     values: FloatArray
     """(T, N); NaN where the file says so."""
     in_degrees: bool | None
-    """What the header says; None if it does not say."""
+    """``inDegrees`` of the header; None if it is missing."""
     header: Mapping[str, str] = field(default_factory=dict)
     """The other ``key=value`` lines."""
 
@@ -118,14 +127,21 @@ def blocks(values: FloatArray) -> Iterator[list[list[float]]]:
 
 
 def time_cells(path: str | os.PathLike[str], time_s: FloatArray) -> list[str]:
-    """Write seconds to the nanosecond, so that all files of a motion have the very same times.
+    """Format seconds to the nanosecond, so that all files of a motion have identical times.
+
+    Args:
+        path: for messages.
+        time_s: (T,) strictly increasing.
+
+    Returns:
+        T cells without trailing zeros.
 
     Raises:
-        InputError: two frames are closer than that.
+        InputError: two frames are less than a nanosecond apart.
     """
-    if np.any(np.diff(np.round(time_s, 9)) <= 0):
+    if np.any(np.diff(np.round(time_s, _TIME_DECIMALS)) <= 0):
         raise InputError(f"{os.fspath(path)}: two frames are less than a nanosecond apart; is time in seconds?")
-    cells = (f"{time:.9f}".rstrip("0") for time in time_s.tolist())
+    cells = (f"{time:.{_TIME_DECIMALS}f}".rstrip("0") for time in time_s.tolist())
     return [f"{cell}0" if cell.endswith(".") else cell for cell in cells]
 
 
@@ -142,7 +158,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None
     if not data.strip():
         raise FormatError(path, None, "the file is empty")
-    if b"\0" in data[:4096]:
+    if b"\0" in data[:_PROBED_BYTES]:
         raise FormatError(path, None, "this is not a text file")
     data = data.removeprefix(b"\xef\xbb\xbf")
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
@@ -169,15 +185,21 @@ def parse_rows(path: str | os.PathLike[str], data: bytes, width: int, line: int)
     rows = body.count(b"\n") + 1
     values = _numbers(body)
     if values is None or values.size != rows * width or not _regular(body, rows, width):
-        _name_bad_row(path, body, width, line)
+        _refuse_bad_row(path, body, width, line)
     return np.asarray(values, dtype=np.float64).reshape(rows, width)
 
 
 def check_time(path: str | os.PathLike[str], time_s: FloatArray, data: bytes, line: int) -> None:
-    """Name the first line whose time is not a number, or not later than the one before.
+    """Refuse a time column that does not increase.
+
+    Args:
+        path: for messages.
+        time_s: (T,) of the frames.
+        data: the lines of the frames.
+        line: one-based number of the first of these lines in the file.
 
     Raises:
-        FormatError: there is one.
+        FormatError: a time is not a number, or not later than the one before; the first such line is named.
     """
     bad = ~np.isfinite(time_s)
     bad[1:] |= ~(np.diff(time_s) > 0)
@@ -191,11 +213,11 @@ def check_time(path: str | os.PathLike[str], time_s: FloatArray, data: bytes, li
 
 
 def _numbers(body: bytes) -> FloatArray | None:
-    """Parse all numbers; None if something is not one. Microsoft's ways to write NaN are understood."""
+    """Parse numbers, Microsoft's forms of NaN included; None if something is not a number."""
     if b"#" in body or b"(" in body:
         body = _MICROSOFT_NAN.sub(b"nan", body)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # numpy only warns when it stops early
+        warnings.simplefilter("error")  # numpy stops at a bad cell with a mere warning
         try:
             return np.fromstring(body.decode("ascii"), dtype=np.float64, sep=" ")
         except (DeprecationWarning, ValueError):
@@ -203,7 +225,7 @@ def _numbers(body: bytes) -> FloatArray | None:
 
 
 def _regular(body: bytes, rows: int, width: int) -> bool:
-    """Say whether each line has ``width`` cells, without splitting it."""
+    """Check, without splitting lines, that each of them has ``width`` cells."""
     codes = np.frombuffer(body, dtype=np.uint8)
     blank = codes <= ord(" ")
     starts = ~blank & np.concatenate(([True], blank[:-1]))
@@ -212,7 +234,7 @@ def _regular(body: bytes, rows: int, width: int) -> bool:
     return len(counts) == rows and bool(np.all(counts == width))
 
 
-def _name_bad_row(path: str | os.PathLike[str], body: bytes, width: int, line: int) -> None:
+def _refuse_bad_row(path: str | os.PathLike[str], body: bytes, width: int, line: int) -> NoReturn:
     for number, text in enumerate(body.split(b"\n"), start=line):
         cells = text.split()
         if len(cells) != width:
@@ -220,7 +242,7 @@ def _name_bad_row(path: str | os.PathLike[str], body: bytes, width: int, line: i
             raise FormatError(path, number, f"{len(cells)} values in the row, {width} column names above it{hint}")
         for column, cell in enumerate(cells, start=1):
             if _numbers(cell) is None:
-                shown = cell.decode("utf-8", "replace")[:40]
+                shown = cell.decode("utf-8", "replace")[:_SHOWN_CHARACTERS]
                 raise FormatError(path, number, f"{shown!r} in column {column} is not a number") from None
     raise FormatError(path, line, "the numbers below this line cannot be read")
 

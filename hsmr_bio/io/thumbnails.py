@@ -1,4 +1,4 @@
-"""A few small pictures of a video, kept while it is read: the report shows them, and nobody has to read it again."""
+"""A few small pictures of a video for the report, kept during the one pass through the video."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from .upright import RgbImage
 from .video import VideoFrame
 
 THUMBNAILS = 6
+"""Largest number of pictures per person."""
 _SIDE_PX = 720
+"""Longer side of a picture."""
 _JPEG_QUALITY = 90
+"""In percent."""
 _KEPT = 24
-"""Pictures kept from a clip whose length is known; when there are twice as many, every second one goes."""
+"""Pictures kept from a clip of known length; at twice as many, every second one is removed."""
 _FIRST_SPACING_S = 0.25
-"""Between pictures of a clip whose length is not known."""
+"""Between pictures of a clip of unknown length."""
+_TIME_SLACK_S = 1e-6
+"""Rounding of time stamps."""
 _FEATURE = "pictures in the report"
 
 
 class Thumbnails:
-    """Collects pictures in order, evenly spread over a clip of any length.
+    """Collect pictures in order, evenly spread over a clip of any length.
 
     Args:
-        duration_s: of the clip, as far as it is known.
+        duration_s: of the clip; None if it is unknown.
     """
 
     def __init__(self, duration_s: float | None) -> None:
@@ -34,7 +39,7 @@ class Thumbnails:
         self._kept: list[Thumbnail] = []
 
     def update(self, frame: VideoFrame) -> None:
-        """Take a picture, if one is due."""
+        """Keep the frame if the spacing since the last kept one has passed."""
         if frame.time_s < self._next_s:
             return
         self._kept.append(_small(frame))
@@ -44,8 +49,8 @@ class Thumbnails:
             self._spacing_s *= 2
 
     def of(self, time_s: FloatArray) -> tuple[Thumbnail, ...]:
-        """At most ``THUMBNAILS`` pictures, spread over the frames (T,) in which a person is seen."""
-        seen = [thumbnail for thumbnail in self._kept if len(time_s) and np.abs(time_s - thumbnail.time_s).min() < 1e-6]
+        """Choose at most ``THUMBNAILS`` pictures, spread over the frames (T,) in which a person is seen."""
+        seen = [kept for kept in self._kept if len(time_s) and np.abs(time_s - kept.time_s).min() < _TIME_SLACK_S]
         if len(seen) <= THUMBNAILS:
             return tuple(seen)
         inner = np.linspace(0, len(seen) - 1, THUMBNAILS + 2)[1:-1]
@@ -53,17 +58,25 @@ class Thumbnails:
 
 
 def rgb_of(thumbnail: Thumbnail) -> RgbImage | None:
-    """The (H, W, 3) picture; None if its code is damaged."""
+    """Decode the (H, W, 3) picture; None if its code is damaged."""
     cv2 = require("cv2", feature=_FEATURE)
     picture = cv2.imdecode(np.frombuffer(thumbnail.jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
     return None if picture is None else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 
 def small_jpeg(rgb: RgbImage, side_px: int, quality: int) -> tuple[bytes, tuple[int, int]]:
-    """A (H, W, 3) picture as JPEG, its longer side at most ``side_px``; and its (width, height) there.
+    """Reduce a picture and encode it as JPEG.
+
+    Args:
+        rgb: (H, W, 3).
+        side_px: largest longer side of the result.
+        quality: of the JPEG, in percent.
+
+    Returns:
+        The JPEG code, and the (width, height) of the reduced picture.
 
     Raises:
-        InputError: it cannot be stored so.
+        InputError: the picture cannot be encoded.
     """
     cv2: Any = require("cv2", feature=_FEATURE)
     height, width = rgb.shape[:2]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 
@@ -20,12 +21,16 @@ from .atomic import new_file
 from .table import blocks, check_time, parse_rows, read_bytes, time_cells
 
 _UNIT_M = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3}
+"""Unit in a header -> metres."""
+_DECIMALS = {"m": 6, "mm": 3}
+"""Unit of a written file -> decimals that give a micrometre."""
 _NEEDED = ("NumMarkers", "Units")
 _COMPONENTS = 3
+"""Cells per marker: x, y, z."""
 
 
 def read_trc(path: str | os.PathLike[str]) -> Markers:
-    """Read markers; the unit is what the header states.
+    """Read markers in the unit that the header states.
 
     Args:
         path: the file.
@@ -73,25 +78,25 @@ def write_trc(
         path: the file; appears when it is complete.
         markers: T frames of M markers; a marker that was not seen becomes empty cells.
         unit: ``"m"`` or ``"mm"``.
-        rate_hz: for the header; None: frames per second over the whole file (with one frame, which has no rate: 1).
+        rate_hz: for the header; None: frames per second over the whole file (1 if there is one frame).
         decimals: digits behind the point; None: a micrometre.
         overwrite: whether an existing file may be replaced.
 
     Raises:
         InputError: an unknown unit, a name with a tab in it, or the file exists.
     """
-    if unit not in ("m", "mm"):
+    if unit not in _DECIMALS:
         raise InputError(f"the unit of a .trc file must be m or mm, got {unit!r}")
     if not markers.names:
         raise InputError("there is no marker to write")
     for name in markers.names:
         if not name.strip() or re.search(r"[\t\n\r]", name):
             raise InputError(f"{name!r} cannot be the name of a marker in {os.fspath(path)}")
-    places = decimals if decimals is not None else {"m": 6, "mm": 3}[unit]
+    places = decimals if decimals is not None else _DECIMALS[unit]
     values = (markers.positions_m / _UNIT_M[unit]).reshape(len(markers.time_s), -1)
     times = time_cells(path, markers.time_s)
     with new_file(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="\n") as out:
-        out.write(_header_text(os.path.basename(path), markers, unit, rate_hz or mean_rate_hz(markers.time_s)))
+        out.write(_header_text(Path(path).name, markers, unit, rate_hz or mean_rate_hz(markers.time_s)))
         row = "%d\t%s" + f"\t%.{places}f" * values.shape[1] + "\n"
         number = 0
         for block in blocks(values):

@@ -1,9 +1,9 @@
-"""Reads pickles of numpy arrays without running code from them.
+"""Read pickles of numpy arrays without running code from them.
 
-A pickle is a small program: on loading it may call anything that it can name. Here it can name only what follows; every
-other name is refused before anything is called. Arrays, dtypes and scalars of numpy are built by guarded functions; sparse
-matrices of scipy and arrays of chumpy (an old package that SMPL files were written with) arrive as inert records of a class
-made for this one load, and are turned into plain arrays afterwards.
+A pickle is a program: on loading it can call anything that it names. Here only a fixed list of names resolves; any other
+name is refused before a call. Arrays, dtypes and scalars of numpy are built by checked functions. Sparse matrices of scipy
+and arrays of chumpy (an old package that SMPL files were written with) are loaded as records without methods and
+converted to plain arrays afterwards.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -24,17 +24,19 @@ from scipy import sparse
 from hsmr_bio.errors import FormatError
 
 from .joblib_pickle import JoblibReader, UsesJoblib, uncompressed
-from .pickle_names import ArrayRecord, DtypeRecord, Names, Record, RefusedPickleError
+from .pickle_names import ArrayRecord, Content, DtypeRecord, Names, Record, RefusedPickleError
 
 __all__ = ["RefusedPickleError", "load_numpy", "load_pickle", "read_pickle"]
 
+_Done = dict[int, tuple[Content, Content]]
+"""Identity of a loaded value -> the converted value, and the loaded one (kept alive, so that its identity stays unique)."""
 _DAMAGED = (
     *(pickle.UnpicklingError, EOFError, AttributeError, LookupError, ValueError, TypeError, ImportError, MemoryError),
     *(RecursionError, OverflowError, AssertionError, struct.error, zlib.error),
 )
 
 
-def load_pickle(path: str | PathLike[str]) -> Any:
+def load_pickle(path: str | PathLike[str]) -> Content:
     """Read a pickle of numpy arrays, sparse matrices, chumpy arrays and plain Python values.
 
     Args:
@@ -44,25 +46,36 @@ def load_pickle(path: str | PathLike[str]) -> Any:
         The content, with sparse matrices as scipy sparse arrays (COO, CSC, CSR) and chumpy arrays as numpy arrays.
 
     Raises:
-        RefusedPickleError: the file names a class or function outside the list; nothing of it was run.
+        RefusedPickleError: the file names a class or function outside the list; no code of it was run.
         FormatError: no pickle, truncated or damaged.
     """
     with Path(path).open("rb") as stream:
         return read_pickle(stream, path)
 
 
-def read_pickle(stream: BinaryIO, path: str | PathLike[str]) -> Any:
-    """As :func:`load_pickle`, from an open binary stream; ``path`` is for messages."""
+def read_pickle(stream: BinaryIO, path: str | PathLike[str]) -> Content:
+    """Read a pickle from an open stream, as :func:`load_pickle` does.
+
+    Args:
+        stream: binary, seekable.
+        path: for messages.
+
+    Returns:
+        The content.
+
+    Raises:
+        FormatError: as :func:`load_pickle`.
+    """
     try:
         return _resolve(_load(stream, Names(path)), {}, path)
     except FormatError:
         raise
     except _DAMAGED as error:
-        problem = f"not a readable pickle ({type(error).__name__}: {error}): truncated, damaged or another kind of file"
+        problem = f"not a readable pickle ({type(error).__name__}: {error}): truncated, damaged or another type of file"
         raise FormatError(path, None, problem) from None
 
 
-def load_numpy(path: str | PathLike[str]) -> Any:
+def load_numpy(path: str | PathLike[str]) -> Content:
     """Read a ``.npy`` or ``.npz`` file, object arrays included, without running code from it.
 
     Args:
@@ -91,7 +104,7 @@ def load_numpy(path: str | PathLike[str]) -> Any:
     raise FormatError(path, None, "not a .npy or .npz file")
 
 
-def _read_npy(stream: BinaryIO, path: str | PathLike[str]) -> Any:
+def _read_npy(stream: BinaryIO, path: str | PathLike[str]) -> Content:
     version = npy_format.read_magic(stream)
     read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
     shape, _, dtype = read_header(stream)
@@ -105,22 +118,22 @@ def _read_npy(stream: BinaryIO, path: str | PathLike[str]) -> Any:
 
 
 class _Reader(pickle.Unpickler):
-    """An unpickler that knows a fixed list of names."""
+    """An unpickler limited to ``names``."""
 
     def __init__(self, stream: BinaryIO, names: Names) -> None:
         super().__init__(stream, encoding="latin1")
         self._names = names
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if module == "joblib.numpy_pickle":
             raise UsesJoblib
         return self._names.find(module, name)
 
-    def persistent_load(self, pid: Any) -> Any:
-        return self._names.refuse_reference()
+    def persistent_load(self, _pid: object) -> NoReturn:
+        self._names.refuse_reference()
 
 
-def _load(stream: BinaryIO, names: Names) -> Any:
+def _load(stream: BinaryIO, names: Names) -> Content:
     stream = uncompressed(stream)
     start = stream.tell()
     try:
@@ -130,13 +143,13 @@ def _load(stream: BinaryIO, names: Names) -> Any:
         return JoblibReader(stream, names).load()
 
 
-def _resolve(value: Any, done: dict[int, Any], path: str | PathLike[str]) -> Any:
-    """Turn the records inside plain containers into arrays; ``done`` keeps what was met before."""
+def _resolve(value: Content, done: _Done, path: str | PathLike[str]) -> Content:
+    """Convert the records inside plain containers to arrays; a container may contain itself."""
     if isinstance(value, str | bytes | int | float | bool | complex | type(None)):
         return value
     if id(value) in done:
         return done[id(value)][0]
-    result: Any = value
+    result: Content = value
     if isinstance(value, DtypeRecord):
         result = value.dtype
     elif isinstance(value, ArrayRecord):
@@ -145,24 +158,28 @@ def _resolve(value: Any, done: dict[int, Any], path: str | PathLike[str]) -> Any
     elif isinstance(value, Record):
         done[id(value)] = (None, value)
         result = _array_of(value, done, path)
-    elif isinstance(value, dict):
-        done[id(value)] = (value, value)
-        for key in list(value):
-            value[key] = _resolve(value[key], done, path)
-    elif isinstance(value, list):
-        done[id(value)] = (value, value)
-        value[:] = [_resolve(item, done, path) for item in value]
     elif isinstance(value, tuple):
         result = tuple(_resolve(item, done, path) for item in value)
-    elif isinstance(value, np.ndarray) and value.dtype == object:
+    else:
         done[id(value)] = (value, value)
-        for index in np.ndindex(value.shape):
-            value[index] = _resolve(value[index], done, path)
+        _resolve_inside(value, done, path)
     done[id(value)] = (result, value)
     return result
 
 
-def _array_of(record: Record, done: dict[int, Any], path: str | PathLike[str]) -> Any:
+def _resolve_inside(value: Content, done: _Done, path: str | PathLike[str]) -> None:
+    """Convert the items of a dict, list or array of objects in place."""
+    if isinstance(value, dict):
+        for key in list(value):
+            value[key] = _resolve(value[key], done, path)
+    elif isinstance(value, list):
+        value[:] = [_resolve(item, done, path) for item in value]
+    elif isinstance(value, np.ndarray) and value.dtype == object:
+        for index in np.ndindex(value.shape):
+            value[index] = _resolve(value[index], done, path)
+
+
+def _array_of(record: Record, done: _Done, path: str | PathLike[str]) -> Content:
     family, _, kind = record.kind.partition(".")
     state = {key: _resolve(item, done, path) for key, item in vars(record).items()}
     try:
@@ -171,7 +188,7 @@ def _array_of(record: Record, done: dict[int, Any], path: str | PathLike[str]) -
         raise FormatError(path, record.kind, f"its content does not make an array ({type(error).__name__}: {error})") from None
 
 
-def _sparse_of(kind: str, state: dict[str, Any]) -> Any:
+def _sparse_of(kind: str, state: dict[str, Content]) -> Content:
     shape = tuple(int(n) for n in state["_shape"] if n is not None)
     data = np.asarray(state["data"])
     if kind == "coo":
@@ -185,7 +202,7 @@ def _sparse_of(kind: str, state: dict[str, Any]) -> Any:
     return matrix
 
 
-def _chumpy_of(kind: str, state: dict[str, Any]) -> Any:
+def _chumpy_of(kind: str, state: dict[str, Content]) -> Content:
     if kind == "Ch":
         return np.asarray(state["x"])
     if kind == "Select":

@@ -1,4 +1,4 @@
-"""Makes decoded frames upright: the rotation that phones store beside the picture, and pixels that are not square."""
+"""Make decoded frames upright: apply the rotation that phones store beside the picture, and the aspect of the pixels."""
 
 from __future__ import annotations
 
@@ -11,21 +11,36 @@ import numpy.typing as npt
 from hsmr_bio.errors import FormatError, require
 
 RgbImage = npt.NDArray[np.uint8]
+AvFrame = Any
+"""``av.VideoFrame``."""
+AvStream = Any
+"""``av.VideoStream``."""
+_MAX_SKEW = 0.02
+"""Largest off-axis entry of a display matrix relative to its scale (one degree): rounding, not a rotation."""
 
 
-def _pixel_aspect(stream: Any) -> float:
+def _pixel_aspect(stream: AvStream) -> float:
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     return float(aspect) if aspect else 1.0
 
 
-def upright_size(frame: Any, stream: Any, path: Path) -> tuple[int, int]:
-    """(width, height) of a decoded frame when it is shown as the file asks."""
+def upright_size(frame: AvFrame, stream: AvStream, path: Path) -> tuple[int, int]:
+    """Give the size of a decoded frame after its rotation, with square pixels.
+
+    Args:
+        frame: decoded.
+        stream: of the frame.
+        path: of the file, for messages.
+
+    Returns:
+        (width, height) in pixels.
+    """
     width, height = round(frame.width * _pixel_aspect(stream)), frame.height
-    transpose, _, _ = _turn(frame, path)
+    transpose, _, _ = _upright_steps(frame, path)
     return (height, width) if transpose else (width, height)
 
 
-def _turn(frame: Any, path: Path) -> tuple[bool, bool, bool]:
+def _upright_steps(frame: AvFrame, path: Path) -> tuple[bool, bool, bool]:
     """(transpose, flip x, flip y) that makes the frame upright.
 
     The display matrix has x' = a x + c y, y' = b x + d y in 16.16 fixed point (ISO/IEC 14496-12, track header).
@@ -33,16 +48,16 @@ def _turn(frame: Any, path: Path) -> tuple[bool, bool, bool]:
     a, b, c, d = _display_matrix(frame)
     size = float(np.sqrt(abs(a * d - b * c)))
     straight, crossed = max(abs(a), abs(d)), max(abs(b), abs(c))
-    if size == 0 or min(straight, crossed) > 0.02 * size:
+    if size == 0 or min(straight, crossed) > _MAX_SKEW * size:
         degrees = np.degrees(np.arctan2(b, a))
         raise FormatError(
-            path, None, f"the file asks to be shown turned by {degrees:.0f} degrees; only quarter turns are possible"
+            path, None, f"the file states a rotation of {degrees:.0f} degrees; only multiples of 90 degrees can be applied"
         )
     return (True, bool(c < 0), bool(b < 0)) if crossed > straight else (False, bool(a < 0), bool(d < 0))
 
 
-def _display_matrix(frame: Any) -> tuple[float, float, float, float]:
-    """(a, b, c, d), from the frame's side data; from its rotation alone if PyAV cannot name all of the side data."""
+def _display_matrix(frame: AvFrame) -> tuple[float, float, float, float]:
+    """(a, b, c, d) from the frame's side data, or from its rotation if PyAV has no name for some side data."""
     try:
         entries = [entry for entry in frame.side_data if getattr(entry.type, "name", "") == "DISPLAYMATRIX"]
     except ValueError:  # for example Exif in a photo
@@ -55,19 +70,26 @@ def _display_matrix(frame: Any) -> tuple[float, float, float, float]:
 
 
 class Orientation:
-    """Turns decoded frames into upright RGB arrays of one size."""
+    """Convert decoded frames to upright RGB arrays of one size.
 
-    def __init__(self, path: Path, stream: Any, size_px: tuple[int, int], max_side_px: int | None) -> None:
+    Args:
+        path: of the file, for messages.
+        stream: of the frames.
+        size_px: upright (width, height) of the original.
+        max_side_px: largest longer side of the result; None keeps the original size.
+    """
+
+    def __init__(self, path: Path, stream: AvStream, size_px: tuple[int, int], max_side_px: int | None) -> None:
         self._path, self._stream = path, stream
         shrink = min(1.0, max_side_px / max(size_px)) if max_side_px else 1.0
         self._size = max(round(size_px[0] * shrink), 1), max(round(size_px[1] * shrink), 1)
-        self._turn: tuple[bool, bool, bool] | None = None
+        self._steps: tuple[bool, bool, bool] | None = None
 
-    def rgb(self, frame: Any) -> RgbImage:
+    def rgb(self, frame: AvFrame) -> RgbImage:
         """(H, W, 3) upright picture of a decoded frame."""
-        if self._turn is None:
-            self._turn = _turn(frame, self._path)
-        transpose, flip_x, flip_y = self._turn
+        if self._steps is None:
+            self._steps = _upright_steps(frame, self._path)
+        transpose, flip_x, flip_y = self._steps
         width, height = self._size[::-1] if transpose else self._size
         image = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
         if not (transpose or flip_x or flip_y):

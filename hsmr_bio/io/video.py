@@ -1,6 +1,6 @@
 """Frames of a video, an image or a folder of images: one pass, upright, with their presentation times.
 
-Memory does not depend on the length: a small queue of frames is decoded ahead in a thread while the caller works.
+Memory does not depend on the length: a thread decodes a few frames ahead of the caller.
 """
 
 from __future__ import annotations
@@ -17,11 +17,19 @@ import numpy as np
 from hsmr_bio.errors import FormatError, InputError, require
 
 from .prefetch import prefetch
-from .upright import Orientation, RgbImage, upright_size
+from .upright import AvStream, Orientation, RgbImage, upright_size
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_AvContainer = Any
+"""``av.container.InputContainer``."""
 _STAMP_NOISE_S = 1e-3
-_SHORT_OF_PACKETS = 0.98
+"""Rounding of the time stamps of containers that count milliseconds (Matroska)."""
+_TIME_SLACK_S = 1e-6
+"""Rounding of a start or end given by the user."""
+_COMPLETE_SHARE = 0.98
+"""Share of the stated frames or duration from which a file counts as complete; headers are often off by a frame or two."""
+_DEFAULT_RATE_HZ = 30.0
+"""For frames without a time stamp in a file without a rate."""
 _FEATURE = "reading video"
 
 
@@ -30,9 +38,9 @@ class VideoFrame:
     """One picture, upright."""
 
     index: int
-    """Counts the frames handed out, from 0."""
+    """Counts the frames of the pass, from 0."""
     time_s: float
-    """Presentation time; the first frame handed out is 0 unless the source's clock was asked for."""
+    """Presentation time; 0 at the first frame of the pass, unless the source's clock is kept."""
     rgb: RgbImage
     """(height, width, 3), possibly smaller than the original."""
     scale: tuple[float, float]
@@ -41,7 +49,7 @@ class VideoFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What the header says; the frames themselves have the last word."""
+    """Header of a video; where it is wrong, the frames decide."""
 
     path: Path
     kind: Literal["video", "image", "folder"]
@@ -50,18 +58,18 @@ class VideoInfo:
     rate_hz: float | None
     """Average frame rate, None for one image."""
     frame_count: int | None
-    """Number of frames from ``start_s`` to ``end_s``, None if the header does not tell."""
+    """Number of frames from ``start_s`` to ``end_s``, None if the header does not state it."""
     codec: str
 
     @property
     def duration_s(self) -> float | None:
-        """Time from ``start_s`` to ``end_s``, None if the header does not tell."""
+        """Time from ``start_s`` to ``end_s``, None if the header does not state it."""
         return self.frame_count / self.rate_hz if self.frame_count and self.rate_hz else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """An opened source of frames; iterate over it as often as needed, each time is one pass from the start."""
+    """A source of frames; each iteration is one pass from the start."""
 
     info: VideoInfo
     start_s: float = 0.0
@@ -71,7 +79,7 @@ class Video:
     images: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        """Hand out the frames in order, decoded ahead in a thread.
+        """Yield the frames in order, decoded ahead in a thread.
 
         Raises:
             FormatError: the file is damaged, cut off, or holds no frame between start and end.
@@ -96,7 +104,7 @@ class Video:
 
 
 def _advice(video: Video, cut: str) -> str:
-    """What to do about a span without frames."""
+    """Advice for a span without frames."""
     whole = _probe(video.info.path) if cut and not video.images else video.info
     count = len(video.images) or whole.frame_count
     if cut and count and whole.rate_hz:
@@ -123,11 +131,14 @@ def open_video(
         end_s: seconds after the first frame of the file; None reads to the end.
         fps_hz: frame rate of a folder of images; needed there, refused elsewhere.
         source_clock: keep the file's own time stamps instead of starting at 0.
-        max_side_px: frames whose longer side exceeds this are made smaller while they are converted.
+        max_side_px: frames whose longer side exceeds this are reduced to it.
+
+    Returns:
+        The video; frames are decoded when it is iterated.
 
     Raises:
         InputError: no such file, or options that contradict each other.
-        FormatError: not a video or image, no picture in it, or a rotation that is not a quarter turn.
+        FormatError: not a video or image, no picture in it, or a rotation that is not a multiple of 90 degrees.
     """
     source = Path(path)
     if not (0 <= start_s < np.inf and (end_s is None or end_s > start_s)):
@@ -182,7 +193,7 @@ def _images_of(folder: Path, fps_hz: float | None) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path) -> _AvContainer:
     av = require("av", feature=_FEATURE)
     try:
         container = av.open(str(path))
@@ -221,30 +232,31 @@ def _probe(path: Path) -> VideoInfo:
         )
 
 
-def _container_duration_s(container: Any) -> float | None:
-    alone = len(container.streams) == 1
-    return container.duration / 1e6 if alone and container.duration else None
+def _container_duration_s(container: _AvContainer) -> float | None:
+    """Duration (FFmpeg's microseconds) of a container with one stream; with more streams it may be another one's."""
+    return container.duration / 1e6 if len(container.streams) == 1 and container.duration else None
 
 
 def _video_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
-    """Times and pictures between start and end; refuses a file that ends before its own index says."""
+    """Times and pictures between start and end; a file that ends before its stated duration is refused."""
     av = require("av", feature=_FEATURE)
     path = video.info.path
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        zero_s, step_s = _first_time_s(stream), 1 / (video.info.rate_hz or 30.0)
+        zero_s, step_s = _first_time_s(stream), 1 / (video.info.rate_hz or _DEFAULT_RATE_HZ)
         if video.start_s > 0:
             zero_s = zero_s if zero_s is not None else _decoded_first_time_s(path)
-            _go_to(container, stream, zero_s + video.start_s)
+            _seek(container, stream, zero_s + video.start_s)
         orientation = Orientation(path, stream, video.info.image_size_px, video.max_side_px)
         packets = decoded = 0
         last_s = -np.inf
         reached_end = False
         for packet in container.demux(stream):
             packets += packet.size > 0
-            if video.start_s > 0:  # pictures that no other one needs are not decoded on the way to the start
-                early = packet.pts is not None and packet.pts * stream.time_base < (zero_s or 0.0) + video.start_s - 1e-6
+            if video.start_s > 0:  # before the start only reference frames are decoded
+                start_s = (zero_s or 0.0) + video.start_s - _TIME_SLACK_S
+                early = packet.pts is not None and packet.pts * stream.time_base < start_s
                 stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             try:
                 frames = packet.decode()
@@ -254,9 +266,9 @@ def _video_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
                 decoded += 1
                 time_s = float(frame.time) if frame.time is not None else decoded * step_s
                 zero_s = time_s if zero_s is None else zero_s
-                if frame.is_corrupt or time_s <= last_s or time_s - zero_s < video.start_s - 1e-6:
+                if frame.is_corrupt or time_s <= last_s or time_s - zero_s < video.start_s - _TIME_SLACK_S:
                     continue
-                if video.end_s is not None and time_s - zero_s > video.end_s + 1e-6:
+                if video.end_s is not None and time_s - zero_s > video.end_s + _TIME_SLACK_S:
                     reached_end = True
                     break
                 last_s = time_s
@@ -267,13 +279,13 @@ def _video_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
             _refuse_truncated(path, stream, packets, decoded, last_s - (zero_s or 0.0))
 
 
-def _go_to(container: Any, stream: Any, stamp_s: float) -> None:
-    """Continue at the last key frame up to a time stamp; one that lies there, but for rounding, counts."""
+def _seek(container: _AvContainer, stream: AvStream, stamp_s: float) -> None:
+    """Continue at the last key frame not after a time stamp, rounding allowed for."""
     target = int((stamp_s + 2 * _STAMP_NOISE_S) / stream.time_base)
     container.seek(target, stream=stream, backward=True, any_frame=False)
 
 
-def _first_time_s(stream: Any) -> float | None:
+def _first_time_s(stream: AvStream) -> float | None:
     return float(stream.start_time * stream.time_base) if stream.start_time is not None else None
 
 
@@ -283,27 +295,27 @@ def _decoded_first_time_s(path: Path) -> float:
         return float(frame.time or 0.0)
 
 
-def _refuse_truncated(path: Path, stream: Any, packets: int, decoded: int, last_s: float) -> None:
+def _refuse_truncated(path: Path, stream: AvStream, packets: int, decoded: int, last_s: float) -> None:
     if decoded == 0 or not stream.duration:
         return
-    promised_s = float(stream.duration * stream.time_base)
-    complete = min(packets, decoded) >= _SHORT_OF_PACKETS * stream.frames - 1 if stream.frames else False
+    stated_s = float(stream.duration * stream.time_base)
+    complete = min(packets, decoded) >= _COMPLETE_SHARE * stream.frames - 1 if stream.frames else False
     step_s = last_s / max(decoded - 1, 1)
-    if not complete and last_s + 2 * step_s < _SHORT_OF_PACKETS * promised_s:
+    if not complete and last_s + 2 * step_s < _COMPLETE_SHARE * stated_s:
         raise FormatError(
             path,
             None,
-            f"the video breaks off after {last_s:.2f} s of {promised_s:.2f} s: the file is cut off or damaged. "
-            f"Copy it again, or use what is there with --end {max(last_s - step_s, 0):.2f}",
+            f"the video ends after {last_s:.2f} s of {stated_s:.2f} s: the file is cut off or damaged. "
+            f"Copy it again, or use the readable part with --end {max(last_s - step_s, 0):.2f}",
         )
 
 
 def _image_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
     for number, path in enumerate(video.images):
         time_s = number / (video.info.rate_hz or 1.0)
-        if time_s < video.start_s - 1e-6:
+        if time_s < video.start_s - _TIME_SLACK_S:
             continue
-        if video.end_s is not None and time_s > video.end_s + 1e-6:
+        if video.end_s is not None and time_s > video.end_s + _TIME_SLACK_S:
             return
         yield time_s, _read_image(path, video)
 

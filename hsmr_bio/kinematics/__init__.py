@@ -1,4 +1,4 @@
-"""Batched joint trees with analytic Jacobians, rotations, and the least squares that every fit uses."""
+"""Batched joint trees with analytic Jacobians, rotations, and the damped least squares that every fit runs."""
 
 from .tree import Joint, Tree, TreePose
 

@@ -73,13 +73,6 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
 
 
-def angle_between(first: Tensor, second: Tensor) -> Tensor:
-    """Geodesic angle between rotations, rad in [0, pi]; (..., 3, 3) twice -> (...)."""
-    between: Tensor = log(first.transpose(-1, -2) @ second)
-    angle: Tensor = torch.linalg.vector_norm(between, dim=-1)
-    return angle
-
-
 def about_axis(axis: Sequence[float] | Tensor, angle_rad: Tensor) -> Tensor:
     """Rotations by ``angle_rad`` (...) about one constant unit axis (3,) -> (..., 3, 3)."""
     axis = torch.as_tensor(axis, dtype=angle_rad.dtype, device=angle_rad.device)
@@ -88,14 +81,26 @@ def about_axis(axis: Sequence[float] | Tensor, angle_rad: Tensor) -> Tensor:
     return torch.eye(3, dtype=cross.dtype, device=cross.device) + sine * cross + (1 - cosine) * (cross @ cross)
 
 
-def from_xyz(angles_rad: Tensor) -> Tensor:
-    """Body-fixed x-y-z angles, as OpenSim's ``orientation``: Rx(a) Ry(b) Rz(c); (..., 3) -> (..., 3, 3)."""
-    a, b, c = angles_rad.unbind(-1)
-    return about_axis((1.0, 0.0, 0.0), a) @ about_axis((0.0, 1.0, 0.0), b) @ about_axis((0.0, 0.0, 1.0), c)
+def shortest(start: Tensor, end: Tensor) -> Tensor:
+    """Rotation by the smallest angle from one direction to another; (..., 3) twice -> (..., 3, 3).
+
+    Args:
+        start: (..., 3) unit vectors; zero vectors give the identity.
+        end: (..., 3) unit vectors. Between opposite directions no rotation is the shortest, and the identity is given.
+
+    Source:
+        Rodrigues' formula with the sine and cosine that the cross and dot product give.
+    """
+    start, end = torch.broadcast_tensors(start, end)
+    cross = skew(torch.linalg.cross(start, end))
+    sum_one = 1 + (start * end).sum(-1)[..., None, None]
+    opposite = sum_one < 1e-12
+    factor = torch.where(opposite, torch.zeros_like(sum_one), 1 / torch.where(opposite, torch.ones_like(sum_one), sum_one))
+    return torch.eye(3, dtype=cross.dtype, device=cross.device) + cross + factor * (cross @ cross)
 
 
 def to_xyz(matrix: Tensor) -> Tensor:
-    """Inverse of :func:`from_xyz`, middle angle in [-pi/2, pi/2]; (..., 3, 3) -> (..., 3) rad."""
+    """Body-fixed x-y-z angles of Rx(a) Ry(b) Rz(c), as OpenSim's ``orientation``; (..., 3, 3) -> (..., 3) rad, |b| <= pi/2."""
     b = torch.asin(matrix[..., 0, 2].clamp(-1, 1))
     a = torch.atan2(-matrix[..., 1, 2], matrix[..., 2, 2])
     c = torch.atan2(-matrix[..., 0, 1], matrix[..., 0, 0])

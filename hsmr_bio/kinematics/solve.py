@@ -1,102 +1,249 @@
-"""Batched damped least squares: many small, dense problems at once.
+"""Damped least squares: the one loop that every fit of this package runs.
 
-Every frame (or window) is a problem of its own with its own damping; none waits for another. Problems that have
-converged are dropped from the batch.
+A :class:`LeastSquares` problem is a batch of B problems of N unknowns. Every one has its own damping and leaves the batch
+when it has converged; none waits for another. A fit whose frames depend on each other is a batch of one. How the equations
+are solved (:mod:`.linear_solvers`), how the damping follows the success of a step, where a step may lead and when a problem
+has converged are arguments.
 
 Source:
-    Marquardt 1963, SIAM J 11:431; the update of the damping follows Madsen, Nielsen and Tingleff 2004, sec. 3.2.
+    Marquardt 1963, SIAM J 11:431.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-NormalEquations = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
-"""``(x (B, N), active (B,)) -> cost (B,), gradient (B, N), hessian (B, N, N)`` with hessian = J^T W J."""
-Cost = Callable[[Tensor, Tensor], Tensor]
+from .linear_solvers import Dense, LinearSolver
 
 
-class Solution(NamedTuple):
+class Guess(Protocol):
+    """R problems at some values of their unknowns."""
+
+    @property
+    def cost(self) -> Tensor:
+        """(R,) half the sum of squared, weighted residuals, robust where the problem is."""
+
+
+G = TypeVar("G", bound=Guess)
+S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
+
+
+class LeastSquares(ABC, Generic[G, S]):
+    """B problems; G is what an evaluation keeps for the normal equations, S the form of these."""
+
+    @abstractmethod
+    def evaluate(self, x: Tensor, rows: Tensor) -> G:
+        """Evaluate some of the problems.
+
+        Args:
+            x: (R, N) unknowns.
+            rows: (R,) numbers of the problems.
+
+        Returns:
+            The cost, and what :meth:`equations` needs. Of a tuple of tensors (R, ...) the loop picks rows; anything else is
+            evaluated again when problems leave or do not take a step.
+        """
+
+    @abstractmethod
+    def equations(self, guess: G) -> S:
+        """Build the normal equations at a guess."""
+
+
+class Damping(NamedTuple):
+    """Damping of R problems, relative to the diagonals of their matrices."""
+
+    value: Tensor
+    """(R,)."""
+    growth: Tensor
+    """(R,) factor after the next step that fails."""
+
+
+class DampingRule(Protocol[S_contra]):
+    """How the damping follows the success of the steps."""
+
+    @property
+    def start(self) -> float:
+        """First damping."""
+
+    @property
+    def growth(self) -> float:
+        """First factor after a step that fails."""
+
+    @property
+    def most(self) -> float:
+        """A problem that is damped more is given up."""
+
+    @property
+    def tries(self) -> int:
+        """Steps tried in an iteration; if there are several and all fail, the problem is given up."""
+
+    def update(self, damping: Damping, system: S_contra, step: Tensor, fall: Tensor, better: Tensor) -> Damping:
+        """Change the damping after a step.
+
+        Args:
+            damping: that the step was found with.
+            system: normal equations of R problems.
+            step: (R, N), zero where there was none.
+            fall: (R,) by how much the cost fell.
+            better: (R,) bool: whether it did.
+        """
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A fixed factor after each step that succeeds, another after each that fails."""
+
+    start: float
+    shrink: float
+    growth: float
+    least: float = 0.0
+    least_raised: float = 0.0
+    """The damping after a step that failed is at least this."""
+    most: float = float("inf")
+    tries: int = 1
+
+    def update(self, damping: Damping, system: object, step: Tensor, fall: Tensor, better: Tensor) -> Damping:
+        raised = (damping.value * damping.growth).clamp_min(self.least_raised)
+        return damping._replace(value=torch.where(better, damping.value * self.shrink, raised).clamp_min(self.least))
+
+
+@dataclass(frozen=True)
+class GainRatio:
+    """A factor that depends on how much of the predicted fall came true; failures in a row count more and more.
+
+    Source:
+        Madsen, Nielsen and Tingleff 2004, Methods for Non-Linear Least Squares Problems, sec. 3.2.
+    """
+
+    start: float = 1e-3
+    growth: float = 2.0
+    most: float = 1e10
+    tries: int = 1
+
+    def update(self, damping: Damping, system: Dense, step: Tensor, fall: Tensor, better: Tensor) -> Damping:
+        predicted = 0.5 * (step * (damping.value[:, None] * system.scale * step - system.gradient)).sum(-1)
+        gain = fall / predicted.clamp_min(1e-300)
+        shrink = torch.clamp(1 - (2 * gain - 1) ** 3, min=1 / 3)
+        value = torch.where(better, damping.value * shrink, damping.value * damping.growth).clamp(1e-12, 1e12)
+        return Damping(value, torch.where(better, self.growth, damping.growth * 2))
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a problem has converged: either tolerance is enough."""
+
+    iterations: int
+    """At most so many systems are built."""
+    step: float = 0.0
+    """No unknown moves as much in a step, in the unit of x."""
+    cost: float = 0.0
+    """The cost falls by less than this share."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Steps of limited size."""
+
+    limit: Tensor
+    """(N,) or one for all unknowns."""
+
+    def __call__(self, x: Tensor, step: Tensor) -> Tensor:
+        return x + step.clamp(-self.limit, self.limit)
+
+
+@dataclass(frozen=True, eq=False)
+class Within:
+    """Steps that end inside hard bounds."""
+
+    lower: Tensor
+    """(N,)."""
+    upper: Tensor
+
+    def __call__(self, x: Tensor, step: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(x + step, self.lower), self.upper)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution(Generic[G]):
     """Where the least squares ended."""
 
     x: Tensor
     """(B, N)."""
     cost: Tensor
-    """(B,) half the sum of squared, weighted residuals."""
-    iterations: int
+    """(B,)."""
     converged: Tensor
-    """(B,) bool."""
+    """(B,) bool: left the batch before the iterations were used up."""
+    guess: G
+    """Evaluation at ``x`` of the problems that the last iteration was about (if not all of them took their step and all left:
+    the evaluation before it)."""
 
 
-def normal_equations(residual: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Cost, gradient and Gauss-Newton Hessian of residuals (B, M) with Jacobian (B, M, N)."""
-    cost = 0.5 * (residual * residual).sum(-1)
-    transposed = jacobian.transpose(-1, -2)
-    return cost, (transposed @ residual[..., None])[..., 0], transposed @ jacobian
-
-
-def levenberg_marquardt(
-    equations: NormalEquations,
-    cost: Cost,
+def minimise(
+    problem: LeastSquares[G, S],
     start: Tensor,
     *,
-    max_iterations: int = 20,
-    damping: float = 1e-3,
-    step_tolerance: float = 1e-6,
-    cost_tolerance: float = 1e-9,
-) -> Solution:
+    solver: LinearSolver[S],
+    damping: DampingRule[S],
+    stop: Stop,
+    move: Callable[[Tensor, Tensor], Tensor] = torch.add,
+) -> Solution[G]:
     """Minimise a batch of sums of squares.
 
     Args:
-        equations: normal equations at some points; the second argument says which problems are meant.
-        cost: the cost alone, for testing a step.
+        problem: B problems.
         start: (B, N) first guess.
-        max_iterations: at most so many linear solves.
-        damping: first damping, relative to the diagonal of the Hessian.
-        step_tolerance: a problem has converged when no component of its step is larger, in the unit of x,
-        cost_tolerance: or when its cost falls by less than this share.
+        solver: of the damped equations.
+        damping: its start, and its change after each step.
+        stop: when a problem leaves the batch.
+        move: (R, N) unknowns and a step to the unknowns after it.
 
     Returns:
         The best point of every problem; its cost is never above that of ``start``.
     """
-    x = start.clone()
-    frames = torch.arange(len(x), device=x.device)
-    best = torch.full((len(x),), float("inf"), dtype=x.dtype, device=x.device)
-    converged = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    damp = torch.full((len(x),), damping, dtype=x.dtype, device=x.device)
-    grow = torch.full_like(damp, 2.0)
-    system = equations(x, frames)
-    best = system[0].clone()
-    iterations = 0
-    for iterations in range(1, max_iterations + 1):
-        value, gradient, hessian = system
-        scale = hessian.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12)
-        lhs = hessian + torch.diag_embed(damp[frames, None] * scale)
-        factor, info = torch.linalg.cholesky_ex(lhs)
-        step = -torch.cholesky_solve(gradient[..., None], factor)[..., 0]
-        step = torch.where((info == 0)[:, None] & torch.isfinite(step), step, torch.zeros_like(step))
-        trial = x[frames] + step
-        reached = cost(trial, frames)
-        predicted = 0.5 * (step * (damp[frames, None] * scale * step - gradient)).sum(-1)
-        gain = (value - reached) / predicted.clamp_min(1e-300)
-        good = (reached < value) & torch.isfinite(reached)
-        x[frames[good]] = trial[good]
-        best[frames[good]] = reached[good]
-        shrink = torch.clamp(1 - (2 * gain - 1) ** 3, min=1 / 3)
-        damp[frames] = torch.where(good, damp[frames] * shrink, damp[frames] * grow[frames]).clamp(1e-12, 1e12)
-        grow[frames] = torch.where(good, torch.full_like(gain, 2.0), grow[frames] * 2)
-        small = (info == 0) & (step.abs().amax(-1) < step_tolerance)
-        flat = good & (value - reached < cost_tolerance * value)
-        stuck = damp[frames] > 1e10
-        done = small | flat | stuck
-        converged[frames[done]] = True
-        frames = frames[~done]
-        if len(frames) == 0:
+    x, rows = start, torch.arange(len(start), device=start.device)
+    guess = problem.evaluate(x, rows)
+    best, cost = start.clone(), guess.cost.clone()
+    converged = torch.zeros_like(cost, dtype=torch.bool)
+    damp = Damping(torch.full_like(cost, damping.start), torch.full_like(cost, damping.growth))
+    for _ in range(stop.iterations):
+        system = problem.equations(guess)
+        for _ in range(damping.tries):
+            step = solver.step(system, x, damp.value)
+            solved = torch.isfinite(step).all(-1)
+            step = torch.where(solved[:, None], step, 0.0)
+            target = move(x, step)
+            trial = problem.evaluate(target, rows)
+            better, fall = trial.cost < guess.cost, guess.cost - trial.cost
+            damp = damping.update(damp, system, step, fall, better)
+            if bool(better.all()):
+                break
+        small = solved & ((target - x).abs().amax(-1) < stop.step)
+        done = small | (better & (fall < stop.cost * guess.cost)) | (damp.value > damping.most)
+        going = ~(done | ~better if damping.tries > 1 else done)
+        x = torch.where(better[:, None], target, x)
+        best[rows], cost[rows] = x, torch.where(better, trial.cost, guess.cost)
+        converged[rows[~going]] = True
+        guess = trial if bool(better.all()) else guess
+        if not bool(going.any()):
             break
-        if iterations < max_iterations:
-            system = equations(x[frames], frames)
-    return Solution(x, best, iterations, converged)
+        if bool(going.all() & (better == better[0]).all()):
+            continue  # all took their steps, or none
+        x, rows, damp = x[going], rows[going], Damping(*(part[going] for part in damp))
+        picked = _picked(guess, trial, better, going)
+        guess = problem.evaluate(x, rows) if picked is None else picked
+    return Solution(best, cost, converged, guess)
+
+
+def _picked(guess: G, trial: G, better: Tensor, going: Tensor) -> G | None:
+    """The better of two evaluations of each problem that goes on; None unless they are tuples of tensors."""
+    if not isinstance(guess, tuple) or not isinstance(trial, tuple):
+        return None
+    pairs = zip(guess, trial, strict=True)
+    return type(guess)(*(torch.where(better.view(-1, *[1] * (old.ndim - 1)), new, old)[going] for old, new in pairs))

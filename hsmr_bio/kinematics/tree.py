@@ -415,15 +415,6 @@ class TreePose:
         columns: Tensor = speed * moved[:, None, :]
         return columns
 
-    def rotation_jacobian(self, bodies: Sequence[int] | Tensor) -> Tensor:
-        """Angular velocity of bodies in ground axes per unit rate of each coordinate: (..., P, 3, N).
-
-        A change of coordinates ``dq`` turns body b by the small ground rotation ``J dq``: R <- exp(J dq) R.
-        """
-        omega, _ = self.twists()
-        moved = self.tree.ancestors[torch.as_tensor(bodies, device=self.tree.device)].to(self.tree.dtype)
-        return (omega[..., None, :, :] * moved[..., None]).transpose(-1, -2)
-
     def offset_jacobian(
         self, points_m: Tensor, bodies: Sequence[int] | Tensor, translation: Tensor, rotation: Tensor | None = None
     ) -> Tensor:

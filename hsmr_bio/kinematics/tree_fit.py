@@ -2,8 +2,8 @@
 
 Weighted least squares with coordinate limits as soft bounds. The start is exact per joint (Euler angles of the relative
 orientation, the branch that lies in the ranges and follows the frame before); then damped Gauss-Newton steps on all frames
-together, until each has converged: a frame that stopped early would show as jitter. The trunk is solved from its own bones
-and each limb given the trunk, so the normal equations fall into five small blocks.
+together (:mod:`.solve`), until each has converged: a frame that stopped early would show as jitter. The trunk is solved from
+its own bones and each limb given the trunk, so the normal equations fall into five small blocks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,7 +22,9 @@ from torch import Tensor
 from ..errors import InputError
 from ..types import FloatArray
 from .functions import Linear
+from .linear_solvers import Block, BlockCholesky
 from .rotations import euler_about, log
+from .solve import Clip, Factors, LeastSquares, Stop, minimise
 from .threads import one_thread
 from .tree import Tree, TreePose
 
@@ -43,6 +44,9 @@ LIMIT_SD_RAD = 0.01
 """Stiffness of limits that the wanted bones may break only because they are measured with errors."""
 CONVERGED = 5e-4
 """A frame is left alone after a step below this (rad or m)."""
+_DAMPING = Factors(start=1e-6, shrink=0.1, growth=100.0, least_raised=1e-2)
+_MOVE = Clip(torch.tensor(0.5, dtype=torch.float64))
+"""A step moves no coordinate further (rad or m)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +122,14 @@ def fit_tree(
     if weights is None:
         weights = Weights.of(tree)
     start = _start(tree, centres_m, orientations, bounds, continuous)
-    goal = _Goal(tree, centres_m, orientations, bounds, weights)
+    blocks = _blocks(tree, weights)
+    solver = BlockCholesky([block.columns for block in blocks], ridge=1e-6)
+    stop = Stop(iterations, step=CONVERGED)
 
     def place(first: int) -> tuple[Tensor, Tensor, Tensor]:
         frames = slice(first, first + chunk)
-        q = goal.part(frames).solve(start[frames], iterations)
+        goal = _Goal(tree, centres_m[frames], orientations[frames], bounds, weights, blocks)
+        q = minimise(goal, start[frames], solver=solver, damping=_DAMPING, stop=stop, move=_MOVE).x
         pose = tree.forward(q)
         far = (pose.positions_m - centres_m[frames]).norm(dim=-1)
         return q, far, log(orientations[frames].transpose(-1, -2) @ pose.rotations).norm(dim=-1)
@@ -173,79 +180,56 @@ def _blocks(tree: Tree, weights: Weights) -> list[_Block]:
     return blocks
 
 
-class _Goal:
-    """Wanted bones of some frames, and the damped Gauss-Newton iteration of all blocks that meets them."""
+@dataclass(frozen=True, eq=False)
+class _Guess:
+    """Bodies of some frames, and the weighted residuals."""
 
-    def __init__(self, tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, weights: Weights) -> None:
+    cost: Tensor
+    pose: TreePose
+    miss: Tensor
+    """(B, J, 3) of the joint centres."""
+    turn: Tensor
+    """(B, J, 3) of the orientations."""
+    excess: Tensor
+    """(B, N) over the limits."""
+
+
+class _Goal(LeastSquares[_Guess, list[Block]]):
+    """Wanted bones of some frames; each frame is a problem of its own, with one :class:`Block` per part of the body."""
+
+    def __init__(
+        self, tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, weights: Weights, blocks: Sequence[_Block]
+    ) -> None:
         self.tree, self.centres, self.orientations = tree, centres, orientations
         self.weights, self.limit_sd = weights, bounds.sd_rad
         self.low, self.high = (torch.as_tensor(b, dtype=tree.dtype) for b in (bounds.low, bounds.high))
-        self.blocks = _blocks(tree, weights)
+        self.blocks = blocks
 
-    def part(self, frames: slice | Tensor) -> _Goal:
-        """Some of the frames."""
-        goal = copy(self)
-        goal.centres, goal.orientations = self.centres[frames], self.orientations[frames]
-        return goal
-
-    def solve(self, q: Tensor, iterations: int) -> Tensor:
-        """Lower the cost of every frame until it converges; a step that raises it is tried again with more damping."""
-        q = q.clone()
-        open_frames = torch.arange(len(q))
-        damping = torch.full((len(q),), 1e-6, dtype=q.dtype)
-        goal, now = self, q
-        pose = self.tree.forward(now)
-        residual = goal._residual(now, pose)
-        for _ in range(iterations):
-            step = goal._step(now, pose, residual, damping)
-            trial = now + step
-            trial_pose = self.tree.forward(trial)
-            reached = goal._residual(trial, trial_pose)
-            better = reached[3] < residual[3]
-            q[open_frames] = now = torch.where(better[:, None], trial, now)
-            going = step.abs().amax(dim=1) > CONVERGED
-            if bool((better & going).all()):
-                pose, residual = trial_pose, reached
-                continue
-            damping = torch.where(better, damping / 10, (damping * 100).clamp_min(1e-2))[going]
-            open_frames, now = open_frames[going], now[going]
-            if not len(now):
-                break
-            goal = self.part(open_frames)
-            pose = self.tree.forward(now)
-            residual = goal._residual(now, pose)
-        return q
-
-    def _residual(self, q: Tensor, pose: TreePose) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Centres (B, J, 3), orientations (B, J, 3) and excess over the limits (B, N), all weighted; and their cost (B,)."""
-        miss = (pose.positions_m - self.centres) * self.weights.centre[:, None]
-        turn = _small_angle(pose.rotations @ self.orientations.transpose(-1, -2)) * self.weights.orientation[:, None]
-        excess = ((q - self.high).clamp_min(0) - (self.low - q).clamp_min(0)) / self.limit_sd
+    def evaluate(self, x: Tensor, rows: Tensor) -> _Guess:
+        pose = self.tree.forward(x)
+        miss = (pose.positions_m - self.centres[rows]) * self.weights.centre[:, None]
+        away = pose.rotations @ self.orientations[rows].transpose(-1, -2)
+        turn = _small_angle(away) * self.weights.orientation[:, None]
+        excess = ((x - self.high).clamp_min(0) - (self.low - x).clamp_min(0)) / self.limit_sd
         cost = miss.square().sum((1, 2)) + turn.square().sum((1, 2)) + excess.square().sum(1)
-        return miss, turn, excess, cost
+        return _Guess(0.5 * cost, pose, miss, turn, excess)
 
-    def _step(self, q: Tensor, pose: TreePose, residual: tuple[Tensor, ...], damping: Tensor) -> Tensor:
-        """One Gauss-Newton step of every block (B, N)."""
+    def equations(self, guess: _Guess) -> list[Block]:
+        pose, miss, excess = guess.pose, guess.miss, guess.excess
         omega, v = pose.twists()
-        positions = pose.positions_m
-        miss, turn, excess, _ = residual
-        turn = turn / self.weights.orientation[:, None]
-        step = torch.zeros_like(q)
+        turn = guess.turn / self.weights.orientation[:, None]
+        system = []
         for block in self.blocks:
             columns, bodies = block.columns, block.bodies
             spin = omega[:, columns]  # (B, n, 3)
-            speed = torch.linalg.cross(spin[:, :, None], positions[:, None, bodies]) + v[:, columns, None]
+            speed = torch.linalg.cross(spin[:, :, None], pose.positions_m[:, None, bodies]) + v[:, columns, None]
             jacobian = (speed * block.centre[..., None]).flatten(2)  # (B, n, 3K)
             hessian = jacobian @ jacobian.transpose(1, 2)
             hessian += spin @ spin.transpose(1, 2) * block.turn_pairs
             gradient = (jacobian @ miss[:, bodies].flatten(1)[..., None])[..., 0]
             gradient += (spin * (block.turn @ turn[:, bodies])).sum(-1) + excess[:, columns] / self.limit_sd
-            outside = (excess[:, columns] != 0).to(q.dtype) / self.limit_sd**2
-            diagonal = hessian.diagonal(dim1=1, dim2=2)
-            diagonal += outside + damping[:, None] * diagonal + 1e-6
-            factor, _ = torch.linalg.cholesky_ex(hessian)
-            step[:, columns] = -torch.cholesky_solve(gradient[..., None], factor)[..., 0].clamp(-0.5, 0.5)
-        return step
+            system.append(Block(gradient, hessian, (excess[:, columns] != 0) / self.limit_sd**2))
+        return system
 
 
 def _small_angle(matrix: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..body.body import Body
-from ..errors import InputError
+from ..option_checks import check_height, check_mass
 from ..skeleton import JOINT_NAMES
 from ..types import FloatArray
 from .library import bsm
@@ -33,9 +33,6 @@ _UNIFORM: dict[str, str] = {
 }
 """Bodies with one factor for all axes: the length of this body's joint centre from its parent's, over the generic one.
 The toes follow the foot, the ulna the radius, as in SKEL."""
-STATURE_RANGE_M = (0.5, 2.6)
-MASS_RANGE_KG = (5.0, 400.0)
-"""What is accepted as a person; anything else is taken for a mistake in the unit."""
 
 
 def body_factors(geometry: Geometry) -> dict[str, Triple]:
@@ -97,22 +94,12 @@ def subject_size(
     """
     own = body.stature_m(betas)
     stature = own if height_m is None else float(height_m)
-    if not STATURE_RANGE_M[0] <= stature <= STATURE_RANGE_M[1]:
-        what = "--height-m" if height_m is not None else "the stature that these betas give"
-        raise InputError(f"{what} must be between {STATURE_RANGE_M[0]} and {STATURE_RANGE_M[1]} m, got {stature:g}")
+    check_height(stature, "--height-m" if height_m is not None else "the stature that these betas give")
     factor = stature / own
     if mass_kg is None:
         return stature, body.mass_kg(betas) * factor**3, "skin volume x density", factor
-    if not MASS_RANGE_KG[0] <= mass_kg <= MASS_RANGE_KG[1]:
-        raise InputError(f"--mass-kg must be between {MASS_RANGE_KG[0]:g} and {MASS_RANGE_KG[1]:g} kg, got {mass_kg:g}")
+    check_mass(mass_kg)
     return stature, float(mass_kg), "--mass-kg", factor
-
-
-def checked_name(name: str) -> str:
-    """Check that a model's name can begin the names of its files."""
-    if not name or any(c in name for c in '/\\:*?"<>|') or name != name.strip() or not name.isprintable():
-        raise InputError(f"a model's name must be usable in file names, without / \\ : * ? \" < > |, got {name!r}")
-    return name
 
 
 def _triple(values: FloatArray) -> Triple:

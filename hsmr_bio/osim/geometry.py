@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..body.body import Body
-from ..body.data_model import IntArray
-from ..errors import InputError, ShapeError
+from ..errors import ShapeError
 from ..skeleton import JOINT_NAMES
 from ..types import FloatArray
 from .parts import Mesh
@@ -111,7 +110,7 @@ def vtp(points_m: FloatArray, faces: Any) -> str:
 
 
 def vertex_normals(points_m: FloatArray, faces: Any) -> FloatArray:
-    """(P, 3) unit normals: mean of the adjoining triangles' normals, weighted by their areas."""
+    """(P, 3) unit normals: mean of the adjoining triangles' normals, weighted by their areas; up where there is no triangle."""
     corners = points_m[faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.zeros_like(points_m)
@@ -119,23 +118,6 @@ def vertex_normals(points_m: FloatArray, faces: Any) -> FloatArray:
         np.add.at(total, faces[:, corner], across)
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return np.asarray(np.divide(total, length, out=np.tile([0.0, 1.0, 0.0], (len(points_m), 1)), where=length > 0))
-
-
-def read_vtp(path: str | PathLike[str]) -> tuple[FloatArray, IntArray]:
-    """Read back the points (P, 3) and triangles (F, 3) of a file that :func:`vtp` wrote.
-
-    Raises:
-        InputError: the file does not hold such a mesh.
-    """
-    from lxml import etree
-
-    try:
-        root = etree.parse(str(path), etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
-        points = np.array(root.find(".//Points/DataArray").text.split(), dtype=float).reshape(-1, 3)
-        faces = np.array(root.find(".//Polys/DataArray[@Name='connectivity']").text.split(), dtype=np.int64).reshape(-1, 3)
-    except (etree.XMLSyntaxError, AttributeError, ValueError) as error:
-        raise InputError(f"{path} is not a mesh of triangles in VTK's ASCII form: {error}") from None
-    return points, faces
 
 
 def _array(name: str, kind: str, rows: str, components: int = 1) -> list[str]:

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..kinematics.functions import Linear
+from ..kinematics.linear_solvers import Bordered, Schur
 from ..kinematics.rotations import about_axis, exp
+from ..kinematics.solve import Factors, LeastSquares, Stop, minimise
 from ..kinematics.tree import Joint
 from ..types import FloatArray
 
@@ -22,6 +25,7 @@ RANGE_SD_RAD = 0.05
 """How far a coordinate may leave its range for a pose of SKEL."""
 _STEP = 1e-5
 """Of the difference quotients, in standard deviations."""
+_DAMPING = Factors(start=1e-3, shrink=0.1, growth=30.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +82,10 @@ class JointFit:
         self.rest = np.array(rest, dtype=np.float64)
         self.rest_origin_m, self.rest_rotation = rest_origin_m, rest_rotation
         self.low, self.high = ranges.T
-        turn, slide = self._motion(self.rest[None])
+        turn, slide = self.motion(self.rest[None])
         self._rest_turn, self._rest_slide = turn[0], slide[0]
 
-    def _motion(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def motion(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rotation (P, 3, 3) and translation functions (P, 3) of the joint at coordinates (P, n)."""
         q = torch.zeros(len(values), max(self.order) + 1, dtype=torch.float64)
         q[:, self.order] = torch.as_tensor(values)
@@ -110,30 +114,13 @@ class JointFit:
         Returns:
             The joint with the least weighted error.
         """
-        basis = turn_sd_rad * np.eye(3)
-        theta = np.zeros(3)
-        values = np.tile(self.rest, (len(wanted.origins_m), 1))
-        motion = self._motion(values)
-        residual = self._residual(wanted, theta, values, motion)
-        cost, damping = _cost(theta, residual), 1e-3
-        for _ in range(iterations):
-            now = basis @ theta
-            shape = [self._residual(wanted, now + _STEP * column, values, motion) - residual for column in basis.T]
-            bent = [values + e for e in _STEP * np.eye(values.shape[1])]
-            pose = [self._residual(wanted, now, v, self._motion(v)) - residual for v in bent]
-            by_theta, by_value = np.stack(shape, axis=-1) / _STEP, np.stack(pose, axis=-1) / _STEP
-            step, steps = _step(theta, residual, by_theta, by_value, damping)
-            trial_motion = self._motion(values + steps)
-            trial = self._residual(wanted, now + basis @ step, values + steps, trial_motion)
-            trial_cost = _cost(theta + step, trial)
-            if trial_cost < cost:
-                theta, values, motion = theta + step, values + steps, trial_motion
-                residual, cost, damping = trial, trial_cost, damping / 10
-            else:
-                damping *= 30
-        return self.place(basis @ theta)
+        values = np.tile(self.rest, len(wanted.origins_m))
+        start = torch.as_tensor(np.concatenate([values, np.zeros(3)]))[None]
+        problem = _Poses(self, wanted, turn_sd_rad)
+        best = minimise(problem, start, solver=Schur(ridge=1e-9), damping=_DAMPING, stop=Stop(iterations)).x
+        return self.place(turn_sd_rad * best[0, -3:].numpy())
 
-    def _residual(
+    def residual(
         self, wanted: Wanted, change: FloatArray, values: FloatArray, motion: tuple[FloatArray, FloatArray]
     ) -> FloatArray:
         """(P, M) weighted errors of all poses; ``motion`` is the joint's at ``values``."""
@@ -160,27 +147,51 @@ def _vector(rotation: FloatArray) -> FloatArray:
     return np.where(size > 1e-12, sine * angle / np.maximum(size, 1e-12), sine)
 
 
-def _cost(theta: FloatArray, residual: FloatArray) -> float:
-    """Mean over the poses, plus how far the joint was changed."""
-    return float(np.square(residual).sum() / len(residual) + np.square(theta).sum())
+@dataclass(frozen=True, eq=False)
+class _Guess:
+    cost: Tensor
+    turn_rad: FloatArray
+    """(3,) of the frame."""
+    values: FloatArray
+    """(P, n) coordinates of the poses."""
+    motion: tuple[FloatArray, FloatArray]
+    residual: FloatArray
+    """(P, M)."""
 
 
-def _step(
-    theta: FloatArray, residual: FloatArray, by_theta: FloatArray, by_value: FloatArray, damping: float
-) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Newton step of the shape (K,) and of every pose (P, n), the poses eliminated first."""
-    count, n = len(residual), by_value.shape[2]
-    own = by_value.transpose(0, 2, 1) @ by_value
-    own = own * (1 + damping * np.eye(n)) + 1e-9 * np.eye(n)
-    across = by_value.transpose(0, 2, 1) @ by_theta  # (P, n, K)
-    pull = (by_value.transpose(0, 2, 1) @ residual[..., None])[..., 0]
-    solved = np.linalg.solve(own, np.concatenate([across, pull[..., None]], axis=2))
-    both = by_theta.transpose(0, 2, 1) @ by_theta - across.transpose(0, 2, 1) @ solved[..., :-1]
-    gradient = (by_theta.transpose(0, 2, 1) @ residual[..., None])[..., 0] - (across.transpose(0, 2, 1) @ solved[..., -1:])[
-        ..., 0
-    ]
-    eye = np.eye(len(theta))
-    hessian = both.mean(axis=0)
-    step = -np.linalg.solve(hessian * (1 + damping * eye) + eye, gradient.sum(axis=0) / count + theta)
-    steps = -(solved[..., -1] + solved[..., :-1] @ step)
-    return step, steps
+@dataclass(frozen=True, eq=False)
+class _Poses(LeastSquares[_Guess, Bordered]):
+    """One problem: the coordinates of all poses, and the turn of the frame in standard deviations, which they share."""
+
+    fit: JointFit
+    wanted: Wanted
+    turn_sd_rad: float
+
+    def evaluate(self, x: Tensor, rows: Tensor) -> _Guess:
+        turn, values = x[0, -3:].numpy() * self.turn_sd_rad, x[0, :-3].reshape(len(self.wanted.origins_m), -1).numpy()
+        motion = self.fit.motion(values)
+        residual = self.fit.residual(self.wanted, turn, values, motion)
+        cost = 0.5 * (np.square(residual).sum() + len(values) * x[0, -3:].square().sum())
+        return _Guess(cost[None], turn, values, motion, residual)
+
+    def equations(self, guess: _Guess) -> Bordered:
+        """Difference quotients; the prior of the turn counts as often as there are poses."""
+        turn, values, count = guess.turn_rad, guess.values, len(guess.values)
+        changes = [turn + _STEP * self.turn_sd_rad * axis for axis in np.eye(3)]
+        by_turn = self._rows(guess, [self.fit.residual(self.wanted, change, values, guess.motion) for change in changes])
+        bent = [values + e for e in _STEP * np.eye(values.shape[1])]
+        by_value = self._rows(guess, [self.fit.residual(self.wanted, turn, v, self.fit.motion(v)) for v in bent])
+        miss, prior = torch.as_tensor(guess.residual)[..., None], torch.as_tensor(turn) / self.turn_sd_rad
+        return Bordered(
+            own=by_value.mT @ by_value,
+            own_gradient=(by_value.mT @ miss)[..., 0],
+            mixed=by_value.mT @ by_turn,
+            shared=(by_turn.mT @ by_turn).sum(0),
+            shared_gradient=(by_turn.mT @ miss)[..., 0].sum(0) + count * prior,
+            pull=count,
+        )
+
+    @staticmethod
+    def _rows(guess: _Guess, moved: Sequence[FloatArray]) -> Tensor:
+        """(P, M, k) derivatives from residuals after steps of k unknowns."""
+        return torch.as_tensor(np.stack([residual - guess.residual for residual in moved], axis=-1) / _STEP)

@@ -14,6 +14,7 @@ import torch
 
 from ..body.body import Body
 from ..kinematics.functions import Linear
+from ..kinematics.rotations import shortest
 from ..kinematics.tree import Joint
 from ..skeleton import DOF_NAMES, JOINT_DOFS, JOINT_NAMES, LIMITS_RAD, PARENTS
 from ..types import FloatArray
@@ -166,6 +167,4 @@ class Geometry:
 
 def shortest_turn(start: FloatArray, end: FloatArray) -> FloatArray:
     """(3, 3) rotation of one unit vector into another."""
-    x, y, z = np.cross(start, end)
-    skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + skew + skew @ skew / (1 + float(np.dot(start, end))))
+    return np.asarray(shortest(torch.as_tensor(start), torch.as_tensor(end)).numpy())

@@ -23,6 +23,7 @@ import torch
 from ..body.body import Body
 from ..errors import InputError
 from ..kinematics.rotations import about_axis, to_xyz
+from ..option_checks import check_file_name
 from ..skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES, LIMITS_WITH_REST_RAD, PARENTS
 from ..types import FloatArray, OsimMotion, Sex, SkelMotion, Subject, readonly
 from .build import (
@@ -37,7 +38,7 @@ from .build import (
     polynomial,
 )
 from .document import OsimDocument
-from .factors import body_factors, body_marker_vertices, checked_name, subject_size
+from .factors import body_factors, body_marker_vertices, subject_size
 from .geometry import mesh_list
 from .library import bsm
 from .masses import scaled_masses
@@ -94,7 +95,7 @@ def twin_model(
     placed = place_markers(geometry, body_marker_vertices(body))
     markers = [MarkerSpec(m.name, m.body, m.position_m) for m in placed]
     root = model_element(
-        checked_name(name),
+        check_file_name(name),
         bodies,
         _joints(body, betas, geometry),
         markers,
@@ -239,13 +240,13 @@ def _angles(rotation: FloatArray) -> list[float]:
     return [float(angle) for angle in to_xyz(torch.as_tensor(rotation))]
 
 
-def twin_motion(motion: SkelMotion, body: Body, subject: Subject) -> OsimMotion:
+def twin_motion(motion: SkelMotion, subject: Subject, body: Body) -> OsimMotion:
     """SKEL motion as coordinates of the twin: the angles as they are, but for the root, which is turned into ground.
 
     Args:
         motion: in the world or the skel frame.
-        body: of the motion.
         subject: made by :func:`twin_model` of the same body and betas.
+        body: of the motion.
 
     Returns:
         49 coordinates, ``COORDINATES``.
@@ -253,10 +254,10 @@ def twin_motion(motion: SkelMotion, body: Body, subject: Subject) -> OsimMotion:
     Raises:
         InputError: another body, other betas, no twin, or a motion in the camera frame.
     """
-    _check(motion.body, motion.betas, body, subject)
+    _check(motion.body, motion.betas, subject, body)
     if motion.frame == "camera":
         raise InputError("the motion is in camera axes; bring it into the world first")
-    values = np.concatenate([motion.poses_rad, motion.trans_m], axis=1)
+    values = motion.q
     factor = subject.stature_m / body.stature_m(subject.betas)
     values[:, 46:] = (values[:, 46:] + body.rest(motion.betas).joints_m[0]) * factor
     if motion.frame == "skel":
@@ -271,14 +272,14 @@ def twin_motion(motion: SkelMotion, body: Body, subject: Subject) -> OsimMotion:
     )
 
 
-def twin_to_skel(motion: OsimMotion, body: Body, subject: Subject) -> SkelMotion:
+def twin_to_skel(motion: OsimMotion, subject: Subject, body: Body) -> SkelMotion:
     """Coordinates of the twin as SKEL motion in the world frame: the inverse of :func:`twin_motion`.
 
     Raises:
         InputError: another body or no twin.
         UnknownCoordinateError: a coordinate of the twin is missing.
     """
-    _check(subject.body, subject.betas, body, subject)
+    _check(subject.body, subject.betas, subject, body)
     values = np.stack([motion.column(name) for name in COORDINATES], axis=1)
     factor = subject.stature_m / body.stature_m(subject.betas)
     poses = values[:, :46].copy()
@@ -294,7 +295,7 @@ def twin_to_skel(motion: OsimMotion, body: Body, subject: Subject) -> SkelMotion
     )
 
 
-def _check(name: str, betas: FloatArray, body: Body, subject: Subject) -> None:
+def _check(name: str, betas: FloatArray, subject: Subject, body: Body) -> None:
     if subject.model != "twin":
         raise InputError(f"the model {subject.name!r} is a {subject.model}, not a twin; use to_coordinates")
     if not name == body.name == subject.body:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -11,39 +11,17 @@ import numpy as np
 
 from ..body import Body, load_body, load_named_body
 from ..body.placing import SKEL_TO_WORLD, rotate_motion
-from ..checks.measures import lowest_foot_m, place_model
-from ..converters.stored import read_skel_motions
+from ..converters.content import ConvertOptions
+from ..converters.registry import read
 from ..fitting.video.joint_centres import fit_joint_centres
-from ..fitting.world.gravity import GroundOptions
 from ..fitting.world.ground import to_world
-from ..fitting.world.smoothing import steady
-from ..io.atomic import new_folder, refuse_existing
-from ..io.trc import read_trc
+from ..fitting.world.smoothing import filter_motion
 from ..kinematics.threads import one_thread
-from ..osim.document import OsimDocument
+from ..option_checks import options_or_default
 from ..types import Progress, Sex, SkelMotion, quiet
-from .image2mot import Result, ResultOptions, make_results, usable_cutoff, write_results
-
-
-@dataclass(frozen=True, kw_only=True)
-class Skel2MotOptions:
-    """What a stored SKEL motion does not say, and what becomes of it."""
-
-    results: ResultOptions = field(default_factory=ResultOptions)
-    body: str | None = None
-    """None: the body that the motion names. Another body takes over the angles, with the average shape."""
-    sex: Sex | None = None
-    rate_hz: float | None = None
-    """Frames per second, for files that store no times."""
-    image_size_px: tuple[int, int] | None = None
-    """(width, height) of the video behind HSMR's results."""
-    focal_px: float = 5000.0
-    """Focal length of the camera; HSMR assumes 5000 px, which puts people far away."""
-    ground: GroundOptions = field(default_factory=GroundOptions)
-    filter_all: bool = False
-    """Filter motions in the world frame too; by default they are taken as finished."""
-    keep_height: bool = False
-    """Leave a motion in the skel frame at its height; by default its lowest foot point touches the floor."""
+from .options import Skel2MotOptions, usable_cutoff
+from .people import Person, refuse_early, write_people
+from .results import Result
 
 
 def skel2mot(
@@ -71,15 +49,18 @@ def skel2mot(
         EstimationError: HSMR found nobody.
         MissingAssetError: the licensed body that the motion names is not there.
     """
-    options = options or Skel2MotOptions()
-    if Path(source).suffix.lower() == ".trc":
+    options = options_or_default(Skel2MotOptions, options)
+    path = Path(source)
+    stem = path.stem if path.suffix.lower() in (".trc", ".c3d") else path.name.split(".")[0]
+    name = options.results.name or stem.removesuffix("_skel").removeprefix("HSMR-")
+    refuse_early(Path(out_dir), [name], options.results)
+    stored = ConvertOptions(rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
+    content = read(source, "skel", "markers", options=stored)
+    if content.markers is not None:
         body = load_body(options.body or "open", options.sex or "neutral")
-        centres = fit_joint_centres(read_trc(source), body, height_m=options.results.height_m)
-        name = options.results.name or Path(source).stem
+        centres = fit_joint_centres(content.markers, body, height_m=options.results.height_m)
         return write_motions([centres], out_dir, replace(options, filter_all=True), name=name, progress=progress)
-    motions = read_skel_motions(source, rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
-    name = options.results.name or Path(source).name.split(".")[0].removesuffix("_skel").removeprefix("HSMR-")
-    return write_motions(motions, out_dir, options, name=name, progress=progress)
+    return write_motions(content.people, out_dir, options, name=name, progress=progress)
 
 
 def write_motions(
@@ -90,28 +71,45 @@ def write_motions(
     name: str,
     progress: Progress = quiet,
 ) -> list[Result]:
-    """As :func:`skel2mot`, for motions at hand, one per person."""
-    options = options or Skel2MotOptions()
-    out = Path(out_dir)
-    labels = [name if person == 1 else f"{name}_p{person}" for person in range(1, len(motions) + 1)]
-    endings = (".osim", ".mot", ".trc")
-    refuse_existing([out / f"{label}{end}" for label in labels for end in endings], overwrite=options.results.overwrite)
-    with one_thread(), new_folder(out, overwrite=options.results.overwrite) as folder:
-        results = []
-        for person, (label, stored) in enumerate(zip(labels, motions, strict=True)):
-            progress("person", person, len(motions))
-            motion, body = with_body(stored, options.body, options.sex)
-            world = in_world(motion, body, options, progress=progress)
-            made = make_results(world, body, options.results, name=label)
-            results.append(write_results(folder, made, body, options.results))
-        progress("person", len(motions), len(motions))
-    return [replace(result, paths=tuple(out / path.name for path in result.paths)) for result in results]
+    """Do :func:`skel2mot` for motions at hand, one per person.
+
+    Args:
+        motions: in any frame.
+        out_dir: folder for the results.
+        options: see :class:`Skel2MotOptions`.
+        name: of the first person's files.
+        progress: told about stages.
+
+    Returns:
+        One result per person.
+
+    Raises:
+        InputError: an option that cannot be used, or results that exist already.
+        MissingAssetError: the licensed body that a motion names is not there.
+    """
+    options = options_or_default(Skel2MotOptions, options)
+
+    def place(stored: SkelMotion) -> Person:
+        motion, body = with_body(stored, options.body, options.sex)
+        lower = motion.frame == "skel" and not options.keep_height
+        return Person(motion=in_world(motion, body, options, progress=progress), body=body, lower=lower)
+
+    with one_thread():
+        return write_people(out_dir, motions, place, options.results, name=name, progress=progress)
 
 
-def with_body(motion: SkelMotion, source: str | None, sex: Sex | None) -> tuple[SkelMotion, Body]:
+def with_body(motion: SkelMotion, source: str | PathLike[str] | None, sex: Sex | None) -> tuple[SkelMotion, Body]:
     """Load the motion's body; a wanted other body takes over the angles, with its average shape.
 
     Betas of one body mean nothing to another, so they are dropped and the notes say so.
+
+    Args:
+        motion: with its body's name.
+        source: as for ``load_body``; None: the body that the motion names.
+        sex: of the wanted body; None: that of the motion's body.
+
+    Returns:
+        The motion on the body, and the body.
 
     Raises:
         MissingAssetError: the licensed body that the motion names is not there.
@@ -131,26 +129,22 @@ def in_world(motion: SkelMotion, body: Body, options: Skel2MotOptions, *, progre
     """Bring a motion into the world frame.
 
     A camera motion is grounded (gravity, floor, standing feet) and filtered. A motion in the skel frame stands upright
-    already: it is turned, lowered to the floor and filtered. A world motion is taken as it is.
+    already: it is turned and filtered. A world motion is taken as it is.
+
+    Args:
+        motion: in any frame.
+        body: the motion's body.
+        options: camera, filter.
+        progress: told about the frames that are done.
+
+    Returns:
+        The motion in the world frame.
     """
     cutoff_hz = options.results.cutoff_hz
     if motion.frame == "world":
-        return steady(motion, cutoff_hz=usable_cutoff(motion, cutoff_hz)) if options.filter_all else motion
+        return filter_motion(motion, cutoff_hz=usable_cutoff(motion, cutoff_hz)) if options.filter_all else motion
     if motion.frame == "camera":
-        world = to_world(motion, body, None, options.ground, progress=progress)
+        world = to_world(motion, body, options.ground, progress=progress)
     else:
         world = rotate_motion(motion, body, SKEL_TO_WORLD, frame="world")
-        if not options.keep_height:
-            world = _lowered(world, body)
-    return steady(world, cutoff_hz=usable_cutoff(world, cutoff_hz))
-
-
-def _lowered(motion: SkelMotion, body: Body) -> SkelMotion:
-    """Move the motion up or down so that its lowest foot marker is at y = 0."""
-    made = make_results(motion, body)
-    document = OsimDocument.from_bytes(made.subject.osim_xml, source="model")
-    lowest = lowest_foot_m(place_model(document, made.motion))
-    trans = np.array(motion.trans_m)
-    if lowest is not None:
-        trans[:, 1] -= lowest[0]
-    return replace(motion, trans_m=trans)
+    return filter_motion(world, cutoff_hz=usable_cutoff(world, cutoff_hz))

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from ..body import Body
-from ..body.placing import rotate_motion
-from ..converters.smpl_import import SmplImportOptions, import_smpl
+from ..body.placing import rotate_motion, to_forward
+from ..converters.smpl_import import import_smpl
 from ..fitting.smpl.to_skel import SmplFit
-from ..fitting.world.gravity import GroundOptions
+from ..option_checks import options_or_default
 from ..types import Progress, SkelMotion, quiet
-from .image2mot import Result, ResultOptions
-from .skel2mot import Skel2MotOptions, write_motions
-
-_WALKS_M = 0.5
-"""A person who gets this far has a walking direction."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Smpl2MotOptions:
-    """How an SMPL file becomes OpenSim files."""
-
-    source: SmplImportOptions = field(default_factory=SmplImportOptions)
-    results: ResultOptions = field(default_factory=ResultOptions)
-    ground: GroundOptions = field(default_factory=GroundOptions)
-    """For motions in camera axes."""
-    keep_height: bool = False
-    """Leave an upright motion at its height; by default its lowest foot point touches the floor."""
-    keep_heading: bool = False
-    """Leave an upright motion's direction; by default it walks, or faces at first, along x."""
+from .options import Skel2MotOptions, Smpl2MotOptions
+from .people import refuse_early
+from .results import Result
+from .skel2mot import write_motions
 
 
 class Smpl2MotResult(NamedTuple):
@@ -67,10 +51,11 @@ def smpl2mot(
         FormatError: the source, or a licensed file, is damaged or breaks its format.
         MissingAssetError: a licensed file was asked for and is not there.
     """
-    options = options or Smpl2MotOptions()
+    options = options_or_default(Smpl2MotOptions, options)
+    name = options.results.name or Path(source).name.split(".")[0]
+    refuse_early(Path(out_dir), [name], options.results)
     imported = import_smpl(source, replace(options.source, height_m=options.results.height_m), progress=progress)
     motions = [fit.motion if options.keep_heading else forward(fit.motion, body) for fit, body in imported]
-    name = options.results.name or Path(source).name.split(".")[0]
     body = options.source.body
     skel_options = Skel2MotOptions(
         results=options.results,
@@ -90,11 +75,7 @@ def forward(motion: SkelMotion, body: Body) -> SkelMotion:
     """
     if motion.frame != "skel":
         return motion
-    trans = motion.trans_m
-    way = trans[-1] - trans[0]
-    if np.hypot(way[0], way[2]) < _WALKS_M:
-        with torch.no_grad():
-            way = body.forward(motion.poses_rad[:1], motion.betas, trans[:1]).joints_ori[0, 0, :, 0].numpy()
-    angle = -float(np.arctan2(way[0], way[2]))
-    about_y = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-    return rotate_motion(motion, body, about_y, frame="skel")
+    with torch.no_grad():
+        pose = body.forward(motion.poses_rad[:1], motion.betas, motion.trans_m[:1])
+    turn = to_forward(motion.trans_m, pose.joints_ori[0, 0, :, 0].numpy(), motion.time_s)
+    return rotate_motion(motion, body, turn, frame="skel")

@@ -1,8 +1,8 @@
-"""Curves over time as SVG: angle, uncertainty, limits; right and left in one picture."""
+"""Curves over time as SVG: values, uncertainty, limits; both sides in one chart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import product
@@ -15,15 +15,35 @@ from hsmr_bio.types import FloatArray, OsimMotion
 from .inputs import side_of
 
 WIDTH, HEIGHT = 380, 190
+"""Size of a chart in SVG units."""
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 24
-MOST_POINTS = 600
+"""Margins around the plot area in SVG units."""
+MAX_POINTS = 600
+"""Points of a curve: more than the chart has pixels."""
 BAND_SD = 2.0
 """Half width of the bands in standard deviations: about 95 % of a normal distribution."""
+_MIN_SPAN_S = 1e-3
+"""Time axis of a single frame."""
+_MIN_SPAN_DEG, _MIN_SPAN_OTHER = 10.0, 0.1
+"""Smallest range of the value axis, in degrees and in other units: noise of a resting joint does not fill the chart."""
+_LIMIT_SHARE = 0.35
+"""Limits closer to the curves than this share of the range are shown."""
+_MARGIN_SHARE = 0.06
+"""Space above and below the curves, as a share of the range."""
+_VALUE_TICKS, _TIME_TICKS = 4, 5
+"""Intervals between ticks to aim for."""
+_TICK_STEPS = (1, 2, 2.5, 5, 10)
+"""Round steps, times a power of ten."""
+_STEP_SLACK = 0.999
+"""Factor that allows for rounding in the choice of a step."""
+
+_Axis = Callable[[FloatArray | float], FloatArray]
+"""Values or times -> SVG coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One coordinate in the unit that is shown."""
+    """One coordinate, in the unit of its chart."""
 
     name: str
     side: str
@@ -42,7 +62,15 @@ class Chart:
 
 
 def charts_of(motion: OsimMotion, ranges_si: Mapping[str, tuple[float, float]]) -> list[Chart]:
-    """One chart per coordinate, both sides of a pair together, in the order of the motion; degrees and metres."""
+    """Make one chart per coordinate, with both sides of a pair, in the order of the motion.
+
+    Args:
+        motion: T frames of N coordinates.
+        ranges_si: limits of the coordinates, rad or m.
+
+    Returns:
+        The charts, in degrees and metres.
+    """
     charts: dict[str, tuple[str, list[Curve]]] = {}
     for column, name in enumerate(motion.coordinates):
         rotational = bool(motion.rotational[column])
@@ -62,10 +90,18 @@ def charts_of(motion: OsimMotion, ranges_si: Mapping[str, tuple[float, float]]) 
 
 
 def chart_svg(chart: Chart, time_s: FloatArray) -> str:
-    """The chart as an SVG element; the class names are styled by the page, ``cursor`` is moved by its script."""
+    """Draw a chart as an SVG element; the page styles its classes, and its script moves ``cursor``.
+
+    Args:
+        chart: curves with T values.
+        time_s: (T,).
+
+    Returns:
+        The element.
+    """
     stretches = _stretches(time_s)
     low, high = _span(chart)
-    t0, t1 = float(time_s[0]), float(max(time_s[-1], time_s[0] + 1e-3))
+    t0, t1 = float(time_s[0]), float(max(time_s[-1], time_s[0] + _MIN_SPAN_S))
 
     def x(t: FloatArray | float) -> FloatArray:
         return np.asarray(LEFT + (np.asarray(t) - t0) / (t1 - t0) * (WIDTH - LEFT - RIGHT))
@@ -92,55 +128,58 @@ def chart_svg(chart: Chart, time_s: FloatArray) -> str:
 
 
 def _stretches(time_s: FloatArray) -> list[FloatArray]:
-    """Frames to draw, cut where nobody was seen: a line across a gap would be an invention."""
+    """Frames to draw, in parts without a gap: no line is drawn where the person is not seen."""
     frames = len(time_s)
-    pick = np.unique(np.linspace(0, frames - 1, min(frames, MOST_POINTS)).round().astype(int))
+    pick = np.unique(np.linspace(0, frames - 1, min(frames, MAX_POINTS)).round().astype(int))
     after = np.flatnonzero(gaps(time_s)) + 1
     return [part for part in np.split(pick, np.searchsorted(pick, after)) if len(part)]
 
 
 def _span(chart: Chart) -> tuple[float, float]:
-    """Value range: the data with bands, and the limits where they are near."""
+    """Value range of the curves with their bands, and of limits near them."""
     lows, highs = [], []
     for curve in chart.curves:
         band = 0.0 if curve.sd is None else BAND_SD * curve.sd
         lows.append(float(np.min(curve.values - band)))
         highs.append(float(np.max(curve.values + band)))
     low, high = min(lows), max(highs)
-    least = 10.0 if chart.unit == "°" else 0.1
+    least = _MIN_SPAN_DEG if chart.unit == "°" else _MIN_SPAN_OTHER
     if high - low < least:
         low, high = (low + high - least) / 2, (low + high + least) / 2
-    reach = 0.35 * (high - low)
+    near = _LIMIT_SHARE * (high - low)
     for curve in chart.curves:
         for limit in curve.limits or ():
-            if low - reach < limit < low:
+            if low - near < limit < low:
                 low = limit
-            if high < limit < high + reach:
+            if high < limit < high + near:
                 high = limit
-    margin = 0.06 * (high - low)
+    margin = _MARGIN_SHARE * (high - low)
     return low - margin, high + margin
 
 
-def _ticks(low: float, high: float, wanted: int) -> list[float]:
-    raw = (high - low) / wanted
+def _ticks(low: float, high: float, intervals: int) -> list[float]:
+    """Round values in a range, about ``intervals`` + 1 of them."""
+    raw = (high - low) / intervals
     base = 10 ** np.floor(np.log10(raw))
-    step = next(base * m for m in (1, 2, 2.5, 5, 10) if base * m >= raw * 0.999)
+    step = next(base * m for m in _TICK_STEPS if base * m >= raw * _STEP_SLACK)
     return [round(float(v), 9) + 0.0 for v in np.arange(np.ceil(low / step), np.floor(high / step) + 0.5) * step]
 
 
-def _axes(x, y, times: tuple[float, float], values: tuple[float, float], unit: str) -> list[str]:  # type: ignore[no-untyped-def]
+def _axes(x: _Axis, y: _Axis, times: tuple[float, float], values: tuple[float, float], unit: str) -> list[str]:
+    """Grid lines and tick labels."""
     parts = []
-    for value in _ticks(*values, 4):
+    for value in _ticks(*values, _VALUE_TICKS):
         height = float(y(value))
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>')
         text = f"{value:g}{unit if unit == '°' else f' {unit}'}"
         parts.append(f'<text class="tick" x="{LEFT - 5}" y="{height + 3.5:.1f}" text-anchor="end">{text}</text>')
-    for time in _ticks(*times, 5):
+    for time in _ticks(*times, _TIME_TICKS):
         parts.append(f'<text class="tick" x="{float(x(time)):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{time:g} s</text>')
     return parts
 
 
-def _limit_lines(curve: Curve, y, low: float, high: float) -> list[str]:  # type: ignore[no-untyped-def]
+def _limit_lines(curve: Curve, y: _Axis, low: float, high: float) -> list[str]:
+    """Lines at the limits, and areas beyond them."""
     if curve.limits is None:
         return []
     parts = []

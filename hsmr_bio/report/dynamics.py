@@ -1,4 +1,4 @@
-"""The part of the report on forces: ground reaction, joint moments and powers, residuals."""
+"""Section of the report on forces: ground reaction, joint moments and powers, residuals."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ SHOWN = (
 )
 """Coordinates whose moments are drawn, without their side; all others are in the .sto files."""
 POWERED = ("hip_flexion", "knee_angle", "ankle_angle")
+"""Coordinates whose powers are drawn, without their side."""
 
 
 def dynamics_section(result: InverseDynamics) -> str:
-    """Give the section as HTML: what was assumed, and the charts; the checks stand with all others."""
+    """Give the section as HTML: sources of the forces, and charts; the checks are in the page's table of checks."""
     charts = "".join(
         f"<figure class=plot><figcaption>{escape(chart.title)}</figcaption>{chart_svg(chart, result.time_s)}</figure>"
         for chart in dynamics_charts(result)
     )
-    text = f"<p>{escape(_story(result))}</p><div class=plots>{charts}</div>"
+    text = f"<p>{escape(_sources(result))}</p><div class=plots>{charts}</div>"
     return f'<section id="forces"><h2>Forces and moments</h2>{text}</section>'
 
 
 def dynamics_charts(result: InverseDynamics) -> list[Chart]:
-    """Vertical force of each foot, moments and powers of the main joints; both sides in one chart, per kilogram."""
+    """Chart the vertical force of each foot, moments and powers of the main joints, per kilogram, with both sides in one."""
     charts = []
     if result.ground is not None:
         forces = result.ground.force_n[..., 1] / result.ground.body_weight_n
@@ -51,25 +52,25 @@ def _curve(name: str, values: FloatArray) -> Curve:
     return Curve(name=name, side=side_of(name), values=np.asarray(values), sd=None, limits=None)
 
 
-def _story(result: InverseDynamics) -> str:
-    """Say in whole sentences where the forces come from and how much they leave unexplained."""
-    parts = [f"Net moments of everything inside the body, per kilogram of its {result.mass_kg:.1f} kg."]
+def _sources(result: InverseDynamics) -> str:
+    """Sentences on the sources of the forces and on the residuals."""
+    parts = [f"Net moments of all internal forces, per kilogram of the body's {result.mass_kg:.1f} kg."]
     if result.ground is not None:
         flight = float(np.mean(result.ground.flight))
         parts.append(
-            "Nobody measured the ground reaction: it is the one that Newton's laws ask for, carried by the feet that touch "
-            "the floor. How two feet share it is partly an assumption."
+            "The ground reaction was not measured. It was estimated from the motion by Newton's laws, acting on the feet that "
+            "touch the floor. Its distribution between two feet is partly an assumption."
         )
         if flight > 0:
-            parts.append(f"In {flight:.0%} of the frames no foot carries anything.")
+            parts.append(f"In {flight:.0%} of the frames no foot is loaded.")
     elif result.loads is not None:
-        parts.append(f"External forces are those of {result.loads.source}.")
+        parts.append(f"External forces are from {result.loads.source}.")
         parts += [str(entry) + "." for entry in result.loads.assignments]
     else:
-        parts.append("No external forces were given: leg and trunk moments mean nothing.")
+        parts.append("No external forces were given: leg and trunk moments are meaningless.")
     if result.residuals is not None:
         parts.append(
-            f"The pelvis needs {result.residuals.force_rms_bw:.1%} of body weight (RMS) from nowhere to move as seen, and a "
-            f"moment of {result.residuals.moment_rms_bw_h:.1%} of body weight times height of the centre of mass."
+            f"Residual external force at the pelvis: {result.residuals.force_rms_bw:.1%} of body weight (RMS). "
+            f"Residual moment: {result.residuals.moment_rms_bw_h:.1%} of body weight times height of the centre of mass."
         )
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""What a report is made from."""
+"""Inputs of a report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ReportFrame:
     rgb: npt.NDArray[np.uint8]
     """(H, W, 3)."""
     joints_px: FloatArray
-    """(J, 2) the model's joint centres, posed by the written motion and projected into this picture; NaN: not shown."""
+    """(J, 2) the model's joint centres in the written motion, projected into this picture; NaN: not shown."""
 
     def __post_init__(self) -> None:
         if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
@@ -32,7 +32,7 @@ class ReportFrame:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ReportInputs:
-    """Everything that a report shows; nothing is computed again from files."""
+    """Content of a report."""
 
     name: str
     """Of the clip or motion: the title."""
@@ -44,21 +44,21 @@ class ReportInputs:
     joints_m: FloatArray
     """(T, J, 3) the model's joint centres in the ground frame (y up) at ``motion.time_s``."""
     joint_names: tuple[str, ...]
-    """J names; those that end in ``_r`` and ``_l`` are coloured by side."""
+    """J names; the colour shows the side of those that end in ``_r`` and ``_l``."""
     bones: tuple[tuple[int, int], ...]
-    """Pairs of joints that are joined by a line."""
+    """Pairs of joints that are connected by a line."""
     subject: Subject | None = None
     skel: SkelMotion | None = None
     frames: tuple[ReportFrame, ...] = ()
     assumptions: Mapping[str, Any] = field(default_factory=dict)
-    """What was assumed and where it came from: camera, gravity, stature, mass ..."""
+    """Assumptions with their sources: camera, gravity, stature, mass ..."""
     timings_s: Mapping[str, float] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     """Names of the files written beside the report."""
     dynamics: InverseDynamics | None = None
-    """Moments and forces, if they were computed."""
+    """Moments and forces; None: not computed."""
     remarks: tuple[str, ...] = ()
-    """Sentences for the reader: what went wrong or was left out on the way."""
+    """Sentences for the reader on problems and omissions."""
 
     def __post_init__(self) -> None:
         shape = (len(self.motion.time_s), len(self.joint_names), 3)
@@ -68,12 +68,12 @@ class ReportInputs:
                 raise ShapeError(f"bone ({first}, {second}) names a joint that is not one of the {len(self.joint_names)}")
         for frame in self.frames:
             if np.shape(frame.joints_px) != (len(self.joint_names), 2):
-                wanted = f"({len(self.joint_names)}, 2)"
+                expected = f"({len(self.joint_names)}, 2)"
                 raise ShapeError(
-                    f"joints_px of the frame at {frame.time_s:g} s must be {wanted}, got {np.shape(frame.joints_px)}"
+                    f"joints_px of the frame at {frame.time_s:g} s must be {expected}, got {np.shape(frame.joints_px)}"
                 )
 
 
 def side_of(name: str) -> str:
-    """``"r"``, ``"l"``, or ``"c"`` for the middle of the body."""
+    """Give the side of a coordinate or joint: ``"r"``, ``"l"``, or ``"c"`` for the middle of the body."""
     return name[-1] if name.endswith(("_r", "_l")) else "r" if "_r_" in name else "l" if "_l_" in name else "c"

@@ -1,4 +1,4 @@
-"""Puts the report together and writes it. The page needs nothing but itself: no network, no other file."""
+"""Compose and write the report. The page is self-contained: no network, no other file."""
 
 from __future__ import annotations
 
@@ -25,20 +25,35 @@ from .inputs import ReportFrame, ReportInputs, side_of
 from .tables import checks_table, facts, limits_table, scale_table, verdict
 
 _PICTURE_PX = 560
+"""Longer side of a picture."""
 _JPEG_QUALITY = 82
+"""In percent."""
 _CLOSE_UP = 1.35
 """Side of the part of a picture that is shown, in lengths of the skeleton in it."""
+_MIN_CLOSE_UP_PX, _MIN_PART_PX = 40.0, 20
+"""Smallest side of that part; below the second, after cutting at the border, the whole picture is shown."""
+_LINE_SHARE, _JOINT_RADIUS = 110, 0.8
+"""Longer side of a picture / width of a bone; radius of a joint / width of a bone."""
 _ANIMATION_FRAMES = 1200
+"""Most frames of the animation: 7.2 kB per joint."""
+_FLOOR_PERCENTILE = 5
+"""Of the lowest joint's height over the frames: the level of the floor."""
+_FLOOR_RANGE_M = (-0.1, 0.2)
+"""Levels inside are the floor at y = 0: joint centres lie above the soles."""
+_INT16_MAX = 32767
+"""Largest coordinate of the animation in mm."""
 FORMAT = "hsmr_bio report 1"
+_Json = Any
+"""A JSON value."""
 
 
 def write_report(path_html: str | PathLike[str], path_json: str | PathLike[str], inputs: ReportInputs) -> None:
-    """Write the page and its twin for machines.
+    """Write the page and its machine-readable twin.
 
     Args:
         path_html: ``*_report.html``; replaced if it exists.
         path_json: ``*_report.json``; replaced if it exists.
-        inputs: what to show.
+        inputs: content of the report.
 
     Raises:
         InputError: a file cannot be written.
@@ -53,9 +68,9 @@ def write_report(path_html: str | PathLike[str], path_json: str | PathLike[str],
 
 
 def report_json(inputs: ReportInputs) -> dict[str, Any]:
-    """What the page says, as JSON values: checks, limits, subject, assumptions, figures per coordinate.
+    """Give the content of the page as JSON values: checks, limits, subject, assumptions, statistics per coordinate.
 
-    Angles are in radians and lengths in metres, as the names say.
+    Angles are in radians and lengths in metres.
     """
     motion, subject = inputs.motion, inputs.subject
     coordinates = {}
@@ -99,7 +114,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
 
 
 def report_html(inputs: ReportInputs) -> str:
-    """The page as text; see :func:`write_report`."""
+    """Give the page as text; see :func:`write_report`."""
     template = files("hsmr_bio.report") / "templates"
 
     def part(name: str) -> str:
@@ -136,8 +151,8 @@ def _bands_note(inputs: ReportInputs) -> str:
     if inputs.motion.sd_si is None:
         return "The fit gave no uncertainty for these curves."
     return (
-        f"Bands are ± {BAND_SD:g} standard deviations of the fit: what it leaves open. On videos with a reference, about 85 % "
-        "of the errors of hips, knees and elbows lay inside."
+        f"Bands are ± {BAND_SD:g} standard deviations of the fit. On videos with a reference, about 85 % of the errors of "
+        "hips, knees and elbows were inside."
     )
 
 
@@ -148,16 +163,16 @@ def _frames_html(inputs: ReportInputs) -> str:
 
 
 def _around_person(frame: ReportFrame) -> ReportFrame:
-    """The part of the picture around the skeleton, where the person is small in it."""
+    """Cut out the part of the picture around the skeleton, if the person is small in it."""
     height, width = frame.rgb.shape[:2]
     shown = frame.joints_px[np.isfinite(frame.joints_px).all(axis=1)]
     if len(shown) == 0:
         return frame
     low, high = shown.min(axis=0), shown.max(axis=0)
-    half = max(_CLOSE_UP * float((high - low).max()), 40.0) / 2
+    half = max(_CLOSE_UP * float((high - low).max()), _MIN_CLOSE_UP_PX) / 2
     x0, y0 = np.maximum(np.floor((low + high) / 2 - half), 0).astype(int)
     x1, y1 = np.minimum(np.ceil((low + high) / 2 + half), (width, height)).astype(int)
-    if x1 - x0 < 20 or y1 - y0 < 20:
+    if x1 - x0 < _MIN_PART_PX or y1 - y0 < _MIN_PART_PX:
         return frame
     part = np.ascontiguousarray(frame.rgb[y0:y1, x0:x1])
     return ReportFrame(time_s=frame.time_s, rgb=part, joints_px=np.asarray(frame.joints_px - (x0, y0)))
@@ -166,17 +181,17 @@ def _around_person(frame: ReportFrame) -> ReportFrame:
 def _frame_html(inputs: ReportInputs, frame: ReportFrame) -> str:
     frame = _around_person(frame)
     height, width = frame.rgb.shape[:2]
-    thick = max(width, height) / 110
+    thick = max(width, height) / _LINE_SHARE
     lines = []
     for first, second in inputs.bones:
         ends = np.asarray(frame.joints_px)[[first, second]]
         if np.isfinite(ends).all():
             side = _side(inputs.joint_names, first, second)
-            place = 'x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"'.format(*ends.ravel())
-            lines.append(f'<line class="bone {side}" {place} stroke-width="{thick:.1f}"/>')
+            line = 'x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"'.format(*ends.ravel())
+            lines.append(f'<line class="bone {side}" {line} stroke-width="{thick:.1f}"/>')
     for point in np.asarray(frame.joints_px):
         if np.isfinite(point).all():
-            lines.append(f'<circle class=joint cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="{thick * 0.8:.1f}"/>')
+            lines.append(f'<circle class=joint cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="{thick * _JOINT_RADIUS:.1f}"/>')
     skeleton = f'<svg class=overlay viewBox="0 0 {width} {height}">{"".join(lines)}</svg>'
     picture = f'<img alt="frame at {frame.time_s:.2f} s" src="data:image/jpeg;base64,{_jpeg(frame)}">'
     return f"<figure class=frame><div>{picture}{skeleton}</div><figcaption>{frame.time_s:.2f} s</figcaption></figure>"
@@ -188,22 +203,22 @@ def _jpeg(frame: ReportFrame) -> str:
 
 
 def _animation(inputs: ReportInputs) -> dict[str, Any]:
-    """What the script needs: millimetres as 16-bit integers, times, bones with sides, where the curves lie."""
+    """Data of the page's script: positions in mm as 16-bit integers, times, bones with sides, position of the plot area."""
     time_s = inputs.motion.time_s
     pick = np.unique(np.linspace(0, len(time_s) - 1, min(len(time_s), _ANIMATION_FRAMES)).round().astype(int))
-    floor_m = float(np.percentile(inputs.joints_m[..., 1].min(axis=1), 5))
+    floor_m = float(np.percentile(inputs.joints_m[..., 1].min(axis=1), _FLOOR_PERCENTILE))
     return {
         "times": [round(float(t), 4) for t in time_s[pick]],
         "joints": len(inputs.joint_names),
         "positions": _int16(inputs.joints_m[pick] * 1000),
         "bones": [[a, b, _side(inputs.joint_names, a, b)] for a, b in inputs.bones],
-        "floor": 0.0 if -0.1 < floor_m < 0.2 else round(floor_m, 3),
+        "floor": 0.0 if _FLOOR_RANGE_M[0] < floor_m < _FLOOR_RANGE_M[1] else round(floor_m, 3),
         "plot": [LEFT, WIDTH - RIGHT],
     }
 
 
 def _int16(values: FloatArray) -> str:
-    return base64.b64encode(np.clip(np.round(values), -32767, 32767).astype("<i2").tobytes()).decode()
+    return base64.b64encode(np.clip(np.round(values), -_INT16_MAX, _INT16_MAX).astype("<i2").tobytes()).decode()
 
 
 def _side(names: tuple[str, ...], first: int, second: int) -> str:
@@ -215,8 +230,8 @@ def _script_safe(text: str) -> str:
     return text.replace("<", "\\u003c")
 
 
-def _plain(value: Any) -> Any:
-    """JSON values only: numpy scalars become numbers, arrays lists, what is not finite None."""
+def _plain(value: object) -> _Json:
+    """Convert to JSON values: numpy scalars become numbers, arrays lists, numbers that are not finite None."""
     if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The joints and lines of an OpenSim model in a motion, for the pictures of the report."""
+"""Joints and bones of an OpenSim model in a motion, for the pictures of the report."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.types import FloatArray, OsimMotion
 
 END_OF_LEAF = "_end"
+"""Ending of the name of the point that a body without children is drawn to."""
 
 
 def model_skeleton(
-    document: OsimDocument, motion: OsimMotion
+    motion: OsimMotion, document: OsimDocument
 ) -> tuple[FloatArray, tuple[str, ...], tuple[tuple[int, int], ...]]:
-    """Joint centres of a model, and what to join by lines.
+    """Compute the joint centres of a model, and the pairs to connect by lines.
 
     A body without children (head, hands, toes) is drawn to the middle of its markers, if it has any.
 
     Args:
-        document: the model.
         motion: its coordinates over T frames.
+        document: the model.
 
     Returns:
         (T, J, 3) positions in ground; J names: bodies, then ends of leaf bodies as ``BODY_end``; pairs of joints.

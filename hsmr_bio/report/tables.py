@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hsmr_bio.checks.check_motion import Check, CheckReport
-from hsmr_bio.checks.limits import LimitReport
+from hsmr_bio.checks.check_report import Check, CheckReport
+from hsmr_bio.checks.limits import PRINTED_TOLERANCES_DEG, LimitReport
 from hsmr_bio.types import Subject
 
 WORDS = {"pass": "passed", "warn": "warning", "fail": "failed", "skipped": "not checked"}
@@ -17,7 +17,16 @@ _ORDER = ("fail", "warn", "pass", "skipped")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
-    """An HTML table; the cells are HTML already. Columns in ``numbers`` are aligned to the right."""
+    """Make an HTML table.
+
+    Args:
+        head: column titles, as text.
+        rows: cells, as HTML.
+        numbers: columns to align to the right.
+
+    Returns:
+        The table as HTML.
+    """
 
     def cell(tag: str, column: int, content: str) -> str:
         return f"<{tag}{' class=number' if column in numbers else ''}>{content}</{tag}>"
@@ -28,14 +37,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequen
 
 
 def verdict(checks: CheckReport) -> str:
-    """The first thing to read: may the motion be used, and what speaks against it."""
+    """Give the verdict as HTML: whether the motion can be used, and the checks that it fails."""
     status = checks.status
     count = {word: [check for check in checks.checks if check.status == word] for word in _ORDER}
     headline = {
-        "pass": "No check speaks against this motion",
-        "warn": "Usable, with care",
-        "fail": "Do not use this motion without looking at the failed checks",
-        "skipped": "Nothing could be checked",
+        "pass": "This motion passes all checks",
+        "warn": "Usable with caution: see the warnings",
+        "fail": "Do not use this motion before you have read the failed checks",
+        "skipped": "No check could be made",
     }[status]
     numbers = ", ".join(f"{len(found)} {WORDS[word]}" for word, found in count.items() if found)
     reasons = "".join(f"<li>{_sentence(check)}</li>" for word in ("fail", "warn") for check in count[word])
@@ -45,13 +54,13 @@ def verdict(checks: CheckReport) -> str:
 
 def _sentence(check: Check) -> str:
     limit = check.threshold.fail_above if check.status == "fail" else check.threshold.warn_above
-    value = "" if check.value is None else f": {check.value:.3g} {escape(check.threshold.unit)}, at most {limit:.3g} is wanted"
+    value = "" if check.value is None else f": {check.value:.3g} {escape(check.threshold.unit)}, limit {limit:.3g}"
     detail = f" ({escape(check.detail)})" if check.detail else ""
     return f'<span class="badge {check.status}">{WORDS[check.status]}</span> {escape(check.name)}{value}{detail}'
 
 
 def checks_table(checks: CheckReport) -> str:
-    """Every check with its figure, thresholds and their source; the worst first."""
+    """Give every check with its value, thresholds and their source as HTML; failed checks first."""
     rows = []
     for check in sorted(checks.checks, key=lambda c: _ORDER.index(c.status)):
         value = "–" if check.value is None else f"{check.value:.3g} {escape(check.threshold.unit)}"
@@ -66,12 +75,12 @@ def checks_table(checks: CheckReport) -> str:
                 escape(check.threshold.source),
             )
         )
-    head = ("result", "check", "figure", "warning above", "failure above", "where", "source of the thresholds")
+    head = ("result", "check", "value", "warning above", "failure above", "where", "source of the thresholds")
     return table(head, rows, numbers=(2, 3, 4))
 
 
 def limits_table(limits: LimitReport | None) -> str:
-    """Coordinates that leave their range, and the paper's table where there is one."""
+    """Give the coordinates that leave their range, and the paper's table if there is one, as HTML."""
     if limits is None:
         return "<p>Joint limits were not checked.</p>"
     text = f"<p>{limits.share_outside:.1%} of {limits.frames} frames have a coordinate outside its range.</p>"
@@ -91,18 +100,18 @@ def limits_table(limits: LimitReport | None) -> str:
     if rows:
         head = ("coordinate", "range", "frames outside", "worst excess", "first at", "worst at")
         text += table(head, rows, numbers=(1, 2, 3, 4, 5))
-    shown = [row for row in limits.paper_table if row.tolerance_deg in (10, 20, 30)]
+    shown = [row for row in limits.paper_table if row.tolerance_deg in PRINTED_TOLERANCES_DEG]
     if shown:
         parts = dict.fromkeys(row.part for row in shown)
         share = {(row.part, row.tolerance_deg): f"{row.share:.1%}" for row in shown}
-        lines = [(escape(part), *(share.get((part, tolerance), "–") for tolerance in (10, 20, 30))) for part in parts]
+        lines = [(escape(part), *(share.get((part, tolerance), "–") for tolerance in PRINTED_TOLERANCES_DEG)) for part in parts]
         text += "<p>Share of frames in which a knee or elbow leaves its range by more than (Xia et al. 2025):</p>"
-        text += table(("part", "10°", "20°", "30°"), lines, numbers=(1, 2, 3))
+        text += table(("part", *(f"{tolerance:g}°" for tolerance in PRINTED_TOLERANCES_DEG)), lines, numbers=(1, 2, 3))
     return text
 
 
 def scale_table(subject: Subject | None) -> str:
-    """The person's size, and the factor on each body of the model."""
+    """Give the person's size and the scale factors of the model's bodies as HTML."""
     if subject is None:
         return "<p>The model was not scaled here.</p>"
     text = (
@@ -115,12 +124,12 @@ def scale_table(subject: Subject | None) -> str:
 
 
 def facts(values: Mapping[str, Any]) -> str:
-    """Names and values as a definition list."""
+    """Give names and values as a definition list in HTML."""
     lines = "".join(f"<dt>{escape(str(name))}</dt><dd>{escape(_shown(value))}</dd>" for name, value in values.items())
     return f"<dl>{lines}</dl>" if lines else "<p>None were recorded.</p>"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):

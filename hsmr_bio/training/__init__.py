@@ -1,1 +1,1 @@
-"""The paper's training: augmentation, losses, pseudo labels that improve, and the loop."""
+"""Training of the HSMR network: augmentation, losses, rounds of pseudo labels, and the loop."""

@@ -1,6 +1,7 @@
 """Training samples: the filters of the release, shards on disk, and one augmented item.
 
-Source: Xia et al. 2025 (HSMR) and its release.
+Source:
+    Xia et al. 2025 (HSMR) and its release.
 """
 
 from __future__ import annotations
@@ -34,17 +35,21 @@ MIX: Mapping[str, float] = {
 }
 """Share of each data set in the release's training stream."""
 MAX_FIT_ERROR_M, MIN_CONFIDENCE, MAX_BETA, MIN_KEYPOINTS, MAX_REPROJECTION = 0.06, 0.3, 3.0, 4, 31000.0
+"""The release's filters: vertex error of a label's fit, confidence of a keypoint, size of a beta, number of keypoints (more
+are needed), reprojection loss of the SMPL fit behind the label."""
 PX_PER_SCALE = 200.0
+"""Side of a box in pixels / ``scale`` of a shard, as in the MPII data set."""
 _IMAGES = ("jpg", "jpeg", "png")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SkelLabel:
-    """SKEL parameters of a person, or of his or her mirror image (fitted separately)."""
+    """SKEL parameters of a person, or of the person's mirror image (fitted separately)."""
 
     poses_rad: FloatArray
     """(46,) orientation before any image rotation."""
     betas: FloatArray
+    """(10,)."""
     has_poses: bool
     has_betas: bool
 
@@ -56,21 +61,21 @@ class Person:
     uid: str
     centre_px: FloatArray
     side_px: float
-    """Of the square box; the training path does not enlarge it to 192:256."""
+    """Of the square box; in training it is not enlarged to 192:256."""
     keypoints_px: FloatArray
-    """(44, 3)."""
+    """(44, 3) image pixels and confidence."""
     keypoints_m: FloatArray
-    """(44, 4)."""
+    """(44, 4) metres and confidence."""
     label: SkelLabel
     mirrored_label: SkelLabel
 
 
 def filtered(entry: Mapping[str, Any], uid: str) -> Person | None:
-    """Apply the release's filters to one person of a shard, in its order.
+    """Apply the release's filters to one person of a shard, in the release's order.
 
     Args:
         entry: the person's dictionary.
-        uid: sample key and index.
+        uid: sample key and index of the person.
 
     Returns:
         The person, or None if too few keypoints are seen or the fit behind the label failed.
@@ -95,7 +100,7 @@ def filtered(entry: Mapping[str, Any], uid: str) -> Person | None:
 
 
 def _label(entry: Mapping[str, Any], side: str) -> SkelLabel:
-    """A label that fits its SMPL source badly, or holds NaN, does not count; unknown betas are pulled to 0."""
+    """Read a label; it is invalid if its fit is bad or a value is NaN. The target of invalid betas is 0."""
     poses, betas = (np.array(entry[f"{side}_{name}"], dtype=np.float64) for name in ("poses", "betas"))
     error = float(np.asarray(entry[f"{side}_pve_max"]).reshape(-1)[0])
     valid = error < MAX_FIT_ERROR_M
@@ -109,7 +114,10 @@ def _label(entry: Mapping[str, Any], side: str) -> SkelLabel:
 
 
 def read_shard(path: str | Path) -> Iterator[tuple[Image, list[Person]]]:
-    """Pictures and people of a webdataset shard, one at a time; nothing in it is run.
+    """Read pictures and people of a webdataset shard, one sample at a time, without running code from it.
+
+    Yields:
+        (H, W, 3) picture, and the people that pass the filters.
 
     Raises:
         InputError: no such file.
@@ -136,7 +144,7 @@ def read_shard(path: str | Path) -> Iterator[tuple[Image, list[Person]]]:
             if sample:
                 yield _sample(path, current, sample)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise FormatError(path, None, f"this is not a whole shard (.tar): {error}") from None
+        raise FormatError(path, None, f"not a complete shard (.tar): {error}") from None
 
 
 def _sample(path: Path, key: str, parts: dict[str, bytes]) -> tuple[Image, list[Person]]:
@@ -171,30 +179,40 @@ class Item:
     keypoints_2d: Tensor
     """(44, 3) normalised patch units."""
     keypoints_3d: Tensor
-    """(44, 4) turned with the image."""
+    """(44, 4) rotated with the image."""
     poses_rad: Tensor
     """(46,) orientation before the image's rotation."""
     betas: Tensor
+    """(10,)."""
     has_poses: float
     has_betas: float
     rotation_rad: float
     extreme_crop: bool
 
 
-def make_item(image: Image, person: Person, how: Augmentation) -> Item:
-    """Augment one person; the mirrored image takes the label that was fitted to it."""
-    label = person.mirrored_label if how.flip else person.label
+def make_item(image: Image, person: Person, change: Augmentation) -> Item:
+    """Augment one person.
+
+    Args:
+        image: (H, W, 3) 8-bit RGB.
+        person: in this image.
+        change: the parameters; a flip uses the label that was fitted to the mirror image.
+
+    Returns:
+        The network's input and targets.
+    """
+    label = person.mirrored_label if change.flip else person.label
     box = np.array([*person.centre_px, person.side_px])
-    sample = augment(image, box, person.keypoints_px, person.keypoints_m, how)
+    sample = augment(image, box, person.keypoints_px, person.keypoints_m, change)
     return Item(
-        uid=f"{person.uid}_{'flip' if how.flip else 'orig'}",
-        patch=normalise(sample.patch, colour_scale=how.colour),
+        uid=f"{person.uid}_{'flip' if change.flip else 'orig'}",
+        patch=normalise(sample.patch, colour_scale=change.colour),
         keypoints_2d=torch.from_numpy(sample.keypoints_2d).float(),
         keypoints_3d=torch.from_numpy(sample.keypoints_3d).float(),
         poses_rad=torch.tensor(label.poses_rad, dtype=torch.float32),
         betas=torch.tensor(label.betas, dtype=torch.float32),
         has_poses=float(label.has_poses),
         has_betas=float(label.has_betas),
-        rotation_rad=how.rotation_rad,
-        extreme_crop=how.crop is not None,
+        rotation_rad=change.rotation_rad,
+        extreme_crop=change.crop is not None,
     )

@@ -1,6 +1,7 @@
-"""The training loop: losses of Eq. 1, AdamW, and rounds of pseudo labels (SPIN-like, with SKELify as the refiner).
+"""The training loop: losses of Eq. 1, AdamW, and rounds of pseudo labels as in SPIN, refined by SKELify.
 
-Source: Xia et al. 2025 (HSMR) and its release; its defaults are ours.
+Source:
+    Xia et al. 2025 (HSMR) and its release, whose defaults are used.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .pseudo_labels import EVERY_STEPS, LATEST_SAMPLES, WARM_UP_STEPS, PseudoLab
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """How to train; the defaults are the release's."""
+    """Options of the training; the defaults are the release's."""
 
     learning_rate: float = 1e-5
     weight_decay: float = 1e-4
@@ -34,17 +35,18 @@ class TrainOptions:
     warm_up_steps: int = WARM_UP_STEPS
     latest_samples: int = LATEST_SAMPLES
     units: Literal["pixel", "patch"] = "pixel"
-    """Of the camera that labels are judged with: ``"patch"`` repeats the release's mistake, ``"pixel"`` is what was meant."""
+    """Units of the camera in :func:`pseudo_labels.label_error`: ``"patch"`` reproduces the release's error, ``"pixel"`` is
+    correct."""
 
 
 class Step(NamedTuple):
-    """What one step gave."""
+    """Result of one step."""
 
     number: int
     total: float
     losses: dict[str, float]
     accepted: int | None
-    """Pseudo labels accepted in this step's round, None if there was none."""
+    """Pseudo labels accepted in this step's round; None: no round."""
 
 
 def train(
@@ -55,20 +57,20 @@ def train(
     *,
     store: PseudoLabels | None = None,
 ) -> Iterator[Step]:
-    """Train in place, one batch per step.
+    """Train a network in place, one batch per step.
 
     Args:
-        network: what is trained.
+        network: its weights change.
         keypoints: the body's 44 keypoints, e.g. ``HsmrPoints``.
         batches: augmented items.
-        options: see :class:`TrainOptions`.
-        store: pseudo labels to go on with; a new store if None.
+        options: None: the defaults.
+        store: pseudo labels of an earlier run; None: a new store.
 
     Yields:
-        Every step, after the weights have moved.
+        Every step, after the weights were updated.
 
     Raises:
-        EstimationError: the loss or a gradient is not finite; names the losses.
+        EstimationError: the loss or a gradient is not finite; the message names the losses.
     """
     options, store = options or TrainOptions(), store if store is not None else PseudoLabels()
     optimiser = torch.optim.AdamW(
@@ -106,7 +108,7 @@ def _labels(items: Sequence[Item]) -> StoredLabel:
 def _forward(
     network: Hsmr, keypoints: KeypointFunction, items: Sequence[Item], label: StoredLabel
 ) -> tuple[TrainingBatch, Samples]:
-    """Predict, and set the prediction against labels that are turned with the image."""
+    """Predict, and pair the prediction with labels that are rotated with the image."""
     found = network(torch.stack([item.patch for item in items]))
     points = keypoints(found.poses_rad, found.betas)
     rotation = torch.tensor([item.rotation_rad for item in items])
@@ -147,11 +149,11 @@ def _check_finite(number: int, total: Tensor, losses: dict[str, Tensor], network
             raise EstimationError(f"step {number}: the gradient of {name} is not finite, although the loss is")
 
 
-def _latest(samples: list[Samples], most: int) -> list[Samples]:
-    """The last batches that hold at least ``most`` samples together."""
+def _latest(samples: list[Samples], least: int) -> list[Samples]:
+    """The last batches, as many as are needed for ``least`` samples."""
     kept, count = [], 0
     for batch in reversed(samples):
-        if count >= most:
+        if count >= least:
             break
         kept.append(batch)
         count += len(batch.uids)

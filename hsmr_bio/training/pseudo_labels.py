@@ -1,6 +1,7 @@
-"""Pseudo labels that improve while training: predictions refined by SKELify replace labels that explain less.
+"""Pseudo labels: during training, predictions refined by SKELify replace labels with a larger keypoint error.
 
-Source: Xia et al. 2025 (HSMR), sec. 3.3, and its release; Kolotouros et al. 2019 (SPIN) for the idea.
+Source:
+    Xia et al. 2025 (HSMR), sec. 3.3, and its release; the method is that of Kolotouros et al. 2019 (SPIN).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from ..hsmr.camera import least_squares_translation, project, to_patch_px
 from ..hsmr.pose import rotate_in_image
 
 MAX_BETA = 2.0
+"""Largest beta of a plausible shape (release)."""
 EVERY_STEPS, LATEST_SAMPLES, WARM_UP_STEPS = 230, 18000, 5000
-"""Defaults of the release: when a round runs, on how many of the latest samples, and from which step on."""
+"""Defaults of the release: steps between two rounds, latest samples of a round, steps before the first round."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,6 +38,7 @@ class StoredLabel:
     has_poses: Tensor
     """(B,) 1 where valid."""
     has_betas: Tensor
+    """(B,) 1 where valid."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,14 +46,16 @@ class Candidate:
     """Refined predictions of a batch, in the axes of the augmented patch."""
 
     poses_rad: Tensor
+    """(B, 46)."""
     betas: Tensor
+    """(B, 10)."""
     keypoint_error: Tensor
     """(B,)."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Samples:
-    """What a round needs to know of the latest samples."""
+    """Samples of a round, with the network's predictions."""
 
     uids: Sequence[str]
     keypoints_2d: Tensor
@@ -73,15 +78,18 @@ def label_error(
     *,
     units: Literal["pixel", "patch"] = "pixel",
 ) -> Tensor:
-    """(B,) keypoint error of the label's pose under the best camera.
+    """Compute the keypoint error of labels under their least-squares camera.
 
     Args:
         body: keypoints of poses and betas.
         label: stored labels.
         keypoints_2d: (B, 44, 3) normalised patch units.
         rotation_rad: (B,) of the augmentation.
-        units: of the least-squares camera. The release hands it normalised keypoints with a focal length in pixels
-            (``"patch"``), which makes every label look bad; ``"pixel"`` is what was meant.
+        units: of the least-squares camera. The release combines normalised keypoints with a focal length in pixels
+            (``"patch"``), which makes the error of every label too large; ``"pixel"`` is correct.
+
+    Returns:
+        (B,) error as in :func:`keypoint_error`.
     """
     points = body(rotate_in_image(label.poses_rad, rotation_rad), label.betas)
     target = to_patch_px(keypoints_2d) if units == "pixel" else keypoints_2d
@@ -90,17 +98,36 @@ def label_error(
 
 
 def accept(candidate: Candidate, error_of_label: Tensor, extreme_crop: Tensor) -> Tensor:
-    """(B,) bool: plausible shape, better than the label, and not an extreme crop."""
+    """Choose the candidates that replace their label.
+
+    Args:
+        candidate: B refined predictions.
+        error_of_label: (B,) of :func:`label_error`.
+        extreme_crop: (B,) bool.
+
+    Returns:
+        (B,) bool: the shape is plausible, the error is smaller than the label's, and the crop is not extreme.
+    """
     plausible = candidate.betas.abs().amax(-1) < MAX_BETA
     return plausible & (candidate.keypoint_error < error_of_label) & ~extreme_crop
 
 
 def merge(label: StoredLabel, candidate: Candidate, chosen: Tensor, rotation_rad: Tensor) -> StoredLabel:
-    """Labels with the chosen candidates in their place, turned back by the augmentation's rotation."""
-    back = rotate_in_image(candidate.poses_rad, -rotation_rad)
+    """Replace labels by the chosen candidates, whose orientation is rotated back by the augmentation's rotation.
+
+    Args:
+        label: B stored labels.
+        candidate: B refined predictions.
+        chosen: (B,) bool.
+        rotation_rad: (B,) of the augmentation.
+
+    Returns:
+        B labels to store.
+    """
+    unrotated = rotate_in_image(candidate.poses_rad, -rotation_rad)
     one = torch.ones_like(label.has_poses)
     return StoredLabel(
-        poses_rad=torch.where(chosen[:, None], back, label.poses_rad),
+        poses_rad=torch.where(chosen[:, None], unrotated, label.poses_rad),
         betas=torch.where(chosen[:, None], candidate.betas, label.betas),
         has_poses=torch.where(chosen, one, label.has_poses),
         has_betas=torch.where(chosen, one, label.has_betas),
@@ -108,7 +135,7 @@ def merge(label: StoredLabel, candidate: Candidate, chosen: Tensor, rotation_rad
 
 
 class PseudoLabels:
-    """The store: the best label so far of every person, by unique id."""
+    """Store of the best label so far of every person, by unique id."""
 
     def __init__(self) -> None:
         self._labels: dict[str, tuple[np.ndarray, np.ndarray, float, float]] = {}
@@ -117,7 +144,15 @@ class PseudoLabels:
         return len(self._labels)
 
     def apply(self, uids: Sequence[str], label: StoredLabel) -> StoredLabel:
-        """Labels of a batch, replaced where the store has one."""
+        """Replace the labels of a batch by those in the store.
+
+        Args:
+            uids: B unique ids.
+            label: B labels of the data set.
+
+        Returns:
+            B labels.
+        """
         poses, betas = label.poses_rad.clone(), label.betas.clone()
         has_poses, has_betas = label.has_poses.clone(), label.has_betas.clone()
         for i, uid in enumerate(uids):
@@ -135,12 +170,16 @@ class PseudoLabels:
         schedule: Schedule = REFINE,
         units: Literal["pixel", "patch"] = "pixel",
     ) -> Tensor:
-        """Run one round: refine the predictions, keep those that beat their label.
+        """Run one round: refine the predictions, store those that are better than their label.
 
-        A person that appears twice keeps the better one.
+        Args:
+            body: keypoints of poses and betas.
+            samples: B samples; of a person that appears twice the better one is stored.
+            schedule: of SKELify.
+            units: see :func:`label_error`.
 
         Returns:
-            (B,) bool: which samples were accepted.
+            (B,) bool, True for accepted samples.
         """
         result = skelify_lbfgs(
             body,
@@ -157,7 +196,14 @@ class PseudoLabels:
         return chosen
 
     def put(self, uids: Sequence[str], merged: StoredLabel, candidate: Candidate, chosen: Tensor) -> None:
-        """Store the labels of a round."""
+        """Store the labels of a round.
+
+        Args:
+            uids: B unique ids.
+            merged: B labels of :func:`merge`.
+            candidate: B refined predictions, for their errors.
+            chosen: (B,) bool of :func:`accept`.
+        """
         best: dict[str, float] = {}
         for i, uid in enumerate(uids):
             error = float(candidate.keypoint_error[i]) if bool(chosen[i]) else float("inf")
@@ -167,7 +213,7 @@ class PseudoLabels:
                 self._labels[uid] = (*values, float(merged.has_poses[i]), float(merged.has_betas[i]))
 
     def save(self, path: str | Path) -> None:
-        """Write the store as a plain ``.npz`` (no pickle); the name is kept as given."""
+        """Write the store as a plain ``.npz`` (no pickle) under exactly this name."""
         uids = sorted(self._labels)
         rows = [self._labels[uid] for uid in uids]
         with Path(path).open("wb") as file:

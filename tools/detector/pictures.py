@@ -22,6 +22,7 @@ from hsmr_bio.body.load import load_body
 from hsmr_bio.estimators.pose_graph import PoseGraph, Region
 from hsmr_bio.fitting.core.body_points import SEGMENTS
 from hsmr_bio.fitting.video.bone_depth import DETECTOR_SET, DETECTOR_STATURE_M, mirror_image, mirrored
+from hsmr_bio.osim.masses import SEGMENT_PERCENT
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
 
 Array = npt.NDArray[np.float64]
@@ -60,7 +61,7 @@ def posture(rng: np.random.Generator) -> tuple[Array, Array]:
 def balanced(joints_m: Array, lean_rad: Array) -> Array:
     """The lean forward and sideways, from a first guess, that puts the centre of mass over the lower foot or both feet."""
     at = {name: joints_m[j] for j, name in enumerate(JOINT_NAMES)}
-    shares = np.array([share for _, _, _, share in SEGMENTS])
+    shares = np.array([SEGMENT_PERCENT["male"][row] for _, _, _, row in SEGMENTS])
     middles = np.array([at[bone] + way * (at[far] - at[bone]) for bone, far, way, _ in SEGMENTS])
     centre = shares @ middles / shares.sum()
     feet = np.array([(at[f"talus_{side}"] + at[f"toes_{side}"]) / 2 for side in "rl"])

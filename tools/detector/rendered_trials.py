@@ -95,7 +95,7 @@ def score(clip: Clip, body: Body) -> dict[str, float]:
     for angle, (near, at, far) in {"knee": ("hip", "knee", "ankle"), "elbow": ("shoulder", "elbow", "wrist")}.items():
         bends = [[_bend(points, names, near, at, far, side) for side in "rl"] for points in (ours, truth)]
         errors[f"{angle}_deg"] = float(np.degrees(np.sqrt(np.mean(np.square(np.subtract(*bends))))))
-    up = np.array(motion.notes["ground"]["R_camera_world"])[:, 1]
+    up = motion.ground.R_camera_world[:, 1]
     return errors | {"gravity_deg": float(np.degrees(np.arccos(np.clip(up @ clip.up_camera, -1, 1))))}
 
 

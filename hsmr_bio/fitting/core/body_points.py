@@ -12,8 +12,9 @@ import torch
 from ...body.body import Body
 from ...body.data_model import Keypoint
 from ...body.keypoint_table import keypoints_of
+from ...osim.masses import SEGMENT_PERCENT
 from ...skeleton import JOINT_NAMES
-from ...types import FloatArray
+from ...types import FloatArray, KeypointSet
 from .problem import BETAS, OFFSETS, SHAPE, PointSet
 
 _J = {name: j for j, name in enumerate(JOINT_NAMES)}
@@ -79,13 +80,13 @@ class KeypointPoints:
     """(L, P) points as means of parts; None where they are the same."""
 
     @classmethod
-    def of(cls, body: Body, set_name: str) -> KeypointPoints:
-        """A named set of the body.
+    def of(cls, body: Body, wanted: str | KeypointSet) -> KeypointPoints:
+        """A named set of the body, or an estimator's own.
 
         Raises:
             InputError: the body does not define it.
         """
-        parts, mixes = keypoints_of(body.data, set_name)
+        parts, mixes = keypoints_of(body.data, wanted)
         plain = [index for _, index in mixes] == [(i,) for i in range(len(parts))]
         mix = torch.zeros(len(mixes), len(parts), dtype=torch.float64)
         for row, (_, index) in enumerate(mixes):
@@ -183,19 +184,20 @@ def support_of(standing: FloatArray) -> FloatArray:
     return np.asarray(share / np.maximum(share.sum(axis=1, keepdims=True), 1e-6))
 
 
-SEGMENTS: tuple[tuple[str, str, float, float], ...] = (
-    ("pelvis", "lumbar_body", 0.3, 0.142),
-    ("lumbar_body", "pelvis", 0.3, 0.029),
-    ("thorax", "lumbar_body", 0.5, 0.304),
-    ("head", "head", 0.0, 0.067),
-    *((f"femur_{s}", f"tibia_{s}", 0.43, 0.123) for s in "rl"),
-    *((f"tibia_{s}", f"talus_{s}", 0.41, 0.048) for s in "rl"),
-    *((f"calcn_{s}", f"toes_{s}", 0.5, 0.012) for s in "rl"),
-    *((f"humerus_{s}", f"ulna_{s}", 0.45, 0.024) for s in "rl"),
-    *((f"ulna_{s}", f"hand_{s}", 0.42, 0.017) for s in "rl"),
-    *((f"hand_{s}", f"hand_{s}", 0.0, 0.006) for s in "rl"),
+SEGMENTS: tuple[tuple[str, str, float, str], ...] = (
+    ("pelvis", "lumbar_body", 0.3, "pelvis"),
+    ("lumbar_body", "pelvis", 0.3, "lumbar_body"),
+    ("thorax", "lumbar_body", 0.5, "thorax"),
+    ("head", "head", 0.0, "head"),
+    *((f"femur_{s}", f"tibia_{s}", 0.43, "thigh") for s in "rl"),
+    *((f"tibia_{s}", f"talus_{s}", 0.41, "shank") for s in "rl"),
+    *((f"calcn_{s}", f"toes_{s}", 0.5, "foot") for s in "rl"),
+    *((f"humerus_{s}", f"ulna_{s}", 0.45, "arm") for s in "rl"),
+    *((f"ulna_{s}", f"hand_{s}", 0.42, "forearm") for s in "rl"),
+    *((f"hand_{s}", f"hand_{s}", 0.0, "hand") for s in "rl"),
 )
-"""(bone, far joint, share of the way, share of body mass); mass shares of men, Dumas and Wojtusch 2018, places rounded."""
+"""(bone, far joint, share of the way, row of ``SEGMENT_PERCENT``). The centre of mass lies that share of the way from the
+bone's own joint to the far one: Dumas and Wojtusch 2018, rounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,8 +208,9 @@ class MassPoints:
 
     @property
     def shares(self) -> torch.Tensor:
-        """(P,) shares of body mass; sum 1."""
-        shares = torch.tensor([share for _, _, _, share in SEGMENTS], dtype=torch.float64)
+        """(P,) shares of body mass, men's for every body; sum 1."""
+        percent = [SEGMENT_PERCENT["male"][row] for _, _, _, row in SEGMENTS]
+        shares = torch.tensor([round(value / 100, 3) for value in percent], dtype=torch.float64)
         return shares / shares.sum()
 
     def __call__(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:

@@ -1,16 +1,15 @@
 """What is known about postures before looking: means and spreads of SKEL's angles and of their accelerations.
 
 Source:
-    Spreads: everyday postures, set on synthetic and real clips; limits: ``skeleton.LIMITS_RAD``.
+    Spreads: everyday postures, set on synthetic and real clips; limits: ``skeleton.KEYPOINT_LIMITS_RAD``.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ...skeleton import DOF_NAMES, LIMITS_RAD
+from ...skeleton import DOF_NAMES, KEYPOINT_LIMITS_RAD, fit_bounds
 from ...types import FloatArray
 from .terms import Limits, PosePrior, Rhythm
 
@@ -92,18 +91,9 @@ def spine_rhythm() -> Rhythm:
 
 
 def limits() -> Limits:
-    """SKEL's joint limits. Those of the scapula's elevation exclude the rest pose and are opened to it."""
-    low, high = _bounds()
+    """SKEL's joint limits, with the rest pose inside."""
+    low, high = torch.tensor(fit_bounds(KEYPOINT_LIMITS_RAD).T)
     return Limits(low, high)
-
-
-def _bounds() -> tuple[Tensor, Tensor]:
-    table = np.concatenate([LIMITS_RAD, np.full((3, 2), np.nan)])
-    low, high = np.where(np.isnan(table[:, 0]), -np.inf, table[:, 0]), np.where(np.isnan(table[:, 1]), np.inf, table[:, 1])
-    for side in "rl":
-        n = DOF_NAMES.index(f"scapula_elevation_{side}")
-        low[n], high[n] = min(low[n], -0.2), max(high[n], 0.2)
-    return torch.as_tensor(low), torch.as_tensor(high)
 
 
 def acceleration_sigma() -> FloatArray:

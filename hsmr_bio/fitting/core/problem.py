@@ -9,7 +9,8 @@ tilt and the height of the floor are found before (``gravity``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -19,9 +20,10 @@ from torch import Tensor
 
 from ...body.body import Body
 from ...kinematics.rotations import exp
+from ...kinematics.solve import Clip, Factors, LeastSquares, Stop, minimise
 from ...kinematics.tree import Tree, TreePose
 from ...types import FloatArray
-from .arrow_system import ArrowSystem
+from .arrow_system import ArrowSolver, ArrowSystem, Rows
 
 UNKNOWNS = 49
 BETAS = slice(0, 10)
@@ -34,6 +36,11 @@ FOCAL = SHAPE.stop
 SHARED = FOCAL + 1
 FLIP = torch.tensor(np.diag([1.0, -1.0, -1.0]))
 """Level axes of an untilted camera -> camera axes (x right, y down, z away)."""
+ROBUST = 3.0
+"""Residual, in standard deviations, at which an observation has lost three quarters of its weight."""
+_DAMPING = Factors(start=1e-3, shrink=0.2, growth=10.0, least=1e-7, tries=6)
+_FRAME_LIMIT, _SHARED_LIMIT, _FOCAL_LIMIT = 1.0, 1.5, 0.3
+"""A step changes no unknown more: of a frame (rad, m), of the shape (betas, m), the logarithm of the focal length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +64,7 @@ class State:
             q=self.q + torch.as_tensor(step),
             betas=self.betas + shared[BETAS],
             offsets_m=self.offsets_m + shared[OFFSETS].reshape(-1, 3),
-            focal_px=self.focal_px * float(np.exp(np.clip(shared[FOCAL], -0.3, 0.3))),
+            focal_px=self.focal_px * float(np.exp(shared[FOCAL])),
         )
 
     @property
@@ -98,7 +105,7 @@ class Shape:
     points: dict[str, PointSet]
 
 
-def make_shape(body: Body, state: State, makers: dict[str, PointMaker]) -> Shape:
+def make_shape(body: Body, state: State, makers: Mapping[str, PointMaker]) -> Shape:
     """Tree, points and their derivatives for the shape of a guess."""
     betas = state.betas
     rest = body.rest_pose(betas)
@@ -171,28 +178,59 @@ class View:
         return self._jacobians[name]
 
 
-class Term(Protocol):
-    """A sum of squared residuals."""
+class Term(ABC):
+    """A sum of squared residuals over their standard deviations.
+
+    A term says what is off, how that changes with the unknowns, and how sure it is. R is the number of frames, or of pairs or
+    triples of them; G observations have D components each.
+    """
+
+    robust: bool | Tensor | None = None
+    """Whether an observation that is many standard deviations off loses its pull (Geman-McClure); (G,) for some of them."""
+
+    @abstractmethod
+    def residual(self, view: View) -> Tensor:
+        """(R, G, D) in the unit of :meth:`sd`; NaN where nothing is known."""
+
+    @abstractmethod
+    def rows(self, view: View) -> Rows:
+        """Derivatives of the residuals."""
+
+    def sd(self, view: View) -> Tensor:
+        """Standard deviation of each observation, in a shape that goes with (R, G); infinite where nothing is known."""
+        return torch.ones(1, dtype=torch.float64)
 
     def cost(self, view: View) -> float:
         """Half the sum of squares at a guess (robust where the term is)."""
+        scaled = torch.nan_to_num(self.residual(view) / self.sd(view)[..., None])
+        return float(self._loss(scaled)[0].sum())
 
     def add(self, view: View, system: ArrowSystem) -> None:
         """Add gradient and Gauss-Newton matrix at a guess."""
+        residual, sd = self.residual(view), self.sd(view)
+        known = torch.isfinite(residual).all(dim=-1)
+        residual = torch.where(known[..., None], residual, 0.0)
+        weight = self._loss(residual / sd[..., None])[1]
+        system.add(self.rows(view), residual, torch.where(known, weight.sqrt() / sd, 0.0))
 
+    def _loss(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
+        """Cost (R, G) of residuals (R, G, D) in standard deviations, and weight of their squares.
 
-@dataclass
-class FitReport:
-    """How an optimisation went."""
-
-    cost: float
-    iterations: int
+        Source:
+            Geman and McClure 1987, Bull Int Stat Inst 52:5.
+        """
+        square = scaled.square().sum(-1)
+        if self.robust is None or self.robust is False:
+            return 0.5 * square, torch.ones_like(square)
+        share = 1 / (1 + square / ROBUST**2)
+        fades = torch.as_tensor(self.robust)
+        return 0.5 * square * torch.where(fades, share, 1.0), torch.where(fades, share * share, 1.0)
 
 
 class Problem:
     """Terms over a guess, and the damped Gauss-Newton iteration that lowers them."""
 
-    def __init__(self, body: Body, makers: dict[str, PointMaker], terms: Sequence[Term], free: Sequence[int] = ()) -> None:
+    def __init__(self, body: Body, makers: Mapping[str, PointMaker], terms: Sequence[Term], free: Sequence[int] = ()) -> None:
         self.body, self.makers, self.terms = body, makers, list(terms)
         self.free = np.array(sorted(free), dtype=int)
         """Columns of the shared unknowns that may move."""
@@ -220,30 +258,48 @@ class Problem:
         system.shared_gradient = system.shared_gradient[self.free]
         return system
 
-    def minimise(self, state: State, *, iterations: int, tolerance: float = 1e-4) -> tuple[State, FitReport]:
-        """Lower the cost by at most ``iterations`` damped steps; stop when it falls by less than ``tolerance`` of itself."""
-        view = self.view(state)
-        cost, damping, done = self.cost(view), 1e-3, 0
-        for _ in range(iterations):
-            done += 1
-            system = self.system(view)
-            for _attempt in range(6):
-                try:
-                    step, shared = system.solve(damping)
-                except np.linalg.LinAlgError:
-                    damping *= 10
-                    continue
-                full = np.zeros(SHARED)
-                full[self.free] = shared
-                trial = self.view(view.state.moved(np.clip(step, -1.0, 1.0), np.clip(full, -1.5, 1.5)))
-                reached = self.cost(trial)
-                if reached < cost:
-                    break
-                damping *= 10
-            else:
-                break
-            damping = max(damping / 5, 1e-7)
-            gain, view, cost = cost - reached, trial, reached
-            if gain < tolerance * cost:
-                break
-        return view.state, FitReport(cost, done)
+    def minimise(self, state: State, *, iterations: int, tolerance: float = 1e-4) -> tuple[State, float]:
+        """Lower the cost by damped Gauss-Newton steps.
+
+        Args:
+            state: first guess.
+            iterations: steps at most.
+            tolerance: a step that lowers the cost by less than this share is the last one.
+
+        Returns:
+            The best guess and its cost.
+        """
+        frames = state.q.numel()
+        limit = torch.full((frames + SHARED,), _FRAME_LIMIT, dtype=torch.float64)
+        limit[frames:], limit[frames + FOCAL] = _SHARED_LIMIT, _FOCAL_LIMIT
+        best = minimise(
+            _Steps(self, state),
+            torch.zeros(1, frames + SHARED, dtype=torch.float64),
+            solver=ArrowSolver(self.free),
+            damping=_DAMPING,
+            stop=Stop(iterations, cost=tolerance),
+            move=Clip(limit),
+        ).guess
+        return best.view.state, float(best.cost)
+
+
+@dataclass(frozen=True, eq=False)
+class _Guess:
+    cost: Tensor
+    view: View
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps(LeastSquares[_Guess, ArrowSystem]):
+    """One large problem: its unknowns are the steps from a state, of all frames and then of what they share."""
+
+    problem: Problem
+    start: State
+
+    def evaluate(self, x: Tensor, rows: Tensor) -> _Guess:
+        step, shared = x[0, :-SHARED].reshape(-1, UNKNOWNS).numpy(), x[0, -SHARED:].numpy()
+        view = self.problem.view(self.start.moved(step, shared))
+        return _Guess(torch.tensor([self.problem.cost(view)], dtype=torch.float64), view)
+
+    def equations(self, guess: _Guess) -> ArrowSystem:
+        return self.problem.system(guess.view)

@@ -9,22 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ...errors import InputError, ModelError
+from ...option_checks import check_arguments
 from ...osim.document import OsimDocument
+from ...osim.library import MODEL_TYPES, Model, as_document
 from ...osim.parts import OsimCoordinate
-from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, Subject, quiet
+from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, quiet
 
 if TYPE_CHECKING:
     from .solver import Bounds, MarkerProblem
 
 Backend = Literal["own", "opensim"]
-Model = OsimDocument | Subject | str | PathLike[str]
 
 _PRIOR_M2 = 1e-6
 """Pull towards the default pose, later towards the anchors' poses, m^2 per rad^2 and per unit of marker weight: a radian
@@ -67,7 +66,7 @@ class MarkerErrors:
 
 def inverse_kinematics(
     markers: Markers,
-    osim: Model,
+    model: Model,
     *,
     weights: Mapping[str, float] | None = None,
     locked: Mapping[str, float] | Sequence[str] = (),
@@ -82,7 +81,7 @@ def inverse_kinematics(
 
     Args:
         markers: measured, in the model's ground axes (y up).
-        osim: the model with its markers: a document, a subject or a file.
+        model: the model with its markers: a document, a subject or a file.
         weights: marker name -> weight, 1 by default; 0 leaves a marker out.
         locked: coordinates that keep their default, or coordinate -> value (rad, m). The model's own locked ones always do.
         limits: ranges that hold: those that the model clamps (as OpenSim does), all rotational ones, or none.
@@ -101,7 +100,8 @@ def inverse_kinematics(
     Source:
         The same objective as OpenSim's InverseKinematicsTool; Lu and O'Connor 1999, J Biomech 32:129.
     """
-    document = as_document(osim)
+    check_arguments("inverse_kinematics(markers, model)", markers=(markers, Markers), model=(model, MODEL_TYPES))
+    document = as_document(model)
     names = matched_markers(markers, document, weights)
     fixed = _locked_values(document, locked)
     if backend == "opensim":
@@ -121,28 +121,34 @@ def inverse_kinematics(
     return OsimMotion(time_s=markers.time_s, coordinates=tuple(document.coordinates), values_si=values, rotational=rotational)
 
 
-def marker_errors(markers: Markers, osim: Model, motion: OsimMotion) -> MarkerErrors:
+def marker_errors(motion: OsimMotion, model: Model, markers: Markers) -> MarkerErrors:
     """Measure how far the model's markers are from the measured ones.
 
     Args:
-        markers: T frames.
-        osim: the model.
         motion: T frames at the same times; coordinates that are missing keep their default.
+        model: the model.
+        markers: T frames.
 
     Raises:
         InputError: the times differ, or no marker has a counterpart.
     """
-    document = as_document(osim)
+    check_arguments(
+        "marker_errors(motion, model, markers)",
+        motion=(motion, OsimMotion),
+        model=(model, MODEL_TYPES),
+        markers=(markers, Markers),
+    )
+    document = as_document(model)
     if len(motion.time_s) != len(markers.time_s) or np.abs(motion.time_s - markers.time_s).max() > 1e-4:
         raise InputError("motion and markers must have the same times to be compared: cut or resample one of them first")
     names = matched_markers(markers, document, None)
     for name in motion.coordinates:
         document.coordinate(name)
     measured = markers.positions_m[:, [markers.names.index(name) for name in names]]
-    return MarkerErrors(names=names, distance_m=np.linalg.norm(_places(document, motion, names) - measured, axis=-1))
+    return MarkerErrors(names=names, distance_m=np.linalg.norm(_places(motion, document, names) - measured, axis=-1))
 
 
-def _places(document: OsimDocument, motion: OsimMotion, names: tuple[str, ...]) -> FloatArray:
+def _places(motion: OsimMotion, document: OsimDocument, names: tuple[str, ...]) -> FloatArray:
     """(T, M, 3) markers of the model; by OpenSim if a joint of the model cannot be evaluated here."""
     import torch
 
@@ -151,25 +157,13 @@ def _places(document: OsimDocument, motion: OsimMotion, names: tuple[str, ...]) 
     except ModelError:
         from .opensim_tool import opensim_places
 
-        return opensim_places(document, motion, names)
+        return opensim_places(motion, document, names)
     values = np.repeat(document.default_si[None], len(motion.time_s), axis=0)
     for column, name in enumerate(motion.coordinates):
         values[:, tree.index(name)] = motion.values_si[:, column]
     bodies, local = _placed(document, tree.bodies, names)
     with torch.no_grad():
         return np.asarray(tree.forward(values).points(bodies, torch.as_tensor(local)).numpy())
-
-
-def as_document(osim: Model) -> OsimDocument:
-    """Take a model as a document, whatever it is given as."""
-    if isinstance(osim, OsimDocument):
-        return osim
-    if isinstance(osim, Subject):
-        return OsimDocument.from_bytes(osim.osim_xml, source=osim.name)
-    path = Path(osim)
-    if not path.is_file():
-        raise InputError(f"there is no model file {path}")
-    return OsimDocument.read(path)
 
 
 def matched_markers(markers: Markers, document: OsimDocument, weights: Mapping[str, float] | None) -> tuple[str, ...]:
@@ -328,7 +322,7 @@ def _solve_all(problem: MarkerProblem, time_s: FloatArray, bounds: Bounds, usual
             frames = torch.arange(first, min(first + _CHUNK, len(time_s)))
             parts.append(solve(problem, start[frames], frames, bounds))
             progress("inverse kinematics", int(frames[-1]) + 1, len(time_s))
-        q, cost = torch.cat([part.q for part in parts]), torch.cat([part.cost for part in parts])
+        q, cost = torch.cat([part.x for part in parts]), torch.cat([part.cost for part in parts])
         q, cost = agree(problem, q, cost, torch.arange(len(q)), bounds, jump_rad=_FRAME_JUMP_RAD, tolerance=FINE)
         unseen = problem.weights.sum(-1) == 0
         if bool(unseen.any()) and not bool(unseen.all()):

@@ -103,12 +103,12 @@ def _filled(time_s: FloatArray, positions_m: FloatArray, empty: BoolArray) -> Fl
     return filled
 
 
-def opensim_places(document: OsimDocument, motion: OsimMotion, names: tuple[str, ...]) -> FloatArray:
+def opensim_places(motion: OsimMotion, document: OsimDocument, names: tuple[str, ...]) -> FloatArray:
     """Place a model's markers with OpenSim.
 
     Args:
-        document: the model.
         motion: T frames; other coordinates keep their default.
+        document: the model.
         names: M markers.
 
     Returns:

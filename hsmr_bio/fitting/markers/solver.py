@@ -12,16 +12,18 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...kinematics.linear_solvers import ActiveSet, Dense
+from ...kinematics.solve import Factors, LeastSquares, Solution, Stop, Within, minimise
 from ...kinematics.tree import Tree
 
-_AT_BOUND = 1e-9
+_DAMPING = Factors(start=1e-4, shrink=0.2, growth=8.0, least=1e-9, most=1e9)
 
 
 class Bounds(NamedTuple):
@@ -45,26 +47,6 @@ class Tolerance(NamedTuple):
 
 
 FINE = Tolerance(1e-5, 1e-7)
-
-
-class System(NamedTuple):
-    """Normal equations of a batch of frames."""
-
-    cost: Tensor
-    """(B,) m^2."""
-    gradient: Tensor
-    """(B, N)."""
-    hessian: Tensor
-    """(B, N, N) J^T W J."""
-
-
-class Solution(NamedTuple):
-    """Where the least squares ended."""
-
-    q: Tensor
-    """(B, N) within the bounds."""
-    cost: Tensor
-    """(B,) m^2: half the weighted sum of squares."""
 
 
 def without_idle_parts(tree: Tree, bodies: Sequence[int]) -> tuple[Tree, Tensor]:
@@ -124,9 +106,9 @@ class MarkerProblem:
         object.__setattr__(self, "_moves", tree.ancestors.T.to(tree.dtype))
         object.__setattr__(self, "_sums", self._body_sums())
 
-    _above: Tensor = None  # type: ignore[assignment]
-    _moves: Tensor = None  # type: ignore[assignment]
-    _sums: Tensor = None  # type: ignore[assignment]
+    _above: Tensor = field(init=False)
+    _moves: Tensor = field(init=False)
+    _sums: Tensor = field(init=False)
 
     def _body_sums(self) -> Tensor:
         """(T, J, 26) sums over each body's markers, all that the fit needs to know of them.
@@ -145,7 +127,7 @@ class MarkerProblem:
         """(B, P, 3) places of the markers at coordinates q (B, N)."""
         return self.tree.forward(q).points(self.bodies, self.local_m)
 
-    def system(self, q: Tensor, frames: Tensor) -> System:
+    def system(self, q: Tensor, frames: Tensor) -> Dense:
         """Build the normal equations of frames (B,) at coordinates q (B, N)."""
         pose = self.tree.forward(q)
         turn, place = pose.rotations, pose.positions_m
@@ -173,7 +155,7 @@ class MarkerProblem:
         product = torch.cat([omega, v], dim=-1) @ torch.cat([turning, pushing], dim=-1).transpose(-1, -2)
         half = torch.where(self._above, product, torch.zeros_like(product))
         hessian = torch.where(self._above.T, half.transpose(-1, -2), half) + torch.diag(self.prior)
-        return System(cost, gradient, hessian)
+        return Dense(cost, gradient, hessian)
 
 
 def solve(
@@ -184,69 +166,45 @@ def solve(
     *,
     tolerance: Tolerance = FINE,
     max_iterations: int = 40,
-) -> Solution:
+) -> Solution[Dense]:
     """Minimise each frame's marker error within hard bounds, by damped Gauss-Newton with an active set.
-
-    A coordinate at a bound that the gradient pushes outwards is held for the step; every step ends inside the bounds. A
-    frame that is solved leaves the batch.
 
     Args:
         problem: the markers.
         start: (B, N) rad and m.
         frames: (B,) which frame of the problem each row belongs to.
-        bounds: of the coordinates; a locked one keeps its start.
+        bounds: of the coordinates; a locked one keeps its start, wherever its range lies.
         tolerance: when to stop.
         max_iterations: linear solves at most.
 
     Returns:
-        The best point of each row; never worse than ``start`` clamped to the bounds.
+        The best point of each row, within the bounds; never worse than ``start`` clamped to them. Costs are in m^2.
     """
-    free = bounds.free
-    # A locked coordinate keeps its start, wherever its range lies.
-    lower = torch.where(free, bounds.lower, torch.full_like(bounds.lower, -torch.inf))
-    upper = torch.where(free, bounds.upper, torch.full_like(bounds.upper, torch.inf))
-    best_q = torch.minimum(torch.maximum(start, lower), upper)
-    rows = torch.arange(len(start))
-    q, system = best_q, problem.system(best_q, frames)
-    best_cost = system.cost.clone()
-    damp = torch.full_like(system.cost, 1e-4)
-    for _ in range(max_iterations):
-        step = _step(q, system, damp, lower, upper, free)
-        trial = torch.minimum(torch.maximum(q + step, lower), upper)
-        reached = problem.system(trial, frames[rows])
-        good = torch.isfinite(reached.cost) & (reached.cost < system.cost)
-        moved = (trial - q).abs().amax(-1)
-        gained = system.cost - reached.cost
-        done = (moved < tolerance.step) | (good & (gained < tolerance.cost * system.cost)) | (damp > 1e8)
-        q = torch.where(good[:, None], trial, q)
-        system = System(*(_pick(good, new, old) for new, old in zip(reached, system, strict=True)))
-        damp = torch.where(good, damp * 0.2, damp * 8).clamp_min(1e-9)
-        best_q = best_q.index_copy(0, rows, q)
-        best_cost = best_cost.index_copy(0, rows, system.cost)
-        if bool(done.all()):
-            break
-        if bool(done.any()):
-            keep = ~done
-            rows, q, damp = rows[keep], q[keep], damp[keep]
-            system = System(*(part[keep] for part in system))
-    return Solution(best_q, best_cost)
+    lower = torch.where(bounds.free, bounds.lower, -torch.inf)
+    upper = torch.where(bounds.free, bounds.upper, torch.inf)
+    within = Within(lower, upper)
+    return minimise(
+        _Frames(problem, frames),
+        within(start, torch.zeros_like(start)),
+        solver=ActiveSet(lower, upper, bounds.free),
+        damping=_DAMPING,
+        stop=Stop(max_iterations, tolerance.step, tolerance.cost),
+        move=within,
+    )
 
 
-def _step(q: Tensor, system: System, damp: Tensor, lower: Tensor, upper: Tensor, free: Tensor) -> Tensor:
-    gradient, hessian = system.gradient, system.hessian
-    held = ((q <= lower + _AT_BOUND) & (gradient > 0)) | ((q >= upper - _AT_BOUND) & (gradient < 0)) | ~free
-    live = (~held).to(q.dtype)
-    scale = hessian.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12)
-    masked = hessian * live[:, :, None] * live[:, None, :]
-    lhs = masked + torch.diag_embed(damp[:, None] * scale + (1 - live))
-    factor, info = torch.linalg.cholesky_ex(lhs)
-    step = -torch.cholesky_solve((gradient * live)[..., None], factor)[..., 0]
-    usable = (info == 0)[:, None] & torch.isfinite(step)
-    return torch.where(usable, step, torch.zeros_like(step))
+@dataclass(frozen=True, eq=False)
+class _Frames(LeastSquares[Dense, Dense]):
+    """Some frames of a marker problem, each a problem of its own; the cost comes with the normal equations."""
 
+    problem: MarkerProblem
+    frames: Tensor
 
-def _pick(good: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(good.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+    def evaluate(self, x: Tensor, rows: Tensor) -> Dense:
+        return self.problem.system(x, self.frames[rows])
+
+    def equations(self, guess: Dense) -> Dense:
+        return guess
 
 
 def _outer(first: Tensor, second: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ def solve_anchors(problem: MarkerProblem, anchors: Tensor, bounds: Bounds, *, ju
     start = without_turns(problem, start)
     chunks = zip(torch.split(start, _CHUNK), torch.split(anchors, _CHUNK), strict=True)
     parts = [solve(problem, q, frames, bounds, tolerance=_ROUGH) for q, frames in chunks]
-    q, cost = torch.cat([part.q for part in parts]), torch.cat([part.cost for part in parts])
+    q, cost = torch.cat([part.x for part in parts]), torch.cat([part.cost for part in parts])
     q, _ = agree(problem, q, cost, anchors, bounds, jump_rad=jump_rad, tolerance=_ROUGH)
     return q
 
@@ -90,14 +90,14 @@ def agree(
             break
         here, there = torch.cat([first + 1, first]), torch.cat([first, first + 1])
         again = solve(problem, q[there], frames[here], bounds, tolerance=tolerance)
-        nearer = (again.q - q[there]).abs().amax(-1) < (q[here] - q[there]).abs().amax(-1)
+        nearer = (again.x - q[there]).abs().amax(-1) < (q[here] - q[there]).abs().amax(-1)
         equal = (again.cost < _SAME_COST * cost[here]) & nearer & (here > there)
         accept = (again.cost < cost[here] / _SAME_COST) | equal
         settled[first] = True
         for row in torch.nonzero(accept).flatten().tolist():
             frame = int(here[row])
             if again.cost[row] < _SAME_COST * cost[frame]:
-                q[frame], cost[frame] = again.q[row], again.cost[row]
+                q[frame], cost[frame] = again.x[row], again.cost[row]
                 settled[max(frame - 1, 0) : frame + 1] = False
     return q, cost
 
@@ -125,7 +125,7 @@ def _placed(problem: MarkerProblem, frames: Tensor, bounds: Bounds) -> Tensor:
     turning = _turning(problem)
     of_root = problem.tree.ancestors[0] & bounds.free
     start = problem.rest[frames]
-    q = solve(problem, start, frames, bounds._replace(free=of_root), tolerance=_ROUGH, max_iterations=12).q
+    q = solve(problem, start, frames, bounds._replace(free=of_root), tolerance=_ROUGH, max_iterations=12).x
     columns = [n for n in turning if bounds.free[n]]
     rest = start[:, columns]
     q[:, columns] = torch.remainder(q[:, columns] - rest + pi, 2 * pi) - pi + rest

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +24,8 @@ from ...hsmr.config import FOCAL_PATCH
 from ...hsmr.keypoints import GROUPS
 from ...hsmr.losses import LIMIT_BOUNDS, LIMIT_DOFS
 from ...hsmr.pose import MEAN_BETAS, MEAN_CAMERA, MEAN_POSE_RAD
-from ...kinematics.solve import levenberg_marquardt
+from ...kinematics.linear_solvers import Cholesky, Dense
+from ...kinematics.solve import GainRatio, LeastSquares, Stop, minimise
 from .hsmr_points import HsmrPoints
 from .lbfgs import SkelifyResult, skelify_lbfgs
 from .objective import FULL, REFINE, ROBUST, TOLERANCE, Schedule, Stage, guess_depth, keypoint_error, person_scale, robust
@@ -53,8 +54,19 @@ class KeypointModel(Protocol):
         """(46, 46) bool: whether the angle of the row carries the axis of the angle of the column."""
 
 
+class _Samples(NamedTuple):
+    """Some samples at some unknowns."""
+
+    cost: Tensor
+    """(B,) objective."""
+    x: Tensor
+    """(B, 59)."""
+    number: Tensor
+    """(B,) of the sample."""
+
+
 @dataclass(frozen=True, eq=False)
-class _Objective:
+class _Objective(LeastSquares[_Samples, Dense]):
     """One stage's objective, per sample, with gradient and curvature."""
 
     model: KeypointModel
@@ -71,11 +83,10 @@ class _Objective:
         """(B,) size of each person in the label."""
         return person_scale(self.label) + TOLERANCE
 
-    def cost(self, x: Tensor, samples: Tensor) -> Tensor:
-        """(B,) objective."""
+    def evaluate(self, x: Tensor, rows: Tensor) -> _Samples:
         poses, betas, translation = split(x)
-        error, weight = self._error(self.model(poses, betas) + translation[:, None], samples)
-        return self._value(error, weight, x, samples)
+        error, weight = self._error(self.model(poses, betas) + translation[:, None], rows)
+        return _Samples(self._value(error, weight, x, rows), x, rows)
 
     def _value(self, error: Tensor, weight: Tensor, x: Tensor, samples: Tensor) -> Tensor:
         poses, betas, translation = split(x)
@@ -89,11 +100,12 @@ class _Objective:
             value = value + self.stage.depth**2 * (self.depth_m[samples] - translation[:, 2]).square()
         return value
 
-    def equations(self, x: Tensor, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Objective (B,), gradient (B, 59) and curvature (B, 59, 59); fixed unknowns stay put.
+    def equations(self, guess: _Samples) -> Dense:
+        """Gradient (B, 59) and curvature (B, 59, 59); fixed unknowns stay put.
 
         The curvature is Gauss-Newton's; if ``newton``, also what the angles bend, where that leaves it positive definite.
         """
+        value, x, samples = guess
         poses, betas, translation = split(x)
         points, by_model, omega = self.model.with_jacobian(poses, betas)
         index = list(GROUPS[self.stage.keypoints])
@@ -117,7 +129,7 @@ class _Objective:
         hessian[:, fixed] = 0
         hessian[:, :, fixed] = 0
         hessian.diagonal(dim1=1, dim2=2)[:, fixed] = 1
-        return self._value(error, weight, x, samples), gradient, hessian
+        return Dense(value, gradient, hessian)
 
     def _bending(self, by_model: Tensor, force: Tensor, omega: Tensor) -> Tensor:
         """(B, 46, 46) curvature that stems from the angles' second derivatives.
@@ -258,15 +270,8 @@ def _run(
     free[list(_CAMERA) if stage.camera_only else slice(None)] = True
     depth = guess_depth(model(x[:, :46], x[:, 46:56]), label)
     objective = _Objective(model, stage, label, depth, free, newton)
-    solution = levenberg_marquardt(
-        objective.equations,
-        objective.cost,
-        x,
-        max_iterations=iterations,
-        damping=1e-4,
-        step_tolerance=1e-7,
-        cost_tolerance=tolerance,
-    )
+    stop = Stop(iterations, step=1e-7, cost=tolerance)
+    solution = minimise(objective, x, solver=Cholesky(), damping=GainRatio(start=1e-4), stop=stop)
     return solution.x, solution.cost
 
 

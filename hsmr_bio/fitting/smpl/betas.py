@@ -10,14 +10,15 @@ import numpy as np
 import torch
 
 from ...body.shape_motion import ShapeMotion
+from ...kinematics.linear_solvers import Bordered, Schur
 from ...types import FloatArray
-from .skin_points import PosedSkin
-from .skin_problem import SkinProblem, SmplFitter, joint_rows
+from .skin_problem import Posed, SkinProblem, SmplFitter, joint_rows
 from .start import part_rotations, start_angles
 
 _FRAMES = 48
 """Frames, spread over the motion, that betas are fitted to."""
 _ROUNDS = 5
+_DAMPING = torch.tensor([1e-6], dtype=torch.float64)
 _PULL = 1e-6
 """Pull of betas towards SMPL's: one standard deviation costs 1 mm of mean skin distance."""
 
@@ -45,36 +46,29 @@ def refined_betas(
     now = betas.copy()
     with torch.no_grad():
         for _ in range(_ROUNDS):
-            problem = SkinProblem(fitter.body, torch.tensor(now[None]), joints, fitter.options)
-            q, skin = problem.solve(sample, target, q, 3)
-            step, moved = _step(fitter, problem, skin, target, q, now - betas, ShapeMotion.of(fitter.body, now))
-            now, q = now + step, q + moved
+            problem = SkinProblem(fitter.body, torch.tensor(now[None]), joints, fitter.options, sample, target)
+            posed = problem.solve(q, 3)
+            system = _equations(problem, posed, now - betas, ShapeMotion.of(fitter.body, now))
+            step = Schur(ridge=1e-9).step(system, posed.q, _DAMPING)[0]
+            now, q = now + step[-10:].numpy(), posed.q + step[:-10].view_as(q)
     return now
 
 
-def _step(
-    fitter: SmplFitter,
-    problem: SkinProblem,
-    skin: PosedSkin,
-    target: torch.Tensor,
-    q: torch.Tensor,
-    away: FloatArray,
-    motion: ShapeMotion,
-) -> tuple[FloatArray, torch.Tensor]:
-    """One Gauss-Newton step of betas (10,) and of the angles (T, 49) that go with it."""
-    weight = skin.sample.share.expand(len(q), -1)
-    gradient, hessian = problem.equations(skin, target, weight, q)
-    by_betas, border, mixed = skin.beta_equations(motion, target, weight)
+def _equations(problem: SkinProblem, posed: Posed, away: FloatArray, motion: ShapeMotion) -> Bordered:
+    """Normal equations of the angles (T, 49) and of the betas, which are ``away`` (10,) from those that they are pulled to."""
+    q, skin = posed.q, posed.skin
+    _, gradient, hessian = problem.equations(posed)
+    by_betas, border, mixed = skin.beta_equations(motion, problem.target, problem.weight)
     rows, beta_rows = joint_rows(skin.pose), motion.bone_motion(skin.pose)[1].reshape(len(q), 72, -1)
     miss = (skin.pose.positions_m - problem.joints).reshape(len(q), 72, 1)
-    share = fitter.options.joint_share / 24
+    share, pull = problem.joint_weight, _PULL * len(q)
     by_betas = by_betas + share * (beta_rows.transpose(1, 2) @ miss)[..., 0]
     border = border + share * beta_rows.transpose(1, 2) @ beta_rows
-    mixed = mixed + share * rows.transpose(1, 2) @ beta_rows
-    damped = hessian + torch.diag_embed(1e-6 * hessian.diagonal(dim1=1, dim2=2) + 1e-9)
-    solved = torch.linalg.solve(damped, torch.cat([mixed, gradient[..., None]], dim=-1))
-    schur = (border - mixed.transpose(1, 2) @ solved[..., :10]).sum(0)
-    right = (by_betas - (mixed.transpose(1, 2) @ solved[..., 10:])[..., 0]).sum(0)
-    pull = _PULL * len(q)
-    step = -torch.linalg.solve(schur + pull * torch.eye(10, dtype=q.dtype), right + pull * torch.tensor(away))
-    return step.numpy(), -(solved[..., 10] + solved[..., :10] @ step)
+    return Bordered(
+        own=hessian,
+        own_gradient=gradient,
+        mixed=mixed + share * rows.transpose(1, 2) @ beta_rows,
+        shared=border.sum(0),
+        shared_gradient=by_betas.sum(0) + pull * torch.tensor(away),
+        pull=pull,
+    )

@@ -7,7 +7,9 @@ shoulders, or from the part above.
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from ...kinematics.rotations import shortest
 from ...types import FloatArray
 
 _X, _Y, _Z = np.eye(3)
@@ -68,12 +70,8 @@ def _hinge(upper: FloatArray, lower: FloatArray, straight: FloatArray) -> FloatA
 
 def _carried(parent: FloatArray, first: FloatArray, seen: FloatArray) -> FloatArray:
     """The parent's rotation, turned on by the shortest way until ``first`` points along ``seen``."""
-    u, w = parent @ first, _unit(seen)
-    x, cosine = np.cross(u, w), (u * w).sum(-1)[:, None, None]
-    cross = np.zeros((len(x), 3, 3))
-    cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = -x[:, 2], x[:, 1], -x[:, 0]
-    cross -= np.swapaxes(cross, 1, 2)
-    return np.asarray((np.eye(3) + cross + cross @ cross / np.maximum(1 + cosine, 1e-3)) @ parent)
+    turn = shortest(torch.as_tensor(parent @ first), torch.as_tensor(_unit(seen)))
+    return np.asarray(turn.numpy() @ parent)
 
 
 def _between(first: FloatArray, second: FloatArray, share: float) -> FloatArray:

@@ -13,10 +13,13 @@ from ...body.body import Body
 from ...body.forward import Rest
 from ...body.smpl_model import SmplModel
 from ...errors import InputError
+from ...kinematics.linear_solvers import Cholesky, Dense
+from ...kinematics.solve import Clip, Factors, LeastSquares, Stop, minimise
 from ...kinematics.tree import Tree, TreePose
+from ...skeleton import LIMITS_WITH_REST_RAD, fit_bounds
 from ...types import FloatArray
 from .skin_points import PosedSkin, SkinSample, sample_skin
-from .start import fit_limits, part_rotations, start_angles
+from .start import part_rotations, start_angles
 from .target_skin import SmplSkin
 
 
@@ -43,6 +46,9 @@ class SmplFitOptions:
 
 
 DEFAULT_OPTIONS = SmplFitOptions()
+_DAMPING = Factors(start=1e-3, shrink=0.2, growth=10.0)
+_MOVE = Clip(torch.tensor(0.6, dtype=torch.float64))
+"""A step moves no angle or place further (rad, m)."""
 _REST_PULL = 1e-7
 """Pull of the angles to zero: one radian costs 0.3 mm of mean skin distance; decides only what the skin does not show."""
 
@@ -123,91 +129,67 @@ class SmplFitter:
             joints, points = self.targets(local, torch.tensor(trans_m), shape, turned)
             mean = own.mean(0).numpy()
             q = start_angles(self.body, mean, turned @ part_rotations(local), joints, continuous=continuous)
-            problem = SkinProblem(self.body, own, joints, self.options)
-            skin = None
             for (sample, steps), target in zip(self.stages, points, strict=True):
-                q, skin = problem.solve(sample, target, q, steps)
-            last = _required(skin)
-            vertex = ((last.points_m - points[-1]).norm(dim=-1) * self.stages[-1][0].share).sum(1)
-            joint = (last.pose.positions_m - joints).norm(dim=-1).mean(1)
+                last = SkinProblem(self.body, own, joints, self.options, sample, target).solve(q, steps)
+                q = last.q
+            vertex = ((last.skin.points_m - points[-1]).norm(dim=-1) * self.stages[-1][0].share).sum(1)
+            joint = (last.skin.pose.positions_m - joints).norm(dim=-1).mean(1)
         return Fitted(q.numpy(), vertex.numpy(), joint.numpy())
 
 
-def _required(skin: PosedSkin | None) -> PosedSkin:
-    if skin is None:
-        raise InputError("a fit needs at least one stage")
-    return skin
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """Some frames at some angles."""
+
+    cost: Tensor
+    q: Tensor
+    """(T, 49)."""
+    skin: PosedSkin
 
 
-class SkinProblem:
-    """Frames that are solved together: joints, limits, and the skin of one sample after the other."""
+class SkinProblem(LeastSquares[Posed, Dense]):
+    """Frames that are solved side by side: joints, limits, and the skin of one sample."""
 
-    def __init__(self, body: Body, betas: Tensor, joints_m: Tensor, options: SmplFitOptions) -> None:
+    def __init__(
+        self, body: Body, betas: Tensor, joints_m: Tensor, options: SmplFitOptions, sample: SkinSample, target_m: Tensor
+    ) -> None:
         self.tree: Tree = body.tree(betas if len(betas) > 1 else betas[0])
         self.rest: Rest = body.rest_pose(betas)
-        self.betas, self.joints, self.options = betas, joints_m, options
-        self.low, self.high = torch.tensor(fit_limits()).unbind(1)
-        self._joint_weight = options.joint_share / 24
+        self.joints, self.sample, self.target = joints_m, sample, target_m
+        self.shaped = sample.shaped(betas)
+        self.weight = sample.share.expand(len(target_m), -1)
+        self.low, self.high = torch.tensor(fit_bounds(LIMITS_WITH_REST_RAD)).unbind(1)
+        self.joint_weight = options.joint_share / 24
         self._limit_weight = float(options.limit_mm_per_deg * 1e-3 / np.radians(1)) ** 2
 
-    def solve(self, sample: SkinSample, target_m: Tensor, q: Tensor, steps: int) -> tuple[Tensor, PosedSkin]:
-        """Some damped Gauss-Newton steps; a step that raises the cost of a frame is taken back there.
+    def solve(self, q: Tensor, steps: int) -> Posed:
+        """Take damped Gauss-Newton steps from angles (T, 49); one that raises the cost of a frame is taken back there."""
+        return minimise(self, q, solver=Cholesky(ridge=1e-9), damping=_DAMPING, stop=Stop(steps), move=_MOVE).guess
 
-        Args:
-            sample: of the skin.
-            target_m: (T, S, 3).
-            q: (T, 49) start.
-            steps: to take.
-
-        Returns:
-            The angles, and the skin there.
-        """
-        shaped = sample.shaped(self.betas)
-        weight = sample.share.expand(len(q), -1)
-        damping = torch.full((len(q),), 1e-3, dtype=q.dtype)
-        skin = self._pose(sample, shaped, q)
-        cost = self._cost(skin, target_m, weight, q)
-        for _ in range(steps):
-            gradient, hessian = self.equations(skin, target_m, weight, q)
-            diagonal = hessian.diagonal(dim1=1, dim2=2)
-            factor, info = torch.linalg.cholesky_ex(hessian + torch.diag_embed(damping[:, None] * diagonal + 1e-9))
-            step = -torch.cholesky_solve(gradient[..., None], factor)[..., 0].clamp(-0.6, 0.6)
-            step = torch.where((info == 0)[:, None] & step.isfinite(), step, torch.zeros_like(step))
-            trial = self._pose(sample, shaped, q + step)
-            reached = self._cost(trial, target_m, weight, q + step)
-            better = reached < cost
-            q = torch.where(better[:, None], q + step, q)
-            cost = torch.where(better, reached, cost)
-            damping = torch.where(better, damping * 0.2, damping * 10)
-            skin = trial if bool(better.all()) else self._pose(sample, shaped, q)
-        return q, skin
-
-    def _pose(self, sample: SkinSample, shaped: Tensor, q: Tensor) -> PosedSkin:
-        return PosedSkin(sample, self.tree, self.rest, shaped, self.tree.forward(q))
+    def evaluate(self, x: Tensor, rows: Tensor) -> Posed:
+        """Pose the body; ``rows`` are all frames, as none is given up."""
+        skin = PosedSkin(self.sample, self.tree, self.rest, self.shaped, self.tree.forward(x))
+        far = (self.weight * (skin.points_m - self.target).square().sum(-1)).sum(1)
+        joints = self.joint_weight * (skin.pose.positions_m - self.joints).square().sum((1, 2))
+        pull = _REST_PULL * x[:, 3:46].square().sum(1)
+        return Posed(0.5 * (far + joints + self._limit_weight * self._excess(x).square().sum(1) + pull), x, skin)
 
     def _excess(self, q: Tensor) -> Tensor:
         return (q - self.high).clamp_min(0) - (self.low - q).clamp_min(0)
 
-    def _cost(self, skin: PosedSkin, target_m: Tensor, weight: Tensor, q: Tensor) -> Tensor:
-        far = (weight * (skin.points_m - target_m).square().sum(-1)).sum(1)
-        joints = self._joint_weight * (skin.pose.positions_m - self.joints).square().sum((1, 2))
-        pull = _REST_PULL * q[:, 3:46].square().sum(1)
-        total: Tensor = 0.5 * (far + joints + self._limit_weight * self._excess(q).square().sum(1) + pull)
-        return total
-
-    def equations(self, skin: PosedSkin, target_m: Tensor, weight: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradient (T, 49) and Gauss-Newton Hessian (T, 49, 49) of the whole cost."""
-        gradient, hessian = skin.normal_equations(target_m, weight)
+    def equations(self, guess: Posed) -> Dense:
+        skin, q = guess.skin, guess.q
+        gradient, hessian = skin.normal_equations(self.target, self.weight)
         rows = joint_rows(skin.pose)
         miss = (skin.pose.positions_m - self.joints).reshape(len(q), -1, 1)
-        gradient += self._joint_weight * (rows.transpose(1, 2) @ miss)[..., 0]
-        hessian += self._joint_weight * rows.transpose(1, 2) @ rows
+        gradient += self.joint_weight * (rows.transpose(1, 2) @ miss)[..., 0]
+        hessian += self.joint_weight * rows.transpose(1, 2) @ rows
         excess = self._excess(q)
         gradient += self._limit_weight * excess
         diagonal = self._limit_weight * (excess != 0).to(q.dtype)
         gradient[:, 3:46] += _REST_PULL * q[:, 3:46]
         diagonal[:, 3:46] += _REST_PULL
-        return gradient, hessian + torch.diag_embed(diagonal)
+        return Dense(guess.cost, gradient, hessian + torch.diag_embed(diagonal))
 
 
 def joint_rows(pose: TreePose) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,20 +9,13 @@ from ...body.body import Body
 from ...body.forward import chain
 from ...body.smpl_model import SMPL_PARENTS
 from ...kinematics.tree_fit import Bounds, Weights, fit_tree
-from ...skeleton import DOF_NAMES, LIMITS_WITH_REST_RAD
+from ...skeleton import LIMITS_WITH_REST_RAD, fit_bounds
 from ...types import FloatArray
 
 PART_OF_BONE: tuple[int, ...] = (0, 2, 5, 8, 8, 11, 1, 4, 7, 7, 10, 3, 9, 15, 14, 17, 19, 21, 21, 13, 16, 18, 20, 20)
 """SMPL joint that turns the part each SKEL bone lies in; the radius turns with the hand."""
 _CENTRE_SD_M = 0.01
 _ORIENTATION_SD_RAD = 0.1
-
-
-def fit_limits() -> FloatArray:
-    """(49, 2) limits of the fit: SKEL's table with the rest pose inside; infinite where there is none."""
-    table = np.full((len(DOF_NAMES) + 3, 2), np.nan)
-    table[: len(DOF_NAMES)] = LIMITS_WITH_REST_RAD
-    return np.where(np.isnan(table), np.array([-np.inf, np.inf]), table)
 
 
 def part_rotations(rotations: Tensor) -> Tensor:
@@ -44,7 +36,7 @@ def start_angles(body: Body, betas: FloatArray, turns: Tensor, centres_m: Tensor
     """
     rest = body.rest_pose(betas)
     ones = torch.ones(24, dtype=torch.float64)
-    limits = fit_limits()
+    limits = fit_bounds(LIMITS_WITH_REST_RAD)
     result = fit_tree(
         body.tree(betas),
         centres_m,

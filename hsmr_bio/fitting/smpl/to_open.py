@@ -16,11 +16,11 @@ from ...body.body import Body
 from ...body.forward import chain
 from ...body.smpl_model import SMPL_PARENTS, SmplModel
 from ...kinematics.tree_fit import Bounds, Weights, fit_tree
-from ...skeleton import JOINT_NAMES
+from ...skeleton import JOINT_NAMES, LIMITS_WITH_REST_RAD, fit_bounds
 from ...types import FloatArray, SkelMotion
 from .parts import parts_from_joints
 from .smpl_motion import SmplMotion
-from .start import PART_OF_BONE, fit_limits, part_rotations
+from .start import PART_OF_BONE, part_rotations
 from .to_skel import SmplFit, limit_excess, unwrapped
 
 _SAME_JOINT: dict[str, tuple[int, float]] = {
@@ -90,7 +90,7 @@ def smpl_to_open(motion: SmplMotion, body: Body, smpl: SmplModel | None = None, 
         source=motion.source,
         notes={**motion.notes, "lost": lost},
     )
-    error = np.full(len(q), np.nan) if joints is None else _joint_error(body, skel, joints)
+    error = np.full(len(q), np.nan) if joints is None else _joint_error(skel, body, joints)
     return SmplFit(
         motion=skel,
         vertex_error_m=np.full(len(q), np.nan),
@@ -170,7 +170,7 @@ def _solve(
         centres[:, bones] = torch.tensor(joints[:, columns])
         weight[bones] = torch.tensor([1 / sd for _, sd in _SAME_JOINT.values()], dtype=torch.float64)
     turning = torch.full((24,), 1 / turn_sd_rad, dtype=torch.float64)
-    limits = fit_limits()
+    limits = fit_bounds(LIMITS_WITH_REST_RAD)
     result = fit_tree(
         body.tree(betas),
         centres,
@@ -182,7 +182,7 @@ def _solve(
     return result.q
 
 
-def _joint_error(body: Body, motion: SkelMotion, joints: FloatArray) -> FloatArray:
+def _joint_error(motion: SkelMotion, body: Body, joints: FloatArray) -> FloatArray:
     """(T,) mean distance of the joints that mean about the same."""
     with torch.no_grad():
         found = body.forward(motion.poses_rad, motion.betas, motion.trans_m).joints_m.numpy()

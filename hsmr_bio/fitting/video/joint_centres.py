@@ -7,6 +7,7 @@ limits and smoothness hold the rest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from ...skeleton import JOINT_NAMES
 from ...types import FloatArray, Markers, SkelMotion
 from ..core.body_points import StatureLine, attach
 from ..core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
-from ..core.problem import BETAS, Problem, State
+from ..core.problem import BETAS, PointSet, Problem, State, Term
 from ..core.terms import Positions, SharedPrior, Smoothness, Stature
 from .start import root_orientations, unwrapped
 
@@ -81,11 +82,6 @@ def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = 
     return rotate_motion(found, body, SKEL_TO_WORLD, frame="world")
 
 
-def is_joint_centres(names: tuple[str, ...]) -> bool:
-    """Whether markers are joint centres by their names."""
-    return all(name in _recognised(names)[0] for name in TORSO)
-
-
 def _recognised(names: tuple[str, ...]) -> tuple[list[str], list[int]]:
     found: dict[str, int] = {}
     for column, name in enumerate(names):
@@ -111,28 +107,28 @@ class _Fit:
     time_s: FloatArray
     height_m: float | None
 
-    def points(self, betas: FloatArray, offsets_m: FloatArray) -> object:
+    def points(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:
         """The joints as a point set."""
         joints = [JOINT_NAMES.index(f"{JOINT_OF_POINT[name[:-2]]}_{name[-1]}") for name in self.names]
         rest = self.body.rest_pose(betas).joints[0].numpy()[joints]
         return attach(self.body, betas, joints, rest, self.body.rest_jacobian(betas)[0][joints])
 
-    def terms(self, frames: slice | FloatArray, sigma_m: float = CENTRE_SIGMA_M, *, robust: bool = True) -> list[object]:
+    def terms(self, frames: slice | FloatArray, sigma_m: float = CENTRE_SIGMA_M, *, robust: bool = True) -> list[Term]:
         """Positions and posture for some frames; space shows hinges, so nothing draws them straight."""
         target = torch.as_tensor(self.level_m[frames])
         seen = torch.isfinite(target).all(dim=-1)
         sigma = torch.where(seen, sigma_m, torch.inf)
         return [Positions("joints", target, sigma, None, robust), pose_prior(straight=False), spine_rhythm(), limits()]
 
-    def problem(self, terms: list[object], free: list[int]) -> Problem:
+    def problem(self, terms: Sequence[Term], free: Sequence[int]) -> Problem:
         """A problem on the joints."""
-        return Problem(self.body, {"joints": self.points}, terms, free)  # type: ignore[arg-type,dict-item]
+        return Problem(self.body, {"joints": self.points}, terms, free)
 
     def solve(self) -> tuple[State, FloatArray]:
         """Root, then shape from some frames, then all frames."""
         torso = [self.names.index(name) for name in TORSO]
         rest = self.points(np.zeros(10), np.zeros((8, 3)))
-        angles = root_orientations(self.body, self.level_m, rest, torso)  # type: ignore[arg-type]
+        angles = root_orientations(self.body, self.level_m, rest, torso)
         q = np.zeros((len(self.time_s), 49))
         q[:, :46] = mean_pose()
         q[:, :3] = unwrapped(self.time_s, angles)

@@ -7,6 +7,7 @@ frames are solved together by damped Gauss-Newton on analytic Jacobians.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,12 +17,13 @@ from torch import Tensor
 from ...body.body import Body
 from ...errors import EstimationError, InputError
 from ...io.cameras import GUESS
-from ...types import FloatArray, Observation, Progress, SkelMotion, quiet
+from ...option_checks import check_height, check_number
+from ...types import FloatArray, Observation
 from ..core.body_points import KeypointPoints, StatureLine
 from ..core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
-from ..core.problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State
+from ..core.problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State, Term
 from ..core.terms import Depth, PosePrior, Positions, Reprojection, SharedPrior, Smoothness, Stature
-from ..core.uncertainty import standard_deviation
+from ..core.windows import windows_of
 from .bone_depth import (
     DETECTOR_SET,
     DETECTOR_STATURE_M,
@@ -31,6 +33,8 @@ from .bone_depth import (
     drawn_bone_depths,
     read_bone_depths,
 )
+from .pixel_start import RATE_HZ as PIXEL_RATE_HZ
+from .pixel_start import PixelStart
 from .start import MIN_LANDMARKS, TORSO, level_landmarks, root_orientations, translations, unwrapped, viewing_rays
 
 WORLD_SIGMA_M = 0.08
@@ -50,8 +54,6 @@ SHAPE_FRAMES = 120
 """Frames, spread over the clip, that shape and focal length are taken from."""
 GUESS_RATE_HZ = 15.0
 """The first guess is made on so many frames a second at least, and drawn between them."""
-WINDOW = 480
-OVERLAP = 45
 MIN_SEEN_FRAMES = 2
 
 
@@ -68,32 +70,9 @@ class FitOptions:
     refine: bool = False
     """Of an observation with predicted SKEL parameters (HSMR): whether its landmarks correct the prediction, in one fit."""
 
-
-def fit_landmarks(
-    observation: Observation, body: Body, options: FitOptions | None = None, *, progress: Progress = quiet
-) -> SkelMotion:
-    """Fit the body to the landmarks of a clip whose camera is settled.
-
-    Args and raises: as :func:`hsmr_bio.fitting.motion.fit_motion`.
-
-    Returns:
-        The motion in the camera frame, with the standard deviation of each angle from the posterior of the fit.
-    """
-    options = options or FitOptions()
-    clip = Clip.of(observation, body, options)
-    state = clip.start()
-    state = clip.fit_shape(state)
-    q, sd = [], []
-    windows = list(clip.windows())
-    for i, (window, keep) in enumerate(windows):
-        progress("fit", i, len(windows))
-        part = clip.part(window)
-        problem, solved = part.fit_window(replace(state, q=state.q[window]))
-        q.append(solved.q[keep].numpy())
-        if options.deviations:
-            sd.append(standard_deviation(problem, solved, part.observation.time_s)[keep])
-    progress("fit", len(windows), len(windows))
-    return clip.motion(replace(state, q=torch.as_tensor(np.concatenate(q))), np.concatenate(sd) if sd else None)
+    def __post_init__(self) -> None:
+        check_height(self.height_m)
+        check_number("focal_sigma", self.focal_sigma, above=0)
 
 
 @dataclass(eq=False)
@@ -120,8 +99,13 @@ class Clip:
         names = landmarks.names
         if len(names) != observation.keypoints_px.shape[1]:
             raise InputError(
-                f"keypoint set {observation.keypoint_set!r} has {len(names)} points, "
+                f"keypoint set '{observation.keypoint_set}' has {len(names)} points, "
                 f"the observation {observation.keypoints_px.shape[1]}"
+            )
+        if missing := [name for name in TORSO if name not in names]:
+            raise InputError(
+                f"keypoint set '{observation.keypoint_set}' has no {', '.join(missing)}: "
+                "points at both hips and both shoulders are needed"
             )
         if int(observation.seen.sum()) < min(MIN_SEEN_FRAMES, len(observation.time_s)):
             raise EstimationError(
@@ -148,15 +132,18 @@ class Clip:
             depths=None if self.depths is None else self.depths.at(frames),
         )
 
+    def with_focal(self, focal_px: float) -> Clip:
+        """The same landmarks seen through another focal length; their metric positions stay as they were turned."""
+        observation = replace(self.observation, camera=replace(self.observation.camera, focal_px=focal_px))
+        return replace(self, observation=observation, rays=viewing_rays(observation, self.hips, focal_px))
+
     # ------------------------------------------------------------------ terms
-    def image_terms(self, state: State) -> list[Reprojection | Depth]:
+    def image_terms(self, state: State) -> list[Term]:
         """Pixels and weak depth; the pixels' deviations are those at the distance of ``state``."""
         o = self.observation
         distance = (state.q[:, 46:] @ state.camera_rotation.T)[:, 2:].clamp_min(0.3)
         sigma_px = (self.sigma_m * state.focal_px / distance).clamp_min(MIN_SIGMA_PX)
-        terms: list[Reprojection | Depth] = [
-            Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)
-        ]
+        terms: list[Term] = [Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)]
         if self.depths is not None:
             depths = self.depths
             length = StatureLine.of(self.body).at(state.betas) / DETECTOR_STATURE_M
@@ -184,22 +171,23 @@ class Clip:
             return [Stature(line.at_zero_m, line.at_zero_m, line.by_betas_m, STATURE_SIGMA_M / repeats)]
         return [Stature(self.options.height_m, line.at_zero_m, line.by_betas_m, HEIGHT_SIGMA_M / repeats)]
 
-    def problem(self, terms: list[object], free: list[int]) -> Problem:
+    def problem(self, terms: Sequence[Term], free: Sequence[int]) -> Problem:
         """A problem on this clip's landmarks."""
-        return Problem(self.body, {"landmarks": self.landmarks}, terms, free)  # type: ignore[arg-type]
+        return Problem(self.body, {"landmarks": self.landmarks}, terms, free)
 
     # ------------------------------------------------------------------ stages
     def start(self) -> State:
-        """Root from the torso, then the joints from the metric landmarks, then the place from the pixels."""
+        """Angles from the metric landmarks, or from the pixels if there are none, then the place from the pixels."""
         o, time_s = self.observation, self.observation.time_s
+        seen = np.isfinite(self.sigma_m.numpy())
+        shown = seen.sum(axis=1) >= MIN_LANDMARKS if self.world is None else np.isfinite(self.world).all(axis=(1, 2))
+        rate_hz = PIXEL_RATE_HZ if self.world is None else GUESS_RATE_HZ
+        stride = max(1, int(1.0 / (rate_hz * float(np.median(np.diff(time_s))))) if len(time_s) > 1 else 1)
+        some = np.unique([0, *np.flatnonzero(shown)[::stride], len(time_s) - 1])
         if self.world is None:
-            raise EstimationError(
-                f"keypoints of {o.source or 'this estimator'} come without metric positions; the first guess needs them"
-            )
-        stride = max(1, int(1.0 / (GUESS_RATE_HZ * float(np.median(np.diff(time_s))))) if len(time_s) > 1 else 1)
-        shown = np.flatnonzero(np.isfinite(self.world).all(axis=(1, 2)))
-        some = np.unique([0, *shown[::stride], len(time_s) - 1])
-        rough = self.part(some)._first_angles(self.world[some])
+            rough = PixelStart(o.at(some), self.body, self.landmarks, seen[some]).angles()
+        else:
+            rough = self.part(some)._first_angles(self.world[some])
         q = np.stack([np.interp(time_s, time_s[some], column) for column in rough.T], axis=1)
         q[:, 46:] = 0.0
         state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, o.camera.focal_px)
@@ -220,7 +208,7 @@ class Clip:
         target = torch.as_tensor(world)
         sigma = torch.where(torch.isfinite(self.sigma_m), WORLD_SIGMA_M, torch.inf)
         anchored = torch.cat([torch.full((46,), torch.inf), torch.full((3,), 0.1)]).double()
-        for window, _ in self.windows(overlap=0):
+        for window, _ in windows_of(len(time_s), overlap=0):
             terms = [
                 Positions("landmarks", target[window], sigma[window], self.hips),
                 pose_prior(straight=False),
@@ -229,7 +217,7 @@ class Clip:
                 PosePrior(torch.zeros(49, dtype=torch.float64), anchored),
                 Smoothness(time_s[window], acceleration_sigma()),
             ]
-            solved, _ = self.problem(list(terms), []).minimise(replace(state, q=state.q[window]), iterations=6, tolerance=1e-3)
+            solved, _ = self.problem(terms, []).minimise(replace(state, q=state.q[window]), iterations=6, tolerance=1e-3)
             q[window] = solved.q.numpy()
         return q
 
@@ -241,7 +229,7 @@ class Clip:
         start = replace(state, q=state.q[chosen])
         terms = [*part.image_terms(start), pose_prior(), spine_rhythm(), limits(), part.shared_prior(), *part.stature_terms()]
         free = [*range(SHAPE.start, SHAPE.stop), FOCAL]
-        solved, _ = part.problem(list(terms), free).minimise(start, iterations=12, tolerance=1e-3)
+        solved, _ = part.problem(terms, free).minimise(start, iterations=12, tolerance=1e-3)
         return replace(state, betas=solved.betas, offsets_m=solved.offsets_m, focal_px=solved.focal_px)
 
     def fit_window(self, state: State) -> tuple[Problem, State]:
@@ -250,35 +238,6 @@ class Clip:
         problem = self.problem([*self.image_terms(state), pose_prior(), spine_rhythm(), limits(), smooth], [])
         solved, _ = problem.minimise(state, iterations=12, tolerance=5e-3)
         return problem, solved
-
-    def windows(self, overlap: int = OVERLAP) -> list[tuple[slice, slice]]:
-        """Windows of frames, and the part of each that is kept; neighbours overlap so that no seam shows."""
-        frames = len(self.observation.time_s)
-        windows = []
-        for first in range(0, frames, WINDOW):
-            low, high = max(0, first - overlap), min(frames, first + WINDOW + overlap)
-            windows.append((slice(low, high), slice(first - low, min(frames, first + WINDOW) - low)))
-        return windows
-
-    def motion(self, state: State, sd: FloatArray | None) -> SkelMotion:
-        """The result in the camera frame."""
-        from ...body.placing import rotate_motion
-
-        o = self.observation
-        camera = replace(o.camera, focal_px=state.focal_px)
-        level = SkelMotion(
-            time_s=o.time_s,
-            poses_rad=state.q[:, :46].numpy(),
-            trans_m=state.q[:, 46:].numpy(),
-            betas=state.betas,
-            body=self.body.name,
-            frame="skel",
-            source=o.source,
-            poses_sd_rad=None if sd is None else sd[:, :46],
-            camera=camera,
-            notes={"landmark_offsets_m": state.offsets_m.tolist()},
-        )
-        return rotate_motion(level, self.body, state.camera_rotation.numpy(), frame="camera")
 
 
 def _bone_depths(observation: Observation, names: tuple[str, ...]) -> BoneDepths | None:

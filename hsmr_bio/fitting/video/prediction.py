@@ -20,8 +20,10 @@ from ...types import BoolArray, FloatArray, Observation, Progress, SkelMotion, q
 from ..core.priors import acceleration_sigma, limits
 from ..core.problem import FLIP, FOCAL, OFFSETS, Problem, State, Term
 from ..core.terms import PosePrior, Smoothness
+from ..core.windows import windows_of
+from .camera_fit import CameraFit
 from .keypoints import MIN_SEEN_FRAMES, SHAPE_FRAMES, Clip, FitOptions
-from .start import fill_gaps, translations, viewing_rays
+from .start import fill_gaps, to_ray, translations, viewing_rays
 
 ANGLE_SIGMA_RAD = np.radians(15.0)
 """Standard deviation of a predicted angle: a joint error of 5 to 8 cm on limbs of 0.4 m (HSMR's PA-MPJPE) is about 10 degrees;
@@ -42,19 +44,19 @@ def fit_prediction(
     *,
     refine: bool = True,
     progress: Progress = quiet,
-) -> SkelMotion:
+) -> CameraFit:
     """Make one motion of predicted SKEL parameters.
 
     Args:
         observation: with ``skel_poses_rad``; its landmarks are used if ``refine``.
         body: the body of the result. If it is the prediction's own, its betas are the median of the predicted ones;
             any other body of SKEL's schema takes over the angles and finds its shape from the landmarks.
-        options: as for :func:`~hsmr_bio.fitting.motion.fit_motion`.
+        options: as for :func:`~hsmr_bio.fitting.video.fit_motion.fit_motion`.
         refine: let image landmarks correct the prediction.
         progress: told about the frames that are done.
 
     Returns:
-        The motion in the camera frame.
+        The motion in the camera frame, without a clip: its postures are the evidence for what follows.
 
     Raises:
         InputError: the observation has no predicted parameters, or another body is to be shaped without landmarks.
@@ -100,7 +102,7 @@ def _level_prediction(observation: Observation, body: Body, betas: FloatArray, l
         time_s=time_s, poses_rad=poses, trans_m=trans, betas=betas, body=body.name, frame="camera", camera=observation.camera
     )
     rays = viewing_rays(observation, _hips(observation, body), observation.camera.focal_px) if landmarks else None
-    turn = FLIP.numpy() if rays is None else FLIP.numpy() @ _toward(rays)
+    turn = FLIP.numpy() if rays is None else FLIP.numpy() @ to_ray(rays)
     motion = rotate_motion(camera, body, turn, frame="skel")
     joint = torch.as_tensor(body.rest(betas).joints_m[0])
     placed = (np.asarray(joint) + trans) @ FLIP.numpy().T - np.asarray(joint)
@@ -121,16 +123,6 @@ def _continuous(poses: FloatArray) -> FloatArray:
     out[known, 3:] = np.unwrap(out[known, 3:], axis=0)
     out[known, :3] = near_branch(out[known, :3])
     return out
-
-
-def _toward(rays: FloatArray) -> FloatArray:
-    """(T, 3, 3) shortest rotations from the optical axis to the rays."""
-    axis = np.cross([0.0, 0.0, 1.0], rays)
-    cross = np.zeros((len(rays), 3, 3))
-    cross[:, 0, 1], cross[:, 0, 2] = -axis[:, 2], axis[:, 1]
-    cross[:, 1, 0], cross[:, 1, 2] = axis[:, 2], -axis[:, 0]
-    cross[:, 2, 0], cross[:, 2, 1] = -axis[:, 1], axis[:, 0]
-    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + rays[:, 2])[:, None, None])
 
 
 def _evidence(level: FloatArray, known: BoolArray, *, place: bool) -> PosePrior:
@@ -168,10 +160,10 @@ def _shaped(clip: Clip, state: State, *, own: bool) -> State:
     return replace(state, focal_px=fitted.focal_px, offsets_m=fitted.offsets_m)
 
 
-def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, progress: Progress) -> SkelMotion:
+def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, progress: Progress) -> CameraFit:
     """Landmarks, prediction, limits and smoothness, window by window."""
     q, sd = [], []
-    windows = list(clip.windows())
+    windows = windows_of(len(level))
     for i, (window, keep) in enumerate(windows):
         progress("fit", i, len(windows))
         part, start = clip.part(window), replace(state, q=state.q[window])
@@ -181,16 +173,17 @@ def _refined(clip: Clip, state: State, level: FloatArray, known: BoolArray, prog
             limits(),
             Smoothness(part.observation.time_s, acceleration_sigma()),
         ]
-        problem = part.problem(list(terms), [])
+        problem = part.problem(terms, [])
         solved, _ = problem.minimise(start, iterations=_ITERATIONS, tolerance=5e-4)
         deviation = problem.system(problem.view(solved)).standard_deviation()
         q.append(solved.q[keep].numpy())
         sd.append(deviation[keep])
     progress("fit", len(windows), len(windows))
-    return clip.motion(replace(state, q=torch.as_tensor(np.concatenate(q))), np.concatenate(sd))
+    solved = replace(state, q=torch.as_tensor(np.concatenate(q)))
+    return CameraFit.of(solved, np.concatenate(sd), clip.observation, clip.body)
 
 
-def _smoothed(observation: Observation, body: Body, state: State, known: BoolArray, progress: Progress) -> SkelMotion:
+def _smoothed(observation: Observation, body: Body, state: State, known: BoolArray, progress: Progress) -> CameraFit:
     """The prediction alone: one body, limits, smooth movement."""
     level = state.q.numpy()
     terms: list[Term] = [
@@ -202,15 +195,4 @@ def _smoothed(observation: Observation, body: Body, state: State, known: BoolArr
     solved, _ = problem.minimise(state, iterations=_ITERATIONS, tolerance=1e-6)
     sd = problem.system(problem.view(solved)).standard_deviation()
     progress("fit", 1, 1)
-    motion = SkelMotion(
-        time_s=observation.time_s,
-        poses_rad=solved.q[:, :46].numpy(),
-        trans_m=solved.q[:, 46:].numpy(),
-        betas=state.betas,
-        body=body.name,
-        frame="skel",
-        source=observation.source,
-        poses_sd_rad=sd[:, :46],
-        camera=observation.camera,
-    )
-    return rotate_motion(motion, body, FLIP.numpy(), frame="camera")
+    return CameraFit.of(solved, sd, observation, body)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...body.body import Body
 from ...errors import EstimationError
-from ...kinematics.rotations import euler_about
+from ...kinematics.rotations import euler_about, shortest
 from ...types import FloatArray, Observation
 from ..core.priors import mean_pose
 from ..core.problem import FLIP, PointSet
@@ -44,16 +44,14 @@ def level_landmarks(observation: Observation, rays: FloatArray) -> FloatArray | 
     """
     if observation.keypoints_m is None:
         return None
-    forward = np.array([0.0, 0.0, 1.0])
-    axis = np.cross(forward, rays)
-    cosine = rays[:, 2]
-    cross = np.zeros((len(rays), 3, 3))
-    cross[:, 0, 1], cross[:, 0, 2] = -axis[:, 2], axis[:, 1]
-    cross[:, 1, 0], cross[:, 1, 2] = axis[:, 2], -axis[:, 0]
-    cross[:, 2, 0], cross[:, 2, 1] = -axis[:, 1], axis[:, 0]
-    turn = np.eye(3) + cross + cross @ cross / (1 + cosine)[:, None, None]
-    camera = np.einsum("tij,tkj->tki", turn, observation.keypoints_m)
+    camera = np.einsum("tij,tkj->tki", to_ray(rays), observation.keypoints_m)
     return np.asarray(camera @ FLIP.numpy())
+
+
+def to_ray(rays: FloatArray) -> FloatArray:
+    """(T, 3, 3) shortest rotations from the optical axis to unit viewing rays (T, 3)."""
+    axis = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    return np.asarray(shortest(axis, torch.as_tensor(rays)).numpy())
 
 
 def root_orientations(body: Body, landmarks: FloatArray, rest: PointSet, torso: list[int]) -> FloatArray:
@@ -76,11 +74,11 @@ def root_orientations(body: Body, landmarks: FloatArray, rest: PointSet, torso: 
     u[:, :, 2] *= sign[:, None]
     turned = torch.as_tensor(u @ vt)
     angles = np.full((len(landmarks), 3), np.nan)
-    angles[good] = _root_angles(body, turned).numpy()
+    angles[good] = root_angles(body, turned).numpy()
     return angles
 
 
-def _root_angles(body: Body, turn: Tensor) -> Tensor:
+def root_angles(body: Body, turn: Tensor) -> Tensor:
     """Root angles (..., 3) in SKEL's order that turn the T pose by ``turn``."""
     tree = body.tree(np.zeros(10))
     joint = tree.joints[0]

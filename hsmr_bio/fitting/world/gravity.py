@@ -13,6 +13,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
+from ...option_checks import check_number
 from ...skeleton import DOF_NAMES, JOINT_NAMES
 from ...types import FloatArray
 from ..core.problem import View
@@ -48,6 +49,15 @@ class GroundOptions:
     """Known roll of the camera, clockwise as it looks; None: estimated."""
     treadmill: bool = False
     """Standing feet move with a belt: they stay on the floor but are not held."""
+
+    def __post_init__(self) -> None:
+        for name, angle_rad, most_rad in (
+            ("pitch", self.camera_pitch_rad, np.pi / 2),
+            ("roll", self.camera_roll_rad, np.pi),
+        ):
+            if angle_rad is not None:
+                most_deg = float(np.degrees(most_rad))
+                check_number(f"the camera's {name}", float(np.degrees(angle_rad)), "degrees", low=-most_deg, high=most_deg)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,13 @@
 The fit in the camera frame knows nothing of the world. Here its result is solved again, in level axes, together with
 the camera's tilt and the height of the floor: soles in contact lie on the floor and do not move, no sole is under it,
 and the centre of mass is where standing feet can carry it (``balance``). The image evidence stays in the problem when
-the observation is at hand; else the postures themselves are the evidence.
+the motion comes with what it was fitted to; else the postures themselves are the evidence.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,16 +17,20 @@ from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from ...body.body import Body
-from ...body.placing import SKEL_TO_WORLD, require_body, rotate_motion
+from ...body.placing import SKEL_TO_WORLD, require_body, rotate_motion, to_forward
 from ...errors import InputError
+from ...option_checks import check_arguments, options_or_default
 from ...skeleton import DOF_NAMES
-from ...types import FloatArray, Observation, Progress, SkelMotion, quiet
+from ...types import FloatArray, GroundFit, Progress, SkelMotion, quiet
 from ..core.body_points import MassPoints, SolePoints, support_of
 from ..core.priors import acceleration_sigma, limits, pose_prior, spine_rhythm
-from ..core.problem import FLIP, OFFSET_GROUPS, Problem, State, View
+from ..core.problem import FLIP, PointMaker, Problem, State, Term, View
 from ..core.terms import Balance, Contacts, Floor, PosePrior, Smoothness
 from ..core.uncertainty import standard_deviation
-from ..video.keypoints import Clip, FitOptions
+from ..core.windows import windows_of
+from ..video.camera_fit import CameraFit
+from ..video.keypoints import Clip
+from ..video.scene import SceneAxes
 from .balance import carried_centre
 from .gravity import GroundOptions, find_tilt
 
@@ -53,9 +56,8 @@ STILL_KNEE_RAD = (np.radians(5.0), np.radians(10.0))
 
 
 def to_world(
-    motion: SkelMotion,
+    fitted: CameraFit | SkelMotion,
     body: Body,
-    observation: Observation | None = None,
     options: GroundOptions | None = None,
     *,
     progress: Progress = quiet,
@@ -63,23 +65,20 @@ def to_world(
     """Put a motion into the world: x forward, y up, floor at y = 0, standing feet at rest.
 
     Args:
-        motion: in the camera frame (or level already: frame ``skel`` or ``world``; then only floor and feet are solved).
+        fitted: a fit to a video, whose landmarks stay in the problem; or a stored motion, whose postures are the evidence:
+            in the camera frame, or level already (frame ``skel``; then only floor and feet are solved).
         body: the motion's body.
-        observation: what the motion was fitted to; keeps the image evidence in the problem.
         options: known tilt of the camera, treadmill.
         progress: told about the frames that are done.
 
     Returns:
-        The motion in the world frame, with contacts, and what was found out about the camera in ``notes["ground"]``.
+        The motion in the world frame, with contacts, and where the camera stands in it (``ground``).
 
     Raises:
         InputError: the motion belongs to another body, or is in the world frame already.
     """
-    require_body(motion, body)
-    options = options or GroundOptions()
-    if motion.frame == "world":
-        raise InputError("the motion is in the world frame already: there is nothing to ground")
-    solver = _Grounding.of(motion, body, observation, options)
+    check_arguments("to_world(fitted, body, options)", fitted=(fitted, (CameraFit, SkelMotion)), body=(body, Body))
+    solver = _Grounding.of(fitted, body, options_or_default(GroundOptions, options))
     state = solver.solve_tilt()
     state, contacts, sd = solver.solve_motion(state, progress)
     return solver.world_motion(state, contacts, sd)
@@ -91,33 +90,34 @@ class _Grounding:
     """In level axes of the untilted camera."""
     body: Body
     clip: Clip | None
+    scene: SceneAxes | None
     options: GroundOptions
     state: State
 
     @classmethod
-    def of(cls, motion: SkelMotion, body: Body, observation: Observation | None, options: GroundOptions) -> _Grounding:
-        level = motion if motion.frame == "skel" else rotate_motion(motion, body, FLIP.numpy(), frame="skel")
-        q = torch.tensor(np.concatenate([level.poses_rad, level.trans_m], axis=1))
-        camera = motion.camera
-        clip = None
-        if observation is not None and camera is not None:
-            seen = replace(observation, camera=replace(observation.camera, focal_px=camera.focal_px))
-            clip = Clip.of(seen, body, FitOptions())
-        focal_px = camera.focal_px if camera is not None else 1000.0
-        offsets = np.array(motion.notes.get("landmark_offsets_m", np.zeros((OFFSET_GROUPS, 3))))
-        state = State(q, np.array(motion.betas), np.zeros(2), 0.0, focal_px, offsets)
-        return cls(level, body, clip, options, state)
+    def of(cls, fitted: CameraFit | SkelMotion, body: Body, options: GroundOptions) -> _Grounding:
+        if isinstance(fitted, CameraFit):
+            plain = cls.of(fitted.level, body, options)
+            state = replace(plain.state, offsets_m=fitted.offsets_m)
+            return replace(plain, clip=fitted.clip, scene=fitted.scene, state=state)
+        require_body(fitted, body)
+        if fitted.frame == "world":
+            raise InputError("the motion is in the world frame already: there is nothing to ground")
+        level = fitted if fitted.frame == "skel" else rotate_motion(fitted, body, FLIP.numpy(), frame="skel")
+        focal_px = fitted.camera.focal_px if fitted.camera is not None else 1000.0
+        state = State(torch.as_tensor(level.q), np.array(fitted.betas), np.zeros(2), 0.0, focal_px)
+        return cls(level, body, None, None, options, state)
 
     @property
-    def makers(self) -> dict[str, Any]:
+    def makers(self) -> dict[str, PointMaker]:
         """Point sets of the problem."""
-        makers: dict[str, Any] = {"soles": SolePoints(self.body), "masses": MassPoints(self.body)}
+        makers: dict[str, PointMaker] = {"soles": SolePoints(self.body), "masses": MassPoints(self.body)}
         if self.clip is not None:
             makers["landmarks"] = self.clip.landmarks
         return makers
 
     # ------------------------------------------------------------------ evidence
-    def evidence(self, state: State, frames: slice | FloatArray) -> list[Any]:
+    def evidence(self, state: State, frames: slice | FloatArray) -> list[Term]:
         """What the frames show, whatever the world is: pixels, or the postures as they came."""
         if self.clip is not None:
             return [*self.clip.part(frames).image_terms(state), pose_prior(), spine_rhythm(), limits()]
@@ -179,29 +179,29 @@ class _Grounding:
         quietness = self.quietness(view, standing, BALANCE_SPEED_M_S).numpy()
         evidence = partial(find_tilt, view, standing.numpy(), quietness, self.options)
         tilt, floor = evidence(camera_known=self.motion.camera is not None)
-        scene = self.motion.notes.get("scene")
-        if scene is not None:
-            seen = np.array([scene["pitch_rad"], scene["roll_rad"]])
-            if np.linalg.norm(seen - tilt) < SCENE_APART_RAD:
+        if self.scene is not None:
+            seen = np.array([self.scene.pitch_rad, self.scene.roll_rad])
+            kept = bool(np.linalg.norm(seen - tilt) < SCENE_APART_RAD)
+            note = {"scene" if kept else "scene_refused": asdict(self.scene)}
+            self.motion = replace(self.motion, notes={**self.motion.notes, **note})
+            if kept:
                 tilt, floor = evidence(camera_known=self.motion.camera is not None, scene_tilt_rad=seen)
             else:  # a slope, stairs, a leaning wall: not the directions of a room
-                others = {name: note for name, note in self.motion.notes.items() if name != "scene"}
-                self.motion = replace(self.motion, notes={**others, "scene_refused": scene})
+                self.scene = None
         self.state = self._level(replace(self.state, tilt_rad=tilt, floor_m=floor))
         return self.state
 
     def _level(self, state: State) -> State:
         """Turn the motion into the level axes of the tilted camera."""
         rotation = (state.camera_rotation.T @ FLIP).numpy()
-        tilted = rotate_motion(self.motion, self.body, rotation, frame="skel")
-        return replace(state, q=torch.tensor(np.concatenate([tilted.poses_rad, tilted.trans_m], axis=1)))
+        return replace(state, q=torch.as_tensor(rotate_motion(self.motion, self.body, rotation, frame="skel").q))
 
     def solve_motion(self, state: State, progress: Progress) -> tuple[State, Tensor, FloatArray | None]:
         """All frames, in windows, with tilt and floor held: contacts found twice, the motion solved twice.
 
         The standard deviations (T, 46) are new where images are the evidence; else they are those that came with the motion.
         """
-        windows = self.clip.windows() if self.clip is not None else _windows(len(state.q))
+        windows = windows_of(len(state.q))
         standing = torch.zeros(len(state.q), 8, dtype=torch.float64)
         sd = np.zeros((len(state.q), 46))
         steps = len(_TOLERANCES) * len(windows)
@@ -228,7 +228,7 @@ class _Grounding:
         time_s = np.asarray(self.motion.time_s[window])
         here = standing[window]
         balance, knees = stance
-        terms = [
+        terms: list[Term] = [
             *self.evidence(state, window),
             Smoothness(time_s, acceleration_sigma()),
             Floor("soles", here, FLOOR_SIGMA_M, UNDER_SIGMA_M),
@@ -253,56 +253,29 @@ class _Grounding:
             ),
         )
         view = Problem(self.body, self.makers, []).view(state)
-        heading = _heading(view, np.asarray(self.motion.time_s))
-        rotation = _about_y(-heading) @ np.eye(3)
-        first = view.pose.positions_m[0, 0].numpy()
-        shift = -(SKEL_TO_WORLD @ rotation @ np.array([first[0], state.floor_m, first[2]]))
+        pelvis = view.pose.positions_m[:, 0].numpy()
+        rotation = to_forward(pelvis, view.pose.rotations[0, 0, :, 0].numpy(), np.asarray(self.motion.time_s))
+        shift = -(SKEL_TO_WORLD @ rotation @ np.array([pelvis[0, 0], state.floor_m, pelvis[0, 2]]))
         placed = rotate_motion(level, self.body, SKEL_TO_WORLD @ rotation, frame="world", shift_m=shift)
-        known = self.options.camera_pitch_rad is not None, self.options.camera_roll_rad is not None
-        seen_in = "straight edges of the scene, " if "scene" in self.motion.notes else ""
+        return replace(placed, ground=self._ground(state, standing, rotation, shift))
+
+    def _ground(self, state: State, standing: Tensor, rotation: FloatArray, shift_m: FloatArray) -> GroundFit:
+        """Where the camera stands in a world that was turned by ``rotation`` (3, 3), level axes, and then shifted (3,)."""
+        seen_in = "" if self.scene is None else "straight edges of the scene, "
         estimated = f"estimated from {seen_in}balance and floor contacts"
         to_camera = (state.camera_rotation @ torch.as_tensor((SKEL_TO_WORLD @ rotation).T)).numpy()
-        notes = {
-            **self.motion.notes,
-            "ground": {
-                "camera_pitch_deg": float(np.degrees(state.tilt_rad[0])),
-                "camera_roll_deg": float(np.degrees(state.tilt_rad[1])),
-                "pitch_source": "given" if known[0] else estimated,
-                "roll_source": "given" if known[1] else estimated,
-                "camera_height_m": float(-state.floor_m),
-                "standing_share": float((standing.max(dim=1).values > 0.5).double().mean()),
-                "R_camera_world": to_camera.tolist(),
-                "t_camera_world_m": (-to_camera @ shift).tolist(),
-                "treadmill": self.options.treadmill,
-            },
-        }
-        return replace(placed, notes=notes)
+        return GroundFit(
+            camera_pitch_rad=float(state.tilt_rad[0]),
+            camera_roll_rad=float(state.tilt_rad[1]),
+            pitch_source=estimated if self.options.camera_pitch_rad is None else "given",
+            roll_source=estimated if self.options.camera_roll_rad is None else "given",
+            camera_height_m=float(-state.floor_m),
+            standing_share=float((standing.max(dim=1).values > 0.5).double().mean()),
+            R_camera_world=to_camera,
+            t_camera_world_m=-to_camera @ shift_m,
+            treadmill=self.options.treadmill,
+        )
 
 
 def _sigmoid(x: FloatArray) -> FloatArray:
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -40, 40))))
-
-
-def _windows(frames: int, size: int = 480, overlap: int = 45) -> list[tuple[slice, slice]]:
-    windows = []
-    for first in range(0, frames, size):
-        low, high = max(0, first - overlap), min(frames, first + size + overlap)
-        windows.append((slice(low, high), slice(first - low, min(frames, first + size) - low)))
-    return windows
-
-
-def _about_y(angle: float) -> FloatArray:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
-
-
-def _heading(view: View, time_s: FloatArray) -> float:
-    """Direction about y, from level +z, of walking if the person gets anywhere, else of facing at the start."""
-    pelvis = view.pose.positions_m[:, 0].numpy()
-    way = pelvis[-1] - pelvis[0]
-    duration = max(float(time_s[-1] - time_s[0]), 1e-6)
-    distance = float(np.hypot(way[0], way[2]))
-    facing = view.pose.rotations[0, 0, :, 0].numpy()
-    if distance > 1.0 and distance / duration > 0.3:
-        facing = way
-    return float(np.arctan2(facing[0], facing[2]))

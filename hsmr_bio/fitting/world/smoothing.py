@@ -49,7 +49,7 @@ def seen_frames(observation: Observation, max_gap_s: float = MAX_GAP_S) -> Obser
     return observation.at(keep)
 
 
-def steady(motion: SkelMotion, *, cutoff_hz: float | None = 6.0, rate_hz: float | None = None) -> SkelMotion:
+def filter_motion(motion: SkelMotion, *, cutoff_hz: float | None = 6.0, rate_hz: float | None = None) -> SkelMotion:
     """Bring a motion to a constant rate and low-pass it; stretches between gaps are treated one by one.
 
     Args:

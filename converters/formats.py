@@ -1,0 +1,201 @@
+"""The file formats, a row each: how one is recognised, which of our types it holds, who reads, writes and describes it.
+
+"Adding things" in ``docs/architecture.md`` says how a format is added.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsmr_bio.errors import InputError
+
+if TYPE_CHECKING:  # the help of the command line reads this table
+    from .content import Content, ConvertOptions, Kind, Written
+
+GROUP = "hsmr_bio.formats"
+"""Entry point group of formats that other packages bring; each names a :class:`FileFormat`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFormat:
+    """One format."""
+
+    name: str
+    endings: tuple[str, ...]
+    """In lower case, with the dot."""
+    what: str
+    """What it is, for the help."""
+    holds: tuple[Kind, ...]
+    """Our types that a file is read as."""
+    recognise: Callable[[bytes, Path], bool] | None = None
+    """Whether the first 512 bytes of a file are this format's; None: by the ending. Needed where an ending is shared."""
+    read: Callable[[Path, ConvertOptions], Content] | None = None
+    write: Callable[[Path, Content, ConvertOptions], Written] | None = None
+    describe: Callable[[Path], dict[str, Any]] | None = None
+    """What ``hsmr-bio info`` says of a file, as JSON values; None: what our types say of what is read."""
+    lost: tuple[str, ...] = ()
+    """What no file of this format holds, a sentence each; a writer adds what depends on the content."""
+    extra: str | None = None
+    """The extra of this project that installs what it needs."""
+
+    @property
+    def summary(self) -> str:
+        """A line for the help."""
+        ways = [word for word, way in (("read", self.read), ("written", self.write)) if way is not None]
+        extra = f" (extra: {self.extra})" if self.extra else ""
+        return f"{self.name:16}{' '.join(self.endings):36}{', '.join(ways):15}{self.what}{extra}"
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        """Say whether a file that begins with ``head`` is of this format."""
+        return path.suffix.lower() in self.endings if self.recognise is None else self.recognise(head, path)
+
+    def load(self, path: Path, options: ConvertOptions) -> Content:
+        """Read a file; an InputError if files of this format are not read."""
+        if self.read is None:
+            raise InputError(f"{path}: {self.name} files are not read")
+        return self.read(path, options)
+
+    def save(self, path: Path, content: Content, options: ConvertOptions) -> Written:
+        """Write a file; an InputError if files of this format are not written."""
+        if self.write is None:
+            raise InputError(f"{path}: {self.name} files are not written")
+        return self.write(path, content, options)
+
+
+def _ours(place: str) -> Any:
+    """Make a function of one of our modules callable; the module is imported when it is called."""
+    module, _, name = place.partition(":")
+
+    def call(*args: Any) -> Any:
+        return getattr(import_module(f"{__package__}.{module}"), name)(*args)
+
+    return call
+
+
+def _begins(*starts: bytes) -> Callable[[bytes, Path], bool]:
+    return lambda head, _: head.lstrip(b"\xef\xbb\xbf").startswith(starts)
+
+
+FORMATS: tuple[FileFormat, ...] = (
+    FileFormat(
+        name="OSIM",
+        endings=(".osim",),
+        what="the model of a subject",
+        holds=("model",),
+        write=_ours("opensim_files:to_osim"),
+        describe=_ours("opensim_files:model_facts"),
+    ),
+    FileFormat(
+        name="TRC",
+        endings=(".trc",),
+        what="markers",
+        holds=("markers",),
+        recognise=_begins(b"PathFileType"),
+        read=_ours("opensim_files:from_trc"),
+        write=_ours("opensim_files:to_trc"),
+        describe=_ours("opensim_files:trc_facts"),
+    ),
+    FileFormat(
+        name="C3D",
+        endings=(".c3d",),
+        what="markers of a motion capture system",
+        holds=("markers",),
+        recognise=lambda head, _: head[1:2] == b"\x50" and 0 < head[0] < 128 and b"\0" in head[:24],
+        read=_ours("c3d:from_c3d"),
+        write=_ours("c3d:to_c3d"),
+        describe=_ours("c3d:c3d_facts"),
+        lost=("digits beyond float32 (about 0.1 micrometre)",),
+        extra="c3d",
+    ),
+    FileFormat(
+        name="BVH",
+        endings=(".bvh",),
+        what="skeleton animation as text",
+        holds=("bones",),
+        recognise=_begins(b"HIERARCHY"),
+        read=_ours("bvh:from_bvh"),
+        write=_ours("bvh:to_bvh"),
+    ),
+    FileFormat(
+        name="GLB",
+        endings=(".glb",),
+        what="skeleton animation with skin, for Blender, Unity and browsers",
+        holds=("bones",),
+        recognise=_begins(b"glTF"),
+        read=_ours("glb_file:from_glb"),
+        write=_ours("gltf:to_glb"),
+    ),
+    FileFormat(
+        name="MOT",
+        endings=(".mot", ".sto"),
+        what="OpenSim coordinates (needs --model)",
+        holds=("coordinates",),
+        recognise=lambda head, path: (
+            (path.suffix.lower() in (".mot", ".sto") or b"\nendheader" in head)
+            and b"\0" not in head
+            and not head.startswith(b"PathFileType")
+        ),
+        read=_ours("opensim_files:from_mot"),
+        write=_ours("opensim_files:to_mot"),
+        describe=_ours("opensim_files:table_facts"),
+    ),
+    FileFormat(
+        name="AddBiomechanics",
+        endings=(".b3d",),
+        what="a subject of AddBiomechanics; written as a folder for upload",
+        holds=("markers", "coordinates", "model"),
+        read=_ours("addbiomechanics:from_b3d"),
+        write=_ours("addbiomechanics:to_addbiomechanics"),
+        describe=_ours("addbiomechanics:b3d_facts"),
+    ),
+    FileFormat(
+        name="SKEL motion",
+        endings=(".npz", ".npy", ".pkl"),
+        what="SKEL motion: ours, HSMR's demo, SKEL's alignment",
+        holds=("skel",),
+        recognise=lambda head, path: (
+            path.suffix.lower() in (".npz", ".npy", ".pkl") or head[:2] == b"PK" or head[:1] == b"\x80"
+        ),
+        read=_ours("stored:from_skel_file"),
+        write=_ours("stored:to_skel_file"),
+        describe=_ours("stored:skel_facts"),
+    ),
+    FileFormat(
+        name="SMPL motion",
+        endings=(".npz", ".npy", ".pkl", ".pickle", ".pt", ".pth"),
+        what="SMPL, SMPL-H, AMASS and the like (fitted by smpl2mot)",
+        holds=("smpl",),
+        read=_ours("smpl:from_smpl"),
+        describe=_ours("smpl:smpl_facts"),
+    ),
+    FileFormat(
+        name="USD",
+        endings=(".usda", ".usdc", ".usd"),
+        what="skeleton animation with skin, for film and simulation tools",
+        holds=("bones",),
+        write=_ours("usd:to_usd"),
+        extra="usd",
+    ),
+)
+"""Looked through in this order, after those of other packages."""
+
+
+def formats() -> tuple[FileFormat, ...]:
+    """Return the formats of other packages, then ours; what does not load is left out, with a warning in the log."""
+    found = []
+    for entry in entry_points(group=GROUP):
+        try:
+            row = entry.load()
+        except (ImportError, AttributeError) as error:
+            row = error
+        if isinstance(row, FileFormat):
+            found.append(row)
+        else:
+            logging.getLogger(__name__).warning("%s (%s) is left out, it names no FileFormat: %s", entry.name, entry.value, row)
+    return (*found, *FORMATS)

@@ -1,0 +1,74 @@
+"""Colours of a person's clothes, to tell people apart after a gap."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hsmr_bio.io.upright import RgbImage
+from hsmr_bio.types import FloatArray
+
+from .pose_graph import HIPS, KNEES, SHOULDERS, Landmarks
+
+_UNKNOWN_LIKENESS = 0.7
+"""Likeness when the colours of one person are unknown: enough after a short gap only."""
+_THIGH_WIDTH = 0.25
+"""Half the width of a thigh / distance of the hips."""
+_MIN_PIXELS = 12
+"""Pixels that a colour histogram needs."""
+_COLOUR_SHIFT, _COLOUR_LEVELS = 6, 4
+"""Bits dropped from a channel of 8 bits, levels that remain."""
+_GRID = np.stack(np.meshgrid(np.linspace(0.15, 0.85, 6), np.linspace(0.1, 0.9, 8)), axis=-1).reshape(-1, 2)
+"""Sample points inside a quadrilateral, (u, v) in [0, 1]."""
+
+
+def appearance(rgb: RgbImage, landmarks: Landmarks) -> FloatArray | None:
+    """Compute the colour histograms of trunk and thighs.
+
+    Args:
+        rgb: (H, W, 3) the whole picture.
+        landmarks: of the person.
+
+    Returns:
+        (128,) two histograms, each summing to 1; None if trunk or thighs are outside the picture.
+    """
+    px = landmarks.px
+    trunk = _quad(rgb, *px[[*SHOULDERS, *HIPS]])
+    half = (px[HIPS[1]] - px[HIPS[0]]) * _THIGH_WIDTH
+    thighs = np.concatenate(
+        [_quad(rgb, px[h] - half, px[h] + half, px[k] - half, px[k] + half) for h, k in zip(HIPS, KNEES, strict=True)]
+    )
+    if len(trunk) < _MIN_PIXELS or len(thighs) < _MIN_PIXELS:
+        return None
+    return np.concatenate([_histogram(trunk), _histogram(thighs)])
+
+
+def _quad(rgb: RgbImage, a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> RgbImage:
+    """(N, 3) colours at grid points inside the quadrilateral a, b, d, c."""
+    u, v = _GRID[:, :1], _GRID[:, 1:]
+    points = np.round((a * (1 - u) + b * u) * (1 - v) + (c * (1 - u) + d * u) * v).astype(int)
+    inside = np.all((points >= 0) & (points < (rgb.shape[1], rgb.shape[0])), axis=1)
+    return np.asarray(rgb[points[inside, 1], points[inside, 0]])
+
+
+def _histogram(colours: RgbImage) -> FloatArray:
+    """(64,) shares of the colours in four levels per channel."""
+    bins = (colours >> _COLOUR_SHIFT).astype(int) @ (_COLOUR_LEVELS**2, _COLOUR_LEVELS, 1)
+    return np.asarray(np.bincount(bins, minlength=_COLOUR_LEVELS**3) / len(bins))
+
+
+def likeness(first: FloatArray | None, second: FloatArray | None) -> float:
+    """Compare two appearances by the Bhattacharyya coefficient.
+
+    Args:
+        first: (128,) of :func:`appearance`, or None if unknown.
+        second: (128,) of :func:`appearance`, or None if unknown.
+
+    Returns:
+        In [0, 1], 1 for equal histograms; ``_UNKNOWN_LIKENESS`` if one is unknown.
+
+    Source:
+        Bhattacharyya 1943: sum of sqrt(p q), here the mean over both histograms.
+    """
+    if first is None or second is None:
+        return _UNKNOWN_LIKENESS
+    return float(np.sqrt(first * second).sum() / 2)

@@ -1,0 +1,162 @@
+"""One person's files: model, meshes, motion, markers, SKEL motion, setups for OpenSim's tools, forces, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..body import Body
+from ..checks.measures import gaps
+from ..dynamics.results import write_dynamics
+from ..dynamics.setup_files import write_id_setup, write_ik_setup
+from ..io.mot import write_mot
+from ..io.npz import save_motion, save_observation
+from ..io.trc import write_trc
+from ..option_checks import options_or_default
+from ..osim.geometry import write_geometry
+from ..osim.library import as_document
+from ..report import ReportInputs, model_skeleton, write_report
+from ..report.pictures import pictures
+from ..scaling import write_scale_set
+from .options import ResultOptions, usable_cutoff
+from .results import Result
+
+
+def write_results(
+    folder: str | PathLike[str],
+    result: Result,
+    body: Body,
+    options: ResultOptions | None = None,
+    *,
+    with_observation: bool = False,
+) -> Result:
+    """Write one person's files into a folder; the name of each begins with the result's name.
+
+    Args:
+        folder: where; the caller makes it appear at once (``io.atomic.new_folder``).
+        result: from :func:`make_results`; its timings go into the report.
+        body: whose bones are drawn.
+        options: as for :func:`make_results`.
+        with_observation: whether the result's observation is written too.
+
+    Returns:
+        The result with the paths of its files, sorted. The model's meshes (``Geometry/NAME_BODY.vtp``) are not listed.
+    """
+    options = options_or_default(ResultOptions, options)
+    out = Path(folder)
+    written = [*_model_files(out, result, body), *_motion_files(out, result, with_observation)]
+    written += _setup_files(out, result, options)
+    written += _report(out, result, options, written)
+    return replace(result, paths=tuple(sorted(written)))
+
+
+def _model_files(out: Path, result: Result, body: Body) -> Iterable[Path]:
+    """Write the model, its meshes and its scale factors."""
+    name, subject = result.name, result.subject
+    model = out / f"{name}.osim"
+    model.write_bytes(subject.osim_xml)
+    length_factor = subject.stature_m / body.stature_m(subject.betas)
+    write_geometry(out / "Geometry", body, subject.betas, prefix=name, length_factor=length_factor)
+    return model, write_scale_set(out / f"{name}_scale_set.xml", subject)
+
+
+def _motion_files(out: Path, result: Result, with_observation: bool) -> Iterable[Path]:
+    """Write the coordinates, the markers, the SKEL motion and, if wanted, the observation."""
+    name = result.name
+    coordinates, markers, skel = (out / f"{name}{ending}" for ending in (".mot", ".trc", "_skel.npz"))
+    write_mot(coordinates, result.motion)
+    write_trc(markers, result.markers)
+    save_motion(skel, result.skel)
+    if result.observation is None or not with_observation:
+        return coordinates, markers, skel
+    observation = out / f"{name}_observation.npz"
+    save_observation(observation, result.observation)
+    return coordinates, markers, skel, observation
+
+
+def _setup_files(out: Path, result: Result, options: ResultOptions) -> Iterable[Path]:
+    """Write the setups for OpenSim's tools, and forces and moments if there are any; nothing for a still."""
+    name, motion = result.name, result.motion
+    model, coordinates = f"{name}.osim", f"{name}.mot"
+    span_s = float(motion.time_s[0]), float(motion.time_s[-1])
+    if not span_s[1] > span_s[0]:
+        return ()
+    ik, id_ = out / f"{name}_setup_ik.xml", out / f"{name}_setup_id.xml"
+    write_ik_setup(
+        ik,
+        model_file=model,
+        marker_file=f"{name}.trc",
+        time_range_s=span_s,
+        markers=result.markers.names,
+        coordinate_file=coordinates,
+        coordinates=[n for n in motion.coordinates if not n.startswith("pelvis_")],
+        result_file=f"{name}_ik_opensim.mot",
+    )
+    if result.dynamics is not None:
+        return ik, *write_dynamics(out, result.dynamics, name=name, model_file=model, motion_file=coordinates)
+    write_id_setup(
+        id_,
+        model_file=model,
+        motion_file=coordinates,
+        time_range_s=span_s,
+        cutoff_hz=usable_cutoff(motion, options.cutoff_hz),
+        result_file=f"{name}_id_opensim.sto",
+    )
+    return ik, id_
+
+
+def _report(out: Path, result: Result, options: ResultOptions, written: Iterable[Path]) -> Iterable[Path]:
+    """Write the report as a page and as JSON."""
+    document = as_document(result.subject)
+    joints_m, names, bones = model_skeleton(result.motion, document)
+    thumbnails = () if result.observation is None else result.observation.thumbnails
+    inputs = ReportInputs(
+        name=result.name,
+        checks=result.checks,
+        motion=result.motion,
+        ranges_si={name: document.coordinates[name].range_si for name in result.motion.coordinates},
+        joints_m=joints_m,
+        joint_names=names,
+        bones=bones,
+        subject=result.subject,
+        skel=result.skel,
+        dynamics=result.dynamics,
+        frames=pictures(thumbnails, result.skel, np.asarray(result.motion.time_s), joints_m),
+        assumptions=assumptions(result, options),
+        timings_s=result.timings_s,
+        files=tuple(sorted(path.name for path in written)),
+    )
+    page, figures = out / f"{result.name}_report.html", out / f"{result.name}_report.json"
+    write_report(page, figures, inputs)
+    return page, figures
+
+
+def assumptions(result: Result, options: ResultOptions) -> dict[str, Any]:
+    """What was assumed, and where each assumption came from."""
+    skel, subject = result.skel, result.subject
+    cutoff_hz = usable_cutoff(skel, options.cutoff_hz)
+    found: dict[str, Any] = {
+        "body": f"{skel.body} (betas {', '.join(f'{b:.2f}' for b in skel.betas)})",
+        "stature": f"{subject.stature_m:.3f} m, "
+        + ("given" if options.height_m is not None else "the population's mean: one camera does not see size"),
+        "mass": f"{subject.mass_kg:.1f} kg, from {subject.mass_source}",
+        "filter": "none" if cutoff_hz is None else f"zero-lag low-pass at {cutoff_hz:g} Hz",
+    }
+    time_s = np.asarray(skel.time_s)
+    holes = [f"{time_s[i]:.2f} to {time_s[i + 1]:.2f} s" for i in np.flatnonzero(gaps(time_s))]
+    if holes:
+        found["gaps"] = f"the person was not seen from {', '.join(holes)}: left out, not invented"
+    if skel.camera is not None:
+        found["camera"] = f"focal length {skel.camera.focal_px:.0f} px ({skel.camera.source})"
+    if (ground := skel.ground) is not None:
+        found["gravity"] = (
+            f"camera pitch {np.degrees(ground.camera_pitch_rad):.1f} deg ({ground.pitch_source}), "
+            f"roll {np.degrees(ground.camera_roll_rad):.1f} deg ({ground.roll_source})"
+        )
+        found["floor"] = f"camera {ground.camera_height_m:.2f} m above it; feet stand in {ground.standing_share:.0%} of frames"
+    return found

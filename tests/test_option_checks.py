@@ -1,0 +1,160 @@
+"""Options and arguments that cannot be used are refused before any work, with a line that says what is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsmr_bio as hb
+from hsmr_bio.body import Body
+from hsmr_bio.cli import main
+from hsmr_bio.dynamics import ground_reaction
+from hsmr_bio.errors import InputError
+from hsmr_bio.fitting.markers.inverse_kinematics import marker_errors
+from hsmr_bio.osim.library import bsm
+from hsmr_bio.types import Markers, OsimMotion, SkelMotion
+
+NAN = float("nan")
+WRONG = [
+    (hb.ResultOptions, {"height_m": 178}, r"--height-m must be between 0\.5 and 2\.6 m \(metres\), got 178"),
+    (hb.ResultOptions, {"height_m": "1.78"}, "got '1.78'"),
+    (hb.ResultOptions, {"height_m": True}, "got True"),
+    (hb.ResultOptions, {"mass_kg": 0.5}, r"--mass-kg must be between 5 and 400 kg \(kilograms\), got 0\.5"),
+    (hb.ResultOptions, {"mass_kg": NAN}, "got nan"),
+    (hb.ResultOptions, {"cutoff_hz": NAN}, "more than 0 Hz .or None for no filter., got nan"),
+    (hb.ResultOptions, {"cutoff_hz": float("inf")}, "got inf"),
+    (hb.ResultOptions, {"cutoff_hz": -2.0}, "got -2"),
+    (hb.ResultOptions, {"cutoff_hz": 0}, "got 0"),
+    (hb.ResultOptions, {"model": "rajagopal"}, "model must be one of bsm, twin, got 'rajagopal'"),
+    (hb.ResultOptions, {"joints": "ball"}, "joints must be one of bsm, skel"),
+    (hb.ResultOptions, {"name": "a/b"}, "usable in file names"),
+    (hb.ResultOptions, {"name": ".."}, "usable in file names"),
+    (hb.Image2MotOptions, {"height_m": 178}, "metres"),
+    (hb.Image2MotOptions, {"estimator": "nobody"}, "estimator must be one of blazepose, hsmr.*, got 'nobody'"),
+    (hb.Image2MotOptions, {"sex": "f"}, "sex must be one of neutral, female, male, got 'f'"),
+    (hb.Image2MotOptions, {"body": None}, "body must be open, skel, or the path"),
+    (hb.Image2MotOptions, {"estimate": None}, "estimate must be EstimateOptions, got NoneType"),
+    (hb.Image2MotOptions, {"ground": {"treadmill": True}}, r"ground must be GroundOptions.*GroundOptions\(treadmill=True\)"),
+    (hb.EstimateOptions, {"start_s": -1}, "--start.* at least 0 s, got -1"),
+    (hb.EstimateOptions, {"start_s": 2, "end_s": 2}, "--end.* more than 2 s, got 2"),
+    (hb.EstimateOptions, {"fps_hz": 0}, "--fps"),
+    (hb.EstimateOptions, {"fov_deg": 180}, "between 5 and 175 degrees, got 180"),
+    (hb.EstimateOptions, {"focal_px": NAN}, "--focal-px"),
+    (hb.EstimateOptions, {"max_people": 0}, "max_people"),
+    (hb.EstimateOptions, {"device": "gpu"}, "device must be cpu, cuda, cuda:0, mps or xpu, got 'gpu'"),
+    (hb.EstimateOptions, {"device": "cuda:99"}, "there is no device 'cuda:99' here"),
+    (hb.EstimateOptions, {"dtype": "float16"}, "dtype must be one of float32, bfloat16"),
+    (hb.GroundOptions, {"camera_pitch_rad": 12.0}, "between -90 and 90 degrees, got 687"),
+    (hb.GroundOptions, {"camera_roll_rad": NAN}, "roll"),
+    (hb.FitOptions, {"height_m": 178}, "metres"),
+    (hb.FitOptions, {"focal_sigma": 0.0}, "focal_sigma must be more than 0"),
+    (hb.Skel2MotOptions, {"rate_hz": 0}, "--rate-hz"),
+    (hb.Skel2MotOptions, {"focal_px": -5}, "--focal-px"),
+    (hb.Skel2MotOptions, {"image_size_px": (1920, 0)}, "width and height in whole pixels"),
+    (hb.Skel2MotOptions, {"image_size_px": 1920}, "width and height in whole pixels"),
+    (hb.Skel2MotOptions, {"sex": "x"}, "sex must be one of"),
+    (hb.Skel2MotOptions, {"results": hb.GroundOptions()}, "results must be ResultOptions, got GroundOptions"),
+    (hb.Smpl2MotOptions, {"source": {}}, "source must be SmplImportOptions, got dict"),
+    (hb.SmplImportOptions, {"axes": "x_up"}, "axes must be one of auto, y_up, z_up, camera"),
+    (hb.SmplImportOptions, {"rate_hz": NAN}, "rate_hz"),
+    (hb.SmplImportOptions, {"height_m": 178}, "metres"),
+    (hb.SmplImportOptions, {"sex": "x"}, "sex must be one of"),
+]
+
+
+@pytest.mark.parametrize(("kind", "given", "problem"), WRONG)
+def test_a_wrong_option_is_refused_when_it_is_built(kind: type, given: dict, problem: str) -> None:
+    assert set(given) <= {field.name for field in fields(kind)}
+    with pytest.raises(InputError, match=problem):
+        kind(**given)
+
+
+def test_the_ends_of_the_ranges_and_numbers_of_numpy_are_allowed() -> None:
+    for height_m, mass_kg in ((0.5, 5), (2.6, 400), (np.float32(1.75), np.int64(70)), (None, None)):
+        hb.ResultOptions(height_m=height_m, mass_kg=mass_kg, cutoff_hz=None)
+    hb.EstimateOptions(start_s=0, end_s=0.1, fov_deg=60, device="cpu", dtype="bfloat16")
+    hb.GroundOptions(camera_pitch_rad=-np.pi / 2, camera_roll_rad=np.pi)
+    hb.Skel2MotOptions(image_size_px=(np.int64(1920), 1080))
+
+
+def test_a_dict_for_options_says_what_to_write(clip, open_body: Body, tmp_path: Path) -> None:
+    wanted = r"options must be {0}, got dict: {0}\(height_m=1\.78\)"
+    missing, out, given = tmp_path / "nothing.mp4", tmp_path / "out", {"height_m": 1.78}
+    for kind, call in (
+        ("Image2MotOptions", lambda: hb.image2mot(missing, out, given)),
+        ("Skel2MotOptions", lambda: hb.skel2mot(missing, out, given)),
+        ("Smpl2MotOptions", lambda: hb.smpl2mot(missing, out, given)),
+        ("FitOptions", lambda: hb.fit_motion(clip.observation, open_body, given)),
+        ("GroundOptions", lambda: hb.to_world(clip.truth, open_body, None, given)),
+        ("EstimateOptions", lambda: hb.estimate(missing, given)),
+    ):
+        with pytest.raises(InputError, match=wanted.format(kind)):
+            call()
+    with pytest.raises(InputError, match="must be Image2MotOptions, got ResultOptions"):
+        hb.image2mot(missing, out, hb.ResultOptions())
+
+
+@pytest.mark.parametrize("command", ["image2mot", "skel2mot", "smpl2mot"])
+def test_a_height_in_centimetres_fails_before_the_source_is_read(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, str(tmp_path / "nothing"), "-o", str(tmp_path / "out"), "--height-m", "178"]) == 1
+    assert "--height-m must be between 0.5 and 2.6 m (metres), got 178" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("road", [hb.image2mot, hb.skel2mot, hb.smpl2mot])
+def test_results_that_exist_stop_before_the_source_is_read(road, tmp_path: Path) -> None:
+    (tmp_path / "walk.osim").write_text("")
+    with pytest.raises(InputError, match="exists already"):
+        road(tmp_path / "walk.npz", tmp_path)
+    with pytest.raises(InputError, match="usable in file names"):
+        road(tmp_path / "walk*.npz", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def pieces(open_body: Body) -> dict:
+    """A subject with two frames of every kind of motion."""
+    time_s = np.array([0.0, 0.1])
+    skel = SkelMotion(
+        time_s=time_s,
+        poses_rad=np.zeros((2, 46)),
+        trans_m=np.zeros((2, 3)),
+        betas=np.zeros(10),
+        body=open_body.name,
+        frame="world",
+    )
+    subject = hb.scale_model(open_body, skel.betas)
+    motion = OsimMotion(time_s=time_s, coordinates=("knee_angle_r",), values_si=np.zeros((2, 1)), rotational=[True])
+    markers = Markers(time_s=time_s, names=("RTOE",), positions_m=np.zeros((2, 1, 3)))
+    return {"skel": skel, "subject": subject, "motion": motion, "markers": markers, "model": bsm(), "body": open_body}
+
+
+@pytest.mark.parametrize(
+    ("function", "swapped", "call"),
+    [
+        (hb.to_coordinates, ("subject", "skel", "body"), "to_coordinates(motion, subject, body)"),
+        (hb.to_coordinates, ("skel", "body", "subject"), "to_coordinates(motion, subject, body)"),
+        (hb.to_skel, ("subject", "motion", "body"), "to_skel(motion, subject, body)"),
+        (hb.virtual_markers, ("subject", "motion"), "virtual_markers(motion, subject)"),
+        (hb.check_motion, ("subject", "motion"), "check_motion(motion, model)"),
+        (hb.inverse_dynamics, ("subject", "motion"), "inverse_dynamics(motion, model, loads)"),
+        (hb.inverse_dynamics, ("model", "motion"), "inverse_dynamics(motion, model, loads)"),
+        (ground_reaction, ("subject", "motion"), "ground_reaction(motion, model)"),
+        (hb.inverse_kinematics, ("model", "markers"), "inverse_kinematics(markers, model)"),
+        (marker_errors, ("markers", "model", "motion"), "marker_errors(motion, model, markers)"),
+        (hb.fit_motion, ("body", "skel"), "fit_motion(observation, body, options)"),
+        (hb.to_world, ("body", "skel"), "to_world(motion, body, observation, options)"),
+    ],
+)
+def test_swapped_arguments_are_named(function, swapped: tuple[str, ...], call: str, pieces: dict) -> None:
+    with pytest.raises(InputError) as refusal:
+        function(*(pieces[name] for name in swapped))
+    assert str(refusal.value).endswith(f"the arguments are {call}")
+
+
+def test_swapped_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"motion must be a \.mot file, got the model me\.osim"):
+        hb.inverse_dynamics("me.osim", "squat.mot")
