@@ -194,10 +194,19 @@ def test_a_treadmill_leaves_the_feet_free(clip, open_body: Body) -> None:
 
 @pytest.mark.parametrize(
     ("way_m", "seconds", "walks"),
-    [(2.0, 2.0, True), (0.45, 1.0, False), (0.55, 1.0, True), (2.0, 10.0, False), (1.1, 3.0, True), (0.0, 0.0, False)],
+    [
+        (2.0, 2.0, True),
+        (1.1, 3.0, True),
+        (0.9, 1.0, False),
+        (2.0, 10.0, False),
+        (0.6, 0.5, True),
+        (0.45, 0.3, False),
+        (0.7, 2.0, False),
+        (0.0, 0.0, False),
+    ],
 )
 def test_who_walks_heads_where_the_way_leads_and_else_where_the_pelvis_faces(way_m: float, seconds: float, walks: bool) -> None:
-    """Somebody who faces +x and moves along -x + z, 0.5 m and 0.3 m/s being the least that is walking."""
+    """Somebody who faces +x and moves along -x + z, which is walking from 1 m at 0.3 m/s, or 0.5 m at 1 m/s, on."""
     way, facing = np.array([-0.6, 0.0, 0.8]), np.array([1.0, 0.4, 0.0])
     time_s = np.linspace(0, seconds, 5)
     pelvis = [0.3, 1.0, -2.0] + np.linspace(0, way_m, 5)[:, None] * way + np.outer([0, 0.1, -0.1, 0.3, 0], [1, 5, 1])
