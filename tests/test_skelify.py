@@ -36,6 +36,7 @@ def people(points: HsmrPoints, count: int, seed: int = 0, noise: float = 0.003):
     return label, true, place
 
 
+@pytest.mark.slow
 def test_derivatives_of_the_keypoints_are_exact(points: HsmrPoints) -> None:
     generator = torch.Generator().manual_seed(0)
     poses = torch.tensor([MEAN_POSE_RAD]).double() + 0.4 * torch.randn(3, 46, generator=generator, dtype=torch.float64)
