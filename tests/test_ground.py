@@ -278,7 +278,7 @@ def test_a_foot_stands_within_six_centimetres_of_the_floor(clip, open_body: Body
         for name, factor in (("hip_flexion_r", 1.0), ("knee_angle_r", 2.0), ("ankle_angle_r", 1.0)):
             poses[:, DOF_NAMES.index(name)] += factor * bend
         lifted = to_world(replace(clip.truth, poses_rad=poses, trans_m=clip.truth.trans_m[:1].repeat(60, axis=0)), open_body)
-        assert (lifted.contacts[:, :2].max(axis=1) > 0.5).mean() == pytest.approx(stands, abs=0.1), bend
+        assert (lifted.contacts[:, :2].max(axis=1) > 0.5).mean() == pytest.approx(float(stands), abs=0.1), bend
         assert (lifted.contacts[:, 2:].max(axis=1) > 0.5).all(), "left heel and toes are the last two"
 
 
