@@ -157,20 +157,17 @@ def one_side_of_a_clamp(node: ast.AST, source: str) -> Iterator[tuple[str, str]]
 
 
 def scaled_constant(node: ast.AST, source: str) -> Iterator[tuple[str, str]]:
-    """A number times four, or a tenth of it; named constants and defaults."""
-    targets: list[tuple[str, ast.expr | None]] = []
-    if isinstance(node, ast.Assign) and len(node.targets) == 1:
-        targets = [(_code(node.targets[0], source), node.value)]
-    if isinstance(node, ast.AnnAssign):
-        targets = [(_code(node.target, source), node.value)]
-    for name, value in targets:
-        named = name.strip("_").isupper() or isinstance(node, ast.AnnAssign)
-        number = next((n for n in ast.walk(value) if _number(n) not in (None, 0.0)), None) if named and value else None
-        if number is not None and not any(word in name.lower() for word in NO_EFFECT):
-            before, inside, text = _code(node, source), _code(number, source), _code(value, source)
-            head = before[: before.rindex(text)]
-            for factor in ("4 * ", "0.1 * ") if isinstance(getattr(number, "value", 0), float) else ("2 * ",):
-                yield "constant", head + text.replace(inside, f"({factor}{inside})", 1)
+    """The first number of a named constant or of a field's default, times four or a tenth of it; whole numbers doubled."""
+    if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+        name = _code(node.targets[0] if isinstance(node, ast.Assign) else node.target, source)
+        plain = isinstance(node, ast.AnnAssign) and _number(node.value) is not None
+        number = next((n for n in ast.walk(node.value) if _number(n) not in (None, 0.0)), None)
+        if (name.isupper() or plain) and isinstance(number, ast.expr) and not any(word in name.lower() for word in NO_EFFECT):
+            start = _span(node, source)[0]
+            first, last = (at - start for at in _span(number, source))
+            text = _code(node, source).encode()
+            for factor in ("4", "0.1") if isinstance(getattr(number, "value", 0), float) else ("2",):
+                yield "constant", (text[:first] + f"({factor} * ".encode() + text[first:last] + b")" + text[last:]).decode()
 
 
 def wrong_axis(node: ast.AST, source: str) -> Iterator[tuple[str, str]]:
@@ -182,9 +179,9 @@ def wrong_axis(node: ast.AST, source: str) -> Iterator[tuple[str, str]]:
         *front, last = (_code(e, source) for e in node.slice.elts)
         if last in ("0", "1", "2") and isinstance(node.slice.elts[0], ast.Slice | ast.Constant):
             other = (int(last) + 1) % 3 if "..." in front else int(last == "0")
-            yield "axis", f"{_code(node.value, source)}[{', '.join(front)}, {other}]"
+            yield "axis", f"({_code(node.value, source)})[{', '.join(front)}, {other}]"
     if isinstance(node, ast.Attribute) and node.attr == "T":
-        yield "axis", _code(node.value, source)
+        yield "axis", f"({_code(node.value, source)})"
 
 
 def other_side(node: ast.AST, source: str) -> Iterator[tuple[str, str]]:
@@ -241,9 +238,9 @@ def moved_slice(node: ast.AST, source: str) -> Iterator[tuple[str, str]]:
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and isinstance(node.ctx, ast.Load):
         low, high, value = node.slice.lower, node.slice.upper, _code(node.value, source)
         if low is not None and node.slice.step is None and isinstance(low, ast.Constant):
-            yield "slice", f"{value}[{(int(_number(low) or 0)) - 1}:{_code(high, source)}]"
+            yield "slice", f"({value})[{(int(_number(low) or 0)) - 1}:{_code(high, source)}]"
         if high is not None and node.slice.step is None and isinstance(high, ast.UnaryOp) and _number(high) == -1:
-            yield "slice", f"{value}[{_code(low, source)}:]"
+            yield "slice", f"({value})[{_code(low, source)}:]"
 
 
 KINDS = (
