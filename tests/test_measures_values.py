@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from hsmr_bio.checks import measures
-from hsmr_bio.checks.check_motion import THRESHOLDS
+from hsmr_bio.checks.check_motion import THRESHOLDS, check_motion
 from hsmr_bio.checks.check_report import Check, CheckReport, Threshold
 from hsmr_bio.checks.limits import check_limits, excess_over, paper_table, wrap
 from hsmr_bio.checks.measures import PlacedModel
+from hsmr_bio.osim.library import bsm
 from hsmr_bio.skeleton import DOF_NAMES, LIMITS_RAD
-from hsmr_bio.types import OsimMotion
+from hsmr_bio.types import Markers, OsimMotion
 
 FRAMES = 60
 TIME_S = np.arange(FRAMES) / 60
@@ -262,3 +263,36 @@ def test_a_figure_passes_up_to_its_threshold_and_the_worst_check_decides() -> No
     assert report("pass", "skipped") == "pass"
     assert report("pass", "warn", "skipped") == "warn"
     assert report("fail", "warn", "pass") == "fail"
+
+
+def test_the_text_counts_the_verdicts() -> None:
+    threshold = Threshold(warn_above=1, fail_above=2, unit="m", source="here")
+    statuses = ("pass", "pass", "fail", "skipped")
+    checks = tuple(
+        Check(name=f"c{n}", status=s, value=None if s == "skipped" else 0.5, threshold=threshold, detail="why")
+        for n, s in enumerate(statuses)
+    )
+    lines = CheckReport(checks=checks, limits=None).text().splitlines()
+    assert lines[0] == "FAIL: 2 pass, 1 fail, 1 skipped"
+    assert lines[1].split() == ["pass", "c0", "0.5", "m", "(pass", "<=", "1,", "fail", ">", "2)", "why"]
+    assert lines[4].split() == ["skipped", "c3", "why"]
+
+
+def test_markers_are_compared_at_the_motions_own_times() -> None:
+    """Markers at twice the rate and a second later on the clock: each frame is compared with the sample of its time."""
+    document = bsm()
+    names = tuple(document.coordinates)
+    values = np.tile(document.default_si, (10, 1))
+    values[:, names.index("pelvis_tx")] = np.linspace(0, 0.9, 10)
+    motion = OsimMotion(time_s=1 + np.arange(10) / 50, coordinates=names, values_si=values, rotational=document.rotational)
+    model = measures.place_model(document, motion)
+    doubled = np.repeat(model.markers_m[:, :4], 2, axis=0)
+    doubled[1::2] += 5.0  # what is between the frames is nobody's
+    doubled[:, 2] += [0, 0.03, 0.04]
+    times = np.concatenate([motion.time_s[:, None], motion.time_s[:, None] + 0.01], axis=1).ravel()
+    markers = Markers(time_s=times, names=model.marker_names[:4], positions_m=doubled)
+    found = check_motion(motion, document, markers=markers)["marker error"]
+    assert found.value == pytest.approx(0.05 / 2) and model.marker_names[2] in found.detail and "50 mm" in found.detail
+    later = Markers(time_s=times + 3, names=markers.names, positions_m=doubled)
+    report = check_motion(motion, document, markers=later)
+    assert report["marker error"].status == "skipped" and "share no time" in report["marker error"].detail
