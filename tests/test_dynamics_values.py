@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hsmr_bio.dynamics import ExternalForce, ExternalLoads, ground_reaction, inverse_dynamics, loads_from_arrays
-from hsmr_bio.dynamics.checks import THRESHOLDS
+from hsmr_bio.dynamics.checks import CHECKS
 from hsmr_bio.dynamics.foot_outline import assign_to_feet, soles
-from hsmr_bio.dynamics.ground_reaction import FRICTION, _distribute, _given, _touching
+from hsmr_bio.dynamics.ground_reaction import FRICTION, _contact_weights, _distribute, _weights_of
 from hsmr_bio.dynamics.load_files import _lab_to_ground, _plate_force
 from hsmr_bio.dynamics.loads import LOADED_SHARE, loaded
 from hsmr_bio.dynamics.opensim_backend import OpenSimBackend
@@ -160,7 +160,7 @@ def weights(heights_m: list[float], speeds_m_s: list[float], feet) -> np.ndarray
         points[:, 0, 0, 1] = np.where(np.abs(np.arange(FRAMES) - FRAMES // 2) < 8, height, 0.0)
         points[:, 0, 0, 0] = speed * TIME_S
         moved = type(feet)(bodies=feet.bodies, points_m=points, middle_m=feet.middle_m)
-        found.append(_touching(moved, TIME_S, 0.0)[FRAMES // 2, 0])
+        found.append(_contact_weights(moved, TIME_S, 0.0)[FRAMES // 2, 0])
     return np.array(found)
 
 
@@ -170,17 +170,17 @@ def test_a_sole_touches_below_five_centimetres_and_08_metres_a_second(feet) -> N
 
 
 def test_given_contacts_go_to_heel_and_toe_points_right_then_left() -> None:
-    found = _given(np.tile([0.1, 0.2, 0.3, 0.4], (FRAMES, 1)), TIME_S)
+    found = _weights_of(np.tile([0.1, 0.2, 0.3, 0.4], (FRAMES, 1)), TIME_S)
     np.testing.assert_allclose(found, np.tile([0.1] * 2 + [0.2] * 4 + [0.3] * 2 + [0.4] * 4, (FRAMES, 1)))
     step = np.zeros((101, 4))
     step[50:] = 1.0
-    smooth = _given(step, np.arange(101) / 100)[:, 0]
+    smooth = _weights_of(step, np.arange(101) / 100)[:, 0]
     assert smooth[50] == pytest.approx(1 - smooth[49]) and 0.5 < smooth[50] < 0.65
     assert smooth[44] == 0 and smooth[55] == 1, "over a tenth of a second"
     with pytest.raises(InputError, match="between 0 and 1"):
-        _given(np.full((FRAMES, 4), 1.2), TIME_S)
+        _weights_of(np.full((FRAMES, 4), 1.2), TIME_S)
     with pytest.raises(InputError, match="between 0 and 1"):
-        _given(np.full((FRAMES, 4), -0.2), TIME_S)
+        _weights_of(np.full((FRAMES, 4), -0.2), TIME_S)
 
 
 @pytest.mark.parametrize("push", [(0.9, 0.0), (-0.9, 0.0), (0.0, 0.9), (0.0, -0.9)])
@@ -293,7 +293,7 @@ def test_residuals_are_judged_by_hicks_thresholds() -> None:
         "residual force, RMS": (0.05, 0.1),
         "residual moment, RMS": (0.05, 0.1),
     }
-    assert {name: (threshold.warn_above, threshold.fail_above) for name, threshold in THRESHOLDS.items()} == wanted
+    assert {row.name: (row.warn_above, row.fail_above) for row in CHECKS} == wanted
 
 
 def test_residual_shares_are_of_the_peak_force_and_the_height(backend) -> None:

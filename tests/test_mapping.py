@@ -327,7 +327,7 @@ def test_what_the_way_back_leaves_over_is_told_in_millimetres_and_degrees(open_b
     subject = subjects[0]
     there = to_coordinates(motion_of(walking(60), subject.betas, open_body), subject, open_body)
     back = to_skel(there, subject, open_body)
-    pose = subject_document(subject).tree().forward(np.array(there.values_si))
+    pose = as_document(subject).tree().forward(np.array(there.values_si))
     mine = open_body.tree(subject.betas).forward(np.concatenate([back.poses_rad, back.trans_m], axis=1))
     far = np.linalg.norm((pose.positions_m - mine.positions_m).numpy(), axis=-1) * 1e3
     turned = np.degrees((mine.rotations.transpose(-1, -2) @ pose.rotations - torch.eye(3).double()).norm(dim=(-1, -2)).numpy())
@@ -337,7 +337,7 @@ def test_what_the_way_back_leaves_over_is_told_in_millimetres_and_degrees(open_b
 
 
 def test_coordinates_that_a_motion_lacks_keep_their_defaults(open_body, subjects) -> None:
-    document = subject_document(subjects[0])
+    document = as_document(subjects[0])
     names = tuple(document.coordinates)
     kept = [n for n, name in enumerate(names) if name not in ("pelvis_ty", "mtp_angle_r")]
     values = np.random.default_rng(4).normal(size=(3, len(names)))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from hsmr_bio.checks import measures
-from hsmr_bio.checks.check_motion import THRESHOLDS, check_motion
+from hsmr_bio.checks.check_motion import check_motion
 from hsmr_bio.checks.check_report import Check, CheckReport, Threshold
 from hsmr_bio.checks.limits import check_limits, excess_over, paper_table, wrap
 from hsmr_bio.checks.measures import PlacedModel
+from hsmr_bio.checks.rows import CHECKS
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.skeleton import DOF_NAMES, LIMITS_RAD
 from hsmr_bio.types import Markers, OsimMotion
@@ -249,7 +250,7 @@ def test_thresholds_are_those_of_the_requirements() -> None:
         "map residual": (5, 15),
         "map residual, angle": (2, 6),
     }
-    assert {name: (THRESHOLDS[name].warn_above, THRESHOLDS[name].fail_above) for name in wanted} == wanted
+    assert {row.name: (row.warn_above, row.fail_above) for row in CHECKS if row.name in wanted} == wanted
 
 
 def test_a_figure_passes_up_to_its_threshold_and_the_worst_check_decides() -> None:

@@ -184,7 +184,7 @@ def wrong_axis(node: ast.AST, source: str) -> Iterator[tuple[str, str]]:
         yield "axis", f"({_code(node.value, source)})"
 
 
-def other_side(node: ast.AST, source: str) -> Iterator[tuple[str, str]]:
+def other_side(node: ast.AST, _source: str) -> Iterator[tuple[str, str]]:
     """Right for left."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 40:
         for a, b in (*SIDES, *(pair[::-1] for pair in SIDES)):
