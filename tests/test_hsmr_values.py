@@ -6,9 +6,37 @@ import numpy as np
 import pytest
 import torch
 
-from hsmr_bio.body.smpl_model import SMPL_JOINT_NAMES, SMPL_PARENTS
+from hsmr_bio.body.smpl_model import SMPL_PARENTS
 from hsmr_bio.hsmr import camera, config, crops, keypoints, losses
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
+
+SMPL_JOINT_NAMES = (
+    "pelvis",
+    "left_hip",
+    "right_hip",
+    "spine1",
+    "left_knee",
+    "right_knee",
+    "spine2",
+    "left_ankle",
+    "right_ankle",
+    "spine3",
+    "left_foot",
+    "right_foot",
+    "neck",
+    "left_collar",
+    "right_collar",
+    "head",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hand",
+    "right_hand",
+)
+"""Of SMPL, in its order (Loper et al. 2015)."""
 
 
 def other_side(name: str) -> str:
