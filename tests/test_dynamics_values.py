@@ -39,7 +39,7 @@ def standing(**changed: float | np.ndarray) -> OsimMotion:
 
 @pytest.fixture(scope="module")
 def feet(backend):
-    return soles(backend, backend.select(trajectory(standing())))[0]
+    return soles(backend.select(trajectory(standing())), backend)[0]
 
 
 # ---------------------------------------------------------------------- what a load does to a joint
@@ -53,7 +53,7 @@ def test_a_weight_in_one_hand_bends_that_arm(backend, side: str, other: str) -> 
     down = ExternalForce(
         name="d", body=f"hand_{side}", time_s=TIME_S, force_n=zero + np.array([0, -50.0, 0]), point_m=None, torque_nm=zero
     )
-    plain, held = (inverse_dynamics(backend, motion, loads) for loads in (None, ExternalLoads(forces=(down,))))
+    plain, held = (inverse_dynamics(motion, backend, loads) for loads in (None, ExternalLoads(forces=(down,))))
     extra = {name: (held.column(name) - plain.column(name))[5] for name in (f"elbow_flexion_{side}", f"elbow_flexion_{other}")}
     poses = backend.poses(held.trajectory, (f"hand_{side}", f"ulna_{side}"))
     lever = abs((poses.origins_m[5, 0] - poses.origins_m[5, 1])[0])
@@ -74,9 +74,9 @@ def test_a_free_moment_and_an_offset_force_load_the_base_alike(backend) -> None:
     moment = ExternalForce(
         name="a", body=body, time_s=TIME_S, force_n=force, point_m=None, torque_nm=zero + np.array([0, 3.0, 0])
     )
-    results = [inverse_dynamics(backend, motion, ExternalLoads(forces=(f,))).values_si for f in (offset, moment)]
+    results = [inverse_dynamics(motion, backend, ExternalLoads(forces=(f,))).values_si for f in (offset, moment)]
     np.testing.assert_allclose(results[0], results[1], atol=1e-9)
-    without = inverse_dynamics(backend, motion)
+    without = inverse_dynamics(motion, backend)
     tx = without.coordinates.index("pelvis_tx")
     np.testing.assert_allclose(results[0][:, tx] - without.values_si[:, tx], -10.0, atol=1e-9)
 
@@ -107,7 +107,7 @@ def test_a_locked_coordinate_that_a_motion_lacks_keeps_its_default() -> None:
 def leaning(backend, lean: str, angle: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Forces, centres of pressure and the horizontal place of the centre of mass of a body that leans about its ankles."""
     motion = standing(**{lean: angle})
-    result = ground_reaction(backend, motion)
+    result = ground_reaction(motion, backend)
     com = backend.poses(backend.select(trajectory(motion)), ()).com_m[10]
     return result.force_n[10], result.center_of_pressure_m[10], com
 
@@ -135,7 +135,7 @@ def test_a_body_that_speeds_up_is_pushed_forwards(backend) -> None:
     for name, axis in (("pelvis_tx", 0), ("pelvis_tz", 2)):
         motion = standing(**{name: 0.5 * 1.5 * (TIME_S - TIME_S.mean()) ** 2})
         contacts = np.ones((FRAMES, 4))
-        result = ground_reaction(backend, motion, cutoff_hz=None, contacts=contacts)
+        result = ground_reaction(motion, backend, cutoff_hz=None, contacts=contacts)
         pushed = result.force_n.sum(axis=1)[8:-8] + result.residual_force_n[8:-8]
         np.testing.assert_allclose(pushed[:, axis], backend.mass_kg * 1.5, rtol=0.02)
         np.testing.assert_allclose(pushed[:, 1], backend.mass_kg * G, rtol=0.001)
@@ -144,9 +144,9 @@ def test_a_body_that_speeds_up_is_pushed_forwards(backend) -> None:
 
 def test_a_floor_that_is_higher_carries_at_its_own_height(backend) -> None:
     motion = standing(pelvis_ty=0.4)
-    result = ground_reaction(backend, motion, floor_m=0.4)
+    result = ground_reaction(motion, backend, floor_m=0.4)
     assert result.center_of_pressure_m[..., 1] == pytest.approx(0.4)
-    level = ground_reaction(backend, standing())
+    level = ground_reaction(standing(), backend)
     np.testing.assert_allclose(result.force_n, level.force_n, atol=0.5)
     assert result.com_height_m == pytest.approx(level.com_height_m)
     np.testing.assert_allclose(result.residual_moment_nm, level.residual_moment_nm, atol=0.5)
@@ -299,18 +299,18 @@ def test_residuals_are_judged_by_hicks_thresholds() -> None:
 def test_residual_shares_are_of_the_peak_force_and_the_height(backend) -> None:
     """120 % of the weight under both feet: a fifth is too much, a sixth of the peak external force."""
     motion = standing()
-    feet, _ = soles(backend, backend.select(trajectory(motion)))
+    feet, _ = soles(backend.select(trajectory(motion)), backend)
     weight = backend.mass_kg * G
     com = backend.poses(backend.select(trajectory(motion)), ()).com_m
     force = np.zeros((2, FRAMES, 3))
     force[..., 1] = 0.6 * weight
     point = np.stack([com, com]) * [1, 0, 1] + np.array([[[0, 0, 0.08]], [[0, 0, -0.08]]])
-    result = inverse_dynamics(backend, motion, loads_from_arrays(TIME_S, force, point, bodies=list(feet.bodies)))
+    result = inverse_dynamics(motion, backend, loads_from_arrays(TIME_S, force, point, bodies=list(feet.bodies)))
     residuals = result.residuals
     assert residuals.force_rms_bw == pytest.approx(0.2, rel=1e-3)
     assert residuals.force_share == pytest.approx(0.2 / 1.2, rel=1e-3)
     assert residuals.moment_rms_bw_h < 0.005
     shifted = point + np.array([0.1, 0, 0])
-    result = inverse_dynamics(backend, motion, loads_from_arrays(TIME_S, force, shifted, bodies=list(feet.bodies)))
+    result = inverse_dynamics(motion, backend, loads_from_arrays(TIME_S, force, shifted, bodies=list(feet.bodies)))
     assert result.residuals.moment_rms_bw_h == pytest.approx(1.2 * 0.1 / com[0, 1], rel=0.02)
     assert result.residuals.moment_share == pytest.approx(0.1 / com[0, 1], rel=0.02)

@@ -300,7 +300,7 @@ def test_a_predicted_angle_is_known_to_fifteen_degrees_and_a_hand_to_thirty_five
         skel_trans_m=np.array([[0.0, 0.0, 4.0]]),
         skel_body=open_body.name,
     )
-    sd = np.degrees(fit_prediction(observation, open_body, refine=False).poses_sd_rad[0])
+    sd = np.degrees(fit_prediction(observation, open_body, refine=False).motion.poses_sd_rad[0])
     for name in ("hip_flexion_r", "hip_flexion_l", "knee_angle_r", "head_twist"):
         assert sd[DOF_NAMES.index(name)] == pytest.approx(15, rel=0.35), name
     for name in ("pro_sup_r", "wrist_flexion_l", "wrist_deviation_r"):

@@ -301,15 +301,15 @@ def swayed(motion: SkelMotion, axis: int) -> SkelMotion:
 def test_at_first_speed_towards_the_camera_counts_less(clip, open_body: Body) -> None:
     """Feet that only wander in depth stand and are held; feet that go as fast across the picture do not stand."""
     wandering, crossing = (to_world(swayed(clip.truth, axis), open_body) for axis in (2, 0))
-    assert wandering.notes["ground"]["standing_share"] > 0.95
+    assert wandering.ground.standing_share > 0.95
     assert np.median(foot_speed(open_body, wandering)) < 0.05
-    assert crossing.notes["ground"]["standing_share"] < 0.4
+    assert crossing.ground.standing_share < 0.4
 
 
 @pytest.mark.parametrize(("speed_m_s", "share"), [(0.27, 1.0), (0.43, 0.0)])
 def test_a_foot_stands_below_035_metres_a_second(clip, open_body: Body, speed_m_s: float, share: float) -> None:
-    world = to_world(belt(clip.truth, speed_m_s), open_body, None, GroundOptions(treadmill=True))
-    assert world.notes["ground"]["standing_share"] == pytest.approx(share, abs=0.1)
+    world = to_world(belt(clip.truth, speed_m_s), open_body, GroundOptions(treadmill=True))
+    assert world.ground.standing_share == pytest.approx(share, abs=0.1)
 
 
 def test_a_foot_stands_within_six_centimetres_of_the_floor(clip, open_body: Body) -> None:
@@ -326,11 +326,11 @@ def test_a_foot_stands_within_six_centimetres_of_the_floor(clip, open_body: Body
 
 def test_somebody_who_walks_sidewards_walks_along_x(clip, open_body: Body) -> None:
     """Whoever gets anywhere heads where he goes; whoever hardly moves heads where he faces at the start."""
-    walked = to_world(belt(clip.truth, 0.8), open_body, None, GroundOptions(treadmill=True))
+    walked = to_world(belt(clip.truth, 0.8), open_body, GroundOptions(treadmill=True))
     way = walked.trans_m[-1] - walked.trans_m[0]
     assert way[0] > 1.3 and abs(way[2]) < 0.02
     for slow in (0.3, 0.0):
-        stayed = to_world(belt(clip.truth, slow), open_body, None, GroundOptions(treadmill=True))
+        stayed = to_world(belt(clip.truth, slow), open_body, GroundOptions(treadmill=True))
         ahead = pose_of(open_body, stayed).rotations[0, 0, :, 0].numpy()
         assert ahead[0] > 0.95 and abs(ahead[2]) < 1e-6
 
@@ -342,8 +342,8 @@ def test_the_camera_is_found_on_the_side_where_it_stood(clip, open_body: Body) -
     seen = rotate_motion(clip.truth, open_body, camera, frame="camera", shift_m=-camera @ [0.1, 1.3, 4.0])
     seen = replace(seen, camera=clip.observation.camera)
     options = GroundOptions(camera_pitch_rad=clip.pitch_rad, camera_roll_rad=0.0)
-    world = to_world(seen, open_body, None, options)
-    rotation, shift = (np.array(world.notes["ground"][name]) for name in ("R_camera_world", "t_camera_world_m"))
+    world = to_world(seen, open_body, options)
+    rotation, shift = world.ground.R_camera_world, world.ground.t_camera_world_m
     assert np.linalg.det(rotation) == pytest.approx(1)
     np.testing.assert_allclose(rotation[:, 1], camera[:, 1], atol=1e-6)
     before, after = (pose_of(open_body, motion).positions_m.numpy() for motion in (seen, world))
