@@ -93,14 +93,14 @@ def test_a_mirrored_pose_takes_the_values_of_the_other_side() -> None:
 
 
 def test_joints_turn_about_unit_axes_that_are_mirrored() -> None:
-    """In bone axes z points across: there a mirror keeps turns about z and reverses the others (SKEL does not mirror ankles)."""
+    """In bone axes z points across: there a mirror keeps turns about z and reverses the others; ankles are not mirrored."""
     axes = {dof: axis for j in range(24) for dof, axis in zip(JOINT_DOFS[j], JOINT_AXES[j], strict=True)}
     assert sorted(axes) == list(range(46))
     for dof, axis in axes.items():
         assert np.linalg.norm(axis) == pytest.approx(1, abs=1e-7)
         mirrored = MIRROR_SIGN[dof] * np.array(axes[MIRROR_DOF[dof]]) * [-1, -1, 1]
         if not DOF_NAMES[dof].startswith("ankle"):
-            np.testing.assert_allclose(mirrored, axis, atol=1e-6, err_msg=DOF_NAMES[dof])
+            np.testing.assert_allclose(mirrored, axis, atol=1e-5, err_msg=DOF_NAMES[dof])
 
 
 def test_rest_axes_become_ground_axes() -> None:

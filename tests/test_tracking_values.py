@@ -116,6 +116,16 @@ def test_colours_only_forbid() -> None:
     assert appearance(red, person()).sum() == pytest.approx(2), "trunk and thighs, each summing to one"
 
 
+def test_colours_are_those_of_the_trunk_and_of_the_thighs() -> None:
+    """Shoulders 40 px apart at y = 230, hips 24 px at 300, knees at 345: everything else has another colour."""
+    picture = np.zeros((600, 800, 3), dtype=np.uint8)
+    picture[230:300, 380:421] = (255, 0, 0)
+    picture[301:345, 380:421] = (0, 0, 255)
+    look = appearance(picture, person())
+    red, blue = 3 * 16, 3
+    assert look[red] == pytest.approx(1) and look[64 + blue] == pytest.approx(1)
+
+
 def test_the_reading_that_agrees_best_with_the_others_wins() -> None:
     shown = iter([person((430, 300)), *(person((400 + n, 300)) for n in (0, 2, 1, 3, 90)), None])
     found = best_reading(lambda region: next(shown, None), Region(np.zeros(2), 250.0, 0.0))
