@@ -352,3 +352,12 @@ def test_coordinates_that_a_motion_lacks_keep_their_defaults(open_body, subjects
     np.testing.assert_array_equal(found[:, [order.index(names[n]) for n in kept]], values[:, kept])
     assert found[:, order.index("pelvis_ty")] == pytest.approx(document.coordinates["pelvis_ty"].default_si)
     assert document.coordinates["pelvis_ty"].default_si > 0.8
+
+
+def test_full_turns_stay_continuous_on_the_way_back(open_body, subjects) -> None:
+    poses = walking(120)
+    poses[:, DOF_NAMES.index("pelvis_rotation")] += np.linspace(0, 3 * np.pi, 120)
+    there = to_coordinates(motion_of(poses, subjects[0].betas, open_body), subjects[0], open_body)
+    back = to_skel(there, subjects[0], open_body)
+    assert np.abs(np.diff(back.poses_rad[:, :3], axis=0)).max() < 0.3
+    assert np.ptp(back.poses_rad[:, DOF_NAMES.index("pelvis_rotation")]) == pytest.approx(3 * np.pi, abs=0.3)

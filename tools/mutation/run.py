@@ -46,6 +46,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = {
     "hsmr_bio/fitting": 8,
     "hsmr_bio/mapping.py": 2,
+    "hsmr_bio/skeleton.py": 1,
     "hsmr_bio/scaling.py": 1,
     "hsmr_bio/filtering.py": 1,
     "hsmr_bio/kinematics": 3,
