@@ -65,25 +65,19 @@ class Damping(NamedTuple):
     """(R,) factor after the next step that fails."""
 
 
-class DampingRule(Protocol[S_contra]):
+@dataclass(frozen=True, kw_only=True)
+class DampingRule(ABC, Generic[S_contra]):
     """How the damping follows the success of the steps."""
 
-    @property
-    def start(self) -> float:
-        """First damping."""
+    start: float
+    growth: float
+    """First factor after a step that fails."""
+    most: float = float("inf")
+    """A problem that is damped more is given up."""
+    tries: int = 1
+    """Steps tried in an iteration; if there are several and all fail, the problem is given up."""
 
-    @property
-    def growth(self) -> float:
-        """First factor after a step that fails."""
-
-    @property
-    def most(self) -> float:
-        """A problem that is damped more is given up."""
-
-    @property
-    def tries(self) -> int:
-        """Steps tried in an iteration; if there are several and all fail, the problem is given up."""
-
+    @abstractmethod
     def update(self, damping: Damping, system: S_contra, step: Tensor, fall: Tensor, better: Tensor) -> Damping:
         """Change the damping after a step.
 
@@ -96,26 +90,22 @@ class DampingRule(Protocol[S_contra]):
         """
 
 
-@dataclass(frozen=True)
-class Factors:
+@dataclass(frozen=True, kw_only=True)
+class Factors(DampingRule[object]):
     """A fixed factor after each step that succeeds, another after each that fails."""
 
-    start: float
     shrink: float
-    growth: float
     least: float = 0.0
     least_raised: float = 0.0
     """The damping after a step that failed is at least this."""
-    most: float = float("inf")
-    tries: int = 1
 
     def update(self, damping: Damping, system: object, step: Tensor, fall: Tensor, better: Tensor) -> Damping:
         raised = (damping.value * damping.growth).clamp_min(self.least_raised)
         return damping._replace(value=torch.where(better, damping.value * self.shrink, raised).clamp_min(self.least))
 
 
-@dataclass(frozen=True)
-class GainRatio:
+@dataclass(frozen=True, kw_only=True)
+class GainRatio(DampingRule[Dense]):
     """A factor that depends on how much of the predicted fall came true; failures in a row count more and more.
 
     Source:
@@ -125,7 +115,6 @@ class GainRatio:
     start: float = 1e-3
     growth: float = 2.0
     most: float = 1e10
-    tries: int = 1
 
     def update(self, damping: Damping, system: Dense, step: Tensor, fall: Tensor, better: Tensor) -> Damping:
         predicted = 0.5 * (step * (damping.value[:, None] * system.scale * step - system.gradient)).sum(-1)
