@@ -8,7 +8,9 @@ import torch
 
 from hsmr_bio.body.smpl_model import SMPL_PARENTS
 from hsmr_bio.hsmr import camera, config, crops, keypoints, losses
-from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
+from hsmr_bio.hsmr.head import Decoder
+from hsmr_bio.hsmr.pose import MEAN_CAMERA, MEAN_POSE_RAD
+from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD, mirror_poses
 
 SMPL_JOINT_NAMES = (
     "pelvis",
@@ -203,3 +205,18 @@ def test_the_release_weighs_its_losses_so() -> None:
     assert dict(losses.WEIGHTS) == wanted
     ones = {name: torch.tensor(10.0**n) for n, name in enumerate(wanted)}
     assert float(losses.weighted_sum(ones)) == pytest.approx(sum(w * 10.0**n for n, w in enumerate(wanted.values())))
+
+
+def test_the_mean_person_is_nearly_symmetrical() -> None:
+    mean = np.array(MEAN_POSE_RAD)
+    limbs = [name.endswith(("_r", "_l")) or name.startswith("shoulder") for name in DOF_NAMES]
+    np.testing.assert_allclose(mirror_poses(mean)[limbs], mean[limbs], atol=0.13)
+    bent = {name: mean[DOF_NAMES.index(name)] for name in ("hip_flexion_r", "knee_angle_l", "elbow_flexion_r", "pelvis_tilt")}
+    assert bent == {name: pytest.approx(v, abs=1e-3) for name, v in zip(bent, (0.258, 0.400, 0.877, np.pi), strict=True)}
+    assert MEAN_CAMERA == (0.9, 0.0, 0.0)
+
+
+def test_the_query_starts_as_bias_plus_position() -> None:
+    decoder = Decoder(config.HeadConfig(context_width=8, width=4, layers=0))
+    wanted = decoder.to_token_embedding.bias + decoder.pos_embedding[0, 0]
+    torch.testing.assert_close(decoder(torch.ones(2, 3, 8))[1, 0], wanted)

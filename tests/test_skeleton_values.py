@@ -142,3 +142,10 @@ def test_a_translation_moves_every_bone_and_the_skin(open_body: Body) -> None:
     for name in ("joints_m", "skin_m", "skeleton_m"):
         by = (getattr(moved, name) - getattr(plain, name)).numpy()
         np.testing.assert_allclose(by, np.broadcast_to(trans[0], by.shape), atol=1e-9)
+
+
+def test_bones_that_meet_share_their_ends_by_halves_at_most(open_body: Body) -> None:
+    weights = open_body.data.bone_weights.tocsr()
+    np.testing.assert_allclose(np.asarray(weights.sum(axis=1)).ravel(), 1)
+    shared = weights[np.flatnonzero(np.diff(weights.indptr) == 2)].data.reshape(-1, 2)
+    assert len(shared) > 1000 and shared.min(axis=1).max() == pytest.approx(0.5, abs=1e-4)

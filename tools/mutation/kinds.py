@@ -237,6 +237,8 @@ def moved_slice(node: ast.AST, source: str) -> Iterator[tuple[str, str]]:
     """A slice that begins or ends one element off."""
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and isinstance(node.ctx, ast.Load):
         low, high, value = node.slice.lower, node.slice.upper, _code(node.value, source)
+        if value.endswith("shape"):  # nothing runs with a wrong shape: too easy
+            return
         if low is not None and node.slice.step is None and isinstance(low, ast.Constant):
             yield "slice", f"({value})[{(int(_number(low) or 0)) - 1}:{_code(high, source)}]"
         if high is not None and node.slice.step is None and isinstance(high, ast.UnaryOp) and _number(high) == -1:

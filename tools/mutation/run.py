@@ -61,7 +61,15 @@ WEIGHTS = {
     "converters": 4,
 }
 """Parts of the package, and how often a fault is drawn from each."""
-EQUIVALENT: tuple[tuple[str, str, str], ...] = ()
+EQUIVALENT: tuple[tuple[str, str, str], ...] = (
+    ("body_points.py", r'side in \("left", "right"\) and place in', "every landmark with such a place has a side"),
+    ("bvh.py", r"min\(start \+ 8, len\(lines\)\)", "a slice ends with its list"),
+    ("tracking.py", r"px\[11:\] -> ", "the median over one landmark more of a rigid figure"),
+    ("joint_centres.py", r"q\[:, 46:\] = .* -> pass", "only where the fit starts"),
+    ("tree_fit.py", r"damping \* ", "how fast a solver gives a step up"),
+    ("skin_problem.py", r"(chunk|coarse_steps): int", "how the work is cut, not what comes out"),
+    ("blazepose.py", r"_MAX_SIDE_PX", "the networks see 256 pixels of either"),
+)
 """(end of the path, pattern of the fault's text, why no result changes)."""
 MOST_FILES = 4
 
