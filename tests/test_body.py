@@ -65,6 +65,7 @@ def test_joints_alone_do_not_touch_the_mesh(body, monkeypatch) -> None:
     body.tree(BETAS)
 
 
+@pytest.mark.slow
 def test_gradient_at_zero_is_finite_and_right(body) -> None:
     poses = torch.zeros(1, 46, dtype=torch.float64, requires_grad=True)
     betas = torch.zeros(1, 10, dtype=torch.float64, requires_grad=True)

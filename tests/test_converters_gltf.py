@@ -266,6 +266,7 @@ def test_meshes_of_single_frames_are_the_bodys_surface(tmp_path: Path) -> None:
         write_meshes(tmp_path / "n", body, motion, every=0)
 
 
+@pytest.mark.slow
 def test_a_bsm_motion_animates_the_body(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """hsmr-bio mot2skel with a .glb: the skin of the person whose model moved."""
     body = load_body()

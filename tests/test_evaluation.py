@@ -229,6 +229,7 @@ def test_rotation_matrices_are_taken_as_they_come(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.global_orient, vectors[:, 0], atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.assets
 def test_eval_runs_the_network_on_labelled_images(
     shared: Path, synthetic_male: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

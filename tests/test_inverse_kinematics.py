@@ -85,6 +85,7 @@ def test_a_known_motion_is_found_again_whatever_the_heading() -> None:
         np.testing.assert_allclose(found.column(name), truth.column(name), atol=5e-3, err_msg=name)
 
 
+@pytest.mark.slow
 def test_random_poses_are_found_without_help_from_their_neighbours() -> None:
     """Upside down, lying, turned away: each frame stands alone, a second from the next."""
     document, rng = bsm(), np.random.default_rng(0)
@@ -262,6 +263,7 @@ def test_opensim_solves_models_whose_joints_we_cannot_evaluate(tmp_path: Path) -
     assert marker_errors(found, document, markers).rms_m < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.opensim
 @pytest.mark.assets
 @pytest.mark.parametrize("trial", ["e1_walk", "e1_dropjump", "s4_walk_grf"])

@@ -353,6 +353,7 @@ def test_the_ray_test_knows_inside_from_outside(body: Body) -> None:
     assert not hidden(skin, faces, outside).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "value", "bound"), [(0, 0.0, 0.012), (0, -2.0, 0.035), (1, 2.0, 0.03), (1, -2.0, 0.03)])
 def test_bones_lie_under_the_skin(body: Body, beta: int, value: float, bound: float) -> None:
     betas = np.zeros((1, 10))

@@ -136,6 +136,7 @@ def test_opensim_loads_the_model_without_warnings(made: tuple[Result, Path], ope
         np.testing.assert_allclose(loaded.marker(name), markers.positions_m[frame, markers.names.index(name)], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_existing_results_are_not_touched(short: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     image2mot(short, out, REPLAY)

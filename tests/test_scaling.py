@@ -98,6 +98,7 @@ def test_segments_have_the_published_share_of_the_mass(sex, open_body) -> None:
         assert sum(model.bodies[b].mass_kg for b in bodies) == pytest.approx(70 * percent[key] / total)
 
 
+@pytest.mark.slow
 def test_inertias_are_physical_on_every_body_and_grow_as_mass_times_length_squared(open_body) -> None:
     for betas in random_betas(12):
         for body in document(scale_model(open_body, betas)).bodies.values():
@@ -109,6 +110,7 @@ def test_inertias_are_physical_on_every_body_and_grow_as_mass_times_length_squar
         assert np.array(b.inertia_kg_m2) == pytest.approx(ratio * np.array(a.inertia_kg_m2), rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.opensim
 def test_opensim_loads_any_shape_without_a_warning(open_body, opensim_model, tmp_path) -> None:
     from hsmr_bio.osim.geometry import write_geometry
@@ -280,6 +282,7 @@ def test_on_skels_joints_opensim_moves_as_the_body_does(open_body, opensim_model
             assert np.abs(orientation - WORLD_REST @ pose.joints_ori[k, j].numpy()).max() < 3e-3, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joints", ["bsm", "skel"])
 def test_a_persons_joints_keep_bsms_zeros_and_signs(joints, open_body) -> None:
     """The same names mean the same as in the generic model: equal zeros, and every coordinate moves its body the same way.

@@ -15,9 +15,10 @@ from .body import Body
 SKEL_TO_WORLD: FloatArray = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Rest axes (body faces +z, left is +x) -> OpenSim ground (x forward, y up, z right)."""
 
-WALKS_M, WALKS_M_S = 0.5, 0.3
-"""From this distance and this mean speed on, a person walks: shifts of weight are shorter (a step is 0.6 m, and a short clip
-shows no more), a drift of the fit or steps on the spot slower (slow gait of patients is 0.4 m/s)."""
+WALKING = ((1.0, 0.3), (0.5, 1.0))
+"""(m, m/s) Who gets farther and, on average, faster than one of these, walks. A shift of weight or a step aside is shorter than
+1 m, a drift of the fit slower than 0.3 m/s (slow gait of patients is 0.4 m/s); less than a stride shows walking by its usual
+speed alone."""
 
 
 def require_body(motion: SkelMotion, body: Body) -> None:
@@ -67,8 +68,7 @@ def rotate_motion(
 def to_forward(pelvis_m: FloatArray, facing: FloatArray, time_s: FloatArray) -> FloatArray:
     """Rotation about the vertical that turns a person's heading to +z.
 
-    The heading is the way of the pelvis if the person walks (gets farther than ``WALKS_M``, faster than ``WALKS_M_S``), else
-    where the person faces at first.
+    The heading is the way of the pelvis if the person walks (see ``WALKING``), else where the person faces at first.
 
     Args:
         pelvis_m: (T, 3) pelvis in upright axes (y up).
@@ -80,7 +80,8 @@ def to_forward(pelvis_m: FloatArray, facing: FloatArray, time_s: FloatArray) -> 
     """
     way = pelvis_m[-1] - pelvis_m[0]
     distance, duration = float(np.hypot(way[0], way[2])), max(float(time_s[-1] - time_s[0]), 1e-6)
-    ahead = way if distance > WALKS_M and distance / duration > WALKS_M_S else facing
+    walks = any(distance > least_m and distance / duration > least_m_s for least_m, least_m_s in WALKING)
+    ahead = way if walks else facing
     angle = torch.tensor(-np.arctan2(ahead[0], ahead[2]), dtype=torch.float64)
     return np.asarray(about_axis((0.0, 1.0, 0.0), angle).numpy())
 

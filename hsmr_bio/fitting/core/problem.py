@@ -179,11 +179,7 @@ class View:
 
 
 class Term(ABC):
-    """A sum of squared residuals over their standard deviations.
-
-    A term says what is off, how that changes with the unknowns, and how sure it is. R is the number of frames, or of pairs or
-    triples of them; G observations have D components each.
-    """
+    """Squared residuals over their standard deviations: G observations of D components in R frames, or pairs or triples."""
 
     robust: bool | Tensor | None = None
     """Whether an observation that is many standard deviations off loses its pull (Geman-McClure); (G,) for some of them."""
