@@ -93,8 +93,8 @@ class JointFit:
         for axis, function in self.joint.rotations:
             turn = turn @ about_axis(axis, function.value_and_partials(q)[0])
         slide = torch.zeros(len(values), 3, dtype=torch.float64)
-        for axis, function in self.joint.translations:
-            slide += function.value_and_partials(q)[0][:, None] * torch.tensor(axis, dtype=torch.float64)
+        for direction, function in self.joint.translations:
+            slide += function.value_and_partials(q)[0][:, None] * torch.tensor(direction, dtype=torch.float64)
         return turn.numpy(), slide.numpy()
 
     def place(self, turn: FloatArray) -> Fitted:

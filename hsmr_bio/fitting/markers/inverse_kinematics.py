@@ -21,7 +21,8 @@ from ...osim.parts import OsimCoordinate
 from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, quiet
 
 if TYPE_CHECKING:
-    from .solver import Bounds, MarkerProblem
+    from ...kinematics.linear_solvers import ActiveSet
+    from .solver import MarkerProblem
 
 Backend = Literal["own", "opensim"]
 
@@ -271,10 +272,10 @@ def _check_unit(measured_m: FloatArray, model_m: FloatArray) -> None:
         )
 
 
-def _bounds(document: OsimDocument, fixed: Mapping[str, float], limits: str) -> Bounds:
+def _bounds(document: OsimDocument, fixed: Mapping[str, float], limits: str) -> ActiveSet:
     import torch
 
-    from .solver import Bounds
+    from ...kinematics.linear_solvers import ActiveSet
 
     if limits not in ("clamped", "all", "none"):
         raise InputError(f"limits must be 'clamped', 'all' or 'none', got {limits!r}")
@@ -287,10 +288,10 @@ def _bounds(document: OsimDocument, fixed: Mapping[str, float], limits: str) -> 
         if low > high:
             raise ModelError(f"coordinate {coordinate.name!r} has its range upside down: {low:g} to {high:g}")
     free = np.array([name not in fixed and name not in document.dependent for name in names])
-    return Bounds(torch.as_tensor(ranges[:, 0]), torch.as_tensor(ranges[:, 1]), torch.as_tensor(free))
+    return ActiveSet(torch.as_tensor(ranges[:, 0]), torch.as_tensor(ranges[:, 1]), torch.as_tensor(free))
 
 
-def _usual(document: OsimDocument, problem: MarkerProblem, bounds: Bounds) -> Bounds:
+def _usual(document: OsimDocument, problem: MarkerProblem, bounds: ActiveSet) -> ActiveSet:
     """Bounds for the anchors: also the ranges that the model does not clamp, but the root's.
 
     They keep the anchors on one of the several ways to write the same pose. The frames themselves may leave them.
@@ -302,10 +303,12 @@ def _usual(document: OsimDocument, problem: MarkerProblem, bounds: Bounds) -> Bo
     usable &= (ranges[:, 0] <= document.default_si) & (document.default_si <= ranges[:, 1])
     ranges[~usable] = -np.inf, np.inf
     lower, upper = torch.as_tensor(ranges[:, 0]), torch.as_tensor(ranges[:, 1])
-    return bounds._replace(lower=torch.maximum(bounds.lower, lower), upper=torch.minimum(bounds.upper, upper))
+    return replace(bounds, lower=torch.maximum(bounds.lower, lower), upper=torch.minimum(bounds.upper, upper))
 
 
-def _solve_all(problem: MarkerProblem, time_s: FloatArray, bounds: Bounds, usual: Bounds, progress: Progress) -> FloatArray:
+def _solve_all(
+    problem: MarkerProblem, time_s: FloatArray, bounds: ActiveSet, usual: ActiveSet, progress: Progress
+) -> FloatArray:
     """(T, N) solution of every frame."""
     import torch
 

@@ -20,21 +20,11 @@ import torch
 from torch import Tensor
 
 from ...kinematics.linear_solvers import ActiveSet, Dense
-from ...kinematics.solve import Factors, LeastSquares, Solution, Stop, Within, minimise
+from ...kinematics.rotations import axial
+from ...kinematics.solve import Factors, LeastSquares, Solution, Stop, minimise
 from ...kinematics.tree import Tree
 
 _DAMPING = Factors(start=1e-4, shrink=0.2, growth=8.0, least=1e-9, most=1e9)
-
-
-class Bounds(NamedTuple):
-    """Where the coordinates may go."""
-
-    lower: Tensor
-    """(N,) may be infinite."""
-    upper: Tensor
-    """(N,)."""
-    free: Tensor
-    """(N,) bool, coordinates that may move at all."""
 
 
 class Tolerance(NamedTuple):
@@ -95,18 +85,13 @@ class MarkerProblem:
     """(N,) bool: angles without bounds, for which a full turn means nothing."""
 
     def __post_init__(self) -> None:
-        tree = self.tree
-        owner = torch.full((len(tree.coordinates),), -1, dtype=torch.long)
-        for j, joint in enumerate(tree.joints):
-            for _, function in (*joint.rotations, *joint.translations):
-                for n in function.inputs:
-                    owner[n] = j
-        above = tree.ancestors[owner.clamp_min(0)].T & (owner >= 0)[None]  # (N, N): coordinate i moves what j moves
-        object.__setattr__(self, "_above", above)
+        tree, drives = self.tree, self.tree.owners >= 0
+        object.__setattr__(self, "_above", tree.ancestors[tree.owners].T & drives)
         object.__setattr__(self, "_moves", tree.ancestors.T.to(tree.dtype))
         object.__setattr__(self, "_sums", self._body_sums())
 
     _above: Tensor = field(init=False)
+    """(N, N) bool: whether coordinate i (row) moves all that coordinate j moves."""
     _moves: Tensor = field(init=False)
     _sums: Tensor = field(init=False)
 
@@ -138,7 +123,7 @@ class MarkerProblem:
         second = turn @ local_local.unflatten(-1, (3, 3)) @ turn.transpose(-1, -2)
         second = second + turned[..., :, None] * place[..., None, :] + place[..., :, None] * first[..., None, :]
         force = first - target
-        torque = -_axial(crossed) - torch.linalg.cross(place, target)
+        torque = axial(crossed) - torch.linalg.cross(place, target)
         from_rest = q - self.rest[frames]
         double = (
             squares[..., 0] + (place * (first + turned - 2 * target)).sum(-1) - 2 * crossed.diagonal(dim1=-2, dim2=-1).sum(-1)
@@ -162,7 +147,7 @@ def solve(
     problem: MarkerProblem,
     start: Tensor,
     frames: Tensor,
-    bounds: Bounds,
+    bounds: ActiveSet,
     *,
     tolerance: Tolerance = FINE,
     max_iterations: int = 40,
@@ -180,16 +165,13 @@ def solve(
     Returns:
         The best point of each row, within the bounds; never worse than ``start`` clamped to them. Costs are in m^2.
     """
-    lower = torch.where(bounds.free, bounds.lower, -torch.inf)
-    upper = torch.where(bounds.free, bounds.upper, torch.inf)
-    within = Within(lower, upper)
     return minimise(
         _Frames(problem, frames),
-        within(start, torch.zeros_like(start)),
-        solver=ActiveSet(lower, upper, bounds.free),
+        bounds.clamp(start),
+        solver=bounds,
         damping=_DAMPING,
         stop=Stop(max_iterations, tolerance.step, tolerance.cost),
-        move=within,
+        move=lambda x, step: bounds.clamp(x + step),
     )
 
 
@@ -210,9 +192,3 @@ class _Frames(LeastSquares[Dense, Dense]):
 def _outer(first: Tensor, second: Tensor) -> Tensor:
     """(..., 3) twice -> (..., 9)."""
     return (first[..., :, None] * second[..., None, :]).flatten(-2)
-
-
-def _axial(matrix: Tensor) -> Tensor:
-    """The vector sum of a x b of matrices sum of a b^T; (..., 3, 3) -> (..., 3)."""
-    other = matrix - matrix.transpose(-1, -2)
-    return torch.stack([other[..., 1, 2], other[..., 2, 0], other[..., 0, 1]], dim=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import pi
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ...errors import EstimationError
+from ...kinematics.linear_solvers import ActiveSet
 from ...types import FloatArray
-from .solver import Bounds, MarkerProblem, Tolerance, solve
+from .solver import MarkerProblem, Tolerance, solve
 
 _MIN_MARKERS = 3
 _SAME_COST = 1.02
@@ -40,7 +42,7 @@ def anchor_frames(problem: MarkerProblem, time_s: FloatArray, step_s: float) -> 
     return torch.tensor([int(frame) for frame in best])
 
 
-def solve_anchors(problem: MarkerProblem, anchors: Tensor, bounds: Bounds, *, jump_rad: float) -> Tensor:
+def solve_anchors(problem: MarkerProblem, anchors: Tensor, bounds: ActiveSet, *, jump_rad: float) -> Tensor:
     """Solve the anchor frames from scratch and make them agree with each other.
 
     Returns:
@@ -60,7 +62,7 @@ def agree(
     q: Tensor,
     cost: Tensor,
     frames: Tensor,
-    bounds: Bounds,
+    bounds: ActiveSet,
     *,
     jump_rad: float,
     tolerance: Tolerance,
@@ -116,7 +118,7 @@ def interpolate(time_s: FloatArray, anchors: Tensor, values: Tensor) -> Tensor:
     return torch.as_tensor(np.stack([np.interp(time_s, known_s, column) for column in values.numpy().T], axis=-1))
 
 
-def _placed(problem: MarkerProblem, frames: Tensor, bounds: Bounds) -> Tensor:
+def _placed(problem: MarkerProblem, frames: Tensor, bounds: ActiveSet) -> Tensor:
     """(A, N) rest pose with the root moved to the markers, within half a turn of its rest.
 
     From the rest pose damped Gauss-Newton finds the root's heading by itself: in 240 random poses of BSM, of every
@@ -125,7 +127,7 @@ def _placed(problem: MarkerProblem, frames: Tensor, bounds: Bounds) -> Tensor:
     turning = _turning(problem)
     of_root = problem.tree.ancestors[0] & bounds.free
     start = problem.rest[frames]
-    q = solve(problem, start, frames, bounds._replace(free=of_root), tolerance=_ROUGH, max_iterations=12).x
+    q = solve(problem, start, frames, replace(bounds, free=of_root), tolerance=_ROUGH, max_iterations=12).x
     columns = [n for n in turning if bounds.free[n]]
     rest = start[:, columns]
     q[:, columns] = torch.remainder(q[:, columns] - rest + pi, 2 * pi) - pi + rest
