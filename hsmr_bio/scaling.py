@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .body.body import Body
 from .option_checks import check_file_name
@@ -21,9 +21,7 @@ from .osim.person import Geometry
 from .osim.placement import place_joints
 from .osim.skel_joints import ball_ranges, skel_joints
 from .osim.skin_markers import place_markers
-from .types import Sex, Subject, readonly
-
-JointShapes = Literal["bsm", "skel"]
+from .types import JointShapes, Sex, Subject, readonly
 
 
 def scale_model(

@@ -22,6 +22,10 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Frame = Literal["camera", "skel", "world"]
 Sex = Literal["neutral", "female", "male"]
+ModelKind = Literal["bsm", "twin"]
+"""``bsm``: the scaled BSM model; ``twin``: the model whose coordinates are SKEL's angles."""
+JointShapes = Literal["bsm", "skel"]
+"""Knees of the BSM model. ``bsm``: rolling, with internal rotation in flexion; ``skel``: hinges, which follow SKEL exactly."""
 FRAMES: tuple[Frame, ...] = ("camera", "skel", "world")
 
 
@@ -468,7 +472,7 @@ class Subject:
     """OpenSim body -> scale factors along its x, y, z axes, relative to the generic model."""
     osim_xml: bytes
     """The whole ``.osim`` file."""
-    model: Literal["bsm", "twin"] = "bsm"
+    model: ModelKind = "bsm"
 
     def __post_init__(self) -> None:
         _set(self, "betas", readonly("betas", self.betas, (10,)))

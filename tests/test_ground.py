@@ -15,8 +15,8 @@ from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.core.body_points import SolePoints
 from hsmr_bio.fitting.video.camera_fit import CameraFit
 from hsmr_bio.fitting.video.scene import SceneAxes
-from hsmr_bio.fitting.world.gravity import GroundOptions
 from hsmr_bio.fitting.world.ground import to_world
+from hsmr_bio.fitting.world.options import GroundOptions
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
 from hsmr_bio.types import GroundFit, SkelMotion
 

@@ -88,7 +88,7 @@ def test_a_dict_for_options_says_what_to_write(clip, open_body: Body, tmp_path: 
         ("Skel2MotOptions", lambda: hb.skel2mot(missing, out, given)),
         ("Smpl2MotOptions", lambda: hb.smpl2mot(missing, out, given)),
         ("FitOptions", lambda: hb.fit_motion(clip.observation, open_body, given)),
-        ("GroundOptions", lambda: hb.to_world(clip.truth, open_body, None, given)),
+        ("GroundOptions", lambda: hb.to_world(clip.truth, open_body, given)),
         ("EstimateOptions", lambda: hb.estimate(missing, given)),
     ):
         with pytest.raises(InputError, match=wanted.format(kind)):
@@ -146,7 +146,7 @@ def pieces(open_body: Body) -> dict:
         (hb.inverse_kinematics, ("model", "markers"), "inverse_kinematics(markers, model)"),
         (marker_errors, ("markers", "model", "motion"), "marker_errors(motion, model, markers)"),
         (hb.fit_motion, ("body", "skel"), "fit_motion(observation, body, options)"),
-        (hb.to_world, ("body", "skel"), "to_world(motion, body, observation, options)"),
+        (hb.to_world, ("body", "skel"), "to_world(fitted, body, options)"),
     ],
 )
 def test_swapped_arguments_are_named(function, swapped: tuple[str, ...], call: str, pieces: dict) -> None:

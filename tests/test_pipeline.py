@@ -17,7 +17,7 @@ from hsmr_bio.errors import EstimationError, HsmrBioError, InputError
 from hsmr_bio.estimators import EstimateOptions
 from hsmr_bio.estimators.replay import Replay
 from hsmr_bio.fitting.video.joint_centres import JOINT_OF_POINT
-from hsmr_bio.fitting.world.gravity import GroundOptions
+from hsmr_bio.fitting.world.options import GroundOptions
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion, load_observation, save_observation
 from hsmr_bio.io.trc import read_trc, write_trc

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from ...option_checks import check_number
 from ...skeleton import DOF_NAMES, JOINT_NAMES
 from ...types import FloatArray
 from ..core.problem import View
+from .options import GroundOptions
 
 PITCH_RAD = (np.radians(6.0), np.radians(14.0))
 """Mean and spread of the pitch of cameras in hands and on tripods: a little down."""
@@ -37,27 +37,6 @@ SCENE_RAD = np.radians(1.2)
 INDEPENDENT_STANCES = 8.0
 """A clip shows so many independent placements of a foot at most; more frames of the same stance teach nothing new."""
 _J = {name: j for j, name in enumerate(JOINT_NAMES)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroundOptions:
-    """What the user knows about the camera and the floor."""
-
-    camera_pitch_rad: float | None = None
-    """Known downward pitch of the camera; None: estimated."""
-    camera_roll_rad: float | None = None
-    """Known roll of the camera, clockwise as it looks; None: estimated."""
-    treadmill: bool = False
-    """Standing feet move with a belt: they stay on the floor but are not held."""
-
-    def __post_init__(self) -> None:
-        for name, angle_rad, most_rad in (
-            ("pitch", self.camera_pitch_rad, np.pi / 2),
-            ("roll", self.camera_roll_rad, np.pi),
-        ):
-            if angle_rad is not None:
-                most_deg = float(np.degrees(most_rad))
-                check_number(f"the camera's {name}", float(np.degrees(angle_rad)), "degrees", low=-most_deg, high=most_deg)
 
 
 @dataclass(frozen=True, eq=False)

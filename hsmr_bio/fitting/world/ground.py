@@ -32,7 +32,8 @@ from ..video.camera_fit import CameraFit
 from ..video.keypoints import Clip
 from ..video.scene import SceneAxes
 from .balance import carried_centre
-from .gravity import GroundOptions, find_tilt
+from .gravity import find_tilt
+from .options import GroundOptions
 
 CONTACT_SPEED_M_S = 0.35
 """Half probability of contact: between the slip of a fitted standing foot and the slowest swing (about 1 m/s)."""
