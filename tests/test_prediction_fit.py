@@ -154,6 +154,6 @@ def test_a_frame_without_prediction_is_no_evidence(body, observation, refine: bo
     pixels, confidence = np.array(observation.keypoints_px), np.array(observation.confidence)
     pixels[gap], confidence[gap] = np.nan, 0
     blind = replace(observation, skel_poses_rad=poses, keypoints_px=pixels, confidence=confidence)
-    found = fit_prediction(blind, body, refine=refine)
+    found = fit_prediction(blind, body, refine=refine).motion
     sd = found.poses_sd_rad.mean(axis=1)
     assert sd[22] > 1.5 * sd[:12].mean() and sd[22] > 1.5 * sd[33:].mean()

@@ -1,4 +1,4 @@
-"""Points on the body that a fit looks at: detector landmarks, soles, centres of mass; with their derivatives by betas."""
+"""Points on the body: detector landmarks, soles, centres of mass, with their derivatives by betas and landmark offsets."""
 
 from __future__ import annotations
 
@@ -19,72 +19,99 @@ from .problem import BETAS, OFFSETS, SHAPE, PointSet
 
 _J = {name: j for j, name in enumerate(JOINT_NAMES)}
 OFFSET_PLACES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "foot_index")
-"""Landmark pairs whose definition differs from person to person (clothes, build): a clip may shift them."""
+"""Landmark pairs whose place differs from person to person (clothes, build); the fit of a clip estimates a shift of each."""
+_FOOT_WEIGHT = 0.5
+"""A skin vertex belongs to a foot if the foot's bones have more than half of its skinning weight."""
+_SOLE_THICKNESS_M = 0.02
+"""Vertices of a foot up to this height above the lowest one are the sole."""
+_HEEL_LENGTH_M, _BALL_HALF_LENGTH_M, _TOE_LENGTH_M = 0.05, 0.025, 0.03
+"""Lengths of the regions of the sole: from its back end, to both sides of the toe joint, from its front end (our choice)."""
+_BALL_SIDE_M = 0.01
+"""The inner and the outer ball begin this far from the foot's middle line (our choice)."""
+_LOWEST = 6
+"""A sole point is the mean of so many lowest vertices of its region (our choice)."""
+_LEAST_STANDING = 1e-6
+"""Sum of contact probabilities below which no foot carries the body."""
 
 
 def attach(body: Body, betas: FloatArray, bodies: Sequence[int], rest_m: FloatArray, rest_by_betas: FloatArray) -> PointSet:
     """Fix points of the T pose to bones.
 
+    A point p on a bone with joint j and rest orientation R has the local position ``R^T (p - j)`` and the derivative
+    ``R^T (dp - dj - w x (p - j))`` by a beta, where w is the bone's turn.
+
     Args:
-        body: whose bones.
+        body: the body of the bones.
         betas: (10,).
         bodies: (P,) bone of each point.
-        rest_m: (P, 3) in the T pose, rest axes.
+        rest_m: (P, 3) positions in the T pose, rest axes.
         rest_by_betas: (P, 3, 10) derivative of ``rest_m``.
+
+    Returns:
+        The points in bone axes.
     """
     rest = body.rest_pose(betas)
-    joints, rotations = rest.joints[0].numpy(), rest.rotations[0].numpy()
     joints_by_betas, turns = body.rest_jacobian(betas)
     index = list(bodies)
-    arm = rest_m - joints[index]
+    arm = rest_m - rest.joints[0].numpy()[index]
     change = rest_by_betas - joints_by_betas[index] - np.cross(turns[index], arm[:, :, None], axis=1)
-    into = rotations[index].transpose(0, 2, 1)
+    to_bone = rest.rotations[0].numpy()[index].transpose(0, 2, 1)
     by_shape = np.zeros((*rest_m.shape, SHAPE.stop))
-    by_shape[..., BETAS] = into @ change
-    return PointSet(torch.tensor(index), torch.as_tensor((into @ arm[..., None])[..., 0]), torch.as_tensor(by_shape))
+    by_shape[..., BETAS] = to_bone @ change
+    return PointSet(torch.tensor(index), torch.as_tensor((to_bone @ arm[..., None])[..., 0]), torch.as_tensor(by_shape))
 
 
 def _joints(body: Body, betas: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(24, 3) joint centres in the T pose and their derivative (24, 3, 10) by betas."""
     return body.rest_pose(betas).joints[0].numpy(), body.rest_jacobian(betas)[0]
 
 
 @dataclass(frozen=True, eq=False)
 class StatureLine:
-    """Stature as a linear function of betas: exact, as the skin is linear in betas."""
+    """Stature as a linear function of betas; exact, because the skin is linear in betas."""
 
     at_zero_m: float
+    """Stature of the mean body."""
     by_betas_m: FloatArray
+    """(10,) change of stature per unit of each beta."""
 
     @classmethod
     def of(cls, body: Body) -> StatureLine:
-        """From the body's two stature vertices."""
+        """Read it from the body's two stature vertices, top of the head and heel."""
         top, heel = body.data.stature_vertices
         height = body.data.skin_template_m[top, 1] - body.data.skin_template_m[heel, 1]
         return cls(float(height), np.asarray(body.data.shapedirs[top, 1] - body.data.shapedirs[heel, 1]))
 
     def at(self, betas: FloatArray) -> float:
-        """Metres."""
+        """Stature in metres for betas (10,)."""
         return float(self.at_zero_m + self.by_betas_m @ betas)
 
 
 @dataclass(frozen=True, eq=False)
 class KeypointPoints:
-    """Detector landmarks, each fixed to a bone at an offset from a joint that grows with stature."""
+    """Detector landmarks, each fixed to a bone at an offset from a joint that is proportional to stature."""
 
     body: Body
     keypoints: tuple[Keypoint, ...]
-    """The parts of the set."""
+    """The P points on the body that the set is made of."""
     names: tuple[str, ...]
-    """The points of the set."""
+    """(L,) names of the set's landmarks."""
     mix: torch.Tensor | None
-    """(L, P) points as means of parts; None where they are the same."""
+    """(L, P) weights of landmarks that are means of points; None if every landmark is one point."""
 
     @classmethod
     def of(cls, body: Body, wanted: str | KeypointSet) -> KeypointPoints:
-        """A named set of the body, or an estimator's own.
+        """Look up a keypoint set.
+
+        Args:
+            body: the body that the landmarks are fixed to.
+            wanted: name of a set of the body, or an estimator's own set.
+
+        Returns:
+            The landmarks of the set.
 
         Raises:
-            InputError: the body does not define it.
+            InputError: the body does not define the set.
         """
         parts, mixes = keypoints_of(body.data, wanted)
         plain = [index for _, index in mixes] == [(i,) for i in range(len(parts))]
@@ -95,18 +122,18 @@ class KeypointPoints:
 
     @property
     def sigma_2d_m(self) -> FloatArray:
-        """(L,) standard deviation of the detector's image position, at the person's depth."""
+        """(L,) standard deviation of the detector's image position, in metres at the person's depth."""
         sigma = np.array([k.sigma_2d_m for k in self.keypoints])
         return sigma if self.mix is None else np.asarray(self.mix.numpy() @ sigma)
 
     @cached_property
-    def _pairs(self) -> list[tuple[int, int, float]]:
-        """(point, pair, sign of x) of the landmarks whose place a clip may correct."""
-        found = []
+    def _shifted(self) -> dict[int, tuple[int, FloatArray]]:
+        """Points that the clip may shift: index of the landmark pair, and (3,) signs that mirror its offset."""
+        found = {}
         for point, keypoint in enumerate(self.keypoints):
             side, _, place = keypoint.name.partition("_")
             if side in ("left", "right") and place in OFFSET_PLACES:
-                found.append((point, OFFSET_PLACES.index(place), 1.0 if side == "left" else -1.0))
+                found[point] = OFFSET_PLACES.index(place), np.array([1.0 if side == "left" else -1.0, 1.0, 1.0])
         return found
 
     def __call__(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:
@@ -116,23 +143,22 @@ class KeypointPoints:
         from_joint = [k.joint for k in self.keypoints]
         rest = joints[from_joint] + offset * stature.at(betas)
         change = by_betas[from_joint] + offset[:, :, None] * stature.by_betas_m
-        sides = {point: (pair, np.array([sign, 1.0, 1.0])) for point, pair, sign in self._pairs}
-        for point, (pair, mirror) in sides.items():
+        for point, (pair, mirror) in self._shifted.items():
             rest[point] += mirror * offsets_m[pair]
         points = attach(self.body, betas, [k.body for k in self.keypoints], rest, change)
-        into = self.body.rest_pose(betas).rotations[0].numpy()
-        for point, (pair, mirror) in sides.items():
+        rotations = self.body.rest_pose(betas).rotations[0].numpy()
+        for point, (pair, mirror) in self._shifted.items():
             first = OFFSETS.start + 3 * pair
-            points.local_by_shape[point, :, first : first + 3] = torch.as_tensor(into[points.bodies[point]].T * mirror)
+            by_offset = rotations[points.bodies[point]].T * mirror
+            points.local_by_shape[point, :, first : first + 3] = torch.as_tensor(by_offset)
         return replace(points, mix=self.mix)
 
 
 @dataclass(frozen=True, eq=False)
 class SolePoints:
-    """Eight points under the feet: heel, inner and outer ball, toe tip, right then left.
+    """Eight points under the feet: heel, inner and outer ball, toe tip, right foot first.
 
-    Found on the mean skin: for each place, the lowest skin vertices near it; the point is their mean in x and z, at
-    their lowest height.
+    Each is the mean of the lowest skin vertices of its region of the mean body's sole.
     """
 
     body: Body
@@ -140,33 +166,29 @@ class SolePoints:
 
     @cached_property
     def _vertices(self) -> list[list[int]]:
-        skin = self.body.data.skin_template_m
-        weights = self.body.data.skin_weights
+        """Skin vertices of each point."""
+        skin, weights = self.body.data.skin_template_m, self.body.data.skin_weights
         joints = self.body.rest_pose(np.zeros(10)).joints[0].numpy()
         found = []
-        for side, sign in (("r", -1.0), ("l", 1.0)):
+        for side, outwards in (("r", -1.0), ("l", 1.0)):
             bones = [_J[f"{name}_{side}"] for name in ("talus", "calcn", "toes")]
-            foot = np.flatnonzero(np.asarray(weights[:, bones].sum(axis=1)).ravel() > 0.5)
-            at = skin[foot]
-            floor = at[:, 1].min()
-            low = at[:, 1] < floor + 0.02
-            back, front = at[low, 2].min(), at[low, 2].max()
-            ball = joints[_J[f"toes_{side}"], 2]
-            middle = np.median(at[low, 0])
-            near_ball = low & (np.abs(at[:, 2] - ball) < 0.025)
-            outward = sign * (at[:, 0] - middle)
-            heel = low & (at[:, 2] < back + 0.05)
-            toe = low & (at[:, 2] > front - 0.03)
-            places = (heel, near_ball & (outward < -0.01), near_ball & (outward > 0.01), toe)
-            found += [list(foot[np.flatnonzero(place)[np.argsort(at[place, 1])[:6]]]) for place in places]
+            foot = np.flatnonzero(np.asarray(weights[:, bones].sum(axis=1)).ravel() > _FOOT_WEIGHT)
+            x, height, z = skin[foot].T
+            sole = height < height.min() + _SOLE_THICKNESS_M
+            ball = sole & (np.abs(z - joints[_J[f"toes_{side}"], 2]) < _BALL_HALF_LENGTH_M)
+            outward = outwards * (x - np.median(x[sole]))
+            heel = sole & (z < z[sole].min() + _HEEL_LENGTH_M)
+            toe = sole & (z > z[sole].max() - _TOE_LENGTH_M)
+            regions = (heel, ball & (outward < -_BALL_SIDE_M), ball & (outward > _BALL_SIDE_M), toe)
+            found += [list(foot[np.flatnonzero(region)[np.argsort(height[region])[:_LOWEST]]]) for region in regions]
         return found
 
     @property
     def bodies(self) -> list[int]:
-        """(8,) calcaneus for heel and ball, toes for the tip."""
-        return [_J[f"{'toes' if name == 'toe' else 'calcn'}_{side}"] for side in "rl" for name in ("heel", "in", "out", "toe")]
+        """(8,) bone of each point: calcaneus for heel and ball, toes for the tip."""
+        return [_J[f"{'toes' if name.startswith('toe') else 'calcn'}_{name[-1]}"] for name in self.NAMES]
 
-    def __call__(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:
+    def __call__(self, betas: FloatArray, _offsets_m: FloatArray) -> PointSet:
         data = self.body.data
         rest = np.array([data.skin_template_m[v].mean(axis=0) for v in self._vertices])
         change = np.array([data.shapedirs[v].mean(axis=0) for v in self._vertices])
@@ -174,14 +196,18 @@ class SolePoints:
 
 
 SUPPORT_SHARE = (0.45, 0.25, 0.25, 0.05)
-"""Share of heel, inner ball, outer ball and toe in the centre of support: 40 % of the foot's length from the heel, 5 cm in
-front of the ankle, where quiet standers have their centre of mass (Winter 1995, Gait and Posture 3:193)."""
+"""Shares of heel, inner ball, outer ball and toe in the centre of support of a foot. They put it at 40 % of the foot's length
+from the heel, 5 cm in front of the ankle, where the centre of mass is in quiet standing (Winter 1995, Gait and Posture
+3:193)."""
 
 
 def support_of(standing: FloatArray) -> FloatArray:
-    """(T, 8) weights of the sole points in the centre of support; rows sum to 1, or to 0 in the air."""
+    """(T, 8) weights of the sole points in the centre of support, from contact probabilities (T, 8).
+
+    Rows sum to 1, or to 0 if no foot is on the floor.
+    """
     share = standing * np.array(SUPPORT_SHARE * 2)
-    return np.asarray(share / np.maximum(share.sum(axis=1, keepdims=True), 1e-6))
+    return np.asarray(share / np.maximum(share.sum(axis=1, keepdims=True), _LEAST_STANDING))
 
 
 SEGMENTS: tuple[tuple[str, str, float, str], ...] = (
@@ -196,8 +222,8 @@ SEGMENTS: tuple[tuple[str, str, float, str], ...] = (
     *((f"ulna_{s}", f"hand_{s}", 0.42, "forearm") for s in "rl"),
     *((f"hand_{s}", f"hand_{s}", 0.0, "hand") for s in "rl"),
 )
-"""(bone, far joint, share of the way, row of ``SEGMENT_PERCENT``). The centre of mass lies that share of the way from the
-bone's own joint to the far one: Dumas and Wojtusch 2018, rounded."""
+"""(bone, far joint, share of the distance, row of ``SEGMENT_PERCENT``). The centre of mass lies at this share of the distance
+from the bone's own joint to the far joint (Dumas and Wojtusch 2018, rounded)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,15 +234,15 @@ class MassPoints:
 
     @property
     def shares(self) -> torch.Tensor:
-        """(P,) shares of body mass, men's for every body; sum 1."""
+        """(P,) shares of body mass, the male ones for every body; sum 1."""
         percent = [SEGMENT_PERCENT["male"][row] for _, _, _, row in SEGMENTS]
         shares = torch.tensor([round(value / 100, 3) for value in percent], dtype=torch.float64)
         return shares / shares.sum()
 
-    def __call__(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:
+    def __call__(self, betas: FloatArray, _offsets_m: FloatArray) -> PointSet:
         joints, by_betas = _joints(self.body, betas)
         near, far = [_J[s[0]] for s in SEGMENTS], [_J[s[1]] for s in SEGMENTS]
-        way = np.array([s[2] for s in SEGMENTS])
-        rest = joints[near] + way[:, None] * (joints[far] - joints[near])
-        change = by_betas[near] + way[:, None, None] * (by_betas[far] - by_betas[near])
+        share = np.array([s[2] for s in SEGMENTS])
+        rest = joints[near] + share[:, None] * (joints[far] - joints[near])
+        change = by_betas[near] + share[:, None, None] * (by_betas[far] - by_betas[near])
         return attach(self.body, betas, near, rest, change)
