@@ -9,11 +9,11 @@ from scipy.spatial.transform import Rotation
 from hsmr_bio.body import Body
 from hsmr_bio.errors import InputError
 from hsmr_bio.osim.factors import body_factors, subject_size
-from hsmr_bio.osim.library import bsm
+from hsmr_bio.osim.library import as_document, bsm
 from hsmr_bio.osim.masses import scaled_body, second_moments
 from hsmr_bio.osim.parts import OsimBody
 from hsmr_bio.osim.person import Geometry
-from hsmr_bio.scaling import scale_model, subject_document
+from hsmr_bio.scaling import scale_model
 
 _NAMES = ("head", "pelvis", "lumbar_body", "femur_r", "tibia_l", "humerus_r", "hand_l")
 PERCENT = {
@@ -25,7 +25,7 @@ PERCENT = {
 
 @pytest.mark.parametrize(("sex", "total"), [("male", 100.2), ("female", 100.4)])
 def test_segments_have_the_masses_of_dumas_and_wojtusch(open_body: Body, sex: str, total: float) -> None:
-    bodies = subject_document(scale_model(open_body, np.zeros(10), mass_kg=80.0, sex=sex)).bodies
+    bodies = as_document(scale_model(open_body, np.zeros(10), mass_kg=80.0, sex=sex)).bodies
     for name, percent in PERCENT[sex].items():
         assert bodies[name].mass_kg == pytest.approx(80 * percent / total), name
     foot = sum(bodies[f"{part}_r"].mass_kg for part in ("talus", "calcn", "toes"))

@@ -97,7 +97,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
 def options_of(args: argparse.Namespace) -> Image2MotOptions:
     """The options that the words of the command line mean."""
     from ..estimators import EstimateOptions
-    from ..fitting.world.gravity import GroundOptions
+    from ..fitting.world.options import GroundOptions
     from ..pipeline.options import Image2MotOptions
 
     estimate = EstimateOptions(

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Convert; print the files, or the checks as JSON."""
     import math
 
-    from ..fitting.world.gravity import GroundOptions
+    from ..fitting.world.options import GroundOptions
     from ..pipeline.options import ResultOptions, Skel2MotOptions
     from ..pipeline.skel2mot import skel2mot
 

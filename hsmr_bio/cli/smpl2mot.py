@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     """Convert; print the files, or the figures as JSON."""
     if args.labels:
         return _labels(args)
-    from ..converters.smpl_import import SmplImportOptions
-    from ..fitting.world.gravity import GroundOptions
+    from ..converters.smpl_options import SmplImportOptions
+    from ..fitting.world.options import GroundOptions
     from ..pipeline.options import ResultOptions, Smpl2MotOptions
     from ..pipeline.smpl2mot import smpl2mot
 
