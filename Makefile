@@ -16,7 +16,7 @@ test:
 	$(BIN)pytest
 
 fast:
-	$(BIN)pytest -m "not slow"
+	$(BIN)pytest -m "not slow" -n auto
 
 build:  # through the sdist: an old build/lib would bring deleted modules back
 	rm -rf build dist
