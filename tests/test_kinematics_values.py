@@ -32,7 +32,6 @@ def test_rotations_are_those_of_scipy() -> None:
     torch.testing.assert_close(r.matrix_to_quaternion(matrices), torch.tensor(w_last[:, [3, 0, 1, 2]]))
     angles = torch.tensor(turns.as_euler("XYZ"))  # about moving axes
     torch.testing.assert_close(r.to_xyz(matrices), angles)
-    torch.testing.assert_close(r.from_xyz(angles), matrices)
 
 
 @pytest.mark.parametrize("order", ["XYZ", "ZXY", "YXZ", "ZYX"])

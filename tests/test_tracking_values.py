@@ -12,7 +12,7 @@ from hsmr_bio.estimators.identity_swap import IdentitySwap
 from hsmr_bio.estimators.label_swaps import LEGS, find_spikes, frontal_view, repair_limbs
 from hsmr_bio.estimators.person_track import PersonTrack, appearance, best_reading, likeness, reach_px, trunk_px
 from hsmr_bio.estimators.pose_graph import Landmarks, Region
-from hsmr_bio.estimators.quality import refuse_unusable, stature_px
+from hsmr_bio.estimators.quality import refuse_moving_camera, refuse_unusable, stature_px
 from hsmr_bio.estimators.tracking import in_picture, overlap, prominence, same_person
 from hsmr_bio.types import Camera, Observation
 
@@ -63,15 +63,15 @@ def test_somebody_goes_on_as_before_for_a_fifth_of_a_second() -> None:
     np.testing.assert_array_equal(gap.predicted_px(0.4), gap.last.px, err_msg="no speed across a gap")
 
 
-def test_a_surprise_is_how_far_the_trunk_left_its_path() -> None:
+def test_the_path_deviation_is_how_far_the_trunk_left_its_path() -> None:
     """The path of 0.3 to 0.8 s ago leads straight on; the last frame is 30 px beside it, with a reach of 100 px."""
     places = [(300.0 + 5 * n, 300.0) for n in range(12)]
-    assert track_of(places).surprise() == pytest.approx(0, abs=1e-6)
+    assert track_of(places).path_deviation() == pytest.approx(0, abs=1e-6)
     places[-1] = (places[-1][0], 330.0)
-    assert track_of(places).surprise() == pytest.approx(0.3)
+    assert track_of(places).path_deviation() == pytest.approx(0.3)
     places[-2] = (0.0, 0.0)
-    assert track_of(places).surprise() == pytest.approx(0.3), "what happened since does not count"
-    assert track_of(places[:5]).surprise() == np.inf
+    assert track_of(places).path_deviation() == pytest.approx(0.3), "what happened since does not count"
+    assert track_of(places[:5]).path_deviation() == np.inf
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_colours_only_forbid() -> None:
     assert track.fits(person(), red, 0.2) and not track.fits(person(), blue, 0.2)
     trousers = red.copy()
     trousers[300:] = (10, 10, 250)
-    assert likeness(track.look, appearance(trousers, person())) == pytest.approx(0.5, abs=0.1)
+    assert likeness(track.colours, appearance(trousers, person())) == pytest.approx(0.5, abs=0.1)
     assert track.fits(person(), trousers, 0.9), "half alike is enough for a second"
     assert not track.fits(person(), trousers, 1.1)
-    assert likeness(None, track.look) == 0.7
+    assert likeness(None, track.colours) == 0.7
     assert appearance(red, person((4000, 300))) is None, "not in the picture"
     assert appearance(red, person()).sum() == pytest.approx(2), "trunk and thighs, each summing to one"
 
@@ -258,11 +258,11 @@ def test_specks_parts_and_moving_cameras_are_refused() -> None:
             refuse_unusable(seen(confidence=confidence))
         confidence[1, columns[0]] = confidence[1, columns[-1]] = 0.51
         refuse_unusable(seen(confidence=confidence))  # one side, in a quarter of the frames
-    for shift, refused in ((15.9, False), (16.1, True)):  # 2 % of 800 px
+    for shift, refused in ((31.9, False), (32.1, True)):  # 4 % of 800 px
         moved = seen(camera_shift_px=np.array([0, 0, shift, 0.0]))
+        refuse_unusable(moved)
         if refused:
-            with pytest.raises(EstimationError, match=r"from 0\.1 s on .* by up to 2%"):
-                refuse_unusable(moved)
-            refuse_unusable(moved, moving_camera=True)
+            with pytest.raises(EstimationError, match=r"has shifted by 32 px \(4% of its longer side\)"):
+                refuse_moving_camera(moved)
         else:
-            refuse_unusable(moved)
+            refuse_moving_camera(moved)
