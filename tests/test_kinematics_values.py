@@ -32,6 +32,8 @@ def test_rotations_are_those_of_scipy() -> None:
     torch.testing.assert_close(r.matrix_to_quaternion(matrices), torch.tensor(w_last[:, [3, 0, 1, 2]]))
     angles = torch.tensor(turns.as_euler("XYZ"))  # about moving axes
     torch.testing.assert_close(r.to_xyz(matrices), angles)
+    about_x, about_y, about_z = (r.about_axis(axis, angles[:, k]) for k, axis in enumerate((X, Y, Z)))
+    torch.testing.assert_close(about_x @ about_y @ about_z, matrices)
 
 
 @pytest.mark.parametrize("order", ["XYZ", "ZXY", "YXZ", "ZYX"])
