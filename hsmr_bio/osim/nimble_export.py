@@ -36,7 +36,7 @@ _KNEES = ("walker_knee_r", "walker_knee_l")
 _ARC_ANGLES_RAD = [(b, e) for b in (-0.3, 0.0, 0.3) for e in (-0.3, 0.0, 0.3)]
 """Bending and extension at which a spine joint is compared with an arc; chosen inside the ranges."""
 _ARC_ERROR_M = 2e-5
-"""Largest difference of BSM's polynomials from an arc: twice their error."""
+"""Largest difference of BSM's polynomials from an arc; above their error of 0.008 mm, chosen."""
 _ELLIPSOID_ANGLES_RAD = -1.1, 0.0
 """Abduction and elevation at which the radii are measured: neither sine nor cosine of the abduction is small."""
 _PERPENDICULAR = 1e-6

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from ..body.body import Body
-from ..body.forward import LUMBAR, SCAPULA_L, SCAPULA_R, THORAX
+from ..body.forward import LUMBAR, SCAPULA_L, SCAPULA_R, SCAPULA_REST_RAD, THORAX
 from ..body.placing import SKEL_TO_WORLD
 from ..errors import InputError
 from ..kinematics.rotations import about_axis
@@ -45,8 +45,6 @@ SERIES_ORDER = 12
 with both angles 1 rad."""
 _SERIES_ORDER_OF_ONE = SERIES_ORDER + 5
 """Degree of the series in one angle, which have few coefficients."""
-_QUARTER = pi / 4
-"""Elevation at which SKEL's scapulae rest on their ellipsoid, rad (Keller et al. 2023)."""
 _FAR_M = 100.0
 """Range of the pelvis' translations on both sides of 0: no limit in practice."""
 _SAME_BETAS = 1e-9
@@ -153,7 +151,7 @@ def _translations(name: str, t_pose: TPose) -> list[tuple[tuple[str, ...], Eleme
     sign = 1.0 if j == SCAPULA_R else -1.0
     width = sign * float(np.linalg.norm(origins[SCAPULA_L] - origins[SCAPULA_R])) / 4
     height = sign * float(np.linalg.norm(origins[THORAX] - origins[LUMBAR])) / 2
-    phase = -sign * _QUARTER
+    phase = -sign * SCAPULA_REST_RAD
     return [
         ((first, second), multivariate(_ellipsoid_side(-width, phase), SERIES_ORDER)),
         ((second,), polynomial(_sine_series(-height, phase))),
