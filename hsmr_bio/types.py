@@ -68,6 +68,23 @@ def readonly(name: str, value: Any, shape: tuple[int | None, ...], *, allow_nan:
     return array
 
 
+def freeze(instance: object, shapes: Mapping[str, tuple[int | None, ...]], *, allow_nan: bool = False) -> None:
+    """Replace fields of a frozen dataclass by read-only float64 copies; a field that is None stays None.
+
+    Args:
+        instance: that has the fields.
+        shapes: field -> expected sizes; None fits any size.
+        allow_nan: as for :func:`readonly`.
+
+    Raises:
+        ShapeError: wrong shape, not numbers, or not finite.
+    """
+    for name, shape in shapes.items():
+        value = getattr(instance, name)
+        if value is not None:
+            _set(instance, name, readonly(name, value, shape, allow_nan=allow_nan))
+
+
 def increasing_time(time_s: Any) -> FloatArray:
     """Check a time column: (T,) seconds, at least one row, strictly increasing.
 
