@@ -65,6 +65,7 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("body_points.py", r'side in \("left", "right"\) and place in', "every landmark with such a place has a side"),
     ("bvh.py", r"min\(start \+ 8, len\(lines\)\)", "a slice ends with its list"),
     ("tracking.py", r"px\[11:\] -> ", "the median over one landmark more of a rigid figure"),
+    ("mapping.py", r"poses\[:, :3\] = near_branch.* -> pass", "the fit of a tree gives continuous angles already"),
     ("joint_centres.py", r"q\[:, 46:\] = .* -> pass", "only where the fit starts"),
     ("tree_fit.py", r"damping \* ", "how fast a solver gives a step up"),
     ("skin_problem.py", r"(chunk|coarse_steps): int", "how the work is cut, not what comes out"),
