@@ -18,7 +18,7 @@ from hsmr_bio.cli import main
 from hsmr_bio.converters.animation import from_osim, from_skel
 from hsmr_bio.converters.bvh import write_bvh
 from hsmr_bio.converters.glb_file import read_glb
-from hsmr_bio.converters.gltf import SkinnedMesh, skinned, write_glb, write_skinned_glb
+from hsmr_bio.converters.gltf import SkinnedMesh, _normals, skinned, write_glb, write_skinned_glb
 from hsmr_bio.converters.meshes import write_meshes
 from hsmr_bio.errors import FormatError, InputError, ShapeError, UnknownCoordinateError
 from hsmr_bio.io.mot import write_mot
@@ -303,3 +303,11 @@ def test_a_surface_that_can_be_seen_through_says_so(tmp_path: Path) -> None:
     assert [material.get("alphaMode") for material in materials] == ["BLEND", None]
     assert [material["doubleSided"] for material in materials] == [False, True]
     assert materials[0]["pbrMetallicRoughness"]["baseColorFactor"] == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_normals_point_out_of_triangles_that_run_to_the_left() -> None:
+    """A triangle in the x-y plane and one of twice its area in the x-z plane share the x axis."""
+    vertices = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 2]])
+    mesh = SkinnedMesh(name="m", vertices_m=vertices, faces=np.array([[0, 1, 2], [0, 3, 1]]), weights=np.eye(24)[[0] * 4])
+    shared = np.array([0, 2, 1]) / np.sqrt(5)
+    np.testing.assert_allclose(_normals(mesh), [shared, shared, [0, 0, 1], [0, 1, 0]])

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from hsmr_bio.kinematics import functions as f
 from hsmr_bio.kinematics import rotations as r
+from hsmr_bio.kinematics.solve import levenberg_marquardt, normal_equations
 from hsmr_bio.kinematics.tree import Joint, Tree
 
 X, Y, Z = torch.eye(3).double()
@@ -116,3 +117,21 @@ def test_places_of_every_frame_are_kept_in_a_long_motion(monkeypatch: pytest.Mon
     tree = Tree([Joint("a", "a", -1, eye, places, eye, zero, pin)], ("q",))
     monkeypatch.setattr("hsmr_bio.kinematics.tree._TOGETHER", 2)
     torch.testing.assert_close(tree.forward(np.zeros((6, 1))).positions_m[:, 0], places)
+
+
+def test_the_cost_of_a_solution_is_that_of_its_point() -> None:
+    """x + x^3 / 10 to -1, 0.5 and 3, stopped before the end: the cost that is told is the cost there, below that of the start."""
+    wanted = torch.tensor([-1.0, 0.5, 3.0], dtype=torch.float64)
+
+    def residual(x: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        return x + x**3 / 10 - wanted[which, None]
+
+    def cost(x: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        return 0.5 * residual(x, which).square().sum(-1)
+
+    start = torch.full((3, 1), 2.0, dtype=torch.float64)
+    found = levenberg_marquardt(
+        lambda x, which: normal_equations(residual(x, which), (1 + 0.3 * x**2)[..., None]), cost, start, max_iterations=2
+    )
+    torch.testing.assert_close(found.cost, cost(found.x, torch.arange(3)))
+    assert (found.cost < cost(start, torch.arange(3))).all()

@@ -13,7 +13,7 @@ from hsmr_bio.estimators.label_swaps import LEGS, find_spikes, frontal_view, rep
 from hsmr_bio.estimators.person_track import PersonTrack, appearance, best_reading, likeness, reach_px, trunk_px
 from hsmr_bio.estimators.pose_graph import Landmarks, Region
 from hsmr_bio.estimators.quality import refuse_unusable, stature_px
-from hsmr_bio.estimators.tracking import in_picture, overlap, prominence, same_person
+from hsmr_bio.estimators.tracking import Tracker, in_picture, overlap, prominence, same_person
 from hsmr_bio.types import Camera, Observation
 
 PICTURE = np.full((600, 800, 3), 128, dtype=np.uint8)
@@ -266,3 +266,17 @@ def test_specks_parts_and_moving_cameras_are_refused() -> None:
             refuse_unusable(moved, moving_camera=True)
         else:
             refuse_unusable(moved)
+
+
+def test_who_was_followed_since_the_meeting_changes_names() -> None:
+    """The track that slipped to the other person gives back its frames since then; both go on as who they were."""
+    left, right = track_of([(440.0 - 10 * n, 300) for n in range(8)]), track_of([(300.0 + 10 * n, 300) for n in range(8)])
+    tracker = Tracker(graph=None, people=2)  # type: ignore[arg-type]
+    tracker.tracks, tracker._crossings = [right, left], IdentitySwap.of(left, [right])
+    left.lost_since_s = 0.7
+    for n in range(8, 13):
+        right.add(n, n / 10, person((440 - 10 * n, 300)), PICTURE)  # it follows the left one
+    tracker._found_again(left, 13, 1.3, person((430, 300)), PICTURE)
+    assert tracker._crossings == []
+    assert right.frames == [*range(8), 13] and right.last.px[23, 0] == pytest.approx(442)
+    assert left.frames == [*range(8), 13] and left.last.px[23, 0] == pytest.approx(332)
