@@ -120,7 +120,7 @@ def test_places_of_every_frame_are_kept_in_a_long_motion(monkeypatch: pytest.Mon
 
 
 def test_the_cost_of_a_solution_is_that_of_its_point() -> None:
-    """x + x^3 / 10 to -1, 0.5 and 3, stopped before the end: the cost that is told is the cost there, below that of the start."""
+    """x + x^3 / 10 to -1, 0.5 and 3, stopped early: the cost told is the cost there, and below the first."""
     wanted = torch.tensor([-1.0, 0.5, 3.0], dtype=torch.float64)
 
     def residual(x: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
