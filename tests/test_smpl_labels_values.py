@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hsmr_bio.converters.smpl_labels import forearm_twist_rad, knee_error_rad, mirrored, rejections
+from hsmr_bio.converters.smpl_labels import forearm_twist_rad, knee_error_rad, limit_excess, mirrored, rejections
 from hsmr_bio.skeleton import DOF_NAMES, LIMITS_RAD
 
 
@@ -73,3 +73,12 @@ def test_the_mirrored_person_turns_the_other_sides_joints_the_other_way() -> Non
     found = Rotation.from_matrix(mirrored(rotations)[0]).as_rotvec(degrees=True)
     np.testing.assert_allclose(found[17], [10, -20, -30], atol=1e-9)
     np.testing.assert_allclose(np.delete(found, 17, axis=0), 0, atol=1e-9)
+
+
+def test_an_excess_is_measured_beyond_either_limit() -> None:
+    poses = people(3)[0]
+    column = DOF_NAMES.index("elbow_flexion_r")
+    poses[0, column], poses[1, column] = LIMITS_RAD[column, 0] - 0.2, LIMITS_RAD[column, 1] + 0.3
+    found = limit_excess(poses)
+    assert found[:, column] == pytest.approx([0.2, 0.3, 0])
+    assert np.delete(found, column, axis=1).max() == 0

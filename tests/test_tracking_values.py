@@ -280,3 +280,20 @@ def test_who_was_followed_since_the_meeting_changes_names() -> None:
     assert tracker._crossings == []
     assert right.frames == [*range(8), 13] and right.last.px[23, 0] == pytest.approx(442)
     assert left.frames == [*range(8), 13] and left.last.px[23, 0] == pytest.approx(332)
+
+
+def test_a_doubtful_picture_is_looked_at_through_other_crops() -> None:
+    """The usual crop, upright, 15 % smaller, turned by -0.3 rad, 20 % larger, turned by 0.3 rad."""
+    track = PersonTrack()
+    px = standing_px()
+    region = Region(np.array([400.0, 300.0]), 250.0, 0.1)
+    track.add(0, 0.0, Landmarks(px=px, world_m=np.zeros((33, 3)), visibility=np.full(33, 0.9), region=region), PICTURE)
+    asked: list[Region] = []
+
+    def look(region: Region) -> None:
+        asked.append(region)
+
+    assert track.step(0.1, look) is None
+    assert [round(one.side_px / 250, 3) for one in asked] == [1.0, 1.0, 0.85, 1.0, 1.2, 1.0]
+    assert [round(one.rotation_rad, 3) for one in asked] == [0.1, 0.0, 0.1, -0.2, 0.1, 0.4]
+    assert all((one.center_px == region.center_px).all() for one in asked)
