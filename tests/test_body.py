@@ -143,6 +143,7 @@ def test_shapes_that_do_not_fit_are_named(body, arguments, wrong) -> None:
         ({"density_kg_m3": 0.0}, "density"),
         ({"skin_faces": np.array([[0, 1, 10**7]])}, "skin_faces"),
         ({"scale_pairs": (ScalePair(bone=13, bone_axis=0, rest_axis=0, vertex_pairs=((0, 10**7),)),)}, "head"),
+        ({"scale_pairs": (ScalePair(bone=13, bone_axis=0, rest_axis=0, vertex_pairs=((0, -1),)),)}, "head"),
         ({"rest_joints_m": None, "rest_joint_shapedirs": np.zeros((24, 3, 10))}, "both or neither"),
     ],
 )

@@ -23,6 +23,7 @@ from hsmr_bio.converters.meshes import write_meshes
 from hsmr_bio.errors import FormatError, InputError, ShapeError, UnknownCoordinateError
 from hsmr_bio.io.mot import write_mot
 from hsmr_bio.osim.document import OsimDocument
+from hsmr_bio.osim.geometry import vertex_normals
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.scaling import scale_model
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
@@ -304,3 +305,11 @@ def test_a_surface_that_can_be_seen_through_says_so(tmp_path: Path) -> None:
     assert [material.get("alphaMode") for material in materials] == ["BLEND", None]
     assert [material["doubleSided"] for material in materials] == [False, True]
     assert materials[0]["pbrMetallicRoughness"]["baseColorFactor"] == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_normals_point_out_of_triangles_that_run_to_the_left() -> None:
+    """A triangle in the x-y plane and one of twice its area in the x-z plane share the x axis."""
+    vertices = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 2]])
+    faces = np.array([[0, 1, 2], [0, 3, 1]])
+    shared = np.array([0, 2, 1]) / np.sqrt(5)
+    np.testing.assert_allclose(vertex_normals(vertices, faces), [shared, shared, [0, 0, 1], [0, 1, 0]])

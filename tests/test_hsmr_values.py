@@ -220,3 +220,9 @@ def test_the_query_starts_as_bias_plus_position() -> None:
     decoder = Decoder(config.HeadConfig(context_width=8, width=4, layers=0))
     wanted = decoder.to_token_embedding.bias + decoder.pos_embedding[0, 0]
     torch.testing.assert_close(decoder(torch.ones(2, 3, 8))[1, 0], wanted)
+
+
+def test_a_box_beside_the_image_shows_nothing() -> None:
+    image = np.full((50, 60, 3), 200, dtype=np.uint8)
+    for centre in ([-30, 25], [90, 25], [30, -20], [30, 70]):
+        assert (crops.crop_window(image, [*centre, 20]) == 0).all()

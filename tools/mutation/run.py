@@ -68,6 +68,8 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("mapping.py", r"poses\[:, :3\] = near_branch.* -> pass", "the fit of a tree gives continuous angles already"),
     ("joint_centres.py", r"q\[:, 46:\] = .* -> pass", "only where the fit starts"),
     ("tree_fit.py", r"damping \* ", "how fast a solver gives a step up"),
+    ("scene.py", r"\[1\.5, 1\.5, 2\.0\]", "the first steps of a search"),
+    ("markers/solver.py", r"FINE = Tolerance", "when a solver stops"),
     ("skin_problem.py", r"(chunk|coarse_steps): int", "how the work is cut, not what comes out"),
     ("blazepose.py", r"_MAX_SIDE_PX", "the networks see 256 pixels of either"),
 )
@@ -133,10 +135,10 @@ class Tests:
         return distance
 
     def related(self, module: str) -> list[str]:
-        """The nearest test files; those named after the module come first."""
+        """The nearest test files; those named after the module come first, then those of plain values."""
         own = module.rpartition(".")[2]
         near = [path for path in self.files if module in self.distances[path]]
-        order = sorted(near, key=lambda p: (own not in p.stem, self.distances[p][module], p.stat().st_size))
+        order = sorted(near, key=lambda p: (own not in p.stem, self.distances[p][module], "_values" not in p.stem, p.name))
         return [str(path) for path in order[:MOST_FILES]]
 
     def first_failure(self, tests: Sequence[str], budget_s: float) -> str:
