@@ -13,7 +13,7 @@ from hsmr_bio.dynamics.load_files import _lab_to_ground, _plate_force, _sensor_a
 from hsmr_bio.dynamics.loads import LOADED_SHARE, loaded
 from hsmr_bio.dynamics.opensim_backend import OpenSimBackend
 from hsmr_bio.dynamics.trajectory import Trajectory, natural_spline, opensim_lowpass, point_reflected, trajectory
-from hsmr_bio.errors import InputError
+from hsmr_bio.errors import InputError, ModelError
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.types import OsimMotion
 
@@ -321,3 +321,12 @@ def test_a_plates_sensor_is_found_in_the_plates_own_axes() -> None:
     corners = np.array([[3.0, 1, 0], [1, 1, 0], [1, 4, 0], [3, 4, 0]]).T
     x, y, z = np.array([1.0, 0, 0]), np.array([0, -1.0, 0]), np.array([0, 0, -1.0])
     np.testing.assert_allclose(_sensor_arm(corners, np.array([1.0, 2.0, 3.0])), x + 2 * y + 3 * z)
+
+
+@pytest.mark.parametrize("frames", [{"force_frame": "calcn_r"}, {"point_frame": "calcn_r"}])
+def test_the_second_engine_takes_loads_in_ground_only(frames: dict[str, str]) -> None:
+    pytest.importorskip("nimblephysics")
+    zero = np.zeros((FRAMES, 3))
+    force = ExternalForce(name="a", body="calcn_r", time_s=TIME_S, force_n=zero, point_m=zero, torque_nm=zero, **frames)
+    with pytest.raises(ModelError, match="must be given in ground axes"):
+        inverse_dynamics(bsm(), standing(), ExternalLoads(forces=(force,)), backend="nimble")

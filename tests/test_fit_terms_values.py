@@ -210,6 +210,19 @@ def test_both_walls_of_a_limit_are_exponential_and_straight_beyond_three_units(
         assert wall.cost(posed(open_body, {KNEE: value})) == pytest.approx(0.5 * (0.5 * residual) ** 2, rel=1e-3)
 
 
+def test_a_wall_pushes_back_by_its_slope(open_body: Body) -> None:
+    """One unit beyond, the residual is 0.5 e and its slope 0.5 e per unit of 0.1 rad, towards the inside."""
+    low, high = torch.full((2, UNKNOWNS), torch.inf).double() * tensor([[-1], [1]])
+    low[KNEE], high[KNEE] = -0.4, 0.7
+    for value, sign in ((0.8, 1), (-0.5, -1)):
+        view = posed(open_body, {KNEE: value})
+        system = Problem(open_body, {}, []).system(view)
+        t.Limits(low, high, scale_rad=0.1, weight=0.5).add(view, system)
+        assert system.gradient[0, KNEE] == pytest.approx(sign * (0.5 * np.e) ** 2 / 0.1, rel=1e-3)
+        assert system.diagonal[0, KNEE, KNEE] == pytest.approx((0.5 * np.e / 0.1) ** 2, rel=1e-3)
+        assert np.count_nonzero(system.diagonal) == np.count_nonzero(system.gradient) == 1
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_every_limit_of_skel_is_a_wall_on_both_sides(open_body: Body, side: int) -> None:
     wall, sign = priors.limits(), (-1, 1)[side]
