@@ -1,7 +1,7 @@
 # Everything here is also what .ci/run does. BIN=.venv/bin/ make check
 BIN ?=
 
-.PHONY: check types test build docs
+.PHONY: check types test fast build docs
 
 check: types
 	$(BIN)ruff format --check .
@@ -14,6 +14,9 @@ types:  # mypy on an installed copy: there converters/ and osim_models/ are insi
 
 test:
 	$(BIN)pytest
+
+fast:
+	$(BIN)pytest -m "not slow" -n auto
 
 build:  # through the sdist: an old build/lib would bring deleted modules back
 	rm -rf build dist

@@ -8,49 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 from os import PathLike
-from typing import Literal, get_args
 
 import numpy as np
 
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.body.assets import find
-from hsmr_bio.body.data_model import SEXES
 from hsmr_bio.body.smpl_model import SmplModel, load_smpl
 from hsmr_bio.errors import MissingAssetError
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions
-from hsmr_bio.fitting.smpl.smpl_motion import Axes, SmplMotion
+from hsmr_bio.fitting.smpl.smpl_motion import SmplMotion
 from hsmr_bio.fitting.smpl.to_open import smpl_to_open
 from hsmr_bio.fitting.smpl.to_skel import SmplFit, smpl_to_skel
-from hsmr_bio.option_checks import check_choice, check_height, check_number, options_or_default
+from hsmr_bio.option_checks import options_or_default
 from hsmr_bio.types import Progress, Sex, quiet
 
 from .content import ConvertOptions
 from .registry import read
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SmplImportOptions:
-    """How an SMPL file is imported."""
-
-    smpl: str | PathLike[str] | None = None
-    """The user's SMPL file or its folder; None: the registered one, if there is one."""
-    body: str | PathLike[str] | None = None
-    """``open``, ``skel`` or a SKEL file; None: the registered SKEL file if SMPL's is there too, else the open body."""
-    sex: Sex | None = None
-    """None: what the file says."""
-    axes: Axes | Literal["auto"] = "auto"
-    rate_hz: float | None = None
-    """None: what the file says."""
-    height_m: float | None = None
-    """Of the person; used on the open body only, SMPL's betas say it otherwise."""
-    refine_betas: bool = False
-
-    def __post_init__(self) -> None:
-        if self.sex is not None:
-            check_choice("sex", self.sex, SEXES)
-        check_choice("axes", self.axes, ("auto", *get_args(Axes)))
-        check_number("rate_hz", self.rate_hz, "Hz", above=0)
-        check_height(self.height_m)
+from .smpl_options import SmplImportOptions
 
 
 def import_smpl(

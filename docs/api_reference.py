@@ -1,10 +1,17 @@
 """A hook of mkdocs: lists every public name of the package on the page ``api.md``, by the room that defines it."""
 
 import re
+import shutil
 from importlib import import_module
+from pathlib import Path
+
+from mkdocs.plugins import event_priority
 
 import hsmr_bio
 
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "build" / "reference" / "hsmr_bio"
+"""The package as it is installed, with ``converters`` inside, made of links; mkdocs.yml names the folder above it."""
 MARK = "<!-- every public name -->"
 
 
@@ -15,6 +22,15 @@ def public_names() -> dict[str, list[str]]:
         home = getattr(hsmr_bio, name).__module__
         rooms.setdefault(".".join(home.split(".")[:2]), []).append(name)
     return {room: sorted(rooms[room]) for room in sorted(rooms)}
+
+
+@event_priority(100)  # before mkdocstrings looks whether its paths exist
+def on_config(config: object) -> None:  # noqa: ARG001
+    """Lay the sources out as they are installed, so that every name is found where its module says."""
+    shutil.rmtree(SOURCES, ignore_errors=True)
+    SOURCES.mkdir(parents=True)
+    for source in (*(ROOT / "hsmr_bio").iterdir(), ROOT / "converters", ROOT / "osim_models"):
+        (SOURCES / source.name).symlink_to(source)
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:

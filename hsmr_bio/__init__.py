@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .body import Body, load_body
     from .checks.check_motion import CheckReport, check_motion
     from .checks.limits import LimitReport, check_limits
-    from .converters.smpl_import import SmplImportOptions
+    from .converters.smpl_options import SmplImportOptions
     from .dynamics.inverse_dynamics import inverse_dynamics
     from .estimators import EstimateOptions, estimate, estimate_people
     from .fitting.markers.inverse_kinematics import inverse_kinematics
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from .fitting.smpl.to_skel import smpl_to_skel
     from .fitting.video.fit_motion import fit_motion
     from .fitting.video.keypoints import FitOptions
-    from .fitting.world.gravity import GroundOptions
     from .fitting.world.ground import to_world
+    from .fitting.world.options import GroundOptions
     from .fitting.world.smoothing import filter_motion
     from .hsmr.checkpoint import load_hsmr
     from .io.mot import read_mot, write_mot
@@ -99,14 +99,14 @@ _HOME = {
     "CheckReport": "checks.check_motion",
     "EstimateOptions": "estimators",
     "FitOptions": "fitting.video.keypoints",
-    "GroundOptions": "fitting.world.gravity",
+    "GroundOptions": "fitting.world.options",
     "Image2MotOptions": "pipeline.options",
     "LimitReport": "checks.limits",
     "Result": "pipeline.results",
     "ResultOptions": "pipeline.options",
     "Skel2MotOptions": "pipeline.options",
     "Smpl2MotOptions": "pipeline.options",
-    "SmplImportOptions": "converters.smpl_import",
+    "SmplImportOptions": "converters.smpl_options",
     "bsm": "osim.library",
     "check_limits": "checks.limits",
     "check_motion": "checks.check_motion",

@@ -1,34 +1,30 @@
-"""From ten betas to a person's OpenSim model.
+"""Makes a person's OpenSim model from ten betas.
 
-The model's joints go to the body's joint centres, its markers to the skin; masses follow published fractions and the
-inertia of every segment its mass and its lengths.
+Joints lie at the body's joint centres, markers on the skin. Masses follow published fractions; the inertia of a segment
+follows its mass and its lengths.
 """
 
 from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+
+import numpy.typing as npt
 
 from .body.body import Body
 from .option_checks import check_file_name
 from .osim.build import element, numbers, to_bytes
-from .osim.factors import body_factors, body_marker_vertices, subject_size
+from .osim.factors import scale_person
 from .osim.geometry import mesh_list
 from .osim.library import bsm
-from .osim.masses import scaled_masses
-from .osim.person import Geometry
 from .osim.placement import place_joints
 from .osim.skel_joints import ball_ranges, skel_joints
-from .osim.skin_markers import place_markers
-from .types import Sex, Subject, readonly
-
-JointShapes = Literal["bsm", "skel"]
+from .types import JointShapes, Sex, Subject
 
 
 def scale_model(
     body: Body,
-    betas: Any,
+    betas: npt.ArrayLike,
     *,
     mass_kg: float | None = None,
     height_m: float | None = None,
@@ -41,65 +37,45 @@ def scale_model(
     Args:
         body: whose betas are given.
         betas: (10,) shape.
-        mass_kg: of the person; by default the volume of the skin times the body's density.
-        height_m: of the person; all lengths are then brought to it. By default the shape's own stature.
-        sex: whose mass fractions; by default the body's.
-        name: of the model; also the beginning of the names of its mesh files.
-        joints: ``"bsm"`` for BSM's rolling knees, which turn inwards as they bend; ``"skel"`` for SKEL's hinges instead, with
-            ranges that hold SKEL's limits: the map is then exact. All other joints follow the body in both
+        mass_kg: of the person; None for the volume of the skin times the body's density.
+        height_m: of the person, to which all lengths are scaled; None for the shape's own stature.
+        sex: whose mass fractions; None for the body's.
+        name: of the model; also the prefix of its mesh files.
+        joints: ``"bsm"`` for BSM's rolling knees, which rotate inwards as they bend; ``"skel"`` for SKEL's hinges, with
+            ranges that include SKEL's limits: the map is then exact. All other joints follow the body in both
             (:mod:`hsmr_bio.osim.placement`).
 
     Returns:
-        The model as the bytes of its ``.osim`` file, with the factors per body. Its meshes are written by
-        :func:`hsmr_bio.osim.geometry.write_geometry`.
+        The model as the bytes of its ``.osim`` file, with the factors per body.
+        :func:`hsmr_bio.osim.geometry.write_geometry` writes its meshes.
 
     Raises:
         InputError: a mass or height that no person has, or a name that no file can have.
         ShapeError: betas are not (10,).
     """
-    betas = readonly("betas", betas, (10,))
-    stature, mass, source, length_factor = subject_size(body, betas, mass_kg, height_m)
-    sex = sex or body.sex
-    generic = bsm()
-    geometry = Geometry(generic, body, betas, length_factor)
-    factors = body_factors(geometry)
-    placement = place_joints(geometry, factors)
-    floor_m = float(geometry.origins_m[0, 1] - geometry.skin_m[:, 1].min())
+    scaled = scale_person(body, betas, mass_kg, height_m, sex)
+    t_pose = scaled.t_pose
+    placement = place_joints(t_pose, scaled.factors)
     document = (
-        generic.renamed(check_file_name(name))
-        .with_bodies(scaled_masses(generic, factors, mass, sex, geometry.origin_shifts_m, geometry.alignments).values())
+        bsm()
+        .renamed(check_file_name(name))
+        .with_bodies(scaled.bodies.values())
         .with_frames(placement.frames)
         .with_translation_scales(placement.translation_scales)
         .with_joints(placement.joints)
-        .with_markers(place_markers(geometry, body_marker_vertices(body)))
-        .with_defaults({"pelvis_ty": floor_m})
+        .with_markers(scaled.markers)
+        .with_defaults({"pelvis_ty": t_pose.pelvis_height_m})
         .with_meshes(mesh_list(name))
     )
     if joints == "skel":
-        document = document.with_joints(skel_joints(geometry, placement.t_pose_si)).with_ranges(ball_ranges(geometry))
-    return Subject(
-        name=name,
-        body=body.name,
-        betas=betas,
-        sex=sex,
-        mass_kg=mass,
-        stature_m=stature,
-        mass_source=source,
-        scale_factors=factors,
-        osim_xml=document.to_bytes(),
-    )
+        document = document.with_joints(skel_joints(t_pose, placement.t_pose_si)).with_ranges(ball_ranges(t_pose))
+    return scaled.subject(document, "bsm")
 
 
 def scale_set(subject: Subject) -> bytes:
     """The person's factors as an OpenSim ScaleSet, for OpenSim's own ``Model.scale``."""
     scales = (
-        element(
-            "Scale",
-            element("scales", numbers(factors)),
-            element("segment", name),
-            element("apply", "true"),
-            name=name,
-        )
+        element("Scale", element("scales", numbers(factors)), element("segment", name), element("apply", "true"), name=name)
         for name, factors in subject.scale_factors.items()
     )
     root = element("OpenSimDocument", element("ScaleSet", element("objects", *scales), element("groups"), name=subject.name))
@@ -108,7 +84,15 @@ def scale_set(subject: Subject) -> bytes:
 
 
 def write_scale_set(path: str | PathLike[str], subject: Subject) -> Path:
-    """Write the person's factors as an OpenSim ScaleSet; returns the path."""
+    """Write the person's factors as an OpenSim ScaleSet.
+
+    Args:
+        path: of the XML file.
+        subject: the person.
+
+    Returns:
+        The path.
+    """
     target = Path(path)
     target.write_bytes(scale_set(subject))
     return target

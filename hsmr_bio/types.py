@@ -22,6 +22,10 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Frame = Literal["camera", "skel", "world"]
 Sex = Literal["neutral", "female", "male"]
+ModelKind = Literal["bsm", "twin"]
+"""``bsm``: the scaled BSM model; ``twin``: the model whose coordinates are SKEL's angles."""
+JointShapes = Literal["bsm", "skel"]
+"""Knees of the BSM model. ``bsm``: rolling, with internal rotation in flexion; ``skel``: hinges, which follow SKEL exactly."""
 FRAMES: tuple[Frame, ...] = ("camera", "skel", "world")
 
 
@@ -62,6 +66,23 @@ def readonly(name: str, value: Any, shape: tuple[int | None, ...], *, allow_nan:
         raise ShapeError(f"{name} must be finite, but {int(bad.sum())} of {array.size} values are not (first at index {first})")
     array.flags.writeable = False
     return array
+
+
+def freeze(instance: object, shapes: Mapping[str, tuple[int | None, ...]], *, allow_nan: bool = False) -> None:
+    """Replace fields of a frozen dataclass by read-only float64 copies; a field that is None stays None.
+
+    Args:
+        instance: that has the fields.
+        shapes: field -> expected sizes; None fits any size.
+        allow_nan: as for :func:`readonly`.
+
+    Raises:
+        ShapeError: wrong shape, not numbers, or not finite.
+    """
+    for name, shape in shapes.items():
+        value = getattr(instance, name)
+        if value is not None:
+            _set(instance, name, readonly(name, value, shape, allow_nan=allow_nan))
 
 
 def increasing_time(time_s: Any) -> FloatArray:
@@ -468,7 +489,7 @@ class Subject:
     """OpenSim body -> scale factors along its x, y, z axes, relative to the generic model."""
     osim_xml: bytes
     """The whole ``.osim`` file."""
-    model: Literal["bsm", "twin"] = "bsm"
+    model: ModelKind = "bsm"
 
     def __post_init__(self) -> None:
         _set(self, "betas", readonly("betas", self.betas, (10,)))

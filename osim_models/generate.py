@@ -1,6 +1,6 @@
 """Writes ``bsm.osim`` from ``bsm_facts.yaml``: ``python -m hsmr_bio.osim_models.generate [FILE]``.
 
-The result depends on the table alone; running it again gives the same bytes.
+The bytes of the result depend on the table alone.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import yaml
 from hsmr_bio.osim.arcs import arc_axes, ellipsoid_axes
 from hsmr_bio.osim.build import (
     AxisSpec,
-    BodySpec,
     CoordinateSpec,
     JointSpec,
-    MarkerSpec,
     linear,
     model_element,
     polynomial,
     to_bytes,
 )
+from hsmr_bio.osim.parts import OsimBody, OsimMarker, triple
 
 FOLDER = Path(__file__).resolve().parent
+"""The folder of this module, with the table."""
 _MIDLINE = ("pelvis", "lumbar_body", "thorax", "head")
 _BODY_ORDER = (
     "pelvis",
@@ -50,31 +50,35 @@ Offset = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def _sided(name: str, side: str) -> str:
-    """Name of one side: femur -> femur_l, shoulder_#_x -> shoulder_l_x; midline names stay."""
+    """Name on one side: femur -> femur_l, shoulder_#_x -> shoulder_l_x; midline names are unchanged."""
     if not side or name in (*_MIDLINE, "ground"):
         return name
     return name.replace("#", side) if "#" in name else f"{name}_{side}"
 
 
-def _mirrored(offset: Table, side: str) -> Offset:
-    """Offset frame of a side; the left one is the right one's mirror image in the plane z = 0."""
-    at = tuple(offset.get("at", (0.0, 0.0, 0.0)))
-    turned = tuple(offset.get("turned", (0.0, 0.0, 0.0)))
+def _sides(body: str) -> tuple[str, ...]:
+    return ("",) if body in _MIDLINE else ("r", "l")
+
+
+def _offset(fact: Table, side: str) -> Offset:
+    """Offset frame on a side; the left one is the mirror image of the right one in the plane z = 0."""
+    translation = tuple(fact.get("at", (0.0, 0.0, 0.0)))
+    angles = tuple(fact.get("turned", (0.0, 0.0, 0.0)))
     if side != "l":
-        return at, turned
-    return (at[0], at[1], -at[2]), (-turned[0], -turned[1], turned[2])
+        return translation, angles
+    return (translation[0], translation[1], -translation[2]), (-angles[0], -angles[1], angles[2])
 
 
-def _half_turned(offset: Offset) -> Offset:
-    """Turn an offset frame by 180 degrees about its own z axis (its body-fixed XYZ angles end with z)."""
-    at, (x, y, z) = offset
-    return at, (x, y, z + pi)
+def _rotate_half(offset: Offset) -> Offset:
+    """Rotate an offset frame by 180 degrees about its own z axis (its body-fixed XYZ angles end with z)."""
+    translation, (x, y, z) = offset
+    return translation, (x, y, z + pi)
 
 
-def _moved_up(offset: Offset, distance: float) -> Offset:
-    """Move an offset frame along its own y axis; only frames that are turned about z occur."""
-    (x, y, z), turned = offset
-    return (x - distance * sin(turned[2]), y + distance * cos(turned[2]), z), turned
+def _move_up(offset: Offset, distance_m: float) -> Offset:
+    """Move an offset frame, which is rotated about z only, along its own y axis."""
+    (x, y, z), angles = offset
+    return (x - distance_m * sin(angles[2]), y + distance_m * cos(angles[2]), z), angles
 
 
 def _range(fact: Table) -> tuple[float, float]:
@@ -84,7 +88,7 @@ def _range(fact: Table) -> tuple[float, float]:
 
 def _coordinate(table: Table, name: str, side: str) -> CoordinateSpec:
     fact = table["coordinates"][name]
-    low, high = fact["range"] if name.startswith("pelvis_t") and name != "pelvis_tilt" else _range(fact)
+    low, high = fact["range"] if name in ("pelvis_tx", "pelvis_ty", "pelvis_tz") else _range(fact)
     if side == "l" and fact.get("mirrored"):
         low, high = -high, -low
     limits = (round(low, 8), round(high, 8))
@@ -92,14 +96,14 @@ def _coordinate(table: Table, name: str, side: str) -> CoordinateSpec:
 
 
 def _fit_range(table: Table, name: str) -> tuple[float, float]:
-    """Range over which a polynomial must hold: ours and the published BSM's together."""
+    """Range over which a polynomial must hold: the union of ours and the published BSM's."""
     fact = table["coordinates"][name]
     low, high = _range(fact)
     return min(low, fact["bsm_rad"][0]), max(high, fact["bsm_rad"][1])
 
 
 def _axis(component: str, fact: Table, side: str, mirror: bool) -> AxisSpec:
-    """One axis; mirrored, a rotation axis changes sign but for z, and a shift along z changes its sign."""
+    """One axis; mirrored, a rotation axis changes the sign of x and y, and a translation along z changes its sign."""
     axis = tuple(float(v) for v in fact["axis"])
     left = side == "l" and mirror
     sign = 1.0
@@ -112,7 +116,7 @@ def _axis(component: str, fact: Table, side: str, mirror: bool) -> AxisSpec:
 
 
 def _joint(table: Table, name: str, fact: Table, side: str) -> JointSpec:
-    parent, child = _mirrored(fact.get("parent", {}), side), _mirrored(fact.get("child", {}), side)
+    parent, child = (_offset(fact.get(end, {}), side) for end in ("parent", "child"))
     names = [_sided(c, side) for c in fact["coordinates"]]
     axes: tuple[AxisSpec, ...] = ()
     if fact["kind"] == "custom":
@@ -121,13 +125,13 @@ def _joint(table: Table, name: str, fact: Table, side: str) -> JointSpec:
     elif fact["kind"] == "arc":
         fits = [_fit_range(table, c) for c in fact["coordinates"][:2]]
         axes = arc_axes(names, fact["length"], fact["neutral"], *fits)
-        parent, child = _moved_up(parent, fact["length"] / 2), _moved_up(child, -fact["length"] / 2)
+        parent, child = _move_up(parent, fact["length"] / 2), _move_up(child, -fact["length"] / 2)
     elif fact["kind"] == "ellipsoid":
         fits = [_fit_range(table, c) for c in fact["coordinates"][:2]]
         sign = -1.0 if side == "l" else 1.0
         axes = ellipsoid_axes(names, [sign * r for r in fact["radii"]], *fits)
         if side == "l":
-            parent, child = _half_turned(parent), _half_turned(child)
+            parent, child = _rotate_half(parent), _rotate_half(child)
     return JointSpec(
         name=_sided(name, side),
         parent=_sided(fact["bodies"][0], side),
@@ -140,11 +144,11 @@ def _joint(table: Table, name: str, fact: Table, side: str) -> JointSpec:
     )
 
 
-def _body(name: str, fact: Table, side: str) -> BodySpec:
+def _body(name: str, fact: Table, side: str) -> OsimBody:
     com, inertia = list(fact["com"]), list(fact["inertia"])
     if side == "l":
         com[2], inertia[4], inertia[5] = -com[2], -inertia[4], -inertia[5]
-    return BodySpec(_sided(name, side), fact["mass"], com, inertia)
+    return OsimBody(_sided(name, side), fact["mass"], triple(com), tuple(inertia))
 
 
 def generate(table: Table) -> bytes:
@@ -156,22 +160,14 @@ def generate(table: Table) -> bytes:
     Returns:
         The bytes of ``bsm.osim``.
     """
-    bodies = {}
-    for name, fact in table["bodies"].items():
-        for side in ("",) if name in _MIDLINE else ("r", "l"):
-            bodies[_sided(name, side)] = _body(name, fact, side)
-    joints = {}
-    for name, fact in table["joints"].items():
-        for side in ("",) if fact["bodies"][1] in _MIDLINE else ("r", "l"):
-            joint = _joint(table, name, fact, side)
-            joints[joint.name] = joint
-    markers = [MarkerSpec(name, body, place) for name, (body, *place, _) in table["markers"].items()]
+    bodies = [_body(name, fact, side) for name, fact in table["bodies"].items() for side in _sides(name)]
+    joints = [_joint(table, name, fact, side) for name, fact in table["joints"].items() for side in _sides(fact["bodies"][1])]
     return to_bytes(
         model_element(
             "bsm",
-            [bodies[name] for name in _BODY_ORDER],
-            [joints[name] for name in _JOINT_ORDER],
-            markers,
+            sorted(bodies, key=lambda body: _BODY_ORDER.index(body.name)),
+            sorted(joints, key=lambda joint: _JOINT_ORDER.index(joint.name)),
+            [OsimMarker(name, body, triple(position)) for name, (body, *position, _) in table["markers"].items()],
             credits_text=_TITLE,
             publications=_CITE,
         )

@@ -130,6 +130,7 @@ def test_the_camera_can_be_told() -> None:
     assert (observation.camera.focal_px, observation.camera.source) == (900, "--focal-px")
 
 
+@pytest.mark.slow
 def test_a_lost_person_is_a_gap_and_comes_back(tmp_path: Path, pictures: list[np.ndarray], seen: Observation) -> None:
     empty = pictures[0].copy()
     empty[:, :500] = empty[:, 460:960]
@@ -156,6 +157,7 @@ def mean_x(observation: Observation) -> np.ndarray:
     return observation.keypoints_px[..., 0].mean(axis=1)
 
 
+@pytest.mark.slow
 def test_two_people_are_two_observations(two_people: Path) -> None:
     people = BLAZEPOSE.estimate_people(two_people)
     assert len(people) == 2
@@ -165,6 +167,7 @@ def test_two_people_are_two_observations(two_people: Path) -> None:
         assert np.abs(np.diff(mean_x(person))).max() < 15, "nobody jumps to the other"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [False, True])
 def test_the_box_chooses_the_person(two_people: Path, right: bool) -> None:
     first = BLAZEPOSE.estimate_people(two_people, EstimateOptions(end_s=0.3))
@@ -227,6 +230,7 @@ def test_two_frames_and_one_picture_are_enough(tmp_path: Path, pictures: list[np
     assert observation.seen.tolist() == [True]
 
 
+@pytest.mark.slow
 def test_large_pictures_give_points_in_their_own_pixels(tmp_path: Path, pictures: list[np.ndarray], seen: Observation) -> None:
     large = [np.kron(picture, np.ones((6, 6, 1), np.uint8)) for picture in pictures[:2]]
     observation = BLAZEPOSE.estimate(write_video(tmp_path / "8k.mp4", large))
@@ -234,6 +238,7 @@ def test_large_pictures_give_points_in_their_own_pixels(tmp_path: Path, pictures
     np.testing.assert_allclose(observation.keypoints_px[0, POINTS] / 6, seen.keypoints_px[0, POINTS], atol=6)
 
 
+@pytest.mark.slow
 def test_a_moving_camera_is_refused_with_advice(tmp_path: Path, pictures: list[np.ndarray]) -> None:
     moved = [picture[:, 4 * n : 4 * n + 760] for n, picture in enumerate(pictures[:40])]
     observation = BLAZEPOSE.estimate(write_video(tmp_path / "moving.mp4", moved))
@@ -266,6 +271,7 @@ def test_a_speck_is_refused(seen: Observation) -> None:
         refuse_unusable(replace(seen, keypoints_px=seen.keypoints_px / 10))
 
 
+@pytest.mark.slow
 def test_the_networks_are_quiet(pictures: list[np.ndarray], tmp_path: Path) -> None:
     """Errors are one line on stderr; greetings of compiled libraries would hide it."""
     np.save(tmp_path / "picture.npy", pictures[0])

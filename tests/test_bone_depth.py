@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from hsmr_bio.body import Body
 from hsmr_bio.body.keypoint_table import keypoints_of
+from hsmr_bio.fitting.core.terms import Depth
 from hsmr_bio.fitting.video.bone_depth import (
     BONES,
     DETECTOR_SET,
@@ -18,6 +20,7 @@ from hsmr_bio.fitting.video.bone_depth import (
     mirrored,
     read_bone_depths,
 )
+from hsmr_bio.fitting.video.keypoints import Clip, FitOptions
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +144,19 @@ def test_another_detectors_depth_is_taken_as_drawn(open_body: Body) -> None:
         "elbow",
         "wrist",
     }
+
+
+def test_depths_are_those_of_a_person_of_165_centimetres(clip, open_body: Body) -> None:
+    """The detector draws everybody 1.65 m tall: on a body of another stature its depths are longer or shorter in proportion."""
+    seen = Clip.of(clip.observation, open_body, FitOptions())
+    for beta in (-1.0, 2.0):
+        betas = np.array([beta, *np.zeros(9)])
+        state = replace(seen.start(), betas=betas)
+        term = next(term for term in seen.image_terms(state) if isinstance(term, Depth))
+        far, near = term.pairs.T
+        drawn = clip.observation.keypoints_m[:, far, 2] - clip.observation.keypoints_m[:, near, 2]
+        length = open_body.stature_m(betas) / 1.65
+        known = np.isfinite(drawn)
+        np.testing.assert_allclose(term.target_m.numpy()[known], length * drawn[known], atol=1e-12)
+        np.testing.assert_allclose(term.sigma_m.numpy()[known], length * 0.1)
+        assert np.isinf(term.sigma_m.numpy()[~known]).all() and (~known).any()

@@ -213,3 +213,29 @@ def test_a_gap_in_time_is_no_jump() -> None:
     values[30:] += 40.0
     size, frame, _ = measures.largest_jump(values, time_s)
     assert (size, frame) == (40.0, 30)
+
+
+def test_sliding_is_horizontal() -> None:
+    """A foot that rises or sinks does not slide; one that moves 0.3 m/s forwards and 0.4 sideways slides at 0.5."""
+    time_s = np.arange(40) / 100
+    still = np.zeros((40, 4, 3))
+    rising, sliding = still.copy(), still.copy()
+    rising[..., 1] = 0.02 * np.sin(40 * time_s)[:, None]
+    sliding[..., 0], sliding[..., 2] = 0.3 * time_s[:, None], -0.4 * time_s[:, None]
+    for contacts in (None, np.ones((40, 4))):
+        assert measures.foot_sliding_m_s(time_s, rising, contacts) == pytest.approx(0, abs=1e-12)
+        assert measures.foot_sliding_m_s(time_s, sliding, contacts) == pytest.approx(0.5)
+    one = np.zeros((40, 4))
+    one[:, 2] = 0.51
+    sliding[:, :2] = sliding[:, 3:] = 0
+    assert measures.foot_sliding_m_s(time_s, sliding, one) == pytest.approx(0.5), "only points that stand count"
+    assert measures.foot_sliding_m_s(time_s, sliding, 0.49 * one / 0.51) is None
+    assert measures.foot_sliding_m_s(time_s, sliding) == 0, "without contacts the slowest low point stands"
+
+
+def test_a_foot_point_is_near_the_floor_within_four_centimetres_of_its_own_height() -> None:
+    feet = np.zeros((100, 4, 3))
+    feet[:, :, 1] = [0.08, 0.02, 0.08, 0.02]
+    feet[10, 0, 1], feet[11, 0, 1], feet[:, 3, 0] = 0.11, 0.13, 5.0
+    low = measures.near_floor(feet)
+    assert low[10, 0] and not low[11, 0] and low.sum() == 399

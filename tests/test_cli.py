@@ -137,6 +137,7 @@ def test_info_describes_each_kind_of_file(standing: Path, still: SkelMotion, cap
     assert "opensim" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_scale_writes_a_model_with_bones_and_refuses_to_overwrite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     words = ["scale", "--betas", "1", "-0.5", "--mass-kg", "70", "--height-m", "1.8", "--name", "ann", "-o", str(out)]

@@ -266,6 +266,7 @@ def test_meshes_of_single_frames_are_the_bodys_surface(tmp_path: Path) -> None:
         write_meshes(tmp_path / "n", body, motion, every=0)
 
 
+@pytest.mark.slow
 def test_a_bsm_motion_animates_the_body(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """hsmr-bio mot2skel with a .glb: the skin of the person whose model moved."""
     body = load_body()
@@ -291,3 +292,15 @@ def test_a_bsm_motion_animates_the_body(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*words, str(tmp_path / "frames")]) == 0
     assert len(list((tmp_path / "frames").glob("skin_*.ply"))) == 8
     assert main([*words, str(tmp_path / "anna.glb")]) == 1
+
+
+def test_a_surface_that_can_be_seen_through_says_so(tmp_path: Path) -> None:
+    triangle = {"vertices_m": np.eye(3), "faces": np.array([[0, 1, 2]]), "weights": np.eye(24)[[0, 0, 0]]}
+    skin = SkinnedMesh(name="skin", color=(0.1, 0.2, 0.3, 0.4), **triangle)
+    bone = SkinnedMesh(name="bone", color=(0.5, 0.6, 0.7, 1.0), **triangle)
+    write_glb(tmp_path / "a.glb", from_skel(walking(3), load_body()), [skin, bone])
+    content = (tmp_path / "a.glb").read_bytes()
+    materials = json.loads(content[20 : 20 + struct.unpack("<I", content[12:16])[0]])["materials"]
+    assert [material.get("alphaMode") for material in materials] == ["BLEND", None]
+    assert [material["doubleSided"] for material in materials] == [False, True]
+    assert materials[0]["pbrMetallicRoughness"]["baseColorFactor"] == [0.1, 0.2, 0.3, 0.4]

@@ -40,6 +40,7 @@ def test_the_truth_belongs_to_the_open_body(truth: SkelMotion, open_body) -> Non
     assert truth.frame == "world"
 
 
+@pytest.mark.slow
 def test_the_truth_is_a_possible_motion(truth: SkelMotion, open_body) -> None:
     report = check_limits(truth)
     assert not [row.name for row in report.outside if row.worst_excess_si > np.radians(1)]

@@ -9,6 +9,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hsmr_bio as hb
 
@@ -55,3 +56,8 @@ def test_every_argument_of_a_public_function_is_explained(reference: dict[str, s
         explained = reference[name].partition("Parameters:")[2]
         missing = [argument for argument in names if not re.search(rf"^ *{argument}\b", explained, re.MULTILINE)]
         assert len(names) < 2 or not missing, f"the docstring of {name} does not explain {missing} under Args"
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == hb.__version__

@@ -14,10 +14,8 @@ from lxml import etree
 from hsmr_bio.errors import FormatError, InputError, ModelError, UnknownCoordinateError
 from hsmr_bio.osim.build import (
     AxisSpec,
-    BodySpec,
     CoordinateSpec,
     JointSpec,
-    MarkerSpec,
     constant,
     element,
     linear,
@@ -31,7 +29,7 @@ from hsmr_bio.osim.build import (
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.joints import orientation_of, rotation_of
 from hsmr_bio.osim.library import as_document, bsm
-from hsmr_bio.osim.parts import Mesh, OffsetFrame, OsimMarker
+from hsmr_bio.osim.parts import Mesh, OffsetFrame, OsimBody, OsimMarker
 
 REFERENCES = (
     "models/generic_lai_arnold_fullbody.osim",
@@ -75,8 +73,8 @@ def joint(kind: str, names: str, parent: str = "ground", child: str = "b", axes:
 
 
 def model(*joints: JointSpec) -> OsimDocument:
-    bodies = [BodySpec(j.child, 1.0, (0.0, 0.1, 0.0), (0.1, 0.1, 0.1, 0.0, 0.0, 0.0)) for j in joints]
-    marker = MarkerSpec("m", joints[-1].child, (0.1, 0.2, 0.3))
+    bodies = [OsimBody(j.child, 1.0, (0.0, 0.1, 0.0), (0.1, 0.1, 0.1, 0.0, 0.0, 0.0)) for j in joints]
+    marker = OsimMarker("m", joints[-1].child, (0.1, 0.2, 0.3))
     return OsimDocument.from_bytes(to_bytes(model_element("test", bodies, joints, [marker])))
 
 

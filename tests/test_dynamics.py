@@ -191,6 +191,7 @@ def test_nimble_is_given_numbers_only() -> None:
             assert all(isinstance(argument, ast.Name) for argument in node.args)
 
 
+@pytest.mark.slow
 def test_nimble_survives_numpy_2() -> None:
     pytest.importorskip("nimblephysics")
     script = (

@@ -322,3 +322,25 @@ def test_c3d_without_plates_or_with_unknown_units_is_refused(tmp_path: Path) -> 
     (tmp_path / "bad.c3d").write_bytes(b"nothing")
     with pytest.raises(FormatError, match="no C3D file"):
         read_c3d_plates(tmp_path / "bad.c3d")
+
+
+@pytest.mark.parametrize(("side", "rightwards"), [(0, 1.0), (1, -1.0)])
+def test_the_sole_is_wider_on_the_little_toes_side(feet, side: int, rightwards: float) -> None:
+    """The ball's outer edge is farther from the line through the foot than the inner one: to the right of the right foot."""
+    outline, middle = feet.points_m[0, side], feet.middle_m[0, side]
+    across = rightwards * (outline[:, 2] - middle[2])
+    inner, outer = across[2:4]
+    assert inner < 0 < outer and outer > 1.2 * -inner
+    toes_in, toes_out = across[4:]
+    assert toes_in < 0 < toes_out
+    assert across[0] == pytest.approx(across[:2].mean() - (across[1] - across[0]) / 2)
+    assert across[0] < 0 < across[1], "the heel's inner point comes first"
+    forward = outline[:, 0] - middle[0]
+    assert forward[:2].max() < 0 < forward[2:4].min() < forward[4:].min(), "heel, ball, toes"
+    assert 0.25 < np.ptp(forward) < 0.31 and 0.07 < np.ptp(across[2:4]) < 0.11, "a shoe"
+    assert np.ptp(outline[:, 1]) < 0.05
+
+
+def test_feet_are_named_right_then_left(feet) -> None:
+    assert feet.bodies == ("calcn_r", "calcn_l")
+    assert (feet.middle_m[:, 0, 2] > feet.middle_m[:, 1, 2]).all(), "z points to the right"

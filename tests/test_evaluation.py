@@ -18,6 +18,7 @@ from hsmr_bio.cli import main  # noqa: E402
 from hsmr_bio.errors import FormatError, InputError, ShapeError  # noqa: E402
 from hsmr_bio.evaluation import labels, metrics, violations  # noqa: E402
 from hsmr_bio.evaluation.evaluate import Predictions, evaluate, read_predictions  # noqa: E402
+from hsmr_bio.hsmr.keypoints import NAMES  # noqa: E402
 from hsmr_bio.hsmr.pose import axis_rotation  # noqa: E402
 from hsmr_bio.kinematics.rotations import exp, log  # noqa: E402
 from hsmr_bio.skeleton import DOF_NAMES  # noqa: E402
@@ -229,6 +230,7 @@ def test_rotation_matrices_are_taken_as_they_come(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.global_orient, vectors[:, 0], atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.assets
 def test_eval_runs_the_network_on_labelled_images(
     shared: Path, synthetic_male: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -307,3 +309,19 @@ def test_smpl_parameters_get_the_same_tables(
     assert figures["error_2d"] == pytest.approx(0, abs=1e-12)
     assert figures["kpAvg_pck_0.05"] == 1
     assert "VD10_l_knee_percentage" in figures
+
+
+def test_openposes_joints_have_no_depth_label_and_the_extra_ones_do(tmp_path: Path) -> None:
+    found = labels.read_labels(write_labels(tmp_path))
+    assert found.keypoints_m is not None and found.keypoints_px is not None
+    np.testing.assert_array_equal(np.flatnonzero(found.keypoints_m[0, :, 3] == 0), np.arange(1, 15))
+    assert (found.keypoints_px[..., 2] == 1).all()
+
+
+def test_the_evaluated_keypoints_are_those_of_h36m() -> None:
+    names = [NAMES[i] for i in metrics.EVALUATED_KEYPOINTS]
+    assert len(names) == 14 and names[-1] == "head_h36m" and names[-2] == "neck_lsp"
+    assert all(name.startswith("extra_") for name in names[:12])
+    assert metrics.PCK_THRESHOLDS == (0.05, 0.1)
+    sides = [NAMES[i].removeprefix("extra_").split("_")[0] for i in labels.POSETRACK_TO_44[3:]]
+    assert sides == ["left", "right"] * 7, "as COCO's"

@@ -15,8 +15,8 @@ from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.core.body_points import SolePoints
 from hsmr_bio.fitting.video.camera_fit import CameraFit
 from hsmr_bio.fitting.video.scene import SceneAxes
-from hsmr_bio.fitting.world.gravity import GroundOptions
 from hsmr_bio.fitting.world.ground import to_world
+from hsmr_bio.fitting.world.options import GroundOptions
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
 from hsmr_bio.types import GroundFit, SkelMotion
 
@@ -194,10 +194,19 @@ def test_a_treadmill_leaves_the_feet_free(clip, open_body: Body) -> None:
 
 @pytest.mark.parametrize(
     ("way_m", "seconds", "walks"),
-    [(2.0, 2.0, True), (0.45, 1.0, False), (0.55, 1.0, True), (2.0, 10.0, False), (1.1, 3.0, True), (0.0, 0.0, False)],
+    [
+        (2.0, 2.0, True),
+        (1.1, 3.0, True),
+        (0.9, 1.0, False),
+        (2.0, 10.0, False),
+        (0.6, 0.5, True),
+        (0.45, 0.3, False),
+        (0.7, 2.0, False),
+        (0.0, 0.0, False),
+    ],
 )
 def test_who_walks_heads_where_the_way_leads_and_else_where_the_pelvis_faces(way_m: float, seconds: float, walks: bool) -> None:
-    """Somebody who faces +x and moves along -x + z, 0.5 m and 0.3 m/s being the least that is walking."""
+    """Somebody who faces +x and moves along -x + z, which is walking from 1 m at 0.3 m/s, or 0.5 m at 1 m/s, on."""
     way, facing = np.array([-0.6, 0.0, 0.8]), np.array([1.0, 0.4, 0.0])
     time_s = np.linspace(0, seconds, 5)
     pelvis = [0.3, 1.0, -2.0] + np.linspace(0, way_m, 5)[:, None] * way + np.outer([0, 0.1, -0.1, 0.3, 0], [1, 5, 1])
@@ -278,3 +287,68 @@ def test_the_nearer_branch_is_taken(open_body: Body) -> None:
 def test_pelvis_angles_have_their_names(open_body: Body) -> None:
     """Near branches are those of the root's three angles, which come first."""
     assert DOF_NAMES[:3] == ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
+
+
+# ---------------------------------------------------------------------- rules
+
+
+def swayed(motion: SkelMotion, axis: int) -> SkelMotion:
+    """The motion going to and fro by 0.3 m once a second, as a fit does that does not see depth."""
+    way = np.outer(0.3 * np.sin(2 * np.pi * np.asarray(motion.time_s)), np.eye(3)[axis])
+    return replace(motion, trans_m=motion.trans_m + way)
+
+
+def test_at_first_speed_towards_the_camera_counts_less(clip, open_body: Body) -> None:
+    """Feet that only wander in depth stand and are held; feet that go as fast across the picture do not stand."""
+    wandering, crossing = (to_world(swayed(clip.truth, axis), open_body) for axis in (2, 0))
+    assert wandering.ground.standing_share > 0.95
+    assert np.median(foot_speed(open_body, wandering)) < 0.05
+    assert crossing.ground.standing_share < 0.4
+
+
+@pytest.mark.parametrize(("speed_m_s", "share"), [(0.27, 1.0), (0.43, 0.0)])
+def test_a_foot_stands_below_035_metres_a_second(clip, open_body: Body, speed_m_s: float, share: float) -> None:
+    world = to_world(belt(clip.truth, speed_m_s), open_body, GroundOptions(treadmill=True))
+    assert world.ground.standing_share == pytest.approx(share, abs=0.1)
+
+
+def test_a_foot_stands_within_six_centimetres_of_the_floor(clip, open_body: Body) -> None:
+    """The right foot is lifted with its hip: 3 cm are still contact, 10 cm are not; the left foot stands all the time."""
+    rest = np.array(clip.truth.poses_rad[:1]).repeat(60, axis=0)
+    for bend, stands in ((0.25, True), (0.45, False)):
+        poses = rest.copy()
+        for name, factor in (("hip_flexion_r", 1.0), ("knee_angle_r", 2.0), ("ankle_angle_r", 1.0)):
+            poses[:, DOF_NAMES.index(name)] += factor * bend
+        lifted = to_world(replace(clip.truth, poses_rad=poses, trans_m=clip.truth.trans_m[:1].repeat(60, axis=0)), open_body)
+        assert (lifted.contacts[:, :2].max(axis=1) > 0.5).mean() == pytest.approx(float(stands), abs=0.1), bend
+        assert (lifted.contacts[:, 2:].max(axis=1) > 0.5).all(), "left heel and toes are the last two"
+
+
+def test_somebody_who_walks_sidewards_walks_along_x(clip, open_body: Body) -> None:
+    """Whoever gets anywhere heads where he goes; whoever hardly moves heads where he faces at the start."""
+    walked = to_world(belt(clip.truth, 0.8), open_body, GroundOptions(treadmill=True))
+    way = walked.trans_m[-1] - walked.trans_m[0]
+    assert way[0] > 1.3 and abs(way[2]) < 0.02
+    for slow in (0.3, 0.0):
+        stayed = to_world(belt(clip.truth, slow), open_body, GroundOptions(treadmill=True))
+        ahead = pose_of(open_body, stayed).rotations[0, 0, :, 0].numpy()
+        assert ahead[0] > 0.95 and abs(ahead[2]) < 1e-6
+
+
+def test_the_camera_is_found_on_the_side_where_it_stood(clip, open_body: Body) -> None:
+    """The notes' rotation is a rotation, up in the world is up in the picture, and depth is positive."""
+    tilt = Rotation.from_rotvec([clip.pitch_rad, 0, 0]).as_matrix()
+    camera = np.diag([1.0, -1.0, -1.0]) @ tilt
+    seen = rotate_motion(clip.truth, open_body, camera, frame="camera", shift_m=-camera @ [0.1, 1.3, 4.0])
+    seen = replace(seen, camera=clip.observation.camera)
+    options = GroundOptions(camera_pitch_rad=clip.pitch_rad, camera_roll_rad=0.0)
+    world = to_world(seen, open_body, options)
+    rotation, shift = world.ground.R_camera_world, world.ground.t_camera_world_m
+    assert np.linalg.det(rotation) == pytest.approx(1)
+    np.testing.assert_allclose(rotation[:, 1], camera[:, 1], atol=1e-6)
+    before, after = (pose_of(open_body, motion).positions_m.numpy() for motion in (seen, world))
+    np.testing.assert_allclose((after @ rotation.T + shift)[:10], before[:10], atol=0.06)
+    place = -rotation.T @ shift
+    assert place[1] == pytest.approx(1.3, abs=0.03), "the camera's own height"
+    assert place[0] == pytest.approx(4 * np.cos(0.5), abs=0.35), "in front of somebody who is turned by half a radian"
+    assert place[2] == pytest.approx(4 * np.sin(0.5), abs=0.35)

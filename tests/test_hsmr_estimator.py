@@ -116,6 +116,7 @@ def test_another_focal_length_keeps_the_person_in_place() -> None:
     assert float(near[0, 2]) == pytest.approx(float(full[0, 2]) * 1500 / FOCAL_PX)
 
 
+@pytest.mark.slow
 @pytest.mark.assets
 @pytest.mark.skipif(not VIDEO.is_file(), reason="no real video in ../shared")
 def test_a_real_person_is_followed_and_predicted() -> None:

@@ -200,6 +200,7 @@ def batch(seed: int, dtype=torch.float64) -> losses.TrainingBatch:
     )
 
 
+@pytest.mark.slow
 def test_losses_have_exact_gradients_and_vanish_at_the_label() -> None:
     given_batch = batch(0)
 

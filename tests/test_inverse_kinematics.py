@@ -10,7 +10,7 @@ import torch
 
 from hsmr_bio.errors import EstimationError, InputError, ModelError, UnknownCoordinateError
 from hsmr_bio.fitting.markers.inverse_kinematics import _problem, inverse_kinematics, marker_errors, matched_markers
-from hsmr_bio.fitting.markers.opensim_tool import opensim_places
+from hsmr_bio.fitting.markers.opensim_tool import opensim_markers
 from hsmr_bio.fitting.markers.solver import without_idle_parts
 from hsmr_bio.io.trc import read_trc
 from hsmr_bio.osim.document import OsimDocument
@@ -85,6 +85,7 @@ def test_a_known_motion_is_found_again_whatever_the_heading() -> None:
         np.testing.assert_allclose(found.column(name), truth.column(name), atol=5e-3, err_msg=name)
 
 
+@pytest.mark.slow
 def test_random_poses_are_found_without_help_from_their_neighbours() -> None:
     """Upside down, lying, turned away: each frame stands alone, a second from the next."""
     document, rng = bsm(), np.random.default_rng(0)
@@ -254,7 +255,7 @@ def test_opensim_solves_models_whose_joints_we_cannot_evaluate(tmp_path: Path) -
     names = tuple(document.coordinates)
     values = 0.1 * np.sin(np.arange(6)[:, None] / 3 + np.arange(len(names)))
     truth = OsimMotion(time_s=np.arange(6) / 50, coordinates=names, values_si=values, rotational=document.rotational)
-    places = opensim_places(truth, document, tuple(document.markers))
+    places = opensim_markers(truth, document, tuple(document.markers))
     markers = Markers(time_s=truth.time_s, names=tuple(document.markers), positions_m=places)
     with pytest.raises(ModelError, match="--backend opensim"):
         inverse_kinematics(markers, document)
@@ -262,6 +263,7 @@ def test_opensim_solves_models_whose_joints_we_cannot_evaluate(tmp_path: Path) -
     assert marker_errors(found, document, markers).rms_m < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.opensim
 @pytest.mark.assets
 @pytest.mark.parametrize("trial", ["e1_walk", "e1_dropjump", "s4_walk_grf"])
@@ -276,7 +278,7 @@ def test_opensims_own_tool_finds_the_same_on_real_trials(trial: str) -> None:
     rms_mm = [1000 * marker_errors(motion, document, markers).rms_m for motion in (own, theirs)]
     assert abs(rms_mm[0] - rms_mm[1]) < 0.5, rms_mm
     assert rms_mm[0] <= rms_mm[1] + 0.01, rms_mm
-    assert matched_markers(markers, document, None) == tuple(n for n in markers.names if n in document.markers)
+    assert matched_markers(markers, document, {}) == tuple(n for n in markers.names if n in document.markers)
     for name in ("knee_angle_r", "hip_flexion_l", "pelvis_tilt", "ankle_angle_l"):
         np.testing.assert_allclose(own.column(name), theirs.column(name), atol=0.06, err_msg=name)
     coupled = own.column("knee_angle_r_beta")

@@ -158,3 +158,25 @@ def test_hips_that_are_never_seen_are_an_error(truth: SkelMotion, open_body: Bod
     with pytest.raises(Exception, match="never seen") as caught:
         fit_joint_centres(replace(markers, positions_m=nothing), open_body)
     assert type(caught.value).__module__ == "hsmr_bio.errors"
+
+
+def test_a_shape_that_joints_hardly_show_stays_near_the_population(truth: SkelMotion, open_body: Body) -> None:
+    """Three standard deviations of the fourth beta move joints by about their error: the prior keeps most of them."""
+    odd = replace(truth, betas=np.array([0.0, 0.0, 0.0, 3.0, *np.zeros(6)]))
+    found = fit_joint_centres(centres_of(open_body, replace_frames(odd, slice(0, 6))), open_body)
+    assert 0.7 < found.betas[3] < 1.7
+    tall = replace(truth, betas=np.array([3.0, *np.zeros(9)]))
+    found = fit_joint_centres(centres_of(open_body, replace_frames(tall, slice(0, 6))), open_body)
+    assert found.betas[0] == pytest.approx(2.96, abs=0.04), "size is seen well"
+
+
+def test_a_clip_of_the_same_pose_is_worth_twelve_frames(truth: SkelMotion, open_body: Body) -> None:
+    """Frames that repeat each other say nothing new: more than twelve weigh against the prior as twelve do."""
+    odd = replace(truth, betas=np.array([0.0, 0.0, 0.0, 3.0, *np.zeros(6)]))
+    still = replace(odd, poses_rad=odd.poses_rad[:1].repeat(60, axis=0), trans_m=odd.trans_m[:1].repeat(60, axis=0))
+    few, many, fewer = (
+        fit_joint_centres(centres_of(open_body, replace_frames(still, slice(0, frames))), open_body).betas[3]
+        for frames in (12, 30, 3)
+    )
+    assert many == pytest.approx(few, abs=0.05)
+    assert fewer < few - 0.2

@@ -178,7 +178,7 @@ def test_a_long_motion_is_placed_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     def everything() -> list[torch.Tensor]:
         pose = tree.forward(q)
         points = pose.points(bodies, local)
-        moved = pose.point_jacobian(points, bodies), pose.offset_jacobian(points, bodies, shift)
+        moved = pose.point_jacobian(points, bodies), pose.offset_jacobian(points, bodies, shift, -shift)
         return [pose.positions_m, pose.rotations, points, *pose.twists(), *moved]
 
     whole = everything()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from hsmr_bio.errors import InputError
 from hsmr_bio.kinematics.tree_fit import _paths
-from hsmr_bio.mapping import to_coordinates, to_skel, virtual_markers
+from hsmr_bio.mapping import coordinate_values, to_coordinates, to_skel, virtual_markers
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import as_document
 from hsmr_bio.scaling import scale_model
@@ -283,3 +285,79 @@ def test_strangers_are_refused(open_body, subjects) -> None:
     )
     with pytest.raises(InputError, match="belongs to another model"):
         to_skel(few, subjects[0], open_body)
+
+
+@pytest.mark.parametrize(
+    ("frame", "forward", "up", "right"),
+    [
+        ("world", (1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        ("skel", (0, 0, 1), (0, 1, 0), (-1, 0, 0)),  # the rest pose faces +z, its left is +x
+        (
+            "camera",
+            (0, 0, -1),
+            (0, -1, 0),
+            (-1, 0, 0),
+        ),  # x right, y down, z away; who faces the camera has his right on its left
+    ],
+)
+def test_each_frame_has_its_axes(open_body, subjects, frame: str, forward, up, right) -> None:
+    """A metre along each direction of the frame is a metre along x (forward), y (up) and z (right) of ground."""
+    subject, axes = subjects[0], np.array([forward, up, right], dtype=float)
+    assert np.linalg.det(axes) == pytest.approx(1), "a frame is no mirror"
+    steps = np.concatenate([np.zeros((1, 3)), axes])
+    motion = motion_of(np.zeros((4, 46)), subject.betas, open_body, trans_m=steps, frame=frame)
+    result = to_coordinates(motion, subject, open_body, continuous=False)
+    moved = np.stack([result.column(f"pelvis_t{axis}") for axis in "xyz"], axis=1)
+    np.testing.assert_allclose(moved[1:] - moved[0], np.eye(3), atol=1e-4)
+    assert np.degrees(rms(result.residual_rad)) < 3, "no bone is turned to its mirror image"
+
+
+def test_deviations_go_to_the_coordinates_of_their_names(open_body, subjects) -> None:
+    subject, sd = subjects[0], np.random.default_rng(0).uniform(0.01, 0.2, (2, 46))
+    motion = replace(motion_of(walking(2), subject.betas, open_body), poses_sd_rad=sd)
+    result = to_coordinates(motion, subject, open_body)
+    for name in ("knee_angle_r", "knee_angle_l", "hip_flexion_r", "elbow_flexion_l"):
+        np.testing.assert_array_equal(result.sd_si[:, result.coordinates.index(name)], sd[:, DOF_NAMES.index(name)])
+    assert (result.sd_si[:, result.coordinates.index("pelvis_tx")] == 0).all()
+    assert to_coordinates(motion_of(walking(2), subject.betas, open_body), subject, open_body).sd_si is None
+
+
+def test_what_the_way_back_leaves_over_is_told_in_millimetres_and_degrees(open_body, subjects) -> None:
+    """BSM's own knee, which rolls, is what SKEL's hinge cannot do."""
+    subject = subjects[0]
+    there = to_coordinates(motion_of(walking(60), subject.betas, open_body), subject, open_body)
+    back = to_skel(there, subject, open_body)
+    pose = as_document(subject).tree().forward(np.array(there.values_si))
+    mine = open_body.tree(subject.betas).forward(np.concatenate([back.poses_rad, back.trans_m], axis=1))
+    far = np.linalg.norm((pose.positions_m - mine.positions_m).numpy(), axis=-1) * 1e3
+    turned = np.degrees((mine.rotations.transpose(-1, -2) @ pose.rotations - torch.eye(3).double()).norm(dim=(-1, -2)).numpy())
+    for j, name in enumerate(JOINT_NAMES):
+        assert back.notes["map"]["centre_rms_mm"][name] == pytest.approx(rms(far[:, j]), abs=1e-3)
+        assert back.notes["map"]["orientation_rms_deg"][name] == pytest.approx(rms(turned[:, j]) / np.sqrt(2), abs=1e-2)
+
+
+def test_coordinates_that_a_motion_lacks_keep_their_defaults(open_body, subjects) -> None:
+    document = as_document(subjects[0])
+    names = tuple(document.coordinates)
+    kept = [n for n, name in enumerate(names) if name not in ("pelvis_ty", "mtp_angle_r")]
+    values = np.random.default_rng(4).normal(size=(3, len(names)))
+    motion = OsimMotion(
+        time_s=np.arange(3) / 10,
+        coordinates=tuple(names[n] for n in kept[::-1]),
+        values_si=values[:, kept[::-1]],
+        rotational=document.rotational[kept[::-1]],
+    )
+    found = coordinate_values(motion, document)
+    order = document.tree().coordinates
+    np.testing.assert_array_equal(found[:, [order.index(names[n]) for n in kept]], values[:, kept])
+    assert found[:, order.index("pelvis_ty")] == pytest.approx(document.coordinates["pelvis_ty"].default_si)
+    assert document.coordinates["pelvis_ty"].default_si > 0.8
+
+
+def test_full_turns_stay_continuous_on_the_way_back(open_body, subjects) -> None:
+    poses = walking(120)
+    poses[:, DOF_NAMES.index("pelvis_rotation")] += np.linspace(0, 3 * np.pi, 120)
+    there = to_coordinates(motion_of(poses, subjects[0].betas, open_body), subjects[0], open_body)
+    back = to_skel(there, subjects[0], open_body)
+    assert np.abs(np.diff(back.poses_rad[:, :3], axis=0)).max() < 0.3
+    assert np.ptp(back.poses_rad[:, DOF_NAMES.index("pelvis_rotation")]) == pytest.approx(3 * np.pi, abs=0.3)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import subprocess
+import sys
+from dataclasses import fields, replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 
 import hsmr_bio as hb
 from hsmr_bio.body import Body
-from hsmr_bio.cli import main
+from hsmr_bio.cli import build_parser, main
 from hsmr_bio.dynamics import ground_reaction
 from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.markers.inverse_kinematics import marker_errors
@@ -88,7 +91,7 @@ def test_a_dict_for_options_says_what_to_write(clip, open_body: Body, tmp_path: 
         ("Skel2MotOptions", lambda: hb.skel2mot(missing, out, given)),
         ("Smpl2MotOptions", lambda: hb.smpl2mot(missing, out, given)),
         ("FitOptions", lambda: hb.fit_motion(clip.observation, open_body, given)),
-        ("GroundOptions", lambda: hb.to_world(clip.truth, open_body, None, given)),
+        ("GroundOptions", lambda: hb.to_world(clip.truth, open_body, given)),
         ("EstimateOptions", lambda: hb.estimate(missing, given)),
     ):
         with pytest.raises(InputError, match=wanted.format(kind)):
@@ -103,6 +106,123 @@ def test_a_height_in_centimetres_fails_before_the_source_is_read(
 ) -> None:
     assert main([command, str(tmp_path / "nothing"), "-o", str(tmp_path / "out"), "--height-m", "178"]) == 1
     assert "--height-m must be between 0.5 and 2.6 m (metres), got 178" in capsys.readouterr().err
+
+
+HEAVY = {"torch", "scipy", "lxml", "av", "onnxruntime", "opensim"}
+
+
+@pytest.mark.parametrize("command", ["image2mot", "skel2mot", "smpl2mot"])
+def test_a_wrong_option_ends_before_anything_heavy_is_loaded(command: str, tmp_path: Path) -> None:
+    words = [command, "nothing", "-o", "out", "--height-m", "178"]
+    code = f"import sys; from hsmr_bio.cli import main; print(main({words!r}), *({HEAVY!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1"]
+    assert done.stderr.count("\n") == 1
+
+
+RESULTS = ["--height-m", "1.8", "--mass-kg", "70", "--model", "twin", "--joints", "skel", "--overwrite", "--name", "n"]
+RESULT_FIELDS = {"height_m": 1.8, "mass_kg": 70, "model": "twin", "joints": "skel", "overwrite": True, "name": "n"}
+GROUND = ["--camera-pitch-deg", "90", "--camera-roll-deg", "-45"]
+GROUND_FIELDS = {"camera_pitch_rad": np.pi / 2, "camera_roll_rad": -np.pi / 4}
+
+
+def of_command(*words: str) -> object:
+    """The options that a command makes of its words."""
+    args = build_parser().parse_args([words[0], "in", "-o", "out", *words[1:]])
+    return import_module(f"hsmr_bio.cli.{words[0]}").options_of(args)
+
+
+def test_every_word_of_image2mot_reaches_its_option() -> None:
+    assert of_command("image2mot") == hb.Image2MotOptions()
+    camera = ["--fov-deg", "60", "--focal-px", "900", "--calibration", "c.json", "--treadmill", "--moving-camera"]
+    clip = ["--start", "1", "--end", "2", "--fps", "25", "--source-clock", "--person-box", "1", "2", "3", "4", "--people"]
+    network = [
+        "--estimator",
+        "hsmr",
+        "--checkpoint",
+        "w",
+        "--boxes",
+        "b.csv",
+        "--device",
+        "cpu",
+        "--dtype",
+        "bfloat16",
+        "--refine",
+    ]
+    method = [*network, "--save-observation", "--cutoff-hz", "off", "--dynamics", "--body", "skel", "--sex", "male"]
+    assert of_command("image2mot", *RESULTS, *GROUND, *camera, *clip, *method) == hb.Image2MotOptions(
+        **RESULT_FIELDS,
+        cutoff_hz=None,
+        dynamics=True,
+        estimator="hsmr",
+        body="skel",
+        sex="male",
+        refine=True,
+        people=True,
+        moving_camera=True,
+        save_observation=True,
+        ground=hb.GroundOptions(**GROUND_FIELDS, treadmill=True),
+        estimate=hb.EstimateOptions(
+            start_s=1,
+            end_s=2,
+            fps_hz=25,
+            source_clock=True,
+            fov_deg=60,
+            focal_px=900,
+            calibration=Path("c.json"),
+            person_box=(1, 2, 3, 4),
+            checkpoint=Path("w"),
+            boxes=Path("b.csv"),
+            dtype="bfloat16",
+        ),
+    )
+
+
+def test_every_word_of_skel2mot_reaches_its_option() -> None:
+    assert of_command("skel2mot") == hb.Skel2MotOptions()
+    stored = [
+        "--rate-hz",
+        "25",
+        "--image-size",
+        "640",
+        "480",
+        "--focal-px",
+        "900",
+        "--keep-height",
+        "--body",
+        "b",
+        "--sex",
+        "male",
+    ]
+    expected = hb.Skel2MotOptions(
+        results=hb.ResultOptions(**RESULT_FIELDS),
+        ground=hb.GroundOptions(**GROUND_FIELDS),
+        body="b",
+        sex="male",
+        rate_hz=25,
+        image_size_px=(640, 480),
+        focal_px=900,
+        keep_height=True,
+    )
+    assert of_command("skel2mot", *RESULTS, *GROUND, *stored) == expected
+    for word, cutoff_hz in (("off", None), ("6", 6.0), ("0", None)):
+        filtered = replace(expected, filter_all=True, results=hb.ResultOptions(**RESULT_FIELDS, cutoff_hz=cutoff_hz))
+        assert of_command("skel2mot", *RESULTS, *GROUND, *stored, "--cutoff-hz", word) == filtered
+
+
+def test_every_word_of_smpl2mot_reaches_its_option() -> None:
+    assert of_command("smpl2mot") == hb.Smpl2MotOptions()
+    stored = ["--rate-hz", "25", "--keep-height", "--keep-heading", "--body", "b", "--sex", "male", "--cutoff-hz", "off"]
+    smpl = ["--smpl", "s", "--axes", "z_up", "--refine-betas"]
+    assert of_command("smpl2mot", *RESULTS, *GROUND, *stored, *smpl) == hb.Smpl2MotOptions(
+        source=hb.SmplImportOptions(
+            smpl=Path("s"), body="b", sex="male", axes="z_up", rate_hz=25, refine_betas=True, height_m=1.8
+        ),
+        results=hb.ResultOptions(**RESULT_FIELDS, cutoff_hz=None),
+        ground=hb.GroundOptions(**GROUND_FIELDS),
+        keep_height=True,
+        keep_heading=True,
+    )
 
 
 @pytest.mark.parametrize("road", [hb.image2mot, hb.skel2mot, hb.smpl2mot])
@@ -146,7 +266,7 @@ def pieces(open_body: Body) -> dict:
         (hb.inverse_kinematics, ("model", "markers"), "inverse_kinematics(markers, model)"),
         (marker_errors, ("markers", "model", "motion"), "marker_errors(motion, model, markers)"),
         (hb.fit_motion, ("body", "skel"), "fit_motion(observation, body, options)"),
-        (hb.to_world, ("body", "skel"), "to_world(motion, body, observation, options)"),
+        (hb.to_world, ("body", "skel"), "to_world(fitted, body, options)"),
     ],
 )
 def test_swapped_arguments_are_named(function, swapped: tuple[str, ...], call: str, pieces: dict) -> None:

@@ -17,7 +17,7 @@ from hsmr_bio.errors import EstimationError, HsmrBioError, InputError
 from hsmr_bio.estimators import EstimateOptions
 from hsmr_bio.estimators.replay import Replay
 from hsmr_bio.fitting.video.joint_centres import JOINT_OF_POINT
-from hsmr_bio.fitting.world.gravity import GroundOptions
+from hsmr_bio.fitting.world.options import GroundOptions
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion, load_observation, save_observation
 from hsmr_bio.io.trc import read_trc, write_trc
@@ -136,6 +136,7 @@ def test_opensim_loads_the_model_without_warnings(made: tuple[Result, Path], ope
         np.testing.assert_allclose(loaded.marker(name), markers.positions_m[frame, markers.names.index(name)], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_existing_results_are_not_touched(short: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     image2mot(short, out, REPLAY)

@@ -64,9 +64,9 @@ def test_forces_and_moments_join_the_results(open_body, motion, tmp_path) -> Non
 
 
 def test_nobody_who_does_not_ask_gets_forces(open_body, motion, tmp_path) -> None:
-    result = make_results(motion, open_body, name="stand")
+    result = make_results(motion, open_body, ResultOptions(), name="stand")
     assert result.dynamics is None
-    names = {path.name for path in write_results(tmp_path, result, open_body).paths}
+    names = {path.name for path in write_results(tmp_path, result, open_body, ResultOptions()).paths}
     assert "stand_id.sto" not in names
     assert {"stand_setup_id.xml", "stand_setup_ik.xml"} <= names
 

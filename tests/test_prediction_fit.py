@@ -143,3 +143,17 @@ def test_another_focal_length_moves_the_person_and_keeps_the_picture(observation
     image = [o.camera.focal_px * o.skel_trans_m[:, :2] / o.skel_trans_m[:, 2:] for o in (observation, longer)]
     np.testing.assert_allclose(image[1], image[0])
     np.testing.assert_allclose(longer.skel_trans_m[:, 2], 1.25 * observation.skel_trans_m[:, 2])
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_a_frame_without_prediction_is_no_evidence(body, observation, refine: bool) -> None:
+    """What is drawn across a gap does not count as seen: the posture there is less sure than where it was predicted."""
+    gap = slice(18, 27)
+    poses = np.array(observation.skel_poses_rad)
+    poses[gap] = np.nan
+    pixels, confidence = np.array(observation.keypoints_px), np.array(observation.confidence)
+    pixels[gap], confidence[gap] = np.nan, 0
+    blind = replace(observation, skel_poses_rad=poses, keypoints_px=pixels, confidence=confidence)
+    found = fit_prediction(blind, body, refine=refine).motion
+    sd = found.poses_sd_rad.mean(axis=1)
+    assert sd[22] > 1.5 * sd[:12].mean() and sd[22] > 1.5 * sd[33:].mean()

@@ -11,7 +11,7 @@ from hsmr_bio.osim.library import bsm
 from hsmr_bio.osim.masses import SEGMENT_PERCENT, second_moments, segment_bodies
 from hsmr_bio.osim.nimble_export import write_nimble_model
 from hsmr_bio.osim.nimble_states import NimbleStates
-from hsmr_bio.osim.person import Geometry
+from hsmr_bio.osim.person import TPose
 from hsmr_bio.osim.placement import place_joints
 from hsmr_bio.scaling import scale_model, write_scale_set
 from hsmr_bio.skeleton import JOINT_NAMES, PARENTS
@@ -33,8 +33,8 @@ def random_betas(count: int) -> np.ndarray:
 def test_in_the_t_pose_bones_and_joints_are_the_bodys(betas, open_body) -> None:
     subject = scale_model(open_body, betas)
     model = document(subject)
-    geometry = Geometry(bsm(), open_body, betas)
-    values = place_joints(geometry, subject.scale_factors).t_pose_si
+    t_pose = TPose(bsm(), open_body, betas)
+    values = place_joints(t_pose, subject.scale_factors).t_pose_si
     q = np.array([values.get(name, c.default_si) for name, c in model.coordinates.items()])
     pose = model.tree().forward(q)
     rest = open_body.rest(betas)
@@ -46,8 +46,8 @@ def test_in_the_t_pose_bones_and_joints_are_the_bodys(betas, open_body) -> None:
 
 def test_the_mean_body_has_bsms_frames(open_body) -> None:
     """The mean body's T pose is BSM's default pose but for the shoulders: no turn between bone frames and body frames."""
-    geometry = Geometry(bsm(), open_body, np.zeros(10))
-    values = place_joints(geometry, scale_model(open_body, np.zeros(10)).scale_factors).t_pose_si
+    t_pose = TPose(bsm(), open_body, np.zeros(10))
+    values = place_joints(t_pose, scale_model(open_body, np.zeros(10)).scale_factors).t_pose_si
     for name, value in values.items():
         if not name.startswith("shoulder"):
             wanted = 0.0 if name.startswith("pro_sup") else bsm().coordinates[name].default_si
@@ -98,6 +98,7 @@ def test_segments_have_the_published_share_of_the_mass(sex, open_body) -> None:
         assert sum(model.bodies[b].mass_kg for b in bodies) == pytest.approx(70 * percent[key] / total)
 
 
+@pytest.mark.slow
 def test_inertias_are_physical_on_every_body_and_grow_as_mass_times_length_squared(open_body) -> None:
     for betas in random_betas(12):
         for body in document(scale_model(open_body, betas)).bodies.values():
@@ -109,6 +110,7 @@ def test_inertias_are_physical_on_every_body_and_grow_as_mass_times_length_squar
         assert np.array(b.inertia_kg_m2) == pytest.approx(ratio * np.array(a.inertia_kg_m2), rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.opensim
 def test_opensim_loads_any_shape_without_a_warning(open_body, opensim_model, tmp_path) -> None:
     from hsmr_bio.osim.geometry import write_geometry
@@ -280,6 +282,7 @@ def test_on_skels_joints_opensim_moves_as_the_body_does(open_body, opensim_model
             assert np.abs(orientation - WORLD_REST @ pose.joints_ori[k, j].numpy()).max() < 3e-3, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joints", ["bsm", "skel"])
 def test_a_persons_joints_keep_bsms_zeros_and_signs(joints, open_body) -> None:
     """The same names mean the same as in the generic model: equal zeros, and every coordinate moves its body the same way.

@@ -61,6 +61,7 @@ def test_variations_of_the_schema_are_accepted(tmp_path, content) -> None:
     assert plain.parents == other.parents
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["ch", "select"])
 def test_files_with_chumpy_arrays_are_read_without_chumpy(shared, tmp_path, synthetic_male, style) -> None:
     tool = shared / "tools" / "make_synthetic_skel.py"

@@ -53,6 +53,7 @@ def squat(open_body: Body, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_alignment_becomes_all_files_on_the_floor(squat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     words = ["skel2mot", str(squat), "-o", str(out), "--rate-hz", "60", "--body", "open", "--sex", "male", "--mass-kg", "80"]
@@ -76,6 +77,7 @@ def test_an_alignment_becomes_all_files_on_the_floor(squat: Path, tmp_path: Path
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.opensim
 def test_opensim_plays_the_motion_and_finds_our_markers(squat: Path, tmp_path: Path) -> None:
     osim = pytest.importorskip("opensim")
@@ -98,6 +100,7 @@ def test_opensim_plays_the_motion_and_finds_our_markers(squat: Path, tmp_path: P
         np.testing.assert_allclose(theirs, markers.positions_m[frame, markers.names.index(name)], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_our_own_motion_passes_unchanged(squat: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     assert main(["skel2mot", str(squat), "-o", str(first), "--rate-hz", "60", "--body", "open", "--quiet"]) in (0, 3)
@@ -145,6 +148,7 @@ def hsmr_video(path: Path, open_body: Body) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_hsmr_results_with_two_people_and_gaps(open_body: Body, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = hsmr_video(tmp_path / "HSMR-clip.npy", open_body)
     out = tmp_path / "out"

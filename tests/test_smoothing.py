@@ -160,3 +160,13 @@ def test_an_impossible_cutoff_is_refused(cutoff_hz: float) -> None:
     with pytest.raises(InputError, match="between 0 and 15 Hz"):
         filter_motion(motion, cutoff_hz=cutoff_hz)
     assert len(filter_motion(replace(motion), cutoff_hz=14.9).time_s) == 60
+
+
+def test_gaps_up_to_04_seconds_are_bridged_and_sights_under_02_seconds_go() -> None:
+    bridged = seen_frames(sight(seen_in(100, (0, 40), (60, 99))))  # 0.4 s from sight to sight
+    assert frames_of(bridged) == list(range(100))
+    parted = seen_frames(sight(seen_in(100, (0, 40), (61, 99))))
+    assert frames_of(parted) == [*range(41), *range(61, 100)]
+    for last, kept in ((59, False), (61, True)):  # 0.18 and 0.22 s
+        found = frames_of(seen_frames(sight(seen_in(150, (0, 20), (50, last), (90, 149)))))
+        assert (50 in found) is kept

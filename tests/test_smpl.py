@@ -439,6 +439,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path, sequence) -> None:
 # ------------------------------------------------------------------ labels
 
 
+@pytest.mark.slow
 def test_a_folder_of_labels_is_converted_and_resumed(tmp_path, sequence, smpl, skel) -> None:
     source, out = tmp_path / "labels", tmp_path / "out"
     (source / "deep").mkdir(parents=True)
@@ -505,6 +506,7 @@ def registered(synthetic_male, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 
+@pytest.mark.slow
 def test_the_command_fits_the_skin_when_both_files_are_registered(tmp_path, sequence, registered, capsys) -> None:
     from hsmr_bio.cli import main
     from hsmr_bio.io.mot import read_mot
@@ -529,6 +531,7 @@ def test_the_command_fits_the_skin_when_both_files_are_registered(tmp_path, sequ
     assert abs(way[2]) < 1e-6
 
 
+@pytest.mark.slow
 def test_the_command_uses_the_open_body_without_files(tmp_path, sequence, monkeypatch, capsys) -> None:
     from hsmr_bio.cli import main
 

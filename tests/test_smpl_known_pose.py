@@ -109,6 +109,7 @@ def test_the_pelvis_turns_with_smpls(fitted, walk, body) -> None:
     assert np.abs(np.diff(motion.poses_rad, axis=0)).max() < 0.8
 
 
+@pytest.mark.slow
 def test_betas_are_found_again(walk, twin_of_smpl, body) -> None:
     fit = smpl_to_skel(walk, twin_of_smpl, body, SmplFitOptions(refine_betas=True))
     np.testing.assert_allclose(fit.motion.betas, walk.betas, atol=0.3)

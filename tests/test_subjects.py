@@ -66,6 +66,7 @@ def walking(body: Body) -> SkelMotion:
     )
 
 
+@pytest.mark.slow
 def test_mot2skel_brings_the_skel_motion_back(open_body: Body, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     motion = walking(open_body)
     subject = scale_model(open_body, BETAS, name="walk")

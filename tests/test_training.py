@@ -196,6 +196,7 @@ def small_network() -> Hsmr:
     return Hsmr(HsmrConfig(backbone=BackboneConfig(width=48, blocks=2, heads=4), head=head))
 
 
+@pytest.mark.slow
 def test_a_small_network_learns(points: HsmrPoints) -> None:
     items = blobs(points, 8, seed=1)
     steps = list(train(small_network(), points, [items] * 24, TrainOptions(learning_rate=2e-3, pseudo_labels=False)))
@@ -205,6 +206,7 @@ def test_a_small_network_learns(points: HsmrPoints) -> None:
     assert set(steps[0].losses) == {"kp3d", "kp2d", "poses_orient", "poses_body", "betas", "prior"}
 
 
+@pytest.mark.slow
 def test_training_refines_labels_in_rounds(points: HsmrPoints) -> None:
     store = PseudoLabels()
     options = TrainOptions(learning_rate=1e-3, every_steps=3, warm_up_steps=1, latest_samples=4)

@@ -170,6 +170,7 @@ def test_thumbnails_are_small_and_say_so() -> None:
     assert rgb_of(replace(thumbnail, jpeg=thumbnail.jpeg[:20])) is None
 
 
+@pytest.mark.slow
 def test_large_frames_are_made_smaller_and_say_so(tmp_path: Path) -> None:
     path = write_video(tmp_path / "8k.mp4", [corner_picture(7680, 4320)], preset="ultrafast")
     video = open_video(path, max_side_px=1920)

@@ -1,6 +1,6 @@
 """The body: shape and pose to joints, bones, skin and skeleton mesh."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .body import Body, BodyPose, RestBody
@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 __all__ = ["Body", "BodyData", "BodyPose", "RestBody", "load_body", "load_named_body"]
 
 _HOME = {"BodyData": "data_model", "load_body": "load", "load_named_body": "load"}
+"""Name -> module that defines it; ``body`` for the others."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import torch only when a body is wanted."""
+def __getattr__(name: str) -> object:
+    """Import a name, and torch with it, at its first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,8 +1,8 @@
-"""Finds the user's licensed body files; it never downloads anything.
+"""Finds the user's licensed body files; nothing is downloaded.
 
-SKEL (https://skel.is.tue.mpg.de) and SMPL (https://smpl.is.tue.mpg.de) may not be passed on. They are looked for in the place
-that the caller names, then in the folders of the environment variable ``HSMR_BIO_ASSETS``, then in the user's data folder,
-where ``hsmr-bio setup`` puts copies.
+SKEL (https://skel.is.tue.mpg.de) and SMPL (https://smpl.is.tue.mpg.de) may not be redistributed. The search goes through the
+folder that the caller names, else the folders of the environment variable ``HSMR_BIO_ASSETS``, then the user's data folder,
+to which ``hsmr-bio setup`` copies files.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .skel_file import load_skel_file, sex_of_name
 from .smpl_model import load_smpl
 
 ENVIRONMENT = "HSMR_BIO_ASSETS"
+"""Environment variable with folders to search, separated as in PATH."""
 Kind = Literal["skel", "smpl"]
 _HOME_PAGE: dict[Kind, str] = {"skel": "https://skel.is.tue.mpg.de", "smpl": "https://smpl.is.tue.mpg.de"}
 _NAMES: dict[Kind, str] = {"skel": "skel_{sex}.pkl", "smpl": "SMPL_{SEX}.pkl"}
@@ -30,7 +31,7 @@ _OTHER_SMPL_NAMES: dict[Sex, tuple[str, ...]] = {
     "female": ("basicmodel_f_lbs_10_207_0_v1.1.0.pkl", "basicModel_f_lbs_10_207_0_v1.0.0.pkl"),
     "neutral": ("basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl", "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl"),
 }
-"""Names of the files as SMPL's makers pack them."""
+"""File names in SMPL's own packages."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class RegisteredFile:
 
 
 def data_folder() -> Path:
-    """The user's data folder of this program (it need not exist)."""
+    """The user's data folder of this program, which may not exist."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":
@@ -66,10 +67,13 @@ def find(kind: Kind, sex: Sex, folder: str | PathLike[str] | None = None) -> Pat
     Args:
         kind: ``"skel"`` or ``"smpl"``.
         sex: SKEL has no neutral body.
-        folder: searched instead of the usual ones; its subfolders ``skel``, ``smpl``, ``models`` too.
+        folder: searched instead of the usual ones, with its subfolders ``skel``, ``smpl``, ``models``.
+
+    Returns:
+        Its path.
 
     Raises:
-        MissingAssetError: it is nowhere; the message says where it was looked for and how to provide it.
+        MissingAssetError: no such file; the message says which folders were searched and how to provide it.
     """
     names = [_NAMES[kind].format(sex=sex, SEX=sex.upper()), *(_OTHER_SMPL_NAMES[sex] if kind == "smpl" else ())]
     folders = [Path(folder).expanduser()] if folder is not None else search_folders()
@@ -78,10 +82,10 @@ def find(kind: Kind, sex: Sex, folder: str | PathLike[str] | None = None) -> Pat
             for name in names:
                 if (place / sub / name).is_file():
                     return place / sub / name
-    looked = ", ".join(str(place) for place in folders)
+    searched = ", ".join(str(place) for place in folders)
     hint = "It has no neutral body: choose female or male. " if kind == "skel" and sex == "neutral" else ""
     raise MissingAssetError(
-        f"{names[0]} was not found (looked in {looked}). {hint}It is licensed: get it from {_HOME_PAGE[kind]}, then run "
+        f"{names[0]} was not found (searched in {searched}). {hint}It is licensed: get it from {_HOME_PAGE[kind]}, then run "
         f"'hsmr-bio setup FILE-OR-FOLDER' or set {ENVIRONMENT} to its folder. The open body needs no file: --body open"
     )
 
@@ -93,11 +97,11 @@ def register(path: str | PathLike[str]) -> list[RegisteredFile]:
         path: a file, or a folder that is searched with its subfolders for ``.pkl`` files.
 
     Returns:
-        What was found and copied, SKEL first; files of other kinds are passed over.
+        The files that were found and copied, SKEL first; other files are ignored.
 
     Raises:
         MissingAssetError: no such path, or nothing of SKEL or SMPL in the folder.
-        FormatError: the file given is not one of SKEL or SMPL that can be used.
+        FormatError: ``path`` is a file, and not a usable one of SKEL or SMPL.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -126,9 +130,8 @@ def _recognise(path: Path) -> tuple[Kind, Sex]:
             problems.append(str(error))
             continue
         if kind == "skel" and sex == "neutral":
-            raise FormatError(
-                path, None, "a SKEL file whose name does not say female or male; rename it to skel_female.pkl ..."
-            )
+            problem = "a SKEL file whose name does not say female or male; rename it to skel_female.pkl ..."
+            raise FormatError(path, None, problem)
         return kind, sex
     raise FormatError(path, None, f"neither SKEL nor SMPL. As SKEL: {problems[0]}. As SMPL: {problems[1]}")
 

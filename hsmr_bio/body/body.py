@@ -1,17 +1,18 @@
-"""A body: ten betas and 46 angles to joints, bone orientations, skin and skeleton mesh."""
+"""The body model: ten betas and 46 angles to joints, bone orientations, skin and skeleton mesh."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hsmr_bio.errors import ShapeError
 from hsmr_bio.kinematics.tree import Tree
-from hsmr_bio.skeleton import JOINT_NAMES
+from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import FloatArray, Sex
 
 from . import forward as formulas
@@ -20,10 +21,13 @@ from .data_model import BETA_COUNT, JOINT_COUNT, BodyData, IntArray
 from .sparse_product import SparseProduct
 from .tree import body_tree
 
+Values: TypeAlias = npt.ArrayLike | Tensor
+"""Numbers as an array, nested lists or a tensor."""
+
 
 @dataclass(frozen=True, eq=False)
 class RestBody:
-    """One shaped body in its T pose, as arrays."""
+    """A shaped body in its T pose, as arrays."""
 
     joints_m: FloatArray
     """(24, 3) rest axes; the root is not at the origin."""
@@ -37,23 +41,26 @@ class RestBody:
 
 @dataclass(frozen=True, eq=False)
 class BodyPose:
-    """The posed body in B frames, as tensors."""
+    """A posed body in B frames, as tensors."""
 
     joints_m: Tensor
     """(B, 24, 3)."""
     joints_ori: Tensor
     """(B, 24, 3, 3) posed bone axes in the world: columns front, up along the bone, right."""
     skin_m: Tensor | None
-    """(B, V, 3) if asked for."""
+    """(B, V, 3) if requested."""
     skeleton_m: Tensor | None
-    """(B, K, 3) if asked for."""
+    """(B, K, 3) if requested."""
 
 
 class Body:
     """SKEL's body model for any arrays of its schema.
 
-    Inputs may be arrays or tensors; a tensor's dtype and device are kept (float32 or float64), anything else is float64.
-    Everything that returns tensors is differentiable. The joints alone never touch the mesh.
+    Inputs may be arrays or tensors. A tensor keeps its dtype (float32 or float64) and device; other inputs become float64.
+    All methods that return tensors are differentiable. Joints are computed without the mesh.
+
+    Args:
+        data: the body's arrays.
     """
 
     def __init__(self, data: BodyData) -> None:
@@ -68,7 +75,7 @@ class Body:
 
     @property
     def name(self) -> str:
-        """What stored betas refer to, e.g. ``"skel_male@1.1.1"``."""
+        """Name that stored betas refer to, e.g. ``"skel_male@1.1.1"``."""
         return self.data.name
 
     @property
@@ -91,40 +98,49 @@ class Body:
         """(24) parent of each joint, -1 for the root."""
         return self.data.parents
 
-    @property
-    def joint_names(self) -> tuple[str, ...]:
-        """(24)."""
-        return JOINT_NAMES
-
     def constants(self, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> formulas.Constants:
-        """The body's arrays as tensors, kept for the next call."""
+        """The body's arrays as tensors, cached.
+
+        Args:
+            dtype: of the tensors.
+            device: of the tensors.
+
+        Returns:
+            The constants.
+        """
         key = (dtype, torch.device(device))
         if key not in self._constants:
             self._constants[key] = formulas.constants(self.data, *key)
         return self._constants[key]
 
-    def rest_pose(self, betas: Any, joint_offset_m: Any = None) -> formulas.Rest:
+    def rest_pose(self, betas: Values, joint_offset_m: Values | None = None) -> formulas.Rest:
         """Joints and bone orientations of the T pose as tensors, batched and differentiable.
 
         Args:
             betas: (10,) or (Bs, 10).
             joint_offset_m: (24, 3) or (Bs, 24, 3) added to the joints, or None.
+
+        Returns:
+            The T pose of Bs bodies, rest axes.
         """
         betas = _rows("betas", betas, BETA_COUNT)
         offset = None if joint_offset_m is None else _like("joint_offset_m", joint_offset_m, betas)
         return formulas.rest_pose(self.constants(betas.dtype, betas.device), betas, offset)
 
-    def shaped_skin(self, betas: Any) -> Tensor:
-        """(Bs, V, 3) skin in the T pose without pose blend shapes; betas (10,) or (Bs, 10)."""
+    def shaped_skin(self, betas: Values) -> Tensor:
+        """(Bs, V, 3) skin in the T pose, metres, without pose blend shapes; betas (10,) or (Bs, 10)."""
         betas = _rows("betas", betas, BETA_COUNT)
         c = self.constants(betas.dtype, betas.device)
         return c.skin + torch.einsum("vak,bk->bva", c.shapedirs, betas)
 
-    def rest(self, betas: Any) -> RestBody:
+    def rest(self, betas: Values) -> RestBody:
         """The shaped body in its T pose, as float64 arrays.
 
         Args:
             betas: (10,).
+
+        Returns:
+            The T pose, rest axes.
 
         Raises:
             ShapeError: betas that are not (10,) finite numbers.
@@ -142,8 +158,8 @@ class Body:
             bone_scale=scale[0].numpy(),
         )
 
-    def rest_jacobian(self, betas: Any) -> tuple[FloatArray, FloatArray]:
-        """Exact derivatives of the rest pose by betas.
+    def rest_jacobian(self, betas: Values) -> tuple[FloatArray, FloatArray]:
+        """Exact derivatives of the rest pose with respect to betas.
 
         Args:
             betas: (10,).
@@ -157,33 +173,34 @@ class Body:
             turn = formulas.rest_derivatives(self.constants(), rest)
         return np.asarray(self.constants().joint_dirs.numpy()), np.asarray(turn[0].numpy())
 
-    def bone_scale(self, betas: Any) -> Tensor:
+    def bone_scale(self, betas: Values) -> Tensor:
         """(Bs, 24, 3) scale of each bone mesh along its own axes; betas (10,) or (Bs, 10)."""
         betas = _rows("betas", betas, BETA_COUNT)
         c = self.constants(betas.dtype, betas.device)
         return bone_scale(self.data, c, self.rest_pose(betas), self.shaped_skin(betas))
 
-    def tree(self, betas: Any) -> Tree:
+    def tree(self, betas: Values) -> Tree:
         """The body as a tree of joints in bone frames.
-
-        Its coordinates are SKEL's 46 angles and ``trans_x, trans_y, trans_z``; its ground has SKEL's rest axes.
 
         Args:
             betas: (10,), or (B, 10) for a tree that is evaluated for B frames of different shape.
+
+        Returns:
+            The tree. Its coordinates are SKEL's 46 angles and ``trans_x, trans_y, trans_z``; its ground has SKEL's rest axes.
         """
         rest = self.rest_pose(betas)
         return body_tree(self.parents, self.constants(rest.joints.dtype, rest.joints.device), rest)
 
     def forward(
         self,
-        poses: Any,
-        betas: Any,
-        trans: Any = None,
+        poses: Values,
+        betas: Values,
+        trans: Values | None = None,
         *,
         skin: bool = False,
         skeleton: bool = False,
         pose_blend: bool = True,
-        joint_offset_m: Any = None,
+        joint_offset_m: Values | None = None,
     ) -> BodyPose:
         """Pose the body.
 
@@ -197,12 +214,12 @@ class Body:
             joint_offset_m: (24, 3) or (Bs, 24, 3) added to the T-pose joints, or None.
 
         Returns:
-            Joints and bone orientations, and the meshes asked for.
+            Joints and bone orientations, and the requested meshes.
 
         Raises:
             ShapeError: shapes that do not fit together.
         """
-        poses = _rows("poses", poses, 46)
+        poses = _rows("poses", poses, len(DOF_NAMES))
         betas = _like("betas", betas, poses)
         betas = betas[None] if betas.ndim == 1 else betas
         trans = torch.zeros_like(poses[:, :3]) if trans is None else _like("trans", trans, poses).reshape(-1, 3)
@@ -214,8 +231,8 @@ class Body:
             if offset.shape[1:] != (JOINT_COUNT, 3) or len(offset) not in (1, len(poses)):
                 raise ShapeError(f"joint_offset_m must have shape (24, 3) or ({len(poses)}, 24, 3), got {tuple(offset.shape)}")
         rest = formulas.rest_pose(c, betas, offset)
-        turns = formulas.world_rotations(c, rest, formulas.local_rotations(c, poses))
-        rotations, positions = formulas.chain(self.parents, turns, formulas.translations(rest, poses))
+        relative = formulas.world_rotations(c, rest, formulas.local_rotations(c, poses))
+        rotations, positions = formulas.chain(self.parents, relative, formulas.translations(rest, poses))
         skin_m = skeleton_m = None
         if skin or skeleton:
             shaped = self.shaped_skin(betas)
@@ -224,38 +241,51 @@ class Body:
         if skin:
             vertices = shaped
             if pose_blend and c.posedirs is not None:
-                vertices = shaped + (formulas.pose_features(turns) @ c.posedirs.T).reshape(len(poses), -1, 3)
+                vertices = shaped + (formulas.pose_features(relative) @ c.posedirs.T).reshape(len(poses), -1, 3)
             skin_m = _blend(self._skin_weights, transforms, vertices) + trans[:, None]
         if skeleton:
             bones = self._bones_at_rest(c, rest, bone_scale(self.data, c, rest, shaped))
             skeleton_m = _blend(self._bone_weights, transforms, bones) + trans[:, None]
         return BodyPose(positions + trans[:, None], rotations @ rest.rotations, skin_m, skeleton_m)
 
-    def skin(self, poses: Any, betas: Any, trans: Any = None) -> Tensor:
-        """(B, V, 3) posed skin; arguments as for :meth:`forward`."""
-        skin = self.forward(poses, betas, trans, skin=True).skin_m
-        if skin is None:
-            raise RuntimeError("forward(skin=True) gives a skin")
-        return skin
+    def skin(self, poses: Values, betas: Values, trans: Values | None = None) -> Tensor:
+        """Posed skin.
+
+        Args:
+            poses: (B, 46) rad, or (46,).
+            betas: (10,), (1, 10) or (B, 10).
+            trans: (B, 3) metres, or None for zero.
+
+        Returns:
+            (B, V, 3) metres.
+        """
+        return cast(Tensor, self.forward(poses, betas, trans, skin=True).skin_m)
 
     def _bones_at_rest(self, c: formulas.Constants, rest: formulas.Rest, scale: Tensor) -> Tensor:
-        place = torch.cat([rest.rotations * scale[..., None, :], rest.joints[..., None]], dim=-1)
-        return _blend(self._bone_weights_rigid, place, c.bone_template[None])
+        transforms = torch.cat([rest.rotations * scale[..., None, :], rest.joints[..., None]], dim=-1)
+        return _blend(self._bone_weights_rigid, transforms, c.bone_template[None])
 
-    def stature_m(self, betas: Any) -> float:
-        """Height from heel to the top of the head in the T pose, metres; betas (10,)."""
-        top, bottom = self.data.stature_vertices
-        rows = [top, bottom]
+    def stature_m(self, betas: Values) -> float:
+        """Height from heel to the top of the head in the T pose; betas (10,)."""
+        rows = list(self.data.stature_vertices)
         heights = self.data.skin_template_m[rows, 1] + self.data.shapedirs[rows, 1] @ np.asarray(betas, dtype=np.float64)
         return float(abs(heights[0] - heights[1]))
 
-    def mass_kg(self, betas: Any) -> float:
-        """Volume that the skin encloses in the T pose times the body's density; betas (10,)."""
+    def mass_kg(self, betas: Values) -> float:
+        """Volume of the skin in the T pose times the body's density; betas (10,)."""
         return self.data.density_kg_m3 * volume_m3(self.rest(betas).skin_m, self.faces)
 
 
 def volume_m3(vertices_m: FloatArray, faces: IntArray) -> float:
-    """Volume enclosed by a closed mesh of outward triangles: the sum of the tetrahedra that they span with the origin."""
+    """Volume of a closed mesh: the sum of the tetrahedra of its triangles and the origin.
+
+    Args:
+        vertices_m: (V, 3).
+        faces: (F, 3) triangles, counter-clockwise from outside.
+
+    Returns:
+        Volume in m^3.
+    """
     a, b, c = (vertices_m[faces[:, corner]] for corner in range(3))
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
@@ -266,8 +296,8 @@ def _blend(weights: SparseProduct, transforms: Tensor, vertices: Tensor) -> Tens
     return (per_vertex[..., :3] @ vertices[..., None])[..., 0] + per_vertex[..., 3]
 
 
-def _rows(name: str, value: Any, width: int) -> Tensor:
-    """A float tensor (B, width) of (width,) or (B, width); arrays become float64."""
+def _rows(name: str, value: Values, width: int) -> Tensor:
+    """Float tensor (B, width) of values (width,) or (B, width); arrays become float64."""
     tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.array(value, dtype=np.float64))
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.float64)
@@ -277,10 +307,10 @@ def _rows(name: str, value: Any, width: int) -> Tensor:
     return tensor
 
 
-def _like(name: str, value: Any, other: Tensor) -> Tensor:
+def _like(name: str, value: Values, like: Tensor) -> Tensor:
     try:
         tensor = value if isinstance(value, Tensor) else torch.tensor(np.asarray(value))
-        return tensor.to(dtype=other.dtype, device=other.device)
+        return tensor.to(dtype=like.dtype, device=like.device)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"{name} must be an array of numbers: {error}") from None
 

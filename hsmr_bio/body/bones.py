@@ -1,4 +1,4 @@
-"""The skeleton mesh: how far each bone is stretched, and where its vertices go."""
+"""Scale of the bones of the skeleton mesh."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .forward import LUMBAR, THORAX, ULNA_RADIUS_HAND, Constants, Rest, first_ch
 def bone_scale(data: BodyData, c: Constants, rest: Rest, skin: Tensor) -> Tensor:
     """Scale of each bone along its own axes (front, up, side).
 
-    A bone is as much longer than in the default pose as the first bone that hangs on it; some take their depth or width
-    from the skin (``data.scale_pairs``).
+    The scale is the ratio of the offset of the bone's first child to its length in the default pose; some bones take their
+    depth or width from the skin (``data.scale_pairs``).
 
     Args:
         data: the body.
@@ -25,7 +25,7 @@ def bone_scale(data: BodyData, c: Constants, rest: Rest, skin: Tensor) -> Tensor
         (Bs, 24, 3); ratios from the skin are signed.
 
     Source:
-        SKEL 1.1.1 as described by its outputs (Keller et al. 2023).
+        SKEL 1.1.1, from its outputs (Keller et al. 2023).
     """
     length = c.apose_offset.norm(dim=-1)
     safe = torch.where(length > 0, length, torch.ones_like(length))

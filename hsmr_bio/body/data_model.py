@@ -1,8 +1,7 @@
-"""The arrays of one body, of SKEL's schema, checked once.
+"""The arrays of one body in SKEL's schema, checked once.
 
-Everything that a body knows is in :class:`BodyData`, wherever it came from: the shipped open body
-(:mod:`hsmr_bio.body.open_body`) or the user's licensed SKEL file (:mod:`hsmr_bio.body.skel_file`).
-Letters of the shapes: V skin vertices, F triangles, K vertices of the bone mesh.
+:class:`BodyData` holds all data of a body from either source: the shipped open body (:mod:`hsmr_bio.body.open_body`) or the
+user's licensed SKEL file (:mod:`hsmr_bio.body.skel_file`). Shapes: V skin vertices, F triangles, K vertices of the bone mesh.
 
 Axes: *rest* axes are y up, the body faces +z, its left is +x (T pose). *Bone* axes are x to the front, y along the
 bone towards its proximal end, z to the body's right; the joint is the origin.
@@ -10,9 +9,8 @@ bone towards its proximal end, z to the body's right; the joint is the origin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,21 +19,25 @@ from scipy import sparse
 from hsmr_bio.errors import InputError, ShapeError
 from hsmr_bio.skeleton import JOINT_NAMES
 from hsmr_bio.skeleton import PARENTS as SKEL_PARENTS
-from hsmr_bio.types import FloatArray, Sex, readonly
+from hsmr_bio.types import FloatArray, Sex, freeze, readonly
 
 IntArray = npt.NDArray[np.int64]
 
 JOINT_COUNT = 24
+"""Joints of SKEL, and of SMPL."""
 BETA_COUNT = 10
+"""Shape components that are used, as in SKEL."""
 POSE_FEATURES = 207
-"""Columns of the pose blend shapes: 23 rotation matrices less the identity, row by row (SMPL)."""
+"""Columns of the pose blend shapes: 23 rotation matrices minus the identity, row by row (SMPL)."""
+_WEIGHT_ERROR = 0.02
+"""Largest error of the sum of a row of skinning weights; chosen."""
 
 SEXES: tuple[Sex, ...] = ("neutral", "female", "male")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScalePair:
-    """One axis of one bone whose scale is taken from the skin: the ratio of a distance between two vertices.
+    """One axis of one bone that takes its scale from the skin: the ratio of a distance between two vertices.
 
     The scale is the smallest of ``(v[i] - v[k])[rest_axis] / (v0[i] - v0[k])[rest_axis]`` over the pairs (i, k), with v
     the shaped and v0 the mean skin in the T pose. The ratio keeps its sign, as in SKEL.
@@ -48,22 +50,22 @@ class ScalePair:
     rest_axis: int
     """Rest axis along which the distance is taken: 0 x (left), 1 y (up), 2 z (front)."""
     vertex_pairs: tuple[tuple[int, int], ...]
-    """Skin vertices (i, k); the smallest ratio counts."""
+    """Skin vertices (i, k)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Keypoint:
-    """One point that a detector reports, as a place on the body.
+    """A detector's point on the body.
 
-    Two forms: a point fixed to a bone, ``J[joint] + offset_over_stature * stature`` in the T pose; and, if ``vertices`` is not
-    empty, a weighted mean of skin vertices, which bends with the skin. Both describe the same point.
+    It has two forms: fixed to a bone, ``J[joint] + offset_over_stature * stature`` in the T pose; and, if ``vertices`` is not
+    empty, a weighted mean of skin vertices, which deforms with the skin. Both describe the same point.
     """
 
     name: str
     body: int
     """Bone that the point moves with, 0..23."""
     joint: int
-    """Joint that the offset starts from, 0..23."""
+    """Joint that is the origin of the offset, 0..23."""
     offset_over_stature: tuple[float, float, float]
     """Offset in rest axes, divided by the stature."""
     sigma_2d_m: float
@@ -93,8 +95,17 @@ SMPL_STATURE_VERTICES: tuple[int, int] = (411, 3466)
 """Top of the head and a heel on SMPL's mesh; their height difference in the T pose is the stature (SMPL-X measurements)."""
 
 
-def readonly_ints(name: str, value: Any, shape: tuple[int | None, ...], *, low: int = 0, high: int | None = None) -> IntArray:
-    """Copy ``value`` to a read-only int64 array of the wanted shape, all entries in [low, high).
+def readonly_ints(name: str, value: npt.ArrayLike, shape: tuple[int | None, ...], *, high: int) -> IntArray:
+    """Copy indices to a read-only int64 array.
+
+    Args:
+        name: of the field, for the message.
+        value: whole numbers.
+        shape: expected sizes; None for any size.
+        high: entries are in [0, high).
+
+    Returns:
+        The array.
 
     Raises:
         ShapeError: wrong shape, fractions, or an entry out of range.
@@ -103,14 +114,22 @@ def readonly_ints(name: str, value: Any, shape: tuple[int | None, ...], *, low: 
     whole = array.astype(np.int64)
     if not np.array_equal(whole, array):
         raise ShapeError(f"{name} must hold whole numbers")
-    if whole.size and (whole.min() < low or (high is not None and whole.max() >= high)):
-        raise ShapeError(f"{name} must lie in [{low}, {high}), got {whole.min()} to {whole.max()}")
+    if whole.size and (whole.min() < 0 or whole.max() >= high):
+        raise ShapeError(f"{name} must lie in [0, {high}), got {whole.min()} to {whole.max()}")
     whole.flags.writeable = False
     return whole
 
 
-def readonly_sparse(name: str, value: Any, shape: tuple[int, int]) -> sparse.csr_array:
-    """Copy any scipy-sparse or dense matrix to a CSR array of the wanted shape; repeated entries add up.
+def readonly_sparse(name: str, value: object, shape: tuple[int, int]) -> sparse.csr_array:
+    """Copy a matrix to a read-only CSR array; repeated entries add up.
+
+    Args:
+        name: of the field, for the message.
+        value: scipy-sparse or dense matrix.
+        shape: expected shape.
+
+    Returns:
+        The matrix.
 
     Raises:
         ShapeError: wrong shape, or values that are not finite numbers.
@@ -131,7 +150,7 @@ def readonly_sparse(name: str, value: Any, shape: tuple[int, int]) -> sparse.csr
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BodyData:
-    """A body of SKEL's schema: mean shape, ten shape directions, weights, frames. Checks itself when built.
+    """A body in SKEL's schema: mean shape, ten shape directions, weights, frames; checked when built.
 
     Raises:
         ShapeError: an array has the wrong shape, is not finite, or has an index out of range.
@@ -139,7 +158,7 @@ class BodyData:
     """
 
     name: str
-    """``"open-neutral@<8 hex digits>"``, ``"skel_male@1.1.1"``: what stored betas belong to."""
+    """Name that stored betas refer to: ``"open-neutral@<8 hex digits>"``, ``"skel_male@1.1.1"``."""
     sex: Sex
     skin_template_m: FloatArray
     """(V, 3) mean skin in the T pose, rest axes."""
@@ -162,7 +181,7 @@ class BodyData:
     bone_weights: sparse.csr_array
     """(K, 24) soft weights (blends along the spine)."""
     bone_weights_rigid: sparse.csr_array
-    """(K, 24) one-hot: which bone a vertex belongs to."""
+    """(K, 24) one-hot: the bone of each vertex."""
     scale_pairs: tuple[ScalePair, ...]
     """Bone scales that are taken from the skin; they override the length ratios."""
     stature_vertices: tuple[int, int]
@@ -178,14 +197,14 @@ class BodyData:
     rest_joint_shapedirs: FloatArray | None = None
     """(24, 3, 10) metres per unit of beta, or None: the regressor applied to ``shapedirs``."""
     keypoints: Mapping[str, tuple[Keypoint, ...]] = field(default_factory=dict)
-    """Keypoint sets defined on this body (``"blazepose33"``, ``"coco17"``); sets that are missing here come from the shipped
-    table in their joint + offset form."""
+    """Keypoint sets defined on this body (``"blazepose33"``, ``"coco17"``); other sets come from the shipped table, with
+    points fixed to bones."""
     landmarks: Mapping[str, int] = field(default_factory=dict)
     """Anatomical skin landmarks -> vertex (``"L_ASIS"`` ...), for measurements and markers."""
     topology: str = ""
     """``"smpl"`` for the 6890-vertex mesh of SMPL, ``"hm08"`` for the open body."""
     source: str = ""
-    """Where the arrays come from and under which licence, for reports."""
+    """Origin and licence of the arrays, for reports."""
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -195,19 +214,17 @@ class BodyData:
             raise InputError(f"sex must be one of {', '.join(SEXES)}, got {self.sex!r}")
         if not self.name:
             raise InputError("a body needs a name: stored betas refer to it")
-        put("skin_template_m", readonly("skin_template_m", self.skin_template_m, (None, 3)))
-        put("bone_template_m", readonly("bone_template_m", self.bone_template_m, (None, 3)))
+        freeze(self, {"skin_template_m": (None, 3), "bone_template_m": (None, 3)})
         skin, bone = len(self.skin_template_m), len(self.bone_template_m)
-        put("shapedirs", readonly("shapedirs", self.shapedirs, (skin, 3, BETA_COUNT)))
-        if self.posedirs is not None:
-            put("posedirs", readonly("posedirs", self.posedirs, (skin, 3, POSE_FEATURES)))
-        put("per_joint_rot", readonly("per_joint_rot", self.per_joint_rot, (JOINT_COUNT, 3, 3)))
-        put("apose_rel_transfo", readonly("apose_rel_transfo", self.apose_rel_transfo, (JOINT_COUNT, 4, 4)))
-        if self.rest_joints_m is not None:
-            put("rest_joints_m", readonly("rest_joints_m", self.rest_joints_m, (JOINT_COUNT, 3)))
-        if self.rest_joint_shapedirs is not None:
-            directions = readonly("rest_joint_shapedirs", self.rest_joint_shapedirs, (JOINT_COUNT, 3, BETA_COUNT))
-            put("rest_joint_shapedirs", directions)
+        shapes: dict[str, tuple[int, ...]] = {
+            "shapedirs": (skin, 3, BETA_COUNT),
+            "posedirs": (skin, 3, POSE_FEATURES),
+            "per_joint_rot": (JOINT_COUNT, 3, 3),
+            "apose_rel_transfo": (JOINT_COUNT, 4, 4),
+            "rest_joints_m": (JOINT_COUNT, 3),
+            "rest_joint_shapedirs": (JOINT_COUNT, 3, BETA_COUNT),
+        }
+        freeze(self, shapes)
         if (self.rest_joints_m is None) != (self.rest_joint_shapedirs is None):
             raise InputError("rest_joints_m and rest_joint_shapedirs belong together: give both or neither")
         put("skin_faces", readonly_ints("skin_faces", self.skin_faces, (None, 3), high=skin))
@@ -237,15 +254,15 @@ class BodyData:
         return np.asarray(self.bone_weights_rigid.toarray().argmax(axis=1), dtype=np.int64)
 
 
-def _weights(name: str, value: Any, rows: int) -> sparse.csr_array:
+def _weights(name: str, value: object, rows: int) -> sparse.csr_array:
     matrix = readonly_sparse(name, value, (rows, JOINT_COUNT))
     worst = float(np.abs(np.asarray(matrix.sum(axis=1)).ravel() - 1).max(initial=0.0))
-    if worst > 0.02:
+    if worst > _WEIGHT_ERROR:
         raise InputError(f"{name}: every row must sum to 1, but one is off by {worst:.3g}")
     return matrix
 
 
-def _parents(value: Any) -> tuple[int, ...]:
+def _parents(value: Iterable[int]) -> tuple[int, ...]:
     parents = tuple(int(p) for p in value)
     if len(parents) != JOINT_COUNT or parents[0] != -1:
         raise InputError(f"parents must be {JOINT_COUNT} numbers that start with -1 (the root), got {parents}")

@@ -1,7 +1,7 @@
-"""SKEL's forward pass as formulas: shape to rest pose, rest pose and angles to joints, skin and bones.
+"""Formulas of SKEL's forward pass: shape to rest pose, rest pose and angles to joints, skin and bones.
 
-Everything is batched torch and differentiable, at zero angles too. Shapes: B frames; Bs is B, or 1 if all frames share one
-shape. Axes: see :mod:`hsmr_bio.body.data_model`.
+All functions are batched in torch and differentiable, also at zero angles. Shapes: B frames; Bs is B, or 1 if all frames share
+one shape. Axes: see :mod:`hsmr_bio.body.data_model`.
 
 Source:
     Keller et al. 2023, "From Skin to Skeleton" (SKEL 1.1.1), as facts and formulas; skinning and pose blend shapes are SMPL's
@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from hsmr_bio.kinematics.rotations import shortest, skew
-from hsmr_bio.skeleton import JOINT_AXES, JOINT_DOFS
+from hsmr_bio.skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS
+from hsmr_bio.types import FloatArray
 
-from .data_model import JOINT_COUNT, BodyData
+from .data_model import JOINT_COUNT, POSE_FEATURES, BodyData
 
 FIXED_JOINTS: tuple[int, ...] = (0, 5, 10, 13, 18, 23)
-"""Pelvis, toes, head, hands: their rest orientation does not follow the shape."""
+"""Pelvis, toes, head, hands: their rest orientation does not depend on the shape."""
 
 LUMBAR, THORAX, HEAD = 11, 12, 13
 SCAPULA_R, SCAPULA_L = 14, 19
@@ -34,12 +35,15 @@ SPINE: tuple[tuple[int, int, int], ...] = ((LUMBAR, 17, 18), (THORAX, 20, 21), (
 SMPL_COLUMN: tuple[int, ...] = (0, 2, 5, 8, 8, 11, 1, 4, 7, 7, 10, 3, 6, 15, 14, 17, 19, 0, 21, 13, 16, 18, 0, 20)
 """SMPL joint whose pose blend shapes each SKEL joint drives (0: none). Of talus and calcaneus, the calcaneus counts."""
 
-_QUARTER = pi / 4
+SCAPULA_REST_RAD = pi / 4
+"""Elevation at which SKEL's scapulae rest on their ellipsoid, rad."""
+_SMALL = 1e-2
+"""Below this squared angle sinc is its series, whose error there is below rounding in float64."""
 
 
 @dataclass(frozen=True, eq=False)
 class Constants:
-    """What the formulas need of one body, as tensors of one dtype on one device."""
+    """Arrays of one body for the formulas, as tensors of one dtype on one device."""
 
     joints: Tensor
     """(24, 3) joints of the mean body."""
@@ -58,11 +62,11 @@ class Constants:
     apose_offset: Tensor
     """(24, 3) a."""
     axis_cross: Tensor
-    """(24, 3, 3, 3) cross-product matrix of the unit axis of each of a joint's three angles; zero where it has fewer."""
+    """(24, 3, 3, 3) cross-product matrix of the unit axis of each of a joint's three angles; zero for a missing angle."""
     axis_length: Tensor
-    """(24, 3) factor on the angle (1 but for SKEL's rounded elbow and forearm axes)."""
+    """(24, 3) factor on the angle (1 except for SKEL's rounded elbow and forearm axes)."""
     dof_index: Tensor
-    """(72,) pose parameter of each angle, 46 (a zero) where there is none."""
+    """(72,) pose parameter of each angle; 46, a zero, for a missing angle."""
     skin: Tensor
     """(V, 3)."""
     shapedirs: Tensor
@@ -74,28 +78,24 @@ class Constants:
 
 
 def constants(data: BodyData, dtype: torch.dtype, device: torch.device) -> Constants:
-    """Prepare the constants of a body."""
+    """Prepare the constants of a body.
+
+    Args:
+        data: the body.
+        dtype: of the tensors.
+        device: of the tensors.
+
+    Returns:
+        The constants.
+    """
 
     def tensor(value: object) -> Tensor:
         return torch.tensor(np.asarray(value), dtype=dtype, device=device)
 
-    offsets = np.eye(JOINT_COUNT)
-    for joint, parent in enumerate(data.parents):
-        if parent >= 0:
-            offsets[joint, parent] -= 1
-    children = first_children(data.parents)
     apose_rot, apose_offset = data.apose_rel_transfo[:, :3, :3], data.apose_rel_transfo[:, :3, 3]
-    source, targets = apose_offset[list(children)].copy(), offsets[list(children)].copy()
-    targets[THORAX] = offsets[THORAX]
-    for ulna, radius, hand in ULNA_RADIUS_HAND:
-        source[ulna] = apose_offset[radius] + apose_offset[hand]
-        targets[ulna] = offsets[radius] + offsets[hand]
-    source = np.einsum("jab,jb->ja", data.per_joint_rot, source)
-    moving = np.array([j not in FIXED_JOINTS for j in range(JOINT_COUNT)])
-    source[~moving], targets[~moving] = 0, 0
-    source[moving] /= np.linalg.norm(source[moving], axis=1, keepdims=True)
+    offsets, targets, sources = _directions(data, apose_offset)
     joints, joint_dirs = rest_joints(data)
-    axes, index = np.zeros((JOINT_COUNT, 3, 3)), np.full((JOINT_COUNT, 3), 46)
+    axes, index = np.zeros((JOINT_COUNT, 3, 3)), np.full((JOINT_COUNT, 3), len(DOF_NAMES))
     for joint, (dofs, joint_axes) in enumerate(zip(JOINT_DOFS, JOINT_AXES, strict=True)):
         axes[joint, : len(dofs)], index[joint, : len(dofs)] = joint_axes, dofs
     length = np.linalg.norm(axes, axis=-1)
@@ -105,7 +105,7 @@ def constants(data: BodyData, dtype: torch.dtype, device: torch.device) -> Const
         joint_dirs=tensor(joint_dirs),
         offsets=tensor(offsets),
         targets=tensor(targets),
-        sources=tensor(source),
+        sources=tensor(sources),
         per_joint_rot=tensor(data.per_joint_rot),
         apose_rot=tensor(apose_rot),
         apose_offset=tensor(apose_offset),
@@ -114,13 +114,32 @@ def constants(data: BodyData, dtype: torch.dtype, device: torch.device) -> Const
         dof_index=torch.tensor(index.ravel(), device=device),
         skin=tensor(data.skin_template_m),
         shapedirs=tensor(data.shapedirs),
-        posedirs=None if data.posedirs is None else tensor(data.posedirs).reshape(-1, 207),
+        posedirs=None if data.posedirs is None else tensor(data.posedirs).reshape(-1, POSE_FEATURES),
         bone_template=tensor(data.bone_template_m),
     )
 
 
-def rest_joints(data: BodyData) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (24, 3) of the mean body and their derivative (24, 3, 10) by betas."""
+def _directions(data: BodyData, apose_offset: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``offsets``, ``targets`` and ``sources`` of the constants."""
+    offsets = np.eye(JOINT_COUNT)
+    for joint, parent in enumerate(data.parents):
+        if parent >= 0:
+            offsets[joint, parent] -= 1
+    children = list(first_children(data.parents))
+    sources, targets = apose_offset[children], offsets[children]
+    targets[THORAX] = offsets[THORAX]
+    for ulna, radius, hand in ULNA_RADIUS_HAND:
+        sources[ulna] = apose_offset[radius] + apose_offset[hand]
+        targets[ulna] = offsets[radius] + offsets[hand]
+    sources = np.einsum("jab,jb->ja", data.per_joint_rot, sources)
+    moving = np.array([j not in FIXED_JOINTS for j in range(JOINT_COUNT)])
+    sources[~moving], targets[~moving] = 0, 0
+    sources[moving] /= np.linalg.norm(sources[moving], axis=1, keepdims=True)
+    return offsets, targets, sources
+
+
+def rest_joints(data: BodyData) -> tuple[FloatArray, FloatArray]:
+    """Joints (24, 3) of the mean body and their derivative (24, 3, 10) with respect to betas."""
     if data.rest_joints_m is not None and data.rest_joint_shapedirs is not None:
         return data.rest_joints_m, data.rest_joint_shapedirs
     directions = data.joint_regressor @ data.shapedirs.reshape(len(data.shapedirs), -1)
@@ -145,15 +164,18 @@ class Rest:
 
 
 def rest_pose(c: Constants, betas: Tensor, joint_offset: Tensor | None = None) -> Rest:
-    """Joints and bone orientations of the shaped body: the mesh is not touched.
+    """Joints and bone orientations of the shaped body.
 
-    Each bone's mean orientation L is turned by the shortest rotation from its default direction to the direction that the
-    shaped joints give.
+    Each bone's mean orientation L is rotated by the shortest rotation from its default direction to the direction between the
+    shaped joints.
 
     Args:
         c: the body.
         betas: (Bs, 10).
         joint_offset: (Bs, 24, 3) metres added to the joints, or None.
+
+    Returns:
+        The T pose, rest axes.
     """
     joints = c.joints + (c.joint_dirs @ betas[:, None, :, None]).squeeze(-1)
     if joint_offset is not None:
@@ -166,10 +188,17 @@ def rest_pose(c: Constants, betas: Tensor, joint_offset: Tensor | None = None) -
 
 
 def rest_derivatives(c: Constants, rest: Rest) -> Tensor:
-    """Rotation vectors (Bs, 24, 3, 10) of Rk per unit of beta: dRk = [e] Rk, e in rest axes.
+    """Rotation vectors e of Rk per unit of beta: dRk = [e] Rk, e in rest axes.
 
-    The shortest rotation from u to w turns, when w moves by dw, by w x dw about axes across w, and by
-    ((u x w) . dw) / (1 + u . w) about -w (the turn that keeps it shortest).
+    When w moves by dw, the shortest rotation from u to w changes by w x dw perpendicular to w, and by
+    ((u x w) . dw) / (1 + u . w) about -w, which keeps it shortest.
+
+    Args:
+        c: the body.
+        rest: its T pose.
+
+    Returns:
+        (Bs, 24, 3, 10) rad.
     """
     direction = c.targets @ rest.joints
     fixed = c.sources.abs().sum(-1, keepdim=True) == 0
@@ -186,7 +215,15 @@ def rest_derivatives(c: Constants, rest: Rest) -> Tensor:
 
 
 def local_rotations(c: Constants, poses: Tensor) -> Tensor:
-    """Rp (B, 24, 3, 3): each joint's rotation in its own axes; the first parameter acts first."""
+    """Rotation of each joint in its own axes; the first parameter acts first.
+
+    Args:
+        c: the body.
+        poses: (B, 46) rad.
+
+    Returns:
+        Rp (B, 24, 3, 3).
+    """
     padded = torch.cat([poses, torch.zeros_like(poses[:, :1])], dim=1)
     angle = padded[:, c.dof_index].reshape(-1, JOINT_COUNT, 3) * c.axis_length
     half = torch.sin(0.5 * angle)[..., None, None]
@@ -198,7 +235,18 @@ def local_rotations(c: Constants, poses: Tensor) -> Tensor:
 
 
 def translations(rest: Rest, poses: Tensor) -> Tensor:
-    """Joint translations t (B, 24, 3) in rest axes of the parent: constant, but for the spine and the scapulae."""
+    """Joint translations in rest axes of the parent: constant except for the spine and the scapulae.
+
+    Args:
+        rest: the T pose.
+        poses: (B, 46) rad.
+
+    Returns:
+        t (B, 24, 3) metres.
+
+    Source:
+        Keller et al. 2023 (SKEL 1.1.1): arcs of constant curvature, and an ellipsoid.
+    """
     o = rest.offsets
     moving, index = [], []
     for joint, bending, extension in SPINE:
@@ -209,10 +257,11 @@ def translations(rest: Rest, poses: Tensor) -> Tensor:
         index.append(joint)
     width = (rest.joints[:, SCAPULA_L] - rest.joints[:, SCAPULA_R]).norm(dim=-1) / 4
     height = (rest.joints[:, THORAX] - rest.joints[:, LUMBAR]).norm(dim=-1) / 2
-    for joint, dof, sign in ((SCAPULA_R, 26, 1.0), (SCAPULA_L, 36, -1.0)):
-        a, e = poses[:, dof], poses[:, dof + 1] - sign * _QUARTER
-        side = -sign * width * (torch.cos(e) * torch.cos(a) - cos(_QUARTER))
-        up = -sign * height * (torch.sin(e) + sign * sin(_QUARTER))
+    for joint, sign in ((SCAPULA_R, 1.0), (SCAPULA_L, -1.0)):
+        dof = JOINT_DOFS[joint][0]
+        a, e = poses[:, dof], poses[:, dof + 1] - sign * SCAPULA_REST_RAD
+        side = -sign * width * (torch.cos(e) * torch.cos(a) - cos(SCAPULA_REST_RAD))
+        up = -sign * height * (torch.sin(e) + sign * sin(SCAPULA_REST_RAD))
         moving.append(torch.stack([side, up, sign * width * torch.sin(a)], dim=-1))
         index.append(joint)
     extra = torch.stack(moving, dim=1)
@@ -221,22 +270,31 @@ def translations(rest: Rest, poses: Tensor) -> Tensor:
 
 
 def sinc(angle: Tensor) -> Tensor:
-    """sin(a)/a with value and derivatives right at zero, in float32 too."""
+    """Compute sin(a)/a with exact value and derivatives at zero, also in float32."""
     square = angle * angle
-    small = square < 1e-2
+    small = square < _SMALL
     safe = torch.where(small, torch.ones_like(angle), angle)
     series = 1 - square / 6 * (1 - square / 20 * (1 - square / 42 * (1 - square / 72 * (1 - square / 110))))
     return torch.where(small, series, torch.sin(safe) / safe)
 
 
 def _arc(length: Tensor, angle: Tensor) -> Tensor:
-    """Arc height length (1 - cos a) / a, in the half-angle form that keeps its digits near zero."""
+    """Arc height length (1 - cos a) / a, in the half-angle form, which is accurate near zero."""
     half = 0.5 * angle
     return length * half * sinc(half) ** 2
 
 
 def world_rotations(c: Constants, rest: Rest, local: Tensor) -> Tensor:
-    """R (B, 24, 3, 3): each joint's rotation in rest axes, Rk Ra^T Rp Ra Rk^T."""
+    """Rotation of each joint in rest axes, Rk Ra^T Rp Ra Rk^T.
+
+    Args:
+        c: the body.
+        rest: its T pose.
+        local: Rp (B, 24, 3, 3).
+
+    Returns:
+        R (B, 24, 3, 3).
+    """
     frame = rest.rotations @ c.apose_rot.transpose(-1, -2)
     back = c.apose_rot @ rest.rotations.transpose(-1, -2)
     return frame @ local @ back
@@ -279,4 +337,6 @@ def pose_features(rotations: Tensor) -> Tensor:
     eye = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
     difference = rotations - eye
     none = torch.zeros_like(difference[:, 0])
-    return torch.stack([difference[:, driver[k]] if k in driver else none for k in range(1, 24)], dim=1).reshape(-1, 207)
+    return torch.stack([difference[:, driver[k]] if k in driver else none for k in range(1, 24)], dim=1).reshape(
+        -1, POSE_FEATURES
+    )

@@ -1,4 +1,4 @@
-"""The shipped table of keypoint sets, and what a body adds to it."""
+"""Keypoint sets on a body: of the shipped table, of the body, or of an estimator."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from hsmr_bio.skeleton import JOINT_NAMES
 from hsmr_bio.types import FloatArray, KeypointPlace, KeypointSet
 
 from .data_model import BodyData, Keypoint
+from .forward import rest_joints
 
 Mix = tuple[str, tuple[int, ...]]
-"""Name of a point, and the parts that it is the mean of."""
+"""Name of a point, and the parts whose mean it is."""
 LANDMARK_OF_JOINT = {"femur": "hip", "tibia": "knee", "talus": "ankle", "humerus": "shoulder", "ulna": "elbow", "hand": "wrist"}
-"""Joint, without its side -> name of the shipped sets for a landmark there."""
+"""Joint, without its side -> name of a landmark there in the shipped sets."""
 AT_JOINT = 0.03
-"""Largest distance of a landmark from its joint, in statures: hips and shoulders of detectors lie within 0.02."""
+"""Largest distance of a landmark from its joint, in statures: detectors' hips and shoulders are within 0.02."""
 
 
 def keypoint_sets() -> tuple[str, ...]:
@@ -30,31 +31,29 @@ def keypoint_sets() -> tuple[str, ...]:
 
 
 def keypoints_of(data: BodyData, wanted: str | KeypointSet) -> tuple[list[Keypoint], list[Mix]]:
-    """The parts of a set on a body, and how the set's points are made of them.
+    """Parts of a keypoint set on a body, and the points as means of parts.
 
     Args:
-        data: a body; a set of its own (``data.keypoints``) goes before the shipped one of that name.
+        data: a body; its own set (``data.keypoints``) takes precedence over the shipped one of that name.
         wanted: name of a set, or an estimator's own set. The fit knows landmarks by the names of the shipped sets
-            (``left_hip`` ...): a point at a joint gets the name that they have for it.
+            (``left_hip`` ...): a point of an own set at a joint gets their name for it.
+
+    Returns:
+        The parts, and a mix of parts for each point of the set.
 
     Raises:
         InputError: neither the body nor the table has such a set; or a point names no joint, bone or vertex of the body.
     """
     if isinstance(wanted, KeypointSet):
-        points = _own_points(data, wanted)
-        return points, [(point.name, (index,)) for index, point in enumerate(points)]
-    set_name = wanted
-    if set_name in data.keypoints:
-        points = list(data.keypoints[set_name])
-        return points, [(point.name, (index,)) for index, point in enumerate(points)]
-    table = _table()
-    if set_name not in table or set_name == "version":
+        return _unmixed(_own_points(data, wanted))
+    if wanted in data.keypoints:
+        return _unmixed(list(data.keypoints[wanted]))
+    if wanted not in keypoint_sets():
         known = sorted({*keypoint_sets(), *data.keypoints})
-        raise InputError(f"unknown keypoint set {set_name!r}; known are {', '.join(known)}")
-    entry = table[set_name]
+        raise InputError(f"unknown keypoint set {wanted!r}; known are {', '.join(known)}")
+    entry = _table()[wanted]
     if isinstance(entry, list):
-        points = [_keypoint(item, entry, data.topology) for item in entry]
-        return points, [(point.name, (index,)) for index, point in enumerate(points)]
+        return _unmixed([_keypoint(item, entry, data.topology) for item in entry])
     parts, mix = keypoints_of(data, entry["of"])
     if "first" in entry:
         return parts[: entry["first"]], mix[: entry["first"]]
@@ -62,9 +61,12 @@ def keypoints_of(data: BodyData, wanted: str | KeypointSet) -> tuple[list[Keypoi
     return parts, [(point["name"], tuple(index[name] for name in point["mean"])) for point in entry["points"]]
 
 
+def _unmixed(points: list[Keypoint]) -> tuple[list[Keypoint], list[Mix]]:
+    return points, [(point.name, (index,)) for index, point in enumerate(points)]
+
+
 def _own_points(data: BodyData, own: KeypointSet) -> list[Keypoint]:
-    template = data.skin_template_m
-    joints = data.joint_regressor @ template if data.rest_joints_m is None else data.rest_joints_m
+    template, joints = data.skin_template_m, rest_joints(data)[0]
     top, heel = data.stature_vertices
     stature_m = float(template[top, 1] - template[heel, 1])
     points = [_own_point(data, place, joints, stature_m) for place in own.points]
@@ -72,14 +74,14 @@ def _own_points(data: BodyData, own: KeypointSet) -> list[Keypoint]:
     names = [point.name for point in points]
     for side, letter in (("left", "l"), ("right", "r")):
         for bone, landmark in LANDMARK_OF_JOINT.items():
-            away = np.linalg.norm(rest - joints[JOINT_NAMES.index(f"{bone}_{letter}")], axis=1)
-            if away.min() < AT_JOINT * stature_m:
-                names[int(away.argmin())] = f"{side}_{landmark}"
+            distance_m = np.linalg.norm(rest - joints[JOINT_NAMES.index(f"{bone}_{letter}")], axis=1)
+            if distance_m.min() < AT_JOINT * stature_m:
+                names[int(distance_m.argmin())] = f"{side}_{landmark}"
     return [replace(point, name=name) for point, name in zip(points, names, strict=True)]
 
 
 def _own_point(data: BodyData, place: KeypointPlace, joints: FloatArray, stature_m: float) -> Keypoint:
-    """A place as a point that is fixed to a bone; a point on the skin where it is on the mean body."""
+    """A place as a point fixed to a bone; a point on the skin is taken from the mean body."""
     for name in (place.joint, place.bone):
         if name and name not in JOINT_NAMES:
             raise InputError(f"keypoint {place.name!r}: there is no joint or bone {name!r}; known are {', '.join(JOINT_NAMES)}")
@@ -89,8 +91,8 @@ def _own_point(data: BodyData, place: KeypointPlace, joints: FloatArray, stature
     offset, bone = place.offset_over_stature, place.bone or place.joint
     if place.vertices:
         vertices = list(place.vertices)
-        carried = np.asarray(weights @ data.skin_weights[vertices].toarray())
-        bone = place.bone or JOINT_NAMES[int(carried.argmax())]
+        share = np.asarray(weights @ data.skin_weights[vertices].toarray())
+        bone = place.bone or JOINT_NAMES[int(share.argmax())]
         x, y, z = (weights @ data.skin_template_m[vertices] - joints[JOINT_NAMES.index(bone)]) / stature_m
         offset = float(x), float(y), float(z)
     return Keypoint(
@@ -112,10 +114,8 @@ def _table() -> dict[str, Any]:
 
 
 def _keypoint(item: dict[str, Any], entries: list[dict[str, Any]], topology: str) -> Keypoint:
-    origin = item
-    if "mirror_of" in item:
-        origin = next(entry for entry in entries if entry["name"] == item["mirror_of"])
-    mirrored = origin is not item
+    mirrored = "mirror_of" in item
+    origin = next(entry for entry in entries if entry["name"] == item["mirror_of"]) if mirrored else item
     x, y, z = origin["offset"]
     vertex = item.get("smpl") if topology == "smpl" else None
     return Keypoint(

@@ -1,9 +1,9 @@
-"""One door to every body: the open one, or the user's licensed file."""
+"""Loads a body: the open one, or the user's licensed file."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache
 from os import PathLike
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from hsmr_bio.types import Sex
 from .assets import find
 from .body import Body
 from .data_model import SEXES
+from .open_body import load_open_body
 from .skel_file import load_skel_file
 
 
@@ -21,8 +22,8 @@ def load_body(source: str | PathLike[str] = "open", sex: Sex = "neutral") -> Bod
 
     Args:
         source: ``"open"``: the shipped open body; ``"skel"``: the user's registered SKEL file (see ``hsmr-bio setup``); or the
-            path of such a file, or of a folder that holds ``skel_female.pkl`` or ``skel_male.pkl``.
-        sex: which open body, or which SKEL file. A file's own name goes before it.
+            path of such a file, or of a folder with ``skel_female.pkl`` or ``skel_male.pkl``.
+        sex: of the open body, or of the SKEL file; the name of a file given by path takes precedence.
 
     Returns:
         The body.
@@ -49,10 +50,13 @@ def load_named_body(name: str, source: str | PathLike[str] | None = None) -> Bod
 
     Args:
         name: ``"open-neutral@<hash>"`` or ``"skel_male@1.1.1"``.
-        source: as for :func:`load_body`; None takes the one that the name says.
+        source: as for :func:`load_body`; None for the source in the name.
+
+    Returns:
+        The body.
 
     Raises:
-        InputError: the body found is another one: betas of one body mean nothing to another.
+        InputError: the name is not a body's, or the body found has another name.
     """
     match = re.fullmatch(r"(open-|skel_)(neutral|female|male)@.+", name)
     if match is None:
@@ -64,8 +68,6 @@ def load_named_body(name: str, source: str | PathLike[str] | None = None) -> Bod
     return body
 
 
-@lru_cache(maxsize=3)
+@cache
 def _open(sex: Sex) -> Body:
-    from .open_body import load_open_body
-
     return Body(load_open_body(sex))

@@ -1,4 +1,4 @@
-"""Turning and moving a whole SKEL motion: only the root's angles and the translation change."""
+"""Rotates and translates a whole SKEL motion: only the root's angles and the translation change."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ from .body import Body
 SKEL_TO_WORLD: FloatArray = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Rest axes (body faces +z, left is +x) -> OpenSim ground (x forward, y up, z right)."""
 
-WALKS_M, WALKS_M_S = 0.5, 0.3
-"""From this distance and this mean speed on, a person walks: shifts of weight are shorter (a step is 0.6 m, and a short clip
-shows no more), a drift of the fit or steps on the spot slower (slow gait of patients is 0.4 m/s)."""
+WALKING = ((1.0, 0.3), (0.5, 1.0))
+"""(m, m/s) A person walks whose distance and mean speed are above those of one of these rows. A shift of weight or a step aside
+is shorter than 1 m, a drift of the fit slower than 0.3 m/s (slow gait of patients is 0.4 m/s); below the length of a stride only
+the usual speed of walking shows it."""
+_SHORTEST_S = 1e-6
+"""Lower bound of the duration, against division by zero for a single frame."""
 
 
 def require_body(motion: SkelMotion, body: Body) -> None:
-    """Refuse betas of another body.
+    """Check that a motion's betas belong to a body.
+
+    Args:
+        motion: any motion.
+        body: the body that is to be used with it.
 
     Raises:
         InputError: the motion's betas belong to another body.
@@ -36,17 +43,17 @@ def require_body(motion: SkelMotion, body: Body) -> None:
 def rotate_motion(
     motion: SkelMotion, body: Body, rotation: FloatArray, *, frame: Frame, shift_m: FloatArray | None = None
 ) -> SkelMotion:
-    """Turn a motion about the origin and move it.
+    """Rotate a motion about the origin, then translate it.
 
     Args:
         motion: any frame.
         body: the motion's body.
         rotation: (3, 3) or (T, 3, 3) old axes -> new axes.
         frame: name of the new axes.
-        shift_m: (3,) or (T, 3) added afterwards.
+        shift_m: (3,) or (T, 3) translation in the new axes.
 
     Returns:
-        The same postures in the new axes; the camera's place in the old ones (``ground``) is left out.
+        The same postures in the new axes, without ``ground``, which refers to the old axes.
     """
     require_body(motion, body)
     tree = body.tree(motion.betas)
@@ -59,16 +66,16 @@ def rotate_motion(
     poses = np.array(motion.poses_rad)
     poses[:, :3] = near_branch(angles)
     root = body.rest_pose(motion.betas).joints[0, 0].numpy()
-    placed = (turn @ pose.positions_m[:, 0, :, None])[..., 0].numpy()
-    trans = placed - root + (0.0 if shift_m is None else shift_m)
+    pelvis_m = (turn @ pose.positions_m[:, 0, :, None])[..., 0].numpy()
+    trans = pelvis_m - root + (0.0 if shift_m is None else shift_m)
     return replace(motion, poses_rad=poses, trans_m=trans, frame=frame, ground=None)
 
 
 def to_forward(pelvis_m: FloatArray, facing: FloatArray, time_s: FloatArray) -> FloatArray:
-    """Rotation about the vertical that turns a person's heading to +z.
+    """Rotation about the vertical that takes a person's heading to +z.
 
-    The heading is the way of the pelvis if the person walks (gets farther than ``WALKS_M``, faster than ``WALKS_M_S``), else
-    where the person faces at first.
+    The heading is the displacement of the pelvis if the person walks (see ``WALKING``), else the facing direction in the first
+    frame.
 
     Args:
         pelvis_m: (T, 3) pelvis in upright axes (y up).
@@ -78,15 +85,17 @@ def to_forward(pelvis_m: FloatArray, facing: FloatArray, time_s: FloatArray) -> 
     Returns:
         (3, 3).
     """
-    way = pelvis_m[-1] - pelvis_m[0]
-    distance, duration = float(np.hypot(way[0], way[2])), max(float(time_s[-1] - time_s[0]), 1e-6)
-    ahead = way if distance > WALKS_M and distance / duration > WALKS_M_S else facing
-    angle = torch.tensor(-np.arctan2(ahead[0], ahead[2]), dtype=torch.float64)
+    displacement = pelvis_m[-1] - pelvis_m[0]
+    distance_m = float(np.hypot(displacement[0], displacement[2]))
+    speed_m_s = distance_m / max(float(time_s[-1] - time_s[0]), _SHORTEST_S)
+    walks = any(distance_m > least_m and speed_m_s > least_m_s for least_m, least_m_s in WALKING)
+    heading = displacement if walks else facing
+    angle = torch.tensor(-np.arctan2(heading[0], heading[2]), dtype=torch.float64)
     return np.asarray(about_axis((0.0, 1.0, 0.0), angle).numpy())
 
 
 def near_branch(angles: FloatArray) -> FloatArray:
-    """Make root angles (T, 3) continuous in time, and choose the Euler branch with the least travel from frame to frame."""
+    """(T, 3) root angles on the Euler branch, and with the full turns, that change least from frame to frame."""
     result = np.array(angles)
     for t in range(1, len(result)):
         other = result[t] * [1.0, -1.0, 1.0] + np.pi

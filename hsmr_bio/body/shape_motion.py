@@ -1,11 +1,11 @@
-"""How the bones of a posed body move when betas change: exact derivatives for the fits."""
+"""Exact derivatives of the bones of a posed body with respect to betas."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from .forward import LUMBAR, SCAPULA_L, SCAPULA_R, SPINE, THORAX
 
 @dataclass(frozen=True, eq=False)
 class ShapeMotion:
-    """Pose-independent part of the derivatives for one shaped body; rest axes unless said otherwise."""
+    """Pose-independent part of the derivatives for one shaped body, in rest axes."""
 
     parents: tuple[int, ...]
     rest_inverse: Tensor
@@ -33,11 +33,19 @@ class ShapeMotion:
     turn: Tensor
     """(24, 3, 10) rotation vectors of the bones' rest orientations."""
     stretch: Tensor
-    """(24, 3, 10) relative change of the pose-dependent translation of a joint, along each rest axis."""
+    """(24, 3, 10) relative change of a joint's pose-dependent translation along each rest axis."""
 
     @classmethod
-    def of(cls, body: Body, betas: Any) -> ShapeMotion:
-        """Prepare the derivatives of a body at betas (10,)."""
+    def of(cls, body: Body, betas: npt.ArrayLike) -> ShapeMotion:
+        """Prepare the derivatives of a body.
+
+        Args:
+            body: the body.
+            betas: (10,) shape.
+
+        Returns:
+            The derivatives at these betas.
+        """
         with torch.no_grad():
             rest, c = body.rest_pose(np.asarray(betas, dtype=np.float64)), body.constants()
             joints, offsets = rest.joints[0], rest.offsets[0]
@@ -54,13 +62,14 @@ class ShapeMotion:
             return cls(body.parents, inverse, joints, c.joint_dirs, offsets, offset_dirs, turn, stretch)
 
     def bone_motion(self, pose: TreePose) -> tuple[Tensor, Tensor]:
-        """Spin and velocity of each bone per unit of each beta, at fixed coordinates.
+        """Rotation and displacement of each bone per unit of each beta, at fixed coordinates.
 
         Args:
             pose: of the body's tree at the same betas.
 
         Returns:
-            spin (..., 24, 3, 10): dR_j = [spin dbeta] R_j; velocity (..., 24, 3, 10) of the bones' origins; ground axes.
+            Rotation vectors e (..., 24, 3, 10), dR_j = [e dbeta] R_j, and displacements (..., 24, 3, 10) of the bones'
+            origins, in ground axes.
         """
         rotations, positions = pose.rotations, pose.positions_m
         spins: list[Tensor] = []

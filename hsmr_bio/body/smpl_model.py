@@ -16,17 +16,18 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from hsmr_bio.errors import FormatError, HsmrBioError
-from hsmr_bio.io.unpickle import load_pickle
 from hsmr_bio.kinematics.rotations import exp
 from hsmr_bio.types import FloatArray, Sex, readonly
 
+from .body import Values
 from .data_model import BETA_COUNT, JOINT_COUNT, POSE_FEATURES, IntArray, readonly_ints
 from .forward import chain
-from .skel_file import sex_of_name
+from .skel_file import errors_of, read_dict, require_keys, sex_of_name
 from .sparse_product import SparseProduct
 
 SMPL_PARENTS: tuple[int, ...] = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+"""Parent of each SMPL joint, -1 for the root."""
+_KEYS = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ class SmplModel:
             self._tensors[dtype] = tuple(torch.tensor(array, dtype=dtype) for array in arrays)
         return self._tensors[dtype]
 
-    def forward(self, rotations: Any, betas: Any, trans: Any, *, dtype: torch.dtype = torch.float64) -> SmplPose:
+    def forward(self, rotations: Values, betas: Values, trans: Values, *, dtype: torch.dtype = torch.float64) -> SmplPose:
         """Pose SMPL.
 
         Args:
@@ -82,27 +83,32 @@ class SmplModel:
             betas: (10,), (1, 10) or (B, 10).
             trans: (B, 3) metres.
             dtype: of the computation.
-        """
-        turn = _tensor(rotations, dtype)
-        turn = exp(turn) if turn.ndim == 3 else turn
-        betas, trans = _tensor(betas, dtype).reshape(-1, BETA_COUNT), _tensor(trans, dtype)
 
+        Returns:
+            Joints and vertices.
+
+        Source:
+            Loper et al. 2015, section 3.
+        """
+        local = _tensor(rotations, dtype)
+        local = exp(local) if local.ndim == 3 else local
+        betas, trans = _tensor(betas, dtype).reshape(-1, BETA_COUNT), _tensor(trans, dtype)
         template, shapedirs, posedirs, mean_joints, joint_dirs = self._constants(dtype)
         shaped = template + torch.einsum("vak,bk->bva", shapedirs, betas)
         joints = mean_joints + torch.einsum("jak,bk->bja", joint_dirs, betas)
-        joints = joints.expand(len(turn), -1, -1)
+        joints = joints.expand(len(local), -1, -1)
         parents = list(SMPL_PARENTS[1:])
         offsets = torch.cat([joints[:, :1], joints[:, 1:] - joints[:, parents]], dim=1)
-        features = (turn[:, 1:] - torch.eye(3, dtype=dtype)).reshape(len(turn), -1)
-        posed = shaped + (features @ posedirs.reshape(-1, POSE_FEATURES).T).reshape(len(turn), -1, 3)
-        world, position = chain(SMPL_PARENTS, turn, offsets)
+        features = (local[:, 1:] - torch.eye(3, dtype=dtype)).reshape(len(local), -1)
+        posed = shaped + (features @ posedirs.reshape(-1, POSE_FEATURES).T).reshape(len(local), -1, 3)
+        world, position = chain(SMPL_PARENTS, local, offsets)
         moved = position - (world @ joints[..., None])[..., 0]
         blend = self.weights(torch.cat([world, moved[..., None]], dim=-1).transpose(0, 1)).transpose(0, 1)
         vertices = (blend[..., :3] @ posed[..., None])[..., 0] + blend[..., 3] + trans[:, None]
         return SmplPose(position + trans[:, None], vertices)
 
 
-def _tensor(value: Any, dtype: torch.dtype) -> Tensor:
+def _tensor(value: Values, dtype: torch.dtype) -> Tensor:
     return value.to(dtype) if isinstance(value, Tensor) else torch.tensor(np.asarray(value), dtype=dtype)
 
 
@@ -113,23 +119,17 @@ def load_smpl(path: str | PathLike[str], *, sex: Sex | None = None) -> SmplModel
         path: ``SMPL_MALE.pkl`` or the like.
         sex: of the body; None reads it from the file's name.
 
+    Returns:
+        The model.
+
     Raises:
         FormatError: a key is missing or has the wrong shape, damaged, or refused.
     """
     path = Path(path)
-    content = load_pickle(path)
-    if not isinstance(content, dict):
-        raise FormatError(path, None, f"an SMPL file holds a dict, this one a {type(content).__name__}")
-    wanted = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights")
-    missing = [key for key in wanted if key not in content]
-    if missing:
-        raise FormatError(path, None, f"an SMPL file has the keys {', '.join(missing)} too; they are missing")
-    try:
+    content = read_dict(path, "an SMPL file")
+    with errors_of(path):
+        require_keys(content, _KEYS, "an SMPL file")
         return _model(content, sex or sex_of_name(path.name))
-    except FormatError:
-        raise
-    except (HsmrBioError, TypeError, ValueError, IndexError) as error:
-        raise FormatError(path, None, str(error)) from error
 
 
 def _model(content: dict[str, Any], sex: Sex) -> SmplModel:

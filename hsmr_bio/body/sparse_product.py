@@ -1,11 +1,15 @@
-"""Sparse matrix times dense tensor, differentiable by the dense one, on any device and without torch's beta warnings."""
+"""Product of a sparse matrix and a dense tensor, differentiable by the tensor, on any device.
+
+torch's own sparse tensors warn that they are in beta.
+"""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import Tensor
@@ -14,7 +18,7 @@ from torch import Tensor
 class SparseProduct:
     """A constant sparse matrix (R, C) that multiplies tensors (C, ...) from the left.
 
-    On the CPU scipy does the work, once per stored entry; elsewhere a dense copy of the matrix does.
+    On the CPU scipy computes the product; on other devices a dense copy of the matrix does.
     """
 
     def __init__(self, matrix: sparse.csr_array) -> None:
@@ -36,21 +40,37 @@ class SparseProduct:
             result = self._dense.to(flat) @ flat
         return result.reshape(self.shape[0], *tail)
 
-    def times(self, values: np.ndarray[Any, Any], dtype: torch.dtype, *, transposed: bool) -> np.ndarray[Any, Any]:
-        """Plain product with an array; ``transposed`` for the one of the gradient."""
+    def times(self, values: npt.NDArray[Any], dtype: torch.dtype, *, transposed: bool) -> npt.NDArray[Any]:
+        """Product with an array.
+
+        Args:
+            values: (C, n), or (R, n) if transposed.
+            dtype: of the product.
+            transposed: whether to multiply by the transposed matrix, for the gradient.
+
+        Returns:
+            (R, n), or (C, n) if transposed.
+        """
         matrix = (self._transposed if transposed else self._matrix)[dtype]
         return np.asarray(matrix @ values)
 
 
+class _Context(Protocol):
+    """Values that torch keeps from the forward to the backward pass."""
+
+    product: SparseProduct
+    transposed: bool
+
+
 class _Product(torch.autograd.Function):
-    """y = M x; the gradient by x is M^T times the gradient by y, which is a product of the same kind."""
+    """y = M x; the gradient by x is M^T times the gradient by y."""
 
     @staticmethod
-    def forward(ctx: Any, dense: Tensor, product: SparseProduct, transposed: bool) -> Tensor:
+    def forward(ctx: _Context, dense: Tensor, product: SparseProduct, transposed: bool) -> Tensor:
         ctx.product, ctx.transposed = product, transposed
         values = np.ascontiguousarray(dense.detach().numpy())
         return torch.from_numpy(product.times(values, dense.dtype, transposed=transposed))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None, None]:
         return _Product.apply(gradient, ctx.product, not ctx.transposed), None, None  # type: ignore[no-untyped-call]

@@ -1,14 +1,15 @@
 """The body as a tree of OpenSim joints whose coordinates are SKEL's own angles.
 
-SKEL turns joint c by ``Rk Ra^T Rp(q) Ra Rk^T`` in rest axes and moves it by ``o_c + delta_c(q)`` in rest axes of its parent.
-Between bone frames this is a CustomJoint: fixed frame ``Rk_p^-1 Rk_c Ra_c^T``, moving frame ``Ra_c^T``, SKEL's axes in reverse
-order (OpenSim's first axis stands next to the parent, SKEL's first angle acts first), and delta along the rest axes.
-The inverses are true ones, so that matrices that are orthonormal to 1e-8 only still give SKEL's result to rounding.
+SKEL rotates joint c by ``Rk Ra^T Rp(q) Ra Rk^T`` in rest axes and translates it by ``o_c + delta_c(q)`` in rest axes of its
+parent. Between bone frames this is a CustomJoint: fixed frame ``Rk_p^-1 Rk_c Ra_c^T``, moving frame ``Ra_c^T``, SKEL's axes in
+reverse order (OpenSim's first axis is fixed to the parent, SKEL's first angle acts first), and delta along the rest axes.
+Matrices are inverted, not transposed: they are orthonormal to 1e-8 only, and SKEL's result is then exact to rounding.
+
+Source:
+    Keller et al. 2023 (SKEL 1.1.1), as in :mod:`hsmr_bio.body.forward`.
 """
 
 from __future__ import annotations
-
-from math import pi
 
 import torch
 from torch import Tensor
@@ -17,20 +18,23 @@ from hsmr_bio.kinematics.functions import ArcSide, ArcUp, Function, Linear, Scap
 from hsmr_bio.kinematics.tree import Channel, Joint, Tree
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES
 
-from .forward import LUMBAR, SCAPULA_L, SCAPULA_R, SPINE, THORAX, Constants, Rest
+from .forward import LUMBAR, SCAPULA_L, SCAPULA_R, SCAPULA_REST_RAD, SPINE, THORAX, Constants, Rest
 
 TRANS_NAMES: tuple[str, ...] = ("trans_x", "trans_y", "trans_z")
 COORDINATES: tuple[str, ...] = DOF_NAMES + TRANS_NAMES
 """Coordinates of a body's tree: SKEL's 46 angles, then its translation along the ground axes."""
 
-_QUARTER = pi / 4
-
 
 def body_tree(parents: tuple[int, ...], c: Constants, rest: Rest) -> Tree:
     """Build the tree of one shape, or of one shape per frame (Bs > 1).
 
+    Args:
+        parents: (24) parent of each joint.
+        c: the body.
+        rest: its T pose.
+
     Returns:
-        Bodies are SKEL's bones, in its order; the ground has SKEL's rest axes.
+        The tree. Its bodies are SKEL's bones, in its order; the ground has SKEL's rest axes.
     """
     single = len(rest.joints) == 1
     rotations, offsets = rest.rotations, rest.offsets
@@ -84,7 +88,7 @@ def _translations(joint: int, parent: int, rest: Rest) -> list[tuple[int, Functi
         sign = 1.0 if joint == SCAPULA_R else -1.0
         width = sign * (rest.joints[:, SCAPULA_L] - rest.joints[:, SCAPULA_R]).norm(dim=-1) / 4
         height = sign * (rest.joints[:, THORAX] - rest.joints[:, LUMBAR]).norm(dim=-1) / 2
-        a, phase = JOINT_DOFS[joint][0], -sign * _QUARTER
+        a, phase = JOINT_DOFS[joint][0], -sign * SCAPULA_REST_RAD
         return [
             (0, ScapulaSide((a, a + 1), _length(-width), phase)),
             (1, ScapulaSine(a + 1, _length(-height), phase)),

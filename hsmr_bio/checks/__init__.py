@@ -1,1 +1,1 @@
-"""Checks of a motion: limits, measures, thresholds and verdicts."""
+"""Checks of a motion: joint limits, measures, thresholds and verdicts."""

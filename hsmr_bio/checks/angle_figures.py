@@ -1,4 +1,4 @@
-"""Figures about the values of a motion: joint limits, jumps, jitter."""
+"""Figures of the values of a motion: joint limits, jumps, jitter."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from .check_row import Figure, Skip
 from .given import Given
 from .limits import PAPER_TOLERANCE_DEG
 
-_NAMED = 3
-"""Coordinates that a sentence names before it says how many more there are."""
+_LISTED = 3
+"""Most coordinates that the detail of a check lists."""
 _JUMP_FRAMES = 3
-"""A step is compared with those beside it."""
+"""Least number of frames: a step is compared with its neighbours."""
 _JITTER_FRAMES = 10
-"""Below this the low-pass filter's ends are the whole motion (own choice)."""
+"""Least number of frames: in fewer the end effects of the low-pass filter cover the whole motion (chosen)."""
 
 
 def joint_limits(given: Given) -> Figure:
-    """Measure the largest angle by which a coordinate leaves its range, deg."""
+    """Measure the largest excess of a coordinate over its range, deg."""
     if given.limits is None:
         raise Skip("needs the model (.osim) or a SKEL motion")
     angles = [row for row in given.limits.outside if row.rotational]
     if not angles:
         return 0.0, f"{len(given.limits.coordinates)} coordinates inside their ranges"
-    worst, names = angles[0], ", ".join(row.name for row in angles[:_NAMED])
-    more = f" and {len(angles) - _NAMED} more" if len(angles) > _NAMED else ""
+    worst, names = angles[0], ", ".join(row.name for row in angles[:_LISTED])
+    more = f" and {len(angles) - _LISTED} more" if len(angles) > _LISTED else ""
     return float(np.rad2deg(worst.worst_excess_si)), (
         f"{given.limits.share_outside:.1%} of frames outside: {names}{more}; worst at {worst.worst_time_s:.3f} s"
     )
 
 
 def paper_limits(given: Given) -> Figure:
-    """Measure the largest share of frames in which a knee or elbow is outside by more than the paper's tolerance."""
+    """Measure the largest share of frames in which a knee or elbow exceeds its range by more than the paper's tolerance."""
     if given.limits is None or not given.limits.paper_table:
         raise Skip("needs the SKEL motion")
     rows = [row for row in given.limits.paper_table if row.tolerance_deg == PAPER_TOLERANCE_DEG]
@@ -41,21 +41,21 @@ def paper_limits(given: Given) -> Figure:
 
 
 def jumps(given: Given) -> Figure:
-    """Measure the largest step of an angle that stands out from the steps beside it, deg."""
-    time, angles, names = given.angles()
-    if len(time) < _JUMP_FRAMES:
+    """Measure the largest step of an angle relative to its neighbouring steps, deg."""
+    time_s, angles, names = given.angles()
+    if len(time_s) < _JUMP_FRAMES:
         raise Skip("needs at least three frames")
-    size, frame, column = measures.largest_jump(angles, time)
-    return size, f"largest in {names[column]} at {time[frame]:.3f} s"
+    size, frame, column = measures.largest_jump(angles, time_s)
+    return size, f"largest in {names[column]} at {time_s[frame]:.3f} s"
 
 
 def root_jumps(given: Given) -> Figure:
-    """Measure the largest step of a translation that stands out from the steps beside it, m."""
+    """Measure the largest step of a translation relative to its neighbouring steps, m."""
     motion = given.motion
     if motion is None:
         raise Skip("needs an OpenSim motion")
-    follow = given.document.dependent if given.document is not None else ()
-    columns = [i for i, name in enumerate(motion.coordinates) if not motion.rotational[i] and name not in follow]
+    dependent = given.document.dependent if given.document is not None else ()
+    columns = [i for i, name in enumerate(motion.coordinates) if not motion.rotational[i] and name not in dependent]
     if not columns or len(motion.time_s) < _JUMP_FRAMES:
         raise Skip("needs translations and at least three frames")
     size, frame, column = measures.largest_jump(motion.values_si[:, columns], motion.time_s)
@@ -63,10 +63,10 @@ def root_jumps(given: Given) -> Figure:
 
 
 def jitter(given: Given) -> Figure:
-    """Measure the largest RMS of what is faster than 6 Hz in an angle, deg."""
-    time, angles, names = given.angles()
-    if len(time) < _JITTER_FRAMES:
+    """Measure the largest RMS of the part of an angle above 6 Hz, deg."""
+    time_s, angles, names = given.angles()
+    if len(time_s) < _JITTER_FRAMES:
         raise Skip("needs at least ten frames")
-    rms, rate_hz = measures.jitter(time, angles)
+    rms, rate_hz = measures.jitter(time_s, angles)
     worst = int(np.argmax(rms))
     return float(rms[worst]), f"largest in {names[worst]}; RMS of what is faster than 6 Hz, at {rate_hz:.4g} frames/s"

@@ -1,28 +1,31 @@
-"""What a check says: a figure, its thresholds with their source, and what it means; as data, text and JSON."""
+"""Results of checks: figures, thresholds with their source, and verdicts; as data, text and JSON."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..errors import InputError
 from .limits import LimitReport
 
 Status = Literal["pass", "warn", "fail", "skipped"]
 _ROUNDING = 1e-9
+"""Rounding error of a figure that lies on its threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """Up to ``warn_above`` a figure passes, up to ``fail_above`` it is a warning, beyond it fails."""
+    """Up to ``warn_above`` a figure passes, up to ``fail_above`` it is a warning, above it fails."""
 
     warn_above: float
     fail_above: float
     unit: str
     source: str
+    """Reference of the thresholds."""
 
     def judge(self, value: float) -> Status:
-        """Return what a figure means."""
+        """Return the verdict on a figure in ``unit``."""
         if value <= self.warn_above + _ROUNDING:
             return "pass"
         return "warn" if value <= self.fail_above + _ROUNDING else "fail"
@@ -30,7 +33,7 @@ class Threshold:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One figure and what it means."""
+    """One figure and its verdict."""
 
     name: str
     status: Status
@@ -38,10 +41,10 @@ class Check:
     """None if the check was skipped."""
     threshold: Threshold
     detail: str
-    """Where and when, or why the check was skipped."""
+    """Place and time of the figure, or the reason why the check was skipped."""
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """Return all fields as JSON values."""
         return {**vars(self), "threshold": vars(self.threshold)}
 
 
@@ -65,7 +68,7 @@ class CheckReport:
         raise InputError(f"there is no check {name!r}; there are {', '.join(check.name for check in self.checks)}")
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """Return status, checks and limits as JSON values."""
         return {
             "status": self.status,
             "checks": [check.to_json() for check in self.checks],
@@ -73,16 +76,14 @@ class CheckReport:
         }
 
     def text(self) -> str:
-        """Return a table for people."""
-        words = {status: sum(check.status == status for check in self.checks) for status in ("pass", "warn", "fail", "skipped")}
-        lines = [f"{self.status.upper()}: " + ", ".join(f"{count} {status}" for status, count in words.items() if count)]
+        """Return the checks and the joint limits as a table."""
+        counts = Counter(check.status for check in self.checks)
+        lines = [f"{self.status.upper()}: " + ", ".join(f"{counts[name]} {name}" for name in get_args(Status) if counts[name])]
         for check in self.checks:
-            value = "" if check.value is None else f"{check.value:.3g} {check.threshold.unit}"
-            allowed = (
-                ""
-                if check.value is None
-                else f"(pass <= {check.threshold.warn_above:g}, fail > {check.threshold.fail_above:g})"
-            )
+            value = allowed = ""
+            if check.value is not None:
+                value = f"{check.value:.3g} {check.threshold.unit}"
+                allowed = f"(pass <= {check.threshold.warn_above:g}, fail > {check.threshold.fail_above:g})"
             lines.append(f"  {check.status:8}{check.name:23}{value:>14}  {allowed}  {check.detail}".rstrip())
         if self.limits is not None and (self.limits.outside or self.limits.paper_table):
             lines += ["", self.limits.text()]

@@ -1,17 +1,19 @@
-"""What the checks of a motion look at."""
+"""The input of the checks of a motion."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import ModelError
 from ..skeleton import DOF_NAMES
 from ..types import FloatArray, Markers, OsimMotion, SkelMotion
 from .check_row import Skip
 from .limits import LimitReport
-from .measures import PlacedModel
+from .measures import PlacedModel, place_model
 
 if TYPE_CHECKING:
     from ..osim.document import OsimDocument
@@ -19,29 +21,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Given:
-    """A motion, and what is known beside it."""
+    """A motion, its model, and the other data of the same motion."""
 
     motion: OsimMotion | None
     skel: SkelMotion | None
     document: OsimDocument | None
     markers: Markers | None
     """Measured markers."""
-    placed: PlacedModel | None
-    """The model in every frame of the motion."""
-    why_not_placed: str
     limits: LimitReport | None
 
     def angles(self) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
         """Return time, (T, N) angles in degrees and their names: of the OpenSim motion, else of the SKEL motion."""
         if self.motion is not None:
-            names = tuple(n for n, turning in zip(self.motion.coordinates, self.motion.rotational, strict=True) if turning)
-            return self.motion.time_s, np.rad2deg(self.motion.values_si[:, self.motion.rotational]), names
+            rotational = self.motion.rotational
+            names = tuple(np.array(self.motion.coordinates)[rotational].tolist())
+            return self.motion.time_s, np.rad2deg(self.motion.values_si[:, rotational]), names
         if self.skel is None:
             raise Skip("there is no motion")
         return self.skel.time_s, np.rad2deg(self.skel.poses_rad), DOF_NAMES
 
-    def model(self) -> PlacedModel:
-        """Return the placed model; without one the check is skipped."""
-        if self.placed is None:
-            raise Skip(self.why_not_placed)
-        return self.placed
+    @cached_property
+    def placed(self) -> PlacedModel:
+        """The model in every frame of the motion; without motion or model the check is skipped."""
+        if self.motion is None:
+            raise Skip("needs the OpenSim motion")
+        if self.document is None:
+            raise Skip("needs the model (.osim)")
+        try:
+            return place_model(self.motion, self.document)
+        except ModelError as error:
+            raise Skip(f"the model cannot be placed: {error}") from error

@@ -1,4 +1,4 @@
-"""Joint limits: which coordinate leaves its range, when, how often, how far; and the HSMR paper's knee and elbow table."""
+"""Joint limits: frames and excess of coordinates outside their ranges, and the HSMR paper's table of knees and elbows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from ..errors import InputError, UnknownCoordinateError
 from ..skeleton import DOF_NAMES, LIMITS_RAD
 from ..types import FloatArray, OsimMotion, SkelMotion
 
-_ROUNDING_SI = 1e-6  # a value clamped to its limit and written with 8 decimals is not outside
+_ROUNDING_SI = 1e-6
+"""Excess of a value on its limit by rounding to the 8 decimals of a file, with a margin."""
 PAPER_TOLERANCES_DEG: tuple[float, ...] = (0, 5, 10, 20, 30)
 """Tolerances of HSMR's violation figures."""
 PRINTED_TOLERANCES_DEG = PAPER_TOLERANCES_DEG[2:]
-"""Those that the paper prints."""
+"""Tolerances that the paper prints."""
 PAPER_TOLERANCE_DEG = PRINTED_TOLERANCES_DEG[0]
-"""The one that a motion is judged by."""
+"""Tolerance of the check of a motion."""
 PAPER_PARTS: Mapping[str, tuple[str, ...]] = {
     "l_knee": ("knee_angle_l",),
     "r_knee": ("knee_angle_r",),
@@ -30,7 +31,7 @@ PAPER_PARTS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class CoordinateLimit:
-    """How one coordinate keeps to its range."""
+    """One coordinate compared with its range."""
 
     name: str
     rotational: bool
@@ -39,7 +40,7 @@ class CoordinateLimit:
     share_outside: float
     """Fraction of frames outside."""
     worst_excess_si: float
-    """Largest distance outside, rad or m; 0 if it never leaves."""
+    """Largest distance outside, rad or m; 0 if always inside."""
     first_frame: int | None
     worst_frame: int | None
     first_time_s: float | None
@@ -53,7 +54,7 @@ class PartViolation:
     part: str
     tolerance_deg: float
     share: float
-    """Fraction of frames in which an angle is further outside than the tolerance."""
+    """Fraction of frames in which an angle is outside by more than the tolerance."""
     max_rad: float
     mean_rad: float
     median_rad: float
@@ -61,7 +62,7 @@ class PartViolation:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitReport:
-    """What :func:`check_limits` found."""
+    """Result of :func:`check_limits`."""
 
     frames: int
     coordinates: tuple[CoordinateLimit, ...]
@@ -73,12 +74,12 @@ class LimitReport:
 
     @property
     def outside(self) -> tuple[CoordinateLimit, ...]:
-        """The coordinates that leave their range, the worst angle first."""
+        """The coordinates that leave their range, the largest excess of an angle first."""
         rows = [row for row in self.coordinates if row.share_outside > 0]
         return tuple(sorted(rows, key=lambda row: (not row.rotational, -row.worst_excess_si)))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as JSON values; angles in radians, lengths in metres, as the names say."""
+        """Return all fields as JSON values; angles in radians, lengths in metres."""
         return {
             "frames": self.frames,
             "share_outside": self.share_outside,
@@ -87,7 +88,7 @@ class LimitReport:
         }
 
     def text(self) -> str:
-        """Return a table for people, in degrees and millimetres."""
+        """Return a table in degrees and millimetres."""
         lines = [f"joint limits: {self.share_outside:.1%} of {self.frames} frames have a coordinate outside its range"]
         if self.outside:
             lines.append(f"  {'coordinate':24} {'range':>18} {'outside':>8} {'worst':>9} {'first':>9} {'worst at':>9}")
@@ -108,12 +109,12 @@ class LimitReport:
 
 
 def check_limits(motion: OsimMotion | SkelMotion, ranges_si: Mapping[str, tuple[float, float]] | None = None) -> LimitReport:
-    """Compare each coordinate with its range; nothing is changed.
+    """Compare each coordinate with its range; the motion is not changed.
 
     Args:
         motion: coordinates of an OpenSim model, or a SKEL motion.
-        ranges_si: coordinate -> (lower, upper) in rad or m. Needed for an OpenSim motion (a model's ranges); for a SKEL
-            motion the default is ``skeleton.LIMITS_RAD``. Coordinates without an entry are not checked.
+        ranges_si: coordinate -> (lower, upper) in rad or m; required for an OpenSim motion; ``skeleton.LIMITS_RAD`` by
+            default for a SKEL motion. Coordinates without a range are not checked.
 
     Returns:
         The report; for a SKEL motion with the paper's table.
@@ -155,13 +156,13 @@ def check_limits(motion: OsimMotion | SkelMotion, ranges_si: Mapping[str, tuple[
 
 
 def skel_ranges(table_rad: FloatArray) -> dict[str, tuple[float, float]]:
-    """Turn a (46, 2) table of ``skeleton`` into ranges by name; DOFs without limits are left out."""
+    """Convert a (46, 2) table of ``skeleton`` to ranges by name, without the DOFs that have no limits."""
     rows = zip(DOF_NAMES, table_rad.tolist(), strict=True)
     return {name: (low, high) for name, (low, high) in rows if not np.isnan(low)}
 
 
 def paper_table(poses_rad: FloatArray) -> tuple[PartViolation, ...]:
-    """Give HSMR's violation figures of knees and elbows.
+    """Compute HSMR's violation figures of knees and elbows.
 
     Args:
         poses_rad: (T, 46) SKEL poses.
@@ -193,28 +194,36 @@ def paper_table(poses_rad: FloatArray) -> tuple[PartViolation, ...]:
 
 
 def excess_over(values: FloatArray, lower: float, upper: float) -> FloatArray:
-    """(T,) distance outside the range; 0 inside."""
+    """Measure the distance of values outside a range.
+
+    Args:
+        values: (T,).
+        lower: limit in the unit of ``values``.
+        upper: limit in the unit of ``values``.
+
+    Returns:
+        (T,) distance; 0 inside the range.
+    """
     return np.asarray(np.maximum(np.maximum(lower - values, values - upper), 0.0))
 
 
 def wrap(angles_rad: FloatArray) -> FloatArray:
-    """Bring angles into [-pi, pi)."""
+    """Wrap angles to [-pi, pi)."""
     return np.asarray((angles_rad + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _row(name: str, rotational: bool, span: tuple[float, float], excess: FloatArray, time_s: FloatArray) -> CoordinateLimit:
     outside = excess > _ROUNDING_SI
-    first = int(np.argmax(outside)) if outside.any() else None
-    worst = int(np.argmax(excess)) if outside.any() else None
+    leaves, first, worst = bool(outside.any()), int(np.argmax(outside)), int(np.argmax(excess))
     return CoordinateLimit(
         name=name,
         rotational=rotational,
         lower_si=float(span[0]),
         upper_si=float(span[1]),
         share_outside=float(outside.mean()),
-        worst_excess_si=float(excess.max()) if outside.any() else 0.0,
-        first_frame=first,
-        worst_frame=worst,
-        first_time_s=None if first is None else float(time_s[first]),
-        worst_time_s=None if worst is None else float(time_s[worst]),
+        worst_excess_si=float(excess.max()) if leaves else 0.0,
+        first_frame=first if leaves else None,
+        worst_frame=worst if leaves else None,
+        first_time_s=float(time_s[first]) if leaves else None,
+        worst_time_s=float(time_s[worst]) if leaves else None,
     )

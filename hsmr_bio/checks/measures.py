@@ -1,6 +1,6 @@
-"""Figures about a motion that need no reference: steps, jitter, flips, feet, floor, vertical, lengths.
+"""Figures of a motion that need no reference: steps, jitter, flips, feet, floor, vertical, lengths.
 
-Each function measures one thing and judges nothing; the rows of ``rows.py`` compare the figures with thresholds.
+Each function measures one quantity; the rows of ``rows.py`` compare the figures with thresholds.
 """
 
 from __future__ import annotations
@@ -16,21 +16,36 @@ from ..types import BoolArray, FloatArray, OsimMotion
 if TYPE_CHECKING:
     from ..osim.document import OsimDocument
 
+SAME_TIME_S = 1e-4
+"""Times closer than this are the same frame; ``.mot`` and ``.trc`` files have at least four decimals."""
+GAP_STEPS = 2.5
+"""A time step of more than this many median steps is a gap without observation, not a slow frame (chosen)."""
 _NEAR_FLOOR_M = 0.04
+"""Foot points up to this height above their standing height are near the floor (chosen)."""
 _STANDING_PERCENTILE = 5.0
+"""Percentile of a foot point's height that is its standing height (chosen)."""
 _JITTER_CUTOFF_HZ = 6.0
+"""Usual cutoff for walking (Winter 2009)."""
 _FLIP_MOVE_M = 0.1
+"""Least mean step of a point for a swap of sides (chosen)."""
 _FLIP_SHARE = 0.5
-"""Sides are swapped if the crossed distances are less than this share of the straight ones (own choice)."""
+"""Sides are swapped if the steps between opposite sides are below this share of the steps of each side (chosen)."""
 _CONTACT = 0.5
-"""A foot with a higher probability of contact stands."""
+"""A foot point with a higher probability of contact stands."""
 _WALK_EXTENT_M = 0.5
+"""Least extent of the foot points near the floor from which the slope of the ground is estimated (chosen)."""
 _WALK_LINE = 0.3
-"""Ground that is narrower than this share of its length says nothing about the slope across (own choice)."""
+"""Foot points spread narrower than this share of their length do not determine the slope across (chosen)."""
 _UPRIGHT_FRAMES = 3
+"""Least number of frames of quiet standing (chosen)."""
 _STILL_M_S = 0.2
+"""Largest speed of the hip in quiet standing (chosen)."""
 _UPRIGHT_BEND_RAD = np.deg2rad(30)
+"""Largest angle between thigh and shank in quiet standing (chosen)."""
 _FOOT_BODIES = ("calcn_r", "toes_r", "calcn_l", "toes_l")
+_LEG_BODIES = ("femur_r", "tibia_r", "talus_r", "femur_l", "tibia_l", "talus_l")
+_TOP_BODIES = ("head", "thorax", "torso")
+"""Names of the body at the top of the trunk in different models."""
 _SEGMENTS = {
     "thigh": ("femur", "tibia"),
     "shank": ("tibia", "talus"),
@@ -41,30 +56,35 @@ _SEGMENTS = {
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PlacedModel:
-    """The bodies of a model in every frame of a motion."""
+    """Bodies and markers of a model in every frame of a motion, in ground."""
 
     time_s: FloatArray
     bodies: tuple[str, ...]
     positions_m: FloatArray
-    """(T, J, 3) body origins in ground."""
+    """(T, J, 3) body origins."""
     rotations: FloatArray
-    """(T, J, 3, 3) body orientations in ground."""
+    """(T, J, 3, 3) body orientations."""
     marker_names: tuple[str, ...]
     marker_bodies: tuple[str, ...]
     markers_m: FloatArray
-    """(T, M, 3) the model's markers in ground."""
+    """(T, M, 3)."""
 
-    def body(self, name: str) -> FloatArray | None:
-        """(T, 3) origin of a body; None if the model has none of that name."""
-        return np.asarray(self.positions_m[:, self.bodies.index(name)]) if name in self.bodies else None
+    def origins(self, *names: str) -> FloatArray | None:
+        """(T, N, 3) origins of bodies; None if the model lacks one of them."""
+        if not set(names) <= set(self.bodies):
+            return None
+        return np.stack([self.positions_m[:, self.bodies.index(name)] for name in names], axis=1)
 
 
 def place_model(motion: OsimMotion, document: OsimDocument) -> PlacedModel:
     """Evaluate the model's bodies and markers in every frame.
 
     Args:
-        motion: its coordinates in any order; those that are missing keep their default (or follow their coupling).
+        motion: with coordinates in any order; missing ones keep their default value or follow their coupling.
         document: the model.
+
+    Returns:
+        The placed model.
 
     Raises:
         ModelError: a joint that cannot be evaluated.
@@ -91,21 +111,17 @@ def place_model(motion: OsimMotion, document: OsimDocument) -> PlacedModel:
     )
 
 
-GAP_STEPS = 2.5
-"""A time step of more than so many usual ones is a gap in which nothing was seen, not a slow frame."""
-
-
 def gaps(time_s: FloatArray) -> BoolArray:
-    """(T-1,) which steps of time are gaps."""
+    """(T-1,) whether a time step is a gap."""
     steps = np.diff(time_s)
     return np.asarray(steps > GAP_STEPS * np.median(steps)) if len(steps) else np.zeros(0, dtype=np.bool_)
 
 
 def largest_jump(values: FloatArray, time_s: FloatArray) -> tuple[float, int, int]:
-    """Find the one-frame step that stands out most from the steps beside it.
+    """Find the one-frame step that differs most from its neighbours.
 
-    A step counts by what it differs from the more similar of its two neighbouring steps, so that fast motion is no
-    jump and a spike of one frame is one. What happens across a gap in time is no step of one frame.
+    The size of a jump is the difference of a step from the more similar of its two neighbours: fast motion is no jump, a
+    spike of one frame is one. Steps across a gap in time do not count.
 
     Args:
         values: (T, N), T >= 3.
@@ -127,14 +143,14 @@ def largest_jump(values: FloatArray, time_s: FloatArray) -> tuple[float, int, in
 
 
 def jitter(time_s: FloatArray, values: FloatArray) -> tuple[FloatArray, float]:
-    """Measure what a 6 Hz low-pass filter would remove.
+    """Measure the part of a signal that a 6 Hz low-pass filter removes.
 
     Args:
         time_s: (T,).
         values: (T, N).
 
     Returns:
-        (N,) root mean square of what is faster than 6 Hz, and the rate that was used.
+        (N,) root mean square of the part above 6 Hz in the unit of ``values``, and the frame rate in Hz.
 
     Raises:
         InputError: too few frames, or a rate of 12 Hz or less.
@@ -146,14 +162,14 @@ def jitter(time_s: FloatArray, values: FloatArray) -> tuple[FloatArray, float]:
 
 
 def left_right_flips(right_m: FloatArray, left_m: FloatArray) -> tuple[int, ...]:
-    """Find frames in which the right side continues where the left one was, and the other way round.
+    """Find frames in which the points of the two sides change places.
 
     Args:
         right_m: (T, P, 3) points of the right side.
         left_m: (T, P, 3) the same points of the left side.
 
     Returns:
-        Frames whose sides are swapped against the frame before.
+        Frames whose sides are swapped relative to the previous frame.
     """
     middle = (right_m + left_m).mean(axis=1, keepdims=True) / 2
     right, left = right_m - middle, left_m - middle
@@ -164,28 +180,26 @@ def left_right_flips(right_m: FloatArray, left_m: FloatArray) -> tuple[int, ...]
 
 
 def foot_points(placed: PlacedModel) -> FloatArray | None:
-    """(T, 4, 3) origins of right heel, right toes, left heel, left toes; None if the model has no such bodies."""
-    points = [placed.body(name) for name in _FOOT_BODIES]
-    found = [point for point in points if point is not None]
-    return np.stack(found, axis=1) if len(found) == len(_FOOT_BODIES) else None
+    """(T, 4, 3) origins of right heel, right toes, left heel, left toes; None if the model lacks one of these bodies."""
+    return placed.origins(*_FOOT_BODIES)
 
 
 def near_floor(feet_m: FloatArray) -> BoolArray:
-    """(T, 4) whether a foot point is within 4 cm of its own standing height (the 5th percentile of its height)."""
+    """(T, 4) whether a foot point is less than 4 cm above its standing height (the 5th percentile of its height)."""
     height = feet_m[..., 1]
     return np.asarray(height < np.percentile(height, _STANDING_PERCENTILE, axis=0) + _NEAR_FLOOR_M)
 
 
 def foot_sliding_m_s(time_s: FloatArray, feet_m: FloatArray, contacts: FloatArray | None = None) -> float | None:
-    """Measure how fast the standing foot moves.
+    """Measure the mean horizontal speed of standing foot points.
 
     Args:
         time_s: (T,).
         feet_m: (T, 4, 3) foot points.
-        contacts: (T, 4) probability of contact; None: in each frame the slowest point near the floor is taken to stand.
+        contacts: (T, 4) probability of contact; None: the slowest point near the floor of each frame stands.
 
     Returns:
-        Mean horizontal speed of standing foot points; None if none stands.
+        The speed; None if no point stands.
     """
     speed = np.linalg.norm(np.gradient(feet_m[..., [0, 2]], time_s, axis=0), axis=-1)
     if contacts is not None:
@@ -197,7 +211,7 @@ def foot_sliding_m_s(time_s: FloatArray, feet_m: FloatArray, contacts: FloatArra
 
 
 def lowest_foot_m(placed: PlacedModel) -> tuple[float, int] | None:
-    """Lowest height of a marker on a foot (or, without markers, of heel and toe joints), and its frame."""
+    """Find the lowest height of a foot marker (without markers: of heel and toe joints), and its frame."""
     on_foot = [i for i, body in enumerate(placed.marker_bodies) if body in _FOOT_BODIES]
     points = placed.markers_m[:, on_foot] if on_foot else foot_points(placed)
     if points is None:
@@ -207,39 +221,40 @@ def lowest_foot_m(placed: PlacedModel) -> tuple[float, int] | None:
 
 
 def vertical_tilt_rad(placed: PlacedModel) -> tuple[float, str] | None:
-    """Estimate how far the motion's vertical is from the true one, from what the feet or an upright body tell.
+    """Estimate the angle between the motion's vertical and y from the feet or from upright standing.
 
-    Over more than half a metre of ground, standing feet must stay level: the slope of the plane through them. Else,
-    in frames of standing still with straight legs, the line from the ankles to the head or thorax must be upright.
+    If the foot points near the floor extend over more than half a metre, it is the slope of the plane through them. Else it
+    is the mean lean of the line from the ankles to the head or thorax in frames of quiet standing with straight legs.
 
     Returns:
-        The angle and what it was told by; None if neither is possible.
+        The angle and its evidence; None if neither is possible.
     """
     feet = foot_points(placed)
     if feet is None:
         return None
     low = near_floor(feet)
-    ground = np.concatenate([feet[low[:, i], i] for i in range(4)])
-    kind = np.concatenate([np.full(int(low[:, i].sum()), i) for i in range(4)])
-    moved = np.concatenate([feet[low[:, i], i][:, [0, 2]] - feet[low[:, i], i][:, [0, 2]].mean(axis=0) for i in range(4)])
-    _, singular, axes = np.linalg.svd(moved, full_matrices=False)
-    extent = 4 * float(singular[0]) / np.sqrt(len(moved))  # about the distance from the first to the last step
+    places = [feet[low[:, i], i] for i in range(4)]
+    ground = np.concatenate(places)
+    kind = np.repeat(range(4), [len(place) for place in places])
+    spread = np.concatenate([place[:, [0, 2]] - place[:, [0, 2]].mean(axis=0) for place in places])
+    _, singular, axes = np.linalg.svd(spread, full_matrices=False)
+    extent = 4 * float(singular[0]) / np.sqrt(len(spread))  # about the distance from the first to the last step
     if extent > _WALK_EXTENT_M:
         system = np.column_stack([ground[:, 0], ground[:, 2], *(kind == i for i in range(4))])
         slope = np.linalg.lstsq(system, ground[:, 1], rcond=None)[0][:2]
-        if singular[1] < _WALK_LINE * singular[0]:  # walked along a line: only the slope along it is known
+        if singular[1] < _WALK_LINE * singular[0]:  # walking along a line determines only the slope along it
             slope = axes[0] * (axes[0] @ slope)
         return float(np.arctan(np.linalg.norm(slope))), f"slope of the ground under the feet over {extent:.1f} m"
     return _upright_lean_rad(placed, feet)
 
 
 def _upright_lean_rad(placed: PlacedModel, feet: FloatArray) -> tuple[float, str] | None:
-    names = ("femur_r", "tibia_r", "talus_r", "femur_l", "tibia_l", "talus_l")
-    points = [placed.body(name) for name in names]
-    top = next((p for p in map(placed.body, ("head", "thorax", "torso")) if p is not None), None)
-    if any(point is None for point in points) or top is None:
+    """Measure the mean lean of the body in frames of quiet standing; None without such frames or the bodies for it."""
+    trunk = next((name for name in _TOP_BODIES if name in placed.bodies), _TOP_BODIES[0])
+    points = placed.origins(*_LEG_BODIES, trunk)
+    if points is None:
         return None
-    hip_r, knee_r, ankle_r, hip_l, knee_l, ankle_l = (point for point in points if point is not None)
+    hip_r, knee_r, ankle_r, hip_l, knee_l, ankle_l, top = np.moveaxis(points, 1, 0)
     straight = np.maximum(_bend_rad(hip_r, knee_r, ankle_r), _bend_rad(hip_l, knee_l, ankle_l)) < _UPRIGHT_BEND_RAD
     straight &= np.abs(feet[:, 0, 1] - feet[:, 2, 1]) < _NEAR_FLOOR_M
     if len(top) > 1:
@@ -252,17 +267,18 @@ def _upright_lean_rad(placed: PlacedModel, feet: FloatArray) -> tuple[float, str
 
 
 def _bend_rad(top: FloatArray, middle: FloatArray, end: FloatArray) -> FloatArray:
+    """(T,) angle between the lines from top to middle and from middle to end."""
     upper, lower = middle - top, end - middle
     cosine = np.sum(upper * lower, axis=-1) / (np.linalg.norm(upper, axis=-1) * np.linalg.norm(lower, axis=-1))
     return np.asarray(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def bone_lengths_m(placed: PlacedModel) -> dict[str, FloatArray]:
-    """Segment with side -> (T,) distance between the joints at its ends, for the segments the model has."""
+    """Measure the lengths of the limb segments: side and segment -> (T,) distance between the joints at its ends."""
     found = {}
     for label, (upper, lower) in _SEGMENTS.items():
         for side, word in (("r", "right"), ("l", "left")):
-            a, b = placed.body(f"{upper}_{side}"), placed.body(f"{lower}_{side}")
-            if a is not None and b is not None:
-                found[f"{word} {label}"] = np.linalg.norm(a - b, axis=-1)
+            ends = placed.origins(f"{upper}_{side}", f"{lower}_{side}")
+            if ends is not None:
+                found[f"{word} {label}"] = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=-1)
     return found

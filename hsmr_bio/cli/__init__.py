@@ -1,4 +1,4 @@
-"""The command line: ``hsmr-bio COMMAND ...``; one command a module, each a thin skin over one public function."""
+"""The command line ``hsmr-bio COMMAND ...``: one module per command, each a thin layer over one public function."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from collections.abc import Sequence
 
 from ..errors import HsmrBioError
 from ..version import __version__
-from .common import Terminated, opensim_leaves_no_log, terminable
+from .common import ERROR, INTERRUPTED, OK, TERMINATED, Terminated, opensim_leaves_no_log, terminable
 
 COMMANDS: tuple[str, ...] = (
     *("image2mot", "skel2mot", "smpl2mot", "mot2skel", "scale", "ik", "id"),
     *("check", "eval", "view", "convert", "info", "setup"),
 )
 """Modules of this package, in the order of the help: the main job first."""
-
-OK, ERROR, USAGE, CHECKS_FAILED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 _DESCRIPTION = """\
 From one ordinary video to a scaled OpenSim model, its motion, markers and a validation report.
@@ -31,7 +29,7 @@ writes out/video.osim, .mot, .trc, Geometry/, _skel.npz and the report (_report.
 Nothing has to be registered, downloaded or configured; no GPU is needed.
 """
 _EPILOG = """\
-hsmr-bio COMMAND --help tells all about a command. Exit codes: 0 done, 1 an error (one line on stderr says what, where
+hsmr-bio COMMAND --help explains a command. Exit codes: 0 done, 1 an error (one line on stderr says what, where
 and what to do), 2 wrong usage, 3 the results were written but a check failed, 130 stopped with Ctrl-C, 143 terminated.
 """
 
@@ -73,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         _failed("stopped; nothing was written half", show_trace=False)
         return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
-    except BrokenPipeError:  # the reader of stdout has seen enough (hsmr-bio info ... | head)
+    except BrokenPipeError:  # the reader of stdout has closed it (hsmr-bio info ... | head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:

@@ -1,15 +1,15 @@
-"""``hsmr-bio check``: is a motion believable?"""
+"""``hsmr-bio check``: check the plausibility of a motion."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from .common import add_json, beside, note, print_json
+from ..errors import InputError
+from .common import Subparsers, add_json, beside, exit_code, note, print_json
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "check",
@@ -27,19 +27,22 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check and print the table (or JSON)."""
+    """Check and print the table or JSON.
+
+    Raises:
+        InputError: the file holds no motion.
+    """
     from ..checks.check_motion import check_motion
     from ..converters.content import ConvertOptions
     from ..converters.registry import read
-    from ..errors import InputError
     from ..io.npz import load_motion
 
     content = read(args.motion, "coordinates", "skel", options=ConvertOptions(model=args.model, trial=args.trial))
     if content.coordinates is not None:
-        if not args.model and (beside_it := beside(args.motion, ".osim")):
-            note(args, f"the model is {beside_it}")
-        skel_path = args.skel or args.motion.with_name(f"{args.motion.stem}_skel.npz")
-        skel = load_motion(skel_path) if args.skel or skel_path.is_file() else None
+        if not args.model and (model := beside(args.motion, ".osim")):
+            note(args, f"the model is {model}")
+        skel_path = args.skel or beside(args.motion, "_skel.npz")
+        skel = None if skel_path is None else load_motion(skel_path)
         markers = read(args.markers, "markers").markers if args.markers else None
         report = check_motion(content.coordinates, content.model, skel=skel, markers=markers)
     elif content.skel is not None:
@@ -50,4 +53,4 @@ def run(args: argparse.Namespace) -> int:
         print_json(report.to_json())
     else:
         print(report.text())
-    return 3 if report.status == "fail" else 0
+    return exit_code(report)

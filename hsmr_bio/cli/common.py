@@ -1,30 +1,50 @@
-"""What several commands share: progress on the terminal, JSON on stdout, the model beside a motion."""
+"""Parts that several commands share: arguments, options, files beside a motion, progress on the terminal, JSON on stdout."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar, get_args
 
-from ..types import Progress, quiet
+import numpy as np
+
+from ..errors import InputError
+from ..types import FloatArray, JointShapes, ModelKind, Progress, Sex, quiet
 
 if TYPE_CHECKING:
-    from ..osim.document import OsimDocument
+    from _typeshed import DataclassInstance
 
+    from ..checks.check_report import CheckReport
+    from ..pipeline.results import Result
+
+Options = TypeVar("Options", bound="DataclassInstance")
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Arguments: TypeAlias = "argparse._ActionsContainer"
+"""A parser, or a group of its arguments."""
+
+OK, ERROR, CHECKS_FAILED, INTERRUPTED, TERMINATED = 0, 1, 3, 130, 143
+"""Exit codes; argparse exits with 2 for wrong usage."""
 _BAR_WIDTH = 24
+"""Characters."""
 _REDRAW_S = 0.1
+"""Shortest time between two drawings of the bar."""
 _ESTIMATE_AFTER_S = 1.0
+"""Time after which the remaining time is shown."""
+_TENTHS_BELOW_S = 10
+"""Durations below this are shown in tenths of a second."""
 
 
 class ProgressBar:
-    """Draws one line per stage: how far, how long it took, how long it will still take."""
+    """Draws one line per stage: share done, and time left or passed."""
 
     def __init__(self, stream: TextIO) -> None:
         """Draw on ``stream``, a terminal."""
@@ -34,7 +54,7 @@ class ProgressBar:
         self._drawn_s = 0.0
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Report that ``done`` of ``total`` units of ``stage`` are finished."""
+        """Draw that ``done`` of ``total`` units of ``stage`` are finished."""
         now = time.monotonic()
         if stage != self._stage:
             self.close()
@@ -43,11 +63,10 @@ class ProgressBar:
         if now - self._drawn_s < _REDRAW_S and not finished:
             return
         self._drawn_s = now
-        self._stream.write(f"\r{self.line(done, total, now - self._started_s)}\x1b[K")
+        self._stream.write(f"\r{self._line(done, total, now - self._started_s)}\x1b[K")
         self._stream.flush()
 
-    def line(self, done: int, total: int | None, passed_s: float) -> str:
-        """Return the text of the line."""
+    def _line(self, done: int, total: int | None, passed_s: float) -> str:
         if not total:
             return f"{self._stage:22} {done} ({_duration(passed_s)})"
         share = min(done / total, 1.0)
@@ -69,8 +88,8 @@ class ProgressBar:
 
 @contextmanager
 def progress_of(args: argparse.Namespace) -> Iterator[Progress]:
-    """Give the progress function for this run: a bar if stderr is a terminal and ``--quiet`` was not given."""
-    if getattr(args, "quiet", False) or not sys.stderr.isatty():
+    """Yield the progress function of this run: a bar if stderr is a terminal and ``--quiet`` was not given."""
+    if args.quiet or not sys.stderr.isatty():
         yield quiet
         return
     bar = ProgressBar(sys.stderr)
@@ -81,52 +100,189 @@ def progress_of(args: argparse.Namespace) -> Iterator[Progress]:
 
 
 def note(args: argparse.Namespace, text: str) -> None:
-    """Say something to the person at the terminal, unless ``--quiet``."""
-    if not getattr(args, "quiet", False):
+    """Print a note on stderr, unless ``--quiet``.
+
+    Args:
+        args: of the command.
+        text: the note.
+    """
+    if not args.quiet:
         print(f"hsmr-bio: {text}", file=sys.stderr)
 
 
-def print_json(value: Any) -> None:
-    """Write a JSON value on stdout."""
+def print_json(value: object) -> None:
+    """Print a JSON value on stdout."""
     print(json.dumps(value, indent=2, allow_nan=False))
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
+def print_results(args: argparse.Namespace, results: Sequence[Result], facts: Sequence[dict[str, Any]]) -> int:
+    """Print the results of ``skel2mot`` and ``smpl2mot``: the paths of the files, or JSON.
+
+    Args:
+        args: of the command.
+        results: one per person.
+        facts: further figures of each person for the JSON, between the files and the checks.
+
+    Returns:
+        The exit code.
+    """
+    if args.json:
+        people = [
+            {"name": r.name, "files": [str(path) for path in r.paths], **more, "checks": r.checks.to_json()}
+            for r, more in zip(results, facts, strict=True)
+        ]
+        print_json({"people": people})
+    else:
+        print("\n".join(str(path) for result in results for path in result.paths))
+    return exit_code(*(result.checks for result in results))
+
+
+def exit_code(*reports: CheckReport) -> int:
+    """Return ``CHECKS_FAILED`` if a check of one of the reports fails, else ``OK``."""
+    return CHECKS_FAILED if any(report.status == "fail" for report in reports) else OK
+
+
+def options_from(args: argparse.Namespace, kind: type[Options], **values: object) -> Options:
+    """Build options from the arguments that have the names of their fields.
+
+    Args:
+        args: of the command. Arguments that are None were not given and leave the default; lists become tuples.
+        kind: dataclass of the options.
+        values: fields with other values than the arguments.
+
+    Returns:
+        The options.
+    """
+    given = {field.name: getattr(args, field.name, None) for field in fields(kind)}
+    known = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None}
+    return kind(**known | values)
+
+
+def add_json(parser: Arguments) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
 
 
-def add_output(parser: argparse.ArgumentParser, *, what: str, required: bool = True) -> None:
-    """Add ``-o`` and ``--overwrite``."""
-    parser.add_argument("-o", "--out", type=Path, required=required, metavar="OUT", help=what)
+def add_output(parser: Arguments, help_text: str = "folder for the results") -> None:
+    """Add ``-o`` and ``--overwrite``.
+
+    Args:
+        parser: of the command.
+        help_text: for ``-o``.
+    """
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help=help_text)
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist already")
 
 
-def add_body(parser: argparse.ArgumentParser) -> None:
+def add_body(parser: Arguments) -> None:
     """Add ``--body`` and ``--sex``."""
     parser.add_argument(
         "--body",
-        default=None,
         metavar="BODY",
         help="open (comes with the program), skel (your registered SKEL file), or the path of a SKEL file; "
         "default: the one that the input names, else open",
     )
-    parser.add_argument("--sex", choices=("neutral", "female", "male"), default=None, help="which body; default: neutral")
+    parser.add_argument("--sex", choices=get_args(Sex), help="which body; default: neutral")
 
 
-def add_joints(parser: Any) -> None:
-    """Add ``--joints`` to a parser or to a group of its options."""
+def add_betas(parser: Arguments) -> None:
+    """Add ``--betas``."""
+    parser.add_argument("--betas", type=float, nargs="+", metavar="B", help="up to ten betas; the others are 0")
+
+
+def ten_betas(args: argparse.Namespace) -> FloatArray:
+    """Return the betas after ``--betas``, filled up with zeros.
+
+    Raises:
+        InputError: more than ten betas.
+    """
+    given, betas = args.betas or [], np.zeros(10)
+    if len(given) > len(betas):
+        raise InputError(f"a body has ten betas, got {len(given)}")
+    betas[: len(given)] = given
+    return betas
+
+
+def add_person(parser: Arguments, height: str = "what the betas give") -> None:
+    """Add ``--height-m`` and ``--mass-kg``.
+
+    Args:
+        parser: of the command, or a group of it.
+        height: default of the height, for the help.
+    """
+    parser.add_argument("--height-m", type=float, help=f"body height; default: {height}")
+    parser.add_argument("--mass-kg", type=float, help="body mass; default: volume of the skin times the density of the body")
+
+
+def add_model(parser: Arguments) -> None:
+    """Add ``--model`` and ``--joints``."""
+    parser.add_argument("--model", choices=get_args(ModelKind), default="bsm", help="OpenSim model (default: %(default)s)")
     parser.add_argument(
         "--joints",
-        choices=("bsm", "skel"),
+        choices=get_args(JointShapes),
         default="bsm",
-        help="knees; bsm: they roll and turn inwards as they bend; skel: they are hinges, which follow SKEL motion exactly "
-        "(default: %(default)s)",
+        help="knees of the BSM model; bsm: rolling, with internal rotation in flexion; skel: hinges, which follow SKEL motion "
+        "exactly (default: %(default)s)",
     )
 
 
+def add_camera_angles(parser: Arguments) -> None:
+    """Add ``--camera-pitch-deg`` and ``--camera-roll-deg``, in radians as ``camera_pitch_rad`` and ``camera_roll_rad``."""
+    for name, help_text in (("pitch", "known downward pitch"), ("roll", "known roll")):
+        parser.add_argument(
+            f"--camera-{name}-deg",
+            dest=f"camera_{name}_rad",
+            type=degrees,
+            metavar="DEG",
+            help=f"{help_text} of the camera; default: estimated",
+        )
+
+
+def add_cutoff(parser: Arguments, default: str = "") -> None:
+    """Add ``--cutoff-hz``.
+
+    Args:
+        parser: of the command, or a group of it.
+        default: for the help, where None is the default; else the default is 6 Hz.
+    """
+    parser.add_argument(
+        "--cutoff-hz",
+        type=hertz_or_off,
+        default=None if default else 6.0,
+        metavar="HZ",
+        help=f"zero-lag low-pass filter of the angles, or 'off'; default: {default or '%(default)g'}",
+    )
+
+
+def add_stored_motion(parser: Arguments, cutoff: str = "") -> None:
+    """Add the arguments that ``skel2mot`` and ``smpl2mot`` share.
+
+    Args:
+        parser: of the command.
+        cutoff: see :func:`add_cutoff`.
+    """
+    add_output(parser)
+    parser.add_argument("--name", help="of the files; default: that of the input")
+    add_body(parser)
+    parser.add_argument("--rate-hz", type=float, help="frames per second, for files that do not store times")
+    add_person(parser)
+    add_model(parser)
+    add_cutoff(parser, cutoff)
+    add_camera_angles(parser)
+    parser.add_argument("--keep-height", action="store_true", help="do not lower an upright motion to the floor")
+
+
+def degrees(word: str) -> float:
+    """Read an angle in degrees as radians."""
+    return math.radians(float(word))
+
+
 def hertz_or_off(word: str) -> float:
-    """Read the word after ``--cutoff-hz``: a frequency, or ``off``, which is 0."""
+    """Read the value of ``--cutoff-hz``: a frequency, or ``off`` as 0.
+
+    Raises:
+        argparse.ArgumentTypeError: neither of them.
+    """
     if word.lower() in ("off", "none"):
         return 0.0
     try:
@@ -139,26 +295,46 @@ def hertz_or_off(word: str) -> float:
 
 
 def beside(path: Path, ending: str) -> Path | None:
-    """Return the file of the same name with another ending, if it is there (``clip.mot`` -> ``clip.osim``)."""
-    found = path.with_suffix(ending)
+    """Return the file of the same name with another ending, if it exists.
+
+    Args:
+        path: such as ``clip.mot``.
+        ending: such as ``.osim`` or ``_skel.npz``.
+
+    Returns:
+        Such as ``clip.osim``; None if there is no such file.
+    """
+    found = path.with_name(f"{path.stem}{ending}")
     return found if found.is_file() else None
 
 
-def read_model(path: Path) -> OsimDocument:
-    """Read a model; a missing file is an InputError."""
-    from ..osim.library import as_document
+def model_of(path: Path, given: Path | None) -> Path:
+    """Return the model of a motion or of markers.
 
-    return as_document(path)
+    Args:
+        path: of the motion or markers.
+        given: value of ``--model``.
+
+    Returns:
+        ``given``, else the ``.osim`` of the same name.
+
+    Raises:
+        InputError: neither of them.
+    """
+    model = given or beside(path, ".osim")
+    if model is None:
+        raise InputError(f"{path}: which model? there is no {path.stem}.osim beside it: name it with --model MODEL.osim")
+    return model
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM), for example by a batch system."""
+    """The process received SIGTERM, for example from a batch system."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM end the program as Ctrl-C does, so that temporary files are removed on the way out."""
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+    """Let SIGTERM end the program as Ctrl-C does, so that temporary files are removed."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can set handlers
         yield
         return
 
@@ -174,7 +350,7 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def opensim_leaves_no_log() -> Iterator[None]:
-    """Remove the ``opensim.log`` that importing OpenSim puts into the current folder; one that was there stays."""
+    """Remove the ``opensim.log`` that importing OpenSim writes into the current folder; an older file stays."""
     log = Path("opensim.log")
     was_there = log.exists()
     try:
@@ -188,6 +364,6 @@ def opensim_leaves_no_log() -> Iterator[None]:
 
 def _duration(seconds: float) -> str:
     if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+        return f"{seconds:.0f} s" if seconds >= _TENTHS_BELOW_S else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"

@@ -1,15 +1,14 @@
-"""``hsmr-bio convert``: between the formats of motion capture, animation and OpenSim."""
+"""``hsmr-bio convert``: convert between formats of motion capture, animation and OpenSim."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from .common import add_json, note, print_json
+from .common import Subparsers, add_json, note, options_from, print_json
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     from ..converters.formats import FORMATS
 
@@ -18,17 +17,24 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         help="between file formats: .trc .c3d .bvh .glb .mot .npz .b3d ...",
         description="Convert a file. The content of A says what it is, the ending of B what is wanted; a folder's name\n"
-        "without an ending gives a subject folder for AddBiomechanics. What is lost on the way is said on stderr.",
+        "without an ending gives a subject folder for AddBiomechanics. What the conversion loses is printed on stderr.",
         epilog="\n".join(("formats:", *(f"  {row.summary}" for row in FORMATS))),
     )
     parser.add_argument("source", type=Path, metavar="A", help="file to read (or a folder of HSMR's results)")
     parser.add_argument("target", type=Path, metavar="B", help="file to write, or a folder")
     parser.add_argument("--model", type=Path, metavar="OSIM", help="model of the coordinates; default: the .osim of A's name")
-    parser.add_argument("--body", default=None, help="body of a SKEL motion; default: the one it names")
+    parser.add_argument("--body", help="body of a SKEL motion; default: the one it names")
     parser.add_argument("--up", choices=("x", "y", "z"), help="axis of a .c3d that points up, if it does not say")
     parser.add_argument("--unit", choices=("m", "cm", "mm", "inch"), help="unit of a .bvh; default: recognised by its size")
     parser.add_argument("--rate-hz", type=float, help="frames per second, for files that store none")
-    parser.add_argument("--image-size", type=int, nargs=2, metavar=("W", "H"), help="pixels of the video behind HSMR's results")
+    parser.add_argument(
+        "--image-size",
+        dest="image_size_px",
+        type=int,
+        nargs=2,
+        metavar=("W", "H"),
+        help="pixels of the video of HSMR's results",
+    )
     parser.add_argument("--person", type=int, default=0, help="which of several persons, from 0 (default: %(default)s)")
     parser.add_argument("--trial", help="which trial of a .b3d")
     parser.add_argument(
@@ -38,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
         help="what .glb and USD show of the body (default: %(default)s)",
     )
     parser.add_argument("--mass-kg", type=float, help="of the person, for AddBiomechanics")
-    parser.add_argument("--height-m", type=float, help="of the person, for AddBiomechanics")
+    parser.add_argument("--height-m", dest="stature_m", type=float, metavar="M", help="of the person, for AddBiomechanics")
     parser.add_argument("--sex", choices=("female", "male", "unknown"), default="unknown", help="for AddBiomechanics")
     parser.add_argument("--overwrite", action="store_true", help="replace B if it exists")
     add_json(parser)
@@ -46,26 +52,12 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert; print the written file, or all about it as JSON."""
+    """Convert; print the written file, or its facts as JSON."""
     from ..converters.content import ConvertOptions
     from ..converters.registry import convert
 
-    options = ConvertOptions(
-        model=args.model,
-        body=args.body,
-        up=args.up,
-        unit=args.unit,
-        rate_hz=args.rate_hz,
-        image_size_px=tuple(args.image_size) if args.image_size else None,
-        person=args.person,
-        trial=args.trial,
-        parts=("skin", "bones") if args.parts == "both" else (args.parts,),
-        mass_kg=args.mass_kg,
-        stature_m=args.height_m,
-        sex=args.sex,
-        overwrite=args.overwrite,
-    )
-    done = convert(args.source, args.target, options)
+    parts = ("skin", "bones") if args.parts == "both" else (args.parts,)
+    done = convert(args.source, args.target, options_from(args, ConvertOptions, parts=parts))
     for text in done.notes:
         note(args, text)
     note(args, f"{done.source} -> {done.target}; lost: {'; '.join(done.lost) if done.lost else 'nothing'}")

@@ -1,18 +1,24 @@
-"""``hsmr-bio eval``: the paper's tables for any predictions."""
+"""``hsmr-bio eval``: compute the tables of the HSMR paper for any predictions."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from .common import add_json, note, print_json
+from ..errors import InputError
+from .common import Subparsers, add_json, note, print_json
+
+if TYPE_CHECKING:
+    from ..fitting.skelify.hsmr_points import HsmrPoints
+    from ..types import FloatArray
 
 EXTRA_REGRESSOR = "SMPL_to_J19.pkl"
+"""File of the regressor of HSMR's 19 extra keypoints."""
 _BODIES = "--body and --regressors for SKEL, --smpl (and --regressors) for SMPL"
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "eval",
@@ -29,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="HSMR's weights for --images")
     parser.add_argument("--device", default="cpu", help="default: %(default)s")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="default: %(default)s")
-    parser.add_argument("--body", default=None, metavar="FILE", help="your SKEL file: poses and betas become keypoints")
+    parser.add_argument("--body", metavar="FILE", help="your SKEL file: poses and betas become keypoints")
     parser.add_argument("--regressors", type=Path, metavar="FOLDER", help="folder with SMPL_to_J19.pkl and J_regressor_*.pkl")
     parser.add_argument(
         "--smpl",
@@ -48,15 +54,18 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate and print the tables (or JSON)."""
+    """Evaluate and print the tables or JSON.
+
+    Raises:
+        InputError: neither predictions nor images, or images without labels.
+    """
     from ..body.smpl_model import load_smpl
-    from ..errors import InputError
     from ..evaluation.evaluate import evaluate, posed, predict, read_predictions, text_tables
     from ..evaluation.labels import read_labels
     from ..fitting.skelify.hsmr_points import read_regressor
 
     if args.images is not None and args.labels is None:
-        raise InputError("--images needs --labels: they say who is where in which image")
+        raise InputError("--images needs --labels, with the boxes of the people in each image")
     if not args.predictions and args.images is None:
         raise InputError("give files of predictions, or --labels and --images to run the network")
     labels = None if args.labels is None else read_labels(args.labels)
@@ -74,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         ready = posed(method, points=points, smpl_joint_regressor=joint_regressor, smpl=smpl, extra_regressor=extra)
         rows.append((method.name, evaluate(ready, labels, smpl=smpl, form=args.form)))
         if labels is not None and not {"MPJPE", "error_2d"} & set(rows[-1][1]):
-            note(args, f"{method.name}: nothing to compare with the labels but angles; bodies make joints of them: {_BODIES}")
+            note(args, f"{method.name}: only angles, which the labels do not have; a body gives joints: {_BODIES}")
     if args.json:
         print_json(dict(rows))
     else:
@@ -82,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _points(args: argparse.Namespace) -> tuple[Any, Any]:
-    """HSMR's keypoints on the body given, and the regressor of SMPL's joints, if there."""
+def _points(args: argparse.Namespace) -> tuple[HsmrPoints | None, FloatArray | None]:
+    """Load HSMR's keypoints on the given body, and the regressor of SMPL's joints if there is one."""
     if args.body is None:
         return None, None
     from ..body import load_body

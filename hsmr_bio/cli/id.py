@@ -1,19 +1,22 @@
-"""``hsmr-bio id``: joint moments, powers and residuals of a motion."""
+"""``hsmr-bio id``: compute joint moments, powers and residuals of a motion."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .common import add_json, add_output, beside, note, print_json
+from .common import Subparsers, add_json, add_output, beside, exit_code, model_of, note, print_json
 
 if TYPE_CHECKING:
     from ..types import FloatArray
 
+_SAME_TIME_S = 1e-3
+"""Times closer than this are the same frame; files have at least three decimals."""
 
-def add_parser(subparsers: Any) -> None:
+
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "id",
@@ -41,22 +44,19 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--floor-m", type=float, default=0.0, help="height of the floor (default: %(default)s)")
     parser.add_argument("--per-kg", action="store_true", help="divide forces and powers by the model's mass")
-    add_output(parser, what="folder of the results")
+    add_output(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the work; print the files, or peaks, work and residuals as JSON."""
+    """Solve and write; print the files, or peaks, work and residuals as JSON."""
     from ..dynamics import inverse_dynamics
     from ..dynamics.checks import check_dynamics
     from ..dynamics.results import summary, write_dynamics
-    from ..errors import InputError
     from ..io.atomic import new_folder
 
-    model = args.model or beside(args.motion, ".osim")
-    if model is None:
-        raise InputError(f"which model? There is no {args.motion.with_suffix('.osim')}; name it with --model MODEL.osim")
+    model = model_of(args.motion, args.model)
     result = inverse_dynamics(
         args.motion,
         model,
@@ -77,33 +77,34 @@ def run(args: argparse.Namespace) -> int:
         )
     for entry in result.loads.assignments if result.loads is not None else ():
         note(args, str(entry))
-    report = check_dynamics(result) if result.residuals is not None else None
-    note(args, report.text() if report else "no external forces: the base carries the body (--loads FILE or --estimate)")
+    reports = [] if result.residuals is None else [check_dynamics(result)]
+    no_forces = "no external forces: the base carries the body (--loads FILE or --estimate)"
+    note(args, reports[0].text() if reports else no_forces)
     if args.json:
         print_json(summary(result))
     else:
         for path in written:
             print(args.out / path.name)
-    return 3 if report is not None and report.status == "fail" else 0
+    return exit_code(*reports)
 
 
 def _contacts(args: argparse.Namespace) -> FloatArray | None:
-    """Foot contacts that the fit stored beside the motion (NAME_skel.npz), if they are of the same frames."""
+    """Read the foot contacts in NAME_skel.npz beside the motion, if it has the same frames."""
     import numpy as np
 
     from ..io.mot import read_mot
     from ..io.npz import load_motion
 
-    stored = args.motion.with_name(f"{args.motion.stem}_skel.npz")
-    if not stored.is_file():
+    stored = beside(args.motion, "_skel.npz")
+    if stored is None:
         return None
     skel, time_s = load_motion(stored), read_mot(args.motion).time_s
-    if skel.contacts is None or len(skel.time_s) != len(time_s) or not np.allclose(skel.time_s, time_s, atol=1e-3):
+    if skel.contacts is None or len(skel.time_s) != len(time_s) or not np.allclose(skel.time_s, time_s, atol=_SAME_TIME_S):
         return None
     note(args, f"foot contacts are those of {stored}")
     return skel.contacts
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """Path as a file in ``folder`` shall name it."""
+    """Return a path relative to the folder of the results."""
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -1,4 +1,4 @@
-"""``hsmr-bio ik``: markers and model -> coordinates."""
+"""``hsmr-bio ik``: compute coordinates from markers and a model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_json, beside, note, print_json, progress_of, read_model
+from ..errors import InputError
+from .common import Subparsers, add_json, model_of, note, print_json, progress_of
 
 if TYPE_CHECKING:
-    from ..types import Markers
+    from ..fitting.markers.inverse_kinematics import MarkerErrors
+    from ..types import Markers, OsimMotion
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "ik",
@@ -53,17 +55,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Solve and write; print the file, or the figures as JSON."""
-    from ..errors import InputError
     from ..fitting.markers.inverse_kinematics import inverse_kinematics, marker_errors
+    from ..io.atomic import refuse_existing
     from ..io.mot import write_mot
+    from ..osim.library import as_document
 
-    model = args.model or beside(args.markers, ".osim")
-    if model is None:
-        raise InputError(f"which model? There is no {args.markers.with_suffix('.osim')}; name it with --model MODEL.osim")
+    model = model_of(args.markers, args.model)
     out = args.out or args.markers.with_suffix(".mot")
-    if out.exists() and not args.overwrite:
-        raise InputError(f"{out} exists already; allow overwriting (--overwrite) or choose another name (-o)")
-    document, markers = read_model(model), _read_markers(args)
+    refuse_existing([out], overwrite=args.overwrite)
+    document, markers = as_document(model), _read_markers(args)
     settings: dict[str, Any] = {"weights": _weights(args.weight), "locked": args.lock, "limits": args.limits}
     results = {}
     for backend in (args.backend, *(["opensim" if args.backend == "own" else "own"] if args.compare else [])):
@@ -101,8 +101,6 @@ def _read_markers(args: argparse.Namespace) -> Markers:
 
 
 def _weights(pairs: list[str]) -> dict[str, float]:
-    from ..errors import InputError
-
     weights = {}
     for pair in pairs:
         name, _, value = pair.rpartition("=")
@@ -113,7 +111,7 @@ def _weights(pairs: list[str]) -> dict[str, float]:
     return weights
 
 
-def _figures(errors: Any, seconds: float) -> dict[str, Any]:
+def _figures(errors: MarkerErrors, seconds: float) -> dict[str, Any]:
     marker, worst = errors.worst
     return {
         "rms_mm": 1000 * errors.rms_m,
@@ -123,11 +121,12 @@ def _figures(errors: Any, seconds: float) -> dict[str, Any]:
     }
 
 
-def _difference(one: Any, other: Any) -> dict[str, Any]:
+def _difference(own: OsimMotion, opensim: OsimMotion) -> dict[str, Any]:
+    """Find the coordinate with the largest RMS difference between the two backends."""
     import numpy as np
 
-    angle = np.rad2deg(np.abs(one.values_si - other.values_si)) * one.rotational
+    angle = np.rad2deg(np.abs(own.values_si - opensim.values_si)) * own.rotational
     rms = np.sqrt((angle**2).mean(axis=0))
     column = int(np.argmax(rms))
-    name, value = one.coordinates[column], float(rms[column])
+    name, value = own.coordinates[column], float(rms[column])
     return {"coordinate": name, "rms_deg": value, "text": f"{value:.2f} degrees RMS in {name}"}

@@ -1,4 +1,4 @@
-"""``hsmr-bio image2mot``: a video -> a scaled model, its motion, markers and a report."""
+"""``hsmr-bio image2mot``: from a video to a scaled model, its motion, markers and a report."""
 
 from __future__ import annotations
 
@@ -6,16 +6,28 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .common import add_body, add_joints, add_json, add_output, hertz_or_off, note, print_json, progress_of
+from .common import (
+    Subparsers,
+    add_body,
+    add_camera_angles,
+    add_cutoff,
+    add_json,
+    add_model,
+    add_output,
+    add_person,
+    exit_code,
+    note,
+    options_from,
+    print_json,
+    progress_of,
+)
 
 if TYPE_CHECKING:
     from ..pipeline.options import Image2MotOptions
     from ..pipeline.results import Result
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "image2mot",
@@ -25,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
         "and a report. NAME is the name of the video.",
     )
     parser.add_argument("source", type=Path, help="video, image, folder of images, or a saved observation (--estimator replay)")
-    add_output(parser, what="folder for the results")
+    add_output(parser)
     add_body(parser)
     _add_person(parser)
     _add_clip(parser)
@@ -37,8 +49,7 @@ def add_parser(subparsers: Any) -> None:
 
 def _add_person(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("person")
-    group.add_argument("--height-m", type=float, help="body height; default: the population's mean, as one camera sees no size")
-    group.add_argument("--mass-kg", type=float, help="body mass; default: volume of the skin times the body's density")
+    add_person(group, height="the population's mean, as one camera does not measure size")
     group.add_argument(
         "--person-box",
         type=float,
@@ -46,14 +57,14 @@ def _add_person(parser: argparse.ArgumentParser) -> None:
         metavar=("X0", "Y0", "X1", "Y1"),
         help="box in pixels around the wanted person in the first frame; default: the largest, most central one",
     )
-    group.add_argument("--people", action="store_true", help="follow everybody; the second person is written as NAME_p2")
+    group.add_argument("--people", action="store_true", help="estimate all people; the second one is written as NAME_p2")
 
 
 def _add_clip(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("clip")
-    group.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds after the first frame")
-    group.add_argument("--end", type=float, default=None, metavar="S", help="seconds after the first frame; default: the end")
-    group.add_argument("--fps", type=float, default=None, metavar="HZ", help="frame rate of a folder of images")
+    group.add_argument("--start", dest="start_s", type=float, metavar="S", help="seconds after the first frame; default: 0")
+    group.add_argument("--end", dest="end_s", type=float, metavar="S", help="seconds after the first frame; default: the end")
+    group.add_argument("--fps", dest="fps_hz", type=float, metavar="HZ", help="frame rate of a folder of images")
     group.add_argument("--source-clock", action="store_true", help="keep the video's own time stamps; default: start at 0")
     group.add_argument("--name", help="of the files; default: that of the video")
 
@@ -63,10 +74,9 @@ def _add_camera(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--fov-deg", type=float, help="angle of view along the longer side of the picture")
     group.add_argument("--focal-px", type=float, help="focal length in pixels")
     group.add_argument("--calibration", type=Path, metavar="FILE", help="camera file: JSON, Pose2Sim TOML, OpenCV YAML or XML")
-    group.add_argument("--camera-pitch-deg", type=float, help="how far the camera looks down; default: estimated")
-    group.add_argument("--camera-roll-deg", type=float, help="how far the camera is rolled; default: estimated")
+    add_camera_angles(group)
     group.add_argument("--treadmill", action="store_true", help="standing feet move with a belt")
-    group.add_argument("--moving-camera", action="store_true", help="go on although the camera moves")
+    group.add_argument("--moving-camera", action="store_true", help="accept a moving camera")
 
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
@@ -74,80 +84,36 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--estimator", default="blazepose", help="blazepose (built in), hsmr, replay (default: %(default)s)")
     group.add_argument("--checkpoint", type=Path, metavar="FILE", help="HSMR weights, for --estimator hsmr")
     group.add_argument("--boxes", type=Path, metavar="FILE", help="CSV of the person's box per frame, for --estimator hsmr")
-    group.add_argument("--device", default="cpu", help="where a network runs (default: %(default)s)")
+    group.add_argument("--device", default="cpu", help="device of a network (default: %(default)s)")
     group.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="default: %(default)s")
-    group.add_argument("--refine", action="store_true", help="with hsmr: landmarks and the network's prediction in one fit")
+    group.add_argument("--refine", action="store_true", help="with hsmr: fit landmarks and the network's prediction together")
     group.add_argument(
         "--save-observation",
         action="store_true",
-        help="keep what the estimator saw (and six small pictures), for --estimator replay",
+        help="write the observation, with six small pictures, for --estimator replay",
     )
-    group.add_argument(
-        "--cutoff-hz",
-        type=hertz_or_off,
-        default=6.0,
-        metavar="HZ",
-        help="zero-lag low-pass of the angles, or 'off' (default: %(default)g)",
-    )
+    add_cutoff(group)
     group.add_argument("--dynamics", action="store_true", help="also estimate the ground reaction and joint moments")
-    group.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="OpenSim model (default: %(default)s)")
-    add_joints(group)
+    add_model(group)
 
 
 def options_of(args: argparse.Namespace) -> Image2MotOptions:
-    """The options that the words of the command line mean."""
+    """Build the options from the arguments; loads numpy only."""
     from ..estimators import EstimateOptions
-    from ..fitting.world.gravity import GroundOptions
+    from ..fitting.world.options import GroundOptions
     from ..pipeline.options import Image2MotOptions
 
-    estimate = EstimateOptions(
-        start_s=args.start,
-        end_s=args.end,
-        fps_hz=args.fps,
-        source_clock=args.source_clock,
-        fov_deg=args.fov_deg,
-        focal_px=args.focal_px,
-        calibration=args.calibration,
-        person_box=None if args.person_box is None else tuple(args.person_box),
-        checkpoint=args.checkpoint,
-        boxes=args.boxes,
-        device=args.device,
-        dtype=args.dtype,
-    )
-    pitch, roll = args.camera_pitch_deg, args.camera_roll_deg
-    ground = GroundOptions(
-        camera_pitch_rad=None if pitch is None else float(np.radians(pitch)),
-        camera_roll_rad=None if roll is None else float(np.radians(roll)),
-        treadmill=args.treadmill,
-    )
-    return Image2MotOptions(
-        height_m=args.height_m,
-        mass_kg=args.mass_kg,
-        model=args.model,
-        joints=args.joints,
-        cutoff_hz=args.cutoff_hz or None,
-        dynamics=args.dynamics,
-        overwrite=args.overwrite,
-        name=args.name,
-        estimator=args.estimator,
-        body=args.body or "open",
-        sex=args.sex or "neutral",
-        estimate=estimate,
-        ground=ground,
-        refine=args.refine,
-        people=args.people,
-        moving_camera=args.moving_camera,
-        save_observation=args.save_observation,
-    )
+    estimate, ground = options_from(args, EstimateOptions), options_from(args, GroundOptions)
+    return options_from(args, Image2MotOptions, cutoff_hz=args.cutoff_hz or None, estimate=estimate, ground=ground)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the whole job; print the paths of the files, or the figures as JSON."""
+    """Estimate, fit and write; print the paths of the files, or the figures as JSON."""
+    options = options_of(args)  # before the heavy imports, so that a wrong option ends at once
     from ..pipeline.image2mot import image2mot
-    from . import CHECKS_FAILED, OK
 
     with progress_of(args) as progress:
-        found = image2mot(args.source, args.out, options_of(args), progress=progress)
+        found = image2mot(args.source, args.out, options, progress=progress)
     results = found if isinstance(found, list) else [found]
     if args.json:
         print_json([summary(result) for result in results] if args.people else summary(results[0]))
@@ -155,11 +121,11 @@ def run(args: argparse.Namespace) -> int:
         for result in results:
             note(args, f"{result.name}: {result.checks.text()}")
             print("\n".join(str(path) for path in result.paths))
-    return CHECKS_FAILED if any(result.checks.status == "fail" for result in results) else OK
+    return exit_code(*(result.checks for result in results))
 
 
 def summary(result: Result) -> dict[str, Any]:
-    """The figures of one person's results as JSON values."""
+    """Return the figures of one person's results as JSON values."""
     from ..converters.facts import ground_figures
 
     return {

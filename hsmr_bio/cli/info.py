@@ -1,4 +1,4 @@
-"""``hsmr-bio info``: what is in a file, or what is installed."""
+"""``hsmr-bio info``: describe a file, or the installation."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from ..version import __version__
-from .common import add_json, print_json
+from .common import Subparsers, add_json, print_json
 
 _PACKAGES = ("numpy", "torch", "opensim", "mediapipe", "nimblephysics", "av", "ezc3d")
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     from ..converters.formats import FORMATS
 
     endings = " ".join(dict.fromkeys(ending for row in FORMATS if row.read or row.describe for ending in row.endings))
     parser = subparsers.add_parser(
         "info",
-        help="what is in a model, motion, marker, force or result file",
-        description=f"Say what is in a file ({endings}); without one: versions and registered bodies.",
+        help="describe a model, motion, marker, force or result file",
+        description=f"Describe a file ({endings}); without a file: versions and registered bodies.",
     )
     parser.add_argument("file", type=Path, nargs="?")
     add_json(parser)
@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is known."""
+    """Print the facts as text or JSON."""
     if args.file is None:
         facts = _installation()
     else:
@@ -76,7 +76,7 @@ def _print(facts: dict[str, Any], indent: str = "") -> None:
             print(f"{indent}{key}: {_text(value)}")
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):

@@ -1,18 +1,15 @@
-"""``hsmr-bio scale``: betas (or mass and height alone) -> a person's OpenSim model."""
+"""``hsmr-bio scale``: make a person's OpenSim model from betas, or from mass and height alone."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ..errors import InputError
-from .common import add_body, add_joints, add_json, add_output, print_json
+from .common import Subparsers, add_betas, add_body, add_json, add_model, add_output, add_person, print_json, ten_betas
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "scale",
@@ -21,20 +18,22 @@ def add_parser(subparsers: Any) -> None:
         "comes from a SKEL motion (_skel.npz), from ten betas, or is the average one.",
     )
     parser.add_argument("motion", type=Path, nargs="?", help="a SKEL motion whose betas are used")
-    parser.add_argument("--betas", type=float, nargs="+", metavar="B", help="up to ten betas; the others are 0")
+    add_betas(parser)
     add_body(parser)
-    parser.add_argument("--mass-kg", type=float, help="of the person; default: volume of the skin times the body's density")
-    parser.add_argument("--height-m", type=float, help="of the person; default: what the betas give")
-    parser.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="default: %(default)s")
-    add_joints(parser)
+    add_person(parser)
+    add_model(parser)
     parser.add_argument("--name", default="subject", help="of the model and its files (default: %(default)s)")
-    add_output(parser, what="folder for the results")
+    add_output(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Scale and write; print the paths, or the figures as JSON."""
+    """Scale and write; print the paths, or the figures as JSON.
+
+    Raises:
+        InputError: both a motion and betas.
+    """
     from ..body import load_body, load_named_body
     from ..io.atomic import new_folder
     from ..io.npz import load_motion
@@ -43,15 +42,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.motion is not None and args.betas is not None:
         raise InputError("give either a motion or --betas, not both")
-    if args.betas is not None and len(args.betas) > 10:
-        raise InputError(f"a body has ten betas, got {len(args.betas)}")
     if args.motion is not None:
         motion = load_motion(args.motion)
         body, betas = load_named_body(motion.body, args.body), motion.betas
     else:
+        betas = ten_betas(args)
         body = load_body(args.body or "open", args.sex or "neutral")
-        betas = np.zeros(10)
-        betas[: len(args.betas or ())] = args.betas or ()
     if args.model == "twin":
         from ..osim.twin import twin_model
 

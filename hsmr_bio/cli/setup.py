@@ -1,18 +1,17 @@
-"""``hsmr-bio setup``: check and register the licensed files that the user has."""
+"""``hsmr-bio setup``: check and register the user's licensed files."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from .common import add_json, print_json
+from .common import Subparsers, add_json, print_json
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".safetensors")
 """Endings of HSMR's weights."""
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "setup",
@@ -21,13 +20,13 @@ def add_parser(subparsers: Any) -> None:
         "this program's folder, where --body skel and smpl2mot find them. Nothing is downloaded, nothing in a file is run. "
         "The main job needs none of them.",
     )
-    parser.add_argument("path", type=Path, nargs="?", help="a file, or a folder to search; without it: say what is registered")
+    parser.add_argument("path", type=Path, nargs="?", help="file, or folder to search; without it: list the registered files")
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Register the files and say what was found."""
+    """Register the files, or list the registered ones."""
     from ..body.assets import register, search_folders
 
     if args.path is None:

@@ -1,19 +1,26 @@
-"""``hsmr-bio smpl2mot``: SMPL motion -> OpenSim files, or SMPL labels -> SKEL pseudo labels."""
+"""``hsmr-bio smpl2mot``: from SMPL motion to OpenSim files, or from SMPL labels to SKEL pseudo labels."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
-from .common import add_body, add_json, add_output, hertz_or_off, note, print_json, progress_of
+from .common import Subparsers, add_json, add_stored_motion, note, options_from, print_json, print_results, progress_of
+
+if TYPE_CHECKING:
+    from ..pipeline.options import Smpl2MotOptions
+    from ..types import FloatArray
+
+_LIMIT_TOLERANCE_RAD = math.radians(1)
+"""Excess over a joint limit that the share of angles beyond their limits tolerates."""
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "smpl2mot",
@@ -24,28 +31,16 @@ def add_parser(subparsers: Any) -> None:
         "joints, and the notes say what was lost. Exit code 3: files written, a check failed.",
     )
     parser.add_argument("input", type=Path, help="file; with --labels: folder of .npz labels")
-    add_output(parser, what="folder for the results")
-    parser.add_argument("--name", help="of the files; default: that of the input")
-    add_body(parser)
+    add_stored_motion(parser)
     parser.add_argument("--smpl", type=Path, metavar="FILE", help="your SMPL file or its folder; default: the registered one")
     parser.add_argument(
         "--axes",
         choices=("auto", "y_up", "z_up", "camera"),
         default="auto",
-        help="of the input: y_up (SMPL), z_up (AMASS), camera (x right, y down); default: told from how the body stands",
+        help="of the input: y_up (SMPL), z_up (AMASS), camera (x right, y down); default: recognised from the standing body",
     )
-    parser.add_argument("--rate-hz", type=float, help="frames per second, for files that do not store them")
     parser.add_argument("--refine-betas", action="store_true", help="fit SKEL's betas too, instead of taking SMPL's")
-    parser.add_argument("--height-m", type=float, help="of the person; default: what the betas give")
-    parser.add_argument("--mass-kg", type=float, help="of the person; default: volume of the skin times density")
-    parser.add_argument("--model", choices=("bsm", "twin"), default="bsm", help="default: %(default)s")
-    parser.add_argument(
-        "--cutoff-hz", type=hertz_or_off, default=6.0, metavar="HZ", help="zero-lag low-pass, or 'off' (default: %(default)g)"
-    )
-    parser.add_argument("--camera-pitch-deg", type=float, help="known downward pitch of the camera; default: estimated")
-    parser.add_argument("--camera-roll-deg", type=float, help="known roll of the camera; default: estimated")
-    parser.add_argument("--keep-height", action="store_true", help="do not lower an upright motion to the floor")
-    parser.add_argument("--keep-heading", action="store_true", help="do not turn an upright motion to walk along x")
+    parser.add_argument("--keep-heading", action="store_true", help="do not rotate an upright motion to walk along x")
     parser.add_argument(
         "--labels",
         action="store_true",
@@ -60,63 +55,43 @@ def run(args: argparse.Namespace) -> int:
     """Convert; print the files, or the figures as JSON."""
     if args.labels:
         return _labels(args)
-    from ..converters.smpl_import import SmplImportOptions
-    from ..fitting.world.gravity import GroundOptions
-    from ..pipeline.options import ResultOptions, Smpl2MotOptions
+    options = options_of(args)  # before the heavy imports, so that a wrong option ends at once
     from ..pipeline.smpl2mot import smpl2mot
 
-    pitch, roll = (None if deg is None else math.radians(deg) for deg in (args.camera_pitch_deg, args.camera_roll_deg))
-    options = Smpl2MotOptions(
-        source=SmplImportOptions(
-            smpl=args.smpl,
-            body=args.body,
-            sex=args.sex,
-            axes=args.axes,
-            rate_hz=args.rate_hz,
-            refine_betas=args.refine_betas,
-        ),
-        results=ResultOptions(
-            height_m=args.height_m,
-            mass_kg=args.mass_kg,
-            model=args.model,
-            cutoff_hz=args.cutoff_hz or None,
-            overwrite=args.overwrite,
-            name=args.name,
-        ),
-        ground=GroundOptions(camera_pitch_rad=pitch, camera_roll_rad=roll),
-        keep_height=args.keep_height,
-        keep_heading=args.keep_heading,
-    )
     with progress_of(args) as progress:
         people = smpl2mot(args.input, args.out, options, progress=progress)
     facts = []
     for result, fit in people:
-        vertex, joint = _mean_mm(fit.vertex_error_m), _mean_mm(fit.joint_error_m)
-        beyond = float((fit.limit_excess_rad > math.radians(1)).mean())
-        how_far = "" if vertex is None else f"skin {vertex:.1f} mm from SMPL's; "
-        note(args, f"{result.name}: on {result.skel.body}; {how_far}{result.checks.text().splitlines()[0]}")
+        vertex_mm, joint_mm = _mean_mm(fit.vertex_error_m), _mean_mm(fit.joint_error_m)
+        skin = "" if vertex_mm is None else f"skin {vertex_mm:.1f} mm from SMPL's; "
+        note(args, f"{result.name}: on {result.skel.body}; {skin}{result.checks.text().splitlines()[0]}")
         for text in fit.lost:
             note(args, f"{result.name}: lost: {text}")
         facts.append(
             {
-                "name": result.name,
-                "files": [str(path) for path in result.paths],
                 "body": result.skel.body,
-                "smpl_vertex_error_mm": vertex,
-                "smpl_joint_error_mm": joint,
-                "share_of_angles_beyond_limits": beyond,
+                "smpl_vertex_error_mm": vertex_mm,
+                "smpl_joint_error_mm": joint_mm,
+                "share_of_angles_beyond_limits": float((fit.limit_excess_rad > _LIMIT_TOLERANCE_RAD).mean()),
                 "lost": list(fit.lost),
-                "checks": result.checks.to_json(),
             }
         )
-    if args.json:
-        print_json({"people": facts})
-    else:
-        print("\n".join(str(path) for result, _ in people for path in result.paths))
-    return 3 if any(result.checks.status == "fail" for result, _ in people) else 0
+    return print_results(args, [result for result, _ in people], facts)
+
+
+def options_of(args: argparse.Namespace) -> Smpl2MotOptions:
+    """Build the options from the arguments; loads numpy only."""
+    from ..converters.smpl_options import SmplImportOptions
+    from ..fitting.world.options import GroundOptions
+    from ..pipeline.options import ResultOptions, Smpl2MotOptions
+
+    source, ground = options_from(args, SmplImportOptions), options_from(args, GroundOptions)
+    results = options_from(args, ResultOptions, cutoff_hz=args.cutoff_hz or None)
+    return options_from(args, Smpl2MotOptions, source=source, results=results, ground=ground)
 
 
 def _labels(args: argparse.Namespace) -> int:
+    """Convert a folder of labels; print the folder of the results, or the counts as JSON."""
     from ..body import load_body
     from ..body.assets import find
     from ..body.smpl_model import load_smpl
@@ -139,7 +114,7 @@ def _labels(args: argparse.Namespace) -> int:
     return 0
 
 
-def _mean_mm(errors_m: Any) -> float | None:
-    """Mean in mm, None where nothing was measured."""
+def _mean_mm(errors_m: FloatArray) -> float | None:
+    """Return the mean in mm; None if nothing was measured."""
     mean = float(np.mean(errors_m)) * 1e3
     return mean if math.isfinite(mean) else None

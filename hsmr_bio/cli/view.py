@@ -1,4 +1,4 @@
-"""``hsmr-bio view``: look at a result, in the browser or in OpenSim's own window."""
+"""``hsmr-bio view``: show a result in the browser or in OpenSim's own window."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import beside, note, read_model
+from ..errors import InputError
+from .common import Subparsers, model_of, note
 
 if TYPE_CHECKING:
     from ..types import OsimMotion
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "view",
@@ -51,8 +52,6 @@ def _has_display() -> bool:
 
 
 def _only(folder: Path, pattern: str, what: str) -> Path:
-    from ..errors import InputError
-
     found = sorted(folder.glob(pattern))
     if not found:
         raise InputError(f"{folder}: there is no {what} in this folder (looked for {pattern})")
@@ -63,7 +62,6 @@ def _only(folder: Path, pattern: str, what: str) -> Path:
 
 def _motion_of(result: Path) -> Path:
     from ..converters.registry import readable_endings
-    from ..errors import InputError
 
     motion = _only(result, "*.mot", "motion") if result.is_dir() else result
     endings = readable_endings("coordinates")
@@ -73,8 +71,6 @@ def _motion_of(result: Path) -> Path:
 
 
 def _report_of(args: argparse.Namespace) -> Path:
-    from ..errors import InputError
-
     result: Path = args.result
     if result.is_dir():
         if list(result.glob("*_report.html")) or not list(result.glob("*.mot")):
@@ -91,19 +87,9 @@ def _report_of(args: argparse.Namespace) -> Path:
     return _make_report(motion, args.model, ready)
 
 
-def _model_of(motion: Path, given: Path | None) -> Path:
-    from ..errors import InputError
-
-    model = given or beside(motion, ".osim")
-    if model is None:
-        raise InputError(f"{motion}: its model is needed; there is no {motion.stem}.osim beside it, so say --model FILE.osim")
-    return model
-
-
 def _coordinates(path: Path, model: Path) -> OsimMotion:
     from ..converters.content import ConvertOptions
     from ..converters.registry import read
-    from ..errors import InputError
 
     motion = read(path, "coordinates", options=ConvertOptions(model=model)).coordinates
     if motion is None:
@@ -113,10 +99,11 @@ def _coordinates(path: Path, model: Path) -> OsimMotion:
 
 def _make_report(path: Path, given: Path | None, target: Path) -> Path:
     from ..checks.check_motion import check_motion
+    from ..osim.library import as_document
     from ..report import ReportInputs, model_skeleton, write_report
 
-    model_path = _model_of(path, given)
-    document, motion = read_model(model_path), _coordinates(path, model_path)
+    model_path = model_of(path, given)
+    document, motion = as_document(model_path), _coordinates(path, model_path)
     joints_m, names, bones = model_skeleton(motion, document)
     ranges = {name: c.range_si for name, c in document.coordinates.items() if c.rotational and name in motion.coordinates}
     inputs = ReportInputs(
@@ -134,9 +121,9 @@ def _make_report(path: Path, given: Path | None, target: Path) -> Path:
 
 
 def _show_in_opensim(path: Path, given: Path | None) -> None:
-    from ..errors import InputError, ModelError, require
+    from ..errors import ModelError, require
 
-    model_path = _model_of(path, given)
+    model_path = model_of(path, given)
     if not _has_display():
         raise InputError("OpenSim's window needs a display, and there is none; leave out --opensim to get the report")
     opensim = require("opensim", feature="OpenSim's window")
@@ -147,9 +134,9 @@ def _show_in_opensim(path: Path, given: Path | None) -> None:
         model = opensim.Model(str(model_path))
         model.initSystem()
         table = opensim.TimeSeriesTable()
-        places = {c.getName(): f"{c.getAbsolutePathString()}/value" for c in model.getComponentsList() if _is_coordinate(c)}
-        known = [name for name in motion.coordinates if name in places]
-        table.setColumnLabels([places[name] for name in known])
+        paths = {c.getName(): f"{c.getAbsolutePathString()}/value" for c in model.getComponentsList() if _is_coordinate(c)}
+        known = [name for name in motion.coordinates if name in paths]
+        table.setColumnLabels([paths[name] for name in known])
         columns = [motion.coordinates.index(name) for name in known]
         for time, row in zip(motion.time_s, motion.values_si[:, columns], strict=True):
             table.appendRow(float(time), opensim.RowVector(row.tolist()))

@@ -92,6 +92,8 @@ class OpenSimBackend:
         self._solver = self._osim.InverseDynamicsSolver(self._model)
         coordinate_set = self._model.getCoordinateSet()
         coordinates = [coordinate_set.get(i) for i in range(coordinate_set.getSize())]
+        for coordinate in coordinates:  # a locked one takes no value, also not that of the motion
+            coordinate.setLocked(self._state, False)
         self.coordinates: tuple[str, ...] = tuple(c.getName() for c in coordinates)
         """N names in the order of the model."""
         self.rotational: BoolArray = np.array([c.getMotionType() == 1 for c in coordinates])

@@ -1,11 +1,12 @@
-"""Functions of one or two coordinates that drive the joints: values and partial derivatives, batched.
+"""Functions of coordinates that drive the joints: values and partial derivatives, batched.
 
-The first seven are OpenSim's (same names of parameters, same behaviour outside their knots); the arcs and the
-ellipsoid are SKEL's. Every function reads its inputs from the last axis of a coordinate array (..., N).
+``Constant`` to ``Scaled`` are OpenSim's, with the same parameters and the same behaviour outside their knots. The arcs of the
+spine and the ellipsoid of the scapula are SKEL's. Every function reads its inputs from the last axis of an array (..., N).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,9 @@ import torch
 from torch import Tensor
 
 Partials = list[Tensor]
+_SERIES_BELOW_RAD = 0.1
+"""Angle below which the derivative of sin(x)/x is taken from its series: the closed form loses digits there, and the first term
+that the series leaves out is below 1e-18."""
 
 
 class Function(Protocol):
@@ -30,78 +34,84 @@ class Function(Protocol):
         """Value (...) at ``q`` (..., N), and its partial derivative (...) by each of ``inputs``."""
 
 
+@dataclass(frozen=True, eq=False)
+class _OneInput(ABC):
+    """A function of one coordinate."""
+
+    input: int
+    """Index of the coordinate."""
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Its only coordinate."""
+        return (self.input,)
+
+    def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
+        """Value (...) and slope (...) at ``q`` (..., N)."""
+        value, slope = self._at(q[..., self.input])
+        return value, [slope]
+
+    @abstractmethod
+    def _at(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Value and slope at values (...) of the coordinate."""
+
+
 @dataclass(frozen=True)
 class Constant:
-    """The same value whatever the coordinates are."""
+    """A constant."""
 
     value: float
     inputs: tuple[int, ...] = ()
 
     def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
+        """Value (...) and partial derivatives (...) at ``q`` (..., N)."""
         return torch.full_like(q[..., 0], self.value), []
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(_OneInput):
     """``slope * q + intercept``."""
 
-    input: int
     slope: float = 1.0
     intercept: float = 0.0
 
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        return (self.input,)
-
-    def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
-        x = q[..., self.input]
-        return self.slope * x + self.intercept, [torch.full_like(x, self.slope)]
+    def _at(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.slope * x + self.intercept, torch.full_like(x, self.slope)
 
 
 @dataclass(frozen=True)
-class Polynomial:
+class Polynomial(_OneInput):
     """OpenSim's PolynomialFunction: coefficients from the highest power down."""
 
-    input: int
     coefficients: tuple[float, ...]
 
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        return (self.input,)
-
-    def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
-        x = q[..., self.input]
+    def _at(self, x: Tensor) -> tuple[Tensor, Tensor]:
         value, slope = torch.zeros_like(x), torch.zeros_like(x)
         for coefficient in self.coefficients:
             slope = slope * x + value
             value = value * x + coefficient
-        return value, [slope]
+        return value, slope
 
 
 @dataclass(frozen=True)
-class Sine:
+class Sine(_OneInput):
     """OpenSim's Sine: ``amplitude * sin(omega * q + phase) + offset``."""
 
-    input: int
     amplitude: float
     omega: float = 1.0
     phase: float = 0.0
     offset: float = 0.0
 
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        return (self.input,)
-
-    def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
-        angle = self.omega * q[..., self.input] + self.phase
-        return self.amplitude * torch.sin(angle) + self.offset, [self.amplitude * self.omega * torch.cos(angle)]
+    def _at(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        angle = self.omega * x + self.phase
+        return self.amplitude * torch.sin(angle) + self.offset, self.amplitude * self.omega * torch.cos(angle)
 
 
 @dataclass(frozen=True)
 class Multivariate:
     """OpenSim's MultivariatePolynomialFunction of one, two or three coordinates.
 
-    ``coefficients`` run over all exponents with a sum of at most ``order``; the first input's power is the outermost
+    ``coefficients`` run over all exponents with a sum of at most ``order``; the power of the first input is the outermost
     loop: (0,0), (0,1) .. (0,n), (1,0) ...
     """
 
@@ -109,16 +119,8 @@ class Multivariate:
     order: int
     coefficients: tuple[float, ...]
 
-    @cached_property
-    def _exponents(self) -> list[tuple[int, ...]]:
-        def expand(count: int, left: int) -> list[tuple[int, ...]]:
-            if count == 0:
-                return [()]
-            return [(power, *rest) for power in range(left + 1) for rest in expand(count - 1, left - power)]
-
-        return expand(len(self.inputs), self.order)
-
     def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
+        """Value (...) and partial derivatives (...) at ``q`` (..., N)."""
         value, partials = values_and_partials((self,), q)
         return value[..., 0], [partial[..., 0] for partial in partials]
 
@@ -126,16 +128,17 @@ class Multivariate:
     def table(self) -> np.ndarray:
         """Coefficients by the power of each input, (order + 1) along every axis."""
         table = np.zeros((self.order + 1,) * len(self.inputs))
-        for coefficient, exponents in zip(self.coefficients, self._exponents, strict=True):
-            table[exponents] = coefficient
+        exponents = [powers for powers in np.ndindex(table.shape) if sum(powers) <= self.order]
+        for powers, coefficient in zip(exponents, self.coefficients, strict=True):
+            table[powers] = coefficient
         return table
 
 
 def values_and_partials(functions: Sequence[Multivariate], q: Tensor) -> tuple[Tensor, Partials]:
-    """Several polynomials of the same coordinates and order at once: the powers are taken once.
+    """Evaluate several polynomials of the same coordinates and order at once: the powers are taken once.
 
     Args:
-        functions: F of them.
+        functions: F polynomials.
         q: (..., N).
 
     Returns:
@@ -143,7 +146,7 @@ def values_and_partials(functions: Sequence[Multivariate], q: Tensor) -> tuple[T
     """
     size = functions[0].order + 1
     table = torch.as_tensor(np.stack([f.table for f in functions], axis=-1), dtype=q.dtype, device=q.device)
-    parts: list[Tensor] = []  # value, then the partials so far, not yet summed over the powers of the other inputs
+    parts: list[Tensor] = []  # value, then the partials so far, not yet summed over the powers of the inputs that follow
     for index in functions[0].inputs:
         x = q[..., index, None]
         ones = torch.ones_like(x)
@@ -160,16 +163,15 @@ def values_and_partials(functions: Sequence[Multivariate], q: Tensor) -> tuple[T
 
 
 @dataclass(frozen=True)
-class CubicSpline:
+class CubicSpline(_OneInput):
     """OpenSim's SimmSpline: cubic through the knots, straight outside them.
 
-    The end conditions are SIMM's: the third derivative is estimated from the four outermost knots.
+    The third derivative at each end is that of the cubic through the four outermost knots (SIMM's end condition).
 
     Source:
         Forsythe, Malcolm and Moler 1977, Computer Methods for Mathematical Computations (routine SPLINE).
     """
 
-    input: int
     x: tuple[float, ...]
     y: tuple[float, ...]
     coefficients: np.ndarray = field(init=False, repr=False, compare=False)
@@ -178,27 +180,19 @@ class CubicSpline:
     def __post_init__(self) -> None:
         object.__setattr__(self, "coefficients", _forsythe(np.asarray(self.x), np.asarray(self.y)))
 
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        return (self.input,)
-
-    def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
-        at = q[..., self.input]
-        x = torch.as_tensor(self.x, dtype=q.dtype, device=q.device)
-        y = torch.as_tensor(self.y, dtype=q.dtype, device=q.device)
-        table = torch.as_tensor(self.coefficients, dtype=q.dtype, device=q.device)
-        knot = (torch.searchsorted(x, at.detach().contiguous(), right=True) - 1).clamp(0, len(self.x) - 1)
-        before = at < x[0]
-        step = at - x[knot]
-        straight = before | (at >= x[-1])
+    def _at(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        knots, values, table = (torch.as_tensor(a, dtype=x.dtype, device=x.device) for a in (self.x, self.y, self.coefficients))
+        knot = (torch.searchsorted(knots, x.detach().contiguous(), right=True) - 1).clamp(0, len(knots) - 1)
+        step = x - knots[knot]
+        straight = (x < knots[0]) | (x >= knots[-1])
         b, c, d = table[knot].unbind(-1)
         zero = torch.zeros_like(c)
         c, d = torch.where(straight, zero, c), torch.where(straight, zero, d)
-        value = y[knot] + step * (b + step * (c + step * d))
-        return value, [b + step * (2 * c + 3 * step * d)]
+        return values[knot] + step * (b + step * (c + step * d)), b + step * (2 * c + 3 * step * d)
 
 
 def _forsythe(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(knots, 3) coefficients of the spline through knots (x, y)."""
     n = len(x)
     if n == 1:
         return np.zeros((1, 3))
@@ -230,9 +224,11 @@ class Scaled:
 
     @property
     def inputs(self) -> tuple[int, ...]:
+        """Coordinates of the other function."""
         return self.function.inputs
 
     def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
+        """Value (...) and partial derivatives (...) at ``q`` (..., N)."""
         value, partials = self.function.value_and_partials(q)
         return self.factor * value, [self.factor * partial for partial in partials]
 
@@ -246,8 +242,8 @@ def _sinc(angle: Tensor) -> Tensor:
 
 
 def _sinc_slope(angle: Tensor) -> Tensor:
-    """Derivative of sin(x)/x; the series takes over below 0.1, where the closed form loses digits."""
-    small = angle.abs() < 0.1
+    """Derivative of sin(x)/x by its series near zero."""
+    small = angle.abs() < _SERIES_BELOW_RAD
     x = torch.where(small, torch.ones_like(angle), angle)
     a2 = angle * angle
     series = angle * (-1 / 3 + a2 * (1 / 30 + a2 * (-1 / 840 + a2 * (1 / 45360 - a2 / 3991680))))
@@ -255,36 +251,32 @@ def _sinc_slope(angle: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class ArcSide:
-    """SKEL's spine, sideways: ``sign * l (1 - cos a) / a``, in the half-angle form that keeps its digits.
+class ArcSide(_OneInput):
+    """SKEL's spine, sideways: ``sign * l (1 - cos a) / a``, in the half-angle form, which is accurate near zero.
 
     Source:
         Keller et al. 2023, constant-curvature arc.
     """
 
-    input: int
     length_m: Length
     sign: float = -1.0
 
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        return (self.input,)
-
-    def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
-        half = q[..., self.input] / 2
+    def _at(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        half = x / 2
         sinc = _sinc(half)
         scale = self.sign * self.length_m
-        return scale * half * sinc * sinc, [scale * 0.5 * (sinc * sinc + 2 * half * sinc * _sinc_slope(half))]
+        return scale * half * sinc * sinc, scale * 0.5 * (sinc * sinc + 2 * half * sinc * _sinc_slope(half))
 
 
 @dataclass(frozen=True, eq=False)
 class ArcUp:
-    """SKEL's spine, upwards: ``l (sinc b + sinc e - 2)``: the two bending planes are added, not composed."""
+    """SKEL's spine, upwards: ``l (sinc b + sinc e - 2)``; the two bending planes are added, not composed."""
 
     inputs: tuple[int, ...]
     length_m: Length
 
     def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
+        """Value (...) and partial derivatives (...) at ``q`` (..., N)."""
         bending, extension = q[..., self.inputs[0]], q[..., self.inputs[1]]
         value = self.length_m * (_sinc(bending) + _sinc(extension) - 2)
         return value, [self.length_m * _sinc_slope(bending), self.length_m * _sinc_slope(extension)]
@@ -299,23 +291,19 @@ class ScapulaSide:
     phase_rad: float
 
     def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
+        """Value (...) and partial derivatives (...) at ``q`` (..., N)."""
         a, e = q[..., self.inputs[0]], q[..., self.inputs[1]] + self.phase_rad
         value = self.scale_m * (torch.cos(e) * torch.cos(a) - cos(self.phase_rad))
         return value, [-self.scale_m * torch.cos(e) * torch.sin(a), -self.scale_m * torch.sin(e) * torch.cos(a)]
 
 
 @dataclass(frozen=True, eq=False)
-class ScapulaSine:
+class ScapulaSine(_OneInput):
     """SKEL's scapula, up and forward: ``scale (sin(q + phase) - sin(phase))``."""
 
-    input: int
     scale_m: Length
     phase_rad: float = 0.0
 
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        return (self.input,)
-
-    def value_and_partials(self, q: Tensor) -> tuple[Tensor, Partials]:
-        angle = q[..., self.input] + self.phase_rad
-        return self.scale_m * (torch.sin(angle) - sin(self.phase_rad)), [self.scale_m * torch.cos(angle)]
+    def _at(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        angle = x + self.phase_rad
+        return self.scale_m * (torch.sin(angle) - sin(self.phase_rad)), self.scale_m * torch.cos(angle)

@@ -1,4 +1,4 @@
-"""Solvers of the damped normal equations of :mod:`.solve`: dense, in blocks, with held bounds, frames eliminated first."""
+"""Solvers of the damped normal equations of :mod:`.solve`: dense, in blocks, with hard bounds, with shared unknowns."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 _LEAST_SCALE = 1e-12
-"""Lower bound of the diagonal that damping is relative to."""
+"""Lower bound of the diagonal that damping is relative to: an unknown that no residual depends on is damped too."""
 _AT_BOUND = 1e-9
-"""A coordinate this near to a bound (rad or m) counts as being at it."""
+"""A coordinate this near to a bound (rad or m) counts as being at it: far below any step that matters."""
 
 S_contra = TypeVar("S_contra", contravariant=True)
 
@@ -20,7 +20,7 @@ S_contra = TypeVar("S_contra", contravariant=True)
 class LinearSolver(Protocol[S_contra]):
     """Solves ``(J^T W J + damping) step = -gradient`` for a batch."""
 
-    def step(self, system: S_contra, x: Tensor, damping: Tensor) -> Tensor:
+    def step(self, system: S_contra, x: Tensor, damping: Tensor, /) -> Tensor:
         """Solve the equations of R problems.
 
         Args:
@@ -34,29 +34,39 @@ class LinearSolver(Protocol[S_contra]):
 
 
 class Dense(NamedTuple):
-    """Normal equations of R problems of n unknowns."""
+    """Normal equations of R problems of N unknowns."""
 
     cost: Tensor
     """(R,)."""
     gradient: Tensor
-    """(R, n)."""
+    """(R, N)."""
     hessian: Tensor
-    """(R, n, n) J^T W J."""
+    """(R, N, N) J^T W J."""
 
     @property
     def scale(self) -> Tensor:
-        """(R, n) diagonal that the damping is relative to."""
+        """(R, N) diagonal that the damping is relative to."""
         return self.hessian.diagonal(dim1=-2, dim2=-1).clamp_min(_LEAST_SCALE)
 
 
 @dataclass(frozen=True)
 class Cholesky:
-    """Every problem by its own Cholesky factor."""
+    """Solves each problem by its own Cholesky factor."""
 
     ridge: float = 0.0
     """Added to the diagonal whatever the damping."""
 
-    def step(self, system: Dense, x: Tensor, damping: Tensor) -> Tensor:
+    def step(self, system: Dense, _x: Tensor, damping: Tensor, /) -> Tensor:
+        """Solve the equations of R problems.
+
+        Args:
+            system: the normal equations.
+            _x: not used.
+            damping: (R,) relative to the diagonal.
+
+        Returns:
+            (R, N).
+        """
         return _solve(system.hessian, damping[:, None] * system.scale + self.ridge, system.gradient)
 
 
@@ -64,22 +74,32 @@ class Block(NamedTuple):
     """Normal equations of R problems for a group of k of their unknowns."""
 
     gradient: Tensor
-    """(R, k), that of the limits included."""
+    """(R, k), with that of the limits."""
     hessian: Tensor
-    """(R, k, k), that of the limits left out."""
+    """(R, k, k), without that of the limits."""
     limits: Tensor
     """(R, k) curvature of soft limits, which is not damped."""
 
 
 @dataclass(frozen=True, eq=False)
 class BlockCholesky:
-    """Groups of unknowns that are solved each for itself."""
+    """Solves groups of unknowns one by one."""
 
     columns: Sequence[Tensor]
     """Unknowns of each group."""
     ridge: float
 
-    def step(self, system: Sequence[Block], x: Tensor, damping: Tensor) -> Tensor:
+    def step(self, system: Sequence[Block], x: Tensor, damping: Tensor, /) -> Tensor:
+        """Solve the equations of R problems.
+
+        Args:
+            system: the normal equations.
+            x: (R, N) unknowns.
+            damping: (R,) relative to the diagonal.
+
+        Returns:
+            (R, N).
+        """
         step = torch.zeros_like(x)
         for columns, block in zip(self.columns, system, strict=True):
             raised = block.limits + damping[:, None] * block.hessian.diagonal(dim1=1, dim2=2) + self.ridge
@@ -89,21 +109,35 @@ class BlockCholesky:
 
 @dataclass(frozen=True, eq=False)
 class ActiveSet:
-    """Hard bounds: a coordinate at a bound that the gradient pushes outwards is held for the step."""
+    """Keeps coordinates within hard bounds: one that the gradient pushes out of its range is held at the bound for the step."""
 
     lower: Tensor
     """(N,) may be infinite."""
     upper: Tensor
-    """(N,)."""
+    """(N,) may be infinite."""
     free: Tensor
-    """(N,) bool: coordinates that may move at all."""
+    """(N,) bool: coordinates that may move at all; the others stay where they are, inside their ranges or not."""
 
-    def step(self, system: Dense, x: Tensor, damping: Tensor) -> Tensor:
+    def step(self, system: Dense, x: Tensor, damping: Tensor, /) -> Tensor:
+        """Solve the equations of R problems.
+
+        Args:
+            system: the normal equations.
+            x: (R, N) coordinates.
+            damping: (R,) relative to the diagonal.
+
+        Returns:
+            (R, N), zero for coordinates that are held.
+        """
         gradient = system.gradient
         below, above = x <= self.lower + _AT_BOUND, x >= self.upper - _AT_BOUND
         live = (~((below & (gradient > 0)) | (above & (gradient < 0)) | ~self.free)).to(x.dtype)
         masked = system.hessian * live[:, :, None] * live[:, None, :]
         return _solve(masked, damping[:, None] * system.scale + (1 - live), gradient * live)
+
+    def clamp(self, x: Tensor) -> Tensor:
+        """(R, N) coordinates moved into their ranges, but for those that are not free."""
+        return torch.where(self.free, torch.minimum(torch.maximum(x, self.lower), self.upper), x)
 
 
 class Bordered(NamedTuple):
@@ -118,21 +152,32 @@ class Bordered(NamedTuple):
     shared: Tensor
     """(K, K)."""
     shared_gradient: Tensor
-    """(K,), that of the pull included."""
+    """(K,), with that of the pull."""
     pull: float
-    """Of each shared unknown to a value; added to the diagonal of ``shared``, and not damped."""
+    """Curvature of the pull of each shared unknown to a value: added to the diagonal of ``shared``, and not damped."""
 
 
 @dataclass(frozen=True)
 class Schur:
-    """The frames are eliminated first, then what is left of the shared unknowns is damped.
+    """Eliminates the frames, then solves for the shared unknowns (Schur complement), whose diagonal is damped last.
 
-    x is the frames' unknowns one after the other, then the shared ones.
+    x is the unknowns of the frames one after the other, then the shared ones.
     """
 
     ridge: float = 1e-9
+    """Added to the diagonals of the frames whatever the damping."""
 
-    def step(self, system: Bordered, x: Tensor, damping: Tensor) -> Tensor:
+    def step(self, system: Bordered, _x: Tensor, damping: Tensor, /) -> Tensor:
+        """Solve the equations of one problem.
+
+        Args:
+            system: the normal equations.
+            _x: not used.
+            damping: (1,) relative to the diagonal.
+
+        Returns:
+            (1, P n + K).
+        """
         own, own_gradient, mixed, shared, shared_gradient, pull = system
         raised = own + torch.diag_embed(damping * own.diagonal(dim1=1, dim2=2) + self.ridge)
         solved = torch.linalg.solve(raised, torch.cat([mixed, own_gradient[..., None]], dim=-1))

@@ -1,4 +1,4 @@
-"""Rotations in torch: batched, differentiable at zero, without branches on data.
+"""Rotations in torch: batched, differentiable at zero, without branches on values.
 
 Matrices act on column vectors; ``R_a_b`` takes vectors from frame b to frame a.
 """
@@ -10,6 +10,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+_SMALL_SQUARED_RAD2 = 1e-12
+"""Squared angle below which :func:`exp` takes two terms of its series; the next term is below 1e-26."""
+_SMALL_SINE = 1e-7
+"""Sine of half the angle below which :func:`log` takes the angle for twice the sine; the error is below 1e-21."""
+_OPPOSITE = 1e-12
+"""1 + cosine below which two directions are opposite: within 1.4e-6 rad."""
+
 
 def skew(vector: Tensor) -> Tensor:
     """Cross-product matrices: ``skew(a) @ b == cross(a, b)``; (..., 3) -> (..., 3, 3)."""
@@ -18,14 +25,23 @@ def skew(vector: Tensor) -> Tensor:
     return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).reshape(*vector.shape[:-1], 3, 3)
 
 
-def exp(rotation_vector: Tensor) -> Tensor:
-    """Rotation matrices of rotation vectors (Rodrigues); (..., 3) rad -> (..., 3, 3).
+def axial(matrix: Tensor) -> Tensor:
+    """Vectors of the skew-symmetric part, times two: ``axial(skew(a)) == 2 a``; (..., 3, 3) -> (..., 3).
 
-    Written with sinc so that value and derivative are right at zero.
+    For a rotation by an angle about a unit axis this is ``2 sin(angle) axis``.
     """
-    # torch.sinc has a finite, correct second derivative only away from zero; the norm is therefore guarded.
+    m = matrix
+    return torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], dim=-1)
+
+
+def exp(rotation_vector: Tensor) -> Tensor:
+    """Rotation matrices of rotation vectors; (..., 3) rad -> (..., 3, 3). Value and derivatives are right at zero too.
+
+    Source:
+        Rodrigues' rotation formula.
+    """
     squared = (rotation_vector * rotation_vector).sum(-1, keepdim=True)[..., None]
-    tiny = squared < 1e-12
+    tiny = squared < _SMALL_SQUARED_RAD2
     angle = torch.where(tiny, torch.ones_like(squared), squared).sqrt()
     first = torch.where(tiny, 1 - squared / 6, torch.sin(angle) / angle)
     second = torch.where(tiny, 0.5 - squared / 24, (1 - torch.cos(angle)) / (angle * angle))
@@ -36,14 +52,14 @@ def exp(rotation_vector: Tensor) -> Tensor:
 def log(matrix: Tensor) -> Tensor:
     """Rotation vectors of rotation matrices; (..., 3, 3) -> (..., 3) rad, length in [0, pi].
 
-    Goes through the unit quaternion with the largest component positive, which is accurate at every angle.
+    Goes through the unit quaternion with w >= 0, which is accurate at every angle.
     """
     quaternion = matrix_to_quaternion(matrix)
     w, xyz = quaternion[..., :1], quaternion[..., 1:]
     sine = xyz.norm(dim=-1, keepdim=True)
-    small = sine < 1e-7
+    small = sine < _SMALL_SINE
     safe = torch.where(small, torch.ones_like(sine), sine)
-    factor = torch.where(small, 2 / w.clamp_min(0.5), 2 * torch.atan2(safe, w) / safe)
+    factor = torch.where(small, 2 / w.clamp_min(0.5), 2 * torch.atan2(safe, w) / safe)  # w is 1 where the sine is small
     return factor * xyz
 
 
@@ -53,28 +69,36 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     Source:
         Shepperd 1978, J Guidance and Control 1:223: the largest of four candidate components is used as divisor.
     """
-    m = matrix
-    diagonal = torch.stack([m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]], dim=-1)
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = matrix.flatten(-2).unbind(-1)
+    diagonal = torch.stack([xx, yy, zz], dim=-1)
     trace = diagonal.sum(-1)
-    candidates = torch.cat([trace[..., None], diagonal], dim=-1)
-    pick = candidates.argmax(-1)
-    xy, xz, yz = (m[..., 0, 1], m[..., 1, 0]), (m[..., 0, 2], m[..., 2, 0]), (m[..., 1, 2], m[..., 2, 1])
-    wx, wy, wz = yz[1] - yz[0], xz[0] - xz[1], xy[1] - xy[0]
+    largest = torch.cat([trace[..., None], diagonal], dim=-1).argmax(-1)
+    wx, wy, wz = axial(matrix).unbind(-1)
     rows = [
         torch.stack([1 + trace, wx, wy, wz], dim=-1),
-        torch.stack([wx, 1 + 2 * m[..., 0, 0] - trace, sum(xy), sum(xz)], dim=-1),  # type: ignore[list-item]
-        torch.stack([wy, sum(xy), 1 + 2 * m[..., 1, 1] - trace, sum(yz)], dim=-1),  # type: ignore[list-item]
-        torch.stack([wz, sum(xz), sum(yz), 1 + 2 * m[..., 2, 2] - trace], dim=-1),  # type: ignore[list-item]
+        torch.stack([wx, 1 + 2 * xx - trace, xy + yx, xz + zx], dim=-1),
+        torch.stack([wy, xy + yx, 1 + 2 * yy - trace, yz + zy], dim=-1),
+        torch.stack([wz, xz + zx, yz + zy, 1 + 2 * zz - trace], dim=-1),
     ]
-    stacked = torch.stack(rows, dim=-2)
-    index = pick[..., None, None].expand(*pick.shape, 1, 4)
-    quaternion = torch.gather(stacked, -2, index).squeeze(-2)
+    index = largest[..., None, None].expand(*largest.shape, 1, 4)
+    quaternion = torch.gather(torch.stack(rows, dim=-2), -2, index).squeeze(-2)
     quaternion = quaternion / quaternion.norm(dim=-1, keepdim=True)
     return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
 
 
 def about_axis(axis: Sequence[float] | Tensor, angle_rad: Tensor) -> Tensor:
-    """Rotations by ``angle_rad`` (...) about one constant unit axis (3,) -> (..., 3, 3)."""
+    """Rotations about one axis.
+
+    Args:
+        axis: (3,) unit vector.
+        angle_rad: (...).
+
+    Returns:
+        (..., 3, 3).
+
+    Source:
+        Rodrigues' rotation formula.
+    """
     axis = torch.as_tensor(axis, dtype=angle_rad.dtype, device=angle_rad.device)
     cross = skew(axis)
     sine, cosine = torch.sin(angle_rad)[..., None, None], torch.cos(angle_rad)[..., None, None]
@@ -82,19 +106,22 @@ def about_axis(axis: Sequence[float] | Tensor, angle_rad: Tensor) -> Tensor:
 
 
 def shortest(start: Tensor, end: Tensor) -> Tensor:
-    """Rotation by the smallest angle from one direction to another; (..., 3) twice -> (..., 3, 3).
+    """Rotations by the smallest angle from one direction to another.
 
     Args:
         start: (..., 3) unit vectors; zero vectors give the identity.
-        end: (..., 3) unit vectors. Between opposite directions no rotation is the shortest, and the identity is given.
+        end: (..., 3) unit vectors. Between opposite directions no rotation is the shortest; the identity is given.
+
+    Returns:
+        (..., 3, 3).
 
     Source:
-        Rodrigues' formula with the sine and cosine that the cross and dot product give.
+        Rodrigues' rotation formula, with the sine from the cross product and the cosine from the dot product.
     """
     start, end = torch.broadcast_tensors(start, end)
     cross = skew(torch.linalg.cross(start, end))
     sum_one = 1 + (start * end).sum(-1)[..., None, None]
-    opposite = sum_one < 1e-12
+    opposite = sum_one < _OPPOSITE
     factor = torch.where(opposite, torch.zeros_like(sum_one), 1 / torch.where(opposite, torch.ones_like(sum_one), sum_one))
     return torch.eye(3, dtype=cross.dtype, device=cross.device) + cross + factor * (cross @ cross)
 
@@ -108,19 +135,16 @@ def to_xyz(matrix: Tensor) -> Tensor:
 
 
 def euler_about(axes: Tensor, matrix: Tensor) -> Tensor:
-    """Angles (f1, f2, f3) with ``R(a1, f1) R(a2, f2) R(a3, f3) == matrix`` for three orthonormal signed axes.
+    """Angles (f1, f2, f3) with ``R(a1, f1) R(a2, f2) R(a3, f3) == matrix`` for three orthonormal axes.
+
+    In the basis of the axes every such sequence is the x-y-z one; the sign of the angles flips if the axes are left-handed.
 
     Args:
-        axes: (3, 3), row i is unit axis i; the three are mutually perpendicular, of either handedness.
+        axes: (3, 3), row i is unit axis i; of either handedness.
         matrix: (..., 3, 3).
 
     Returns:
-        (..., 3) rad, the middle angle in [-pi/2, pi/2]; near gimbal lock the third angle carries the rest.
-
-    Source:
-        In the basis of the axes every such sequence is the x-y-z one, with the sign of the angles flipped
-        if the axes are left-handed.
+        (..., 3) rad, the middle angle in [-pi/2, pi/2].
     """
-    handed = torch.sign(torch.linalg.det(axes))
-    local = axes @ matrix @ axes.transpose(-1, -2)
-    return handed * to_xyz(local)
+    handedness = torch.sign(torch.linalg.det(axes))
+    return handedness * to_xyz(axes @ matrix @ axes.transpose(-1, -2))

@@ -1,9 +1,8 @@
 """Damped least squares: the one loop that every fit of this package runs.
 
-A :class:`LeastSquares` problem is a batch of B problems of N unknowns. Every one has its own damping and leaves the batch
-when it has converged; none waits for another. A fit whose frames depend on each other is a batch of one. How the equations
-are solved (:mod:`.linear_solvers`), how the damping follows the success of a step, where a step may lead and when a problem
-has converged are arguments.
+A :class:`LeastSquares` problem is a batch of B problems of N unknowns. Each has its own damping and leaves the batch when it
+has converged; none waits for another. A fit whose frames depend on each other is a batch of one. The solver of the equations
+(:mod:`.linear_solvers`), the damping rule, the limits of a step and the stop test are arguments.
 
 Source:
     Marquardt 1963, SIAM J 11:431.
@@ -14,12 +13,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from .linear_solvers import Dense, LinearSolver
+
+_LEAST_FALL = 1e-300
+"""Lower bound of a predicted fall of the cost; it only avoids a division by zero."""
+_LEAST_DAMPING, _MOST_DAMPING = 1e-12, 1e12
+"""Range of the damping by the gain ratio, so that it neither vanishes nor overflows."""
 
 
 class Guess(Protocol):
@@ -65,58 +70,66 @@ class Damping(NamedTuple):
     """(R,) factor after the next step that fails."""
 
 
-class DampingRule(Protocol[S_contra]):
+@dataclass(frozen=True, kw_only=True)
+class DampingRule(ABC, Generic[S_contra]):
     """How the damping follows the success of the steps."""
 
-    @property
-    def start(self) -> float:
-        """First damping."""
+    start: float
+    """First damping."""
+    growth: float
+    """First factor after a step that fails."""
+    most: float = inf
+    """A problem that is damped more is given up."""
+    tries: int = 1
+    """Steps tried in an iteration; if there are several and all fail, the problem is given up."""
 
-    @property
-    def growth(self) -> float:
-        """First factor after a step that fails."""
-
-    @property
-    def most(self) -> float:
-        """A problem that is damped more is given up."""
-
-    @property
-    def tries(self) -> int:
-        """Steps tried in an iteration; if there are several and all fail, the problem is given up."""
-
-    def update(self, damping: Damping, system: S_contra, step: Tensor, fall: Tensor, better: Tensor) -> Damping:
+    @abstractmethod
+    def update(self, damping: Damping, system: S_contra, step: Tensor, fall: Tensor, better: Tensor, /) -> Damping:
         """Change the damping after a step.
 
         Args:
-            damping: that the step was found with.
+            damping: with which the step was found.
             system: normal equations of R problems.
             step: (R, N), zero where there was none.
             fall: (R,) by how much the cost fell.
             better: (R,) bool: whether it did.
+
+        Returns:
+            The damping of the next step.
         """
 
 
-@dataclass(frozen=True)
-class Factors:
+@dataclass(frozen=True, kw_only=True)
+class Factors(DampingRule[object]):
     """A fixed factor after each step that succeeds, another after each that fails."""
 
-    start: float
     shrink: float
-    growth: float
+    """Factor after a step that succeeds."""
     least: float = 0.0
+    """Lower bound of the damping."""
     least_raised: float = 0.0
-    """The damping after a step that failed is at least this."""
-    most: float = float("inf")
-    tries: int = 1
+    """Lower bound of the damping after a step that fails."""
 
-    def update(self, damping: Damping, system: object, step: Tensor, fall: Tensor, better: Tensor) -> Damping:
+    def update(self, damping: Damping, _system: object, _step: Tensor, _fall: Tensor, better: Tensor, /) -> Damping:
+        """Multiply the damping of each problem by one of the factors.
+
+        Args:
+            damping: with which the step was found.
+            _system: not used.
+            _step: not used.
+            _fall: not used.
+            better: (R,) bool: whether the cost fell.
+
+        Returns:
+            The damping of the next step.
+        """
         raised = (damping.value * damping.growth).clamp_min(self.least_raised)
         return damping._replace(value=torch.where(better, damping.value * self.shrink, raised).clamp_min(self.least))
 
 
-@dataclass(frozen=True)
-class GainRatio:
-    """A factor that depends on how much of the predicted fall came true; failures in a row count more and more.
+@dataclass(frozen=True, kw_only=True)
+class GainRatio(DampingRule[Dense]):
+    """A factor that depends on the fall of the cost over the predicted one; it doubles with each failure in a row.
 
     Source:
         Madsen, Nielsen and Tingleff 2004, Methods for Non-Linear Least Squares Problems, sec. 3.2.
@@ -125,14 +138,25 @@ class GainRatio:
     start: float = 1e-3
     growth: float = 2.0
     most: float = 1e10
-    tries: int = 1
 
-    def update(self, damping: Damping, system: Dense, step: Tensor, fall: Tensor, better: Tensor) -> Damping:
+    def update(self, damping: Damping, system: Dense, step: Tensor, fall: Tensor, better: Tensor, /) -> Damping:
+        """Multiply the damping of each problem by a factor that follows from the gain ratio.
+
+        Args:
+            damping: with which the step was found.
+            system: normal equations of R problems.
+            step: (R, N), zero where there was none.
+            fall: (R,) by how much the cost fell.
+            better: (R,) bool: whether it did.
+
+        Returns:
+            The damping of the next step.
+        """
         predicted = 0.5 * (step * (damping.value[:, None] * system.scale * step - system.gradient)).sum(-1)
-        gain = fall / predicted.clamp_min(1e-300)
+        gain = fall / predicted.clamp_min(_LEAST_FALL)
         shrink = torch.clamp(1 - (2 * gain - 1) ** 3, min=1 / 3)
-        value = torch.where(better, damping.value * shrink, damping.value * damping.growth).clamp(1e-12, 1e12)
-        return Damping(value, torch.where(better, self.growth, damping.growth * 2))
+        value = torch.where(better, damping.value * shrink, damping.value * damping.growth)
+        return Damping(value.clamp(_LEAST_DAMPING, _MOST_DAMPING), torch.where(better, self.growth, damping.growth * 2))
 
 
 @dataclass(frozen=True)
@@ -149,7 +173,7 @@ class Stop:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Steps of limited size."""
+    """Limits the size of a step."""
 
     limit: Tensor
     """(N,) or one for all unknowns."""
@@ -159,20 +183,8 @@ class Clip:
 
 
 @dataclass(frozen=True, eq=False)
-class Within:
-    """Steps that end inside hard bounds."""
-
-    lower: Tensor
-    """(N,)."""
-    upper: Tensor
-
-    def __call__(self, x: Tensor, step: Tensor) -> Tensor:
-        return torch.minimum(torch.maximum(x + step, self.lower), self.upper)
-
-
-@dataclass(frozen=True, eq=False)
 class Solution(Generic[G]):
-    """Where the least squares ended."""
+    """Result of a least-squares problem."""
 
     x: Tensor
     """(B, N)."""
@@ -181,8 +193,7 @@ class Solution(Generic[G]):
     converged: Tensor
     """(B,) bool: left the batch before the iterations were used up."""
     guess: G
-    """Evaluation at ``x`` of the problems that the last iteration was about (if not all of them took their step and all left:
-    the evaluation before it)."""
+    """Evaluation at ``x`` of the problems of the last iteration; the one before it if only some took that step and all left."""
 
 
 def minimise(
@@ -202,7 +213,7 @@ def minimise(
         solver: of the damped equations.
         damping: its start, and its change after each step.
         stop: when a problem leaves the batch.
-        move: (R, N) unknowns and a step to the unknowns after it.
+        move: gives the unknowns (R, N) after a step from the unknowns before it and the step.
 
     Returns:
         The best point of every problem; its cost is never above that of ``start``.
@@ -224,17 +235,19 @@ def minimise(
             damp = damping.update(damp, system, step, fall, better)
             if bool(better.all()):
                 break
-        small = solved & ((target - x).abs().amax(-1) < stop.step)
-        done = small | (better & (fall < stop.cost * guess.cost)) | (damp.value > damping.most)
-        going = ~(done | ~better if damping.tries > 1 else done)
+        done = (solved & ((target - x).abs().amax(-1) < stop.step)) | (better & (fall < stop.cost * guess.cost))
+        done |= damp.value > damping.most
+        if damping.tries > 1:
+            done |= ~better
         x = torch.where(better[:, None], target, x)
         best[rows], cost[rows] = x, torch.where(better, trial.cost, guess.cost)
-        converged[rows[~going]] = True
+        converged[rows[done]] = True
         guess = trial if bool(better.all()) else guess
-        if not bool(going.any()):
+        if bool(done.all()):
             break
-        if bool(going.all() & (better == better[0]).all()):
+        if not bool(done.any()) and bool((better == better[0]).all()):
             continue  # all took their steps, or none
+        going = ~done
         x, rows, damp = x[going], rows[going], Damping(*(part[going] for part in damp))
         picked = _picked(guess, trial, better, going)
         guess = problem.evaluate(x, rows) if picked is None else picked

@@ -1,4 +1,4 @@
-"""One thread for many small matrices: several only wait for each other (measured: the banded solver is 10 times slower)."""
+"""One thread for many small matrices, where several threads mostly wait for each other (arrow solver: 10 times slower)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch and BLAS work on one thread inside the block; the settings that were there come back afterwards."""
+    """Let torch and BLAS use one thread inside the block; the settings before it are restored."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -23,6 +23,6 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let BLAS work on one thread inside the block, as for :func:`one_thread`; torch keeps its own."""
+    """Let BLAS use one thread inside the block; torch keeps its own number."""
     with threadpool_limits(limits=1, user_api="blas"):
         yield

@@ -4,29 +4,40 @@ A joint places its body by ``X_parent_body = P [R1 R2 R3 | sum_i f_i t_i] C^-1``
 parent and on the body, the rotations are body-fixed (the first one next to the parent), and every angle and every
 translation is a function of some coordinates. This is OpenSim's CustomJoint; SKEL and BSM are two instances of it.
 
-Jacobians are exact. A coordinate moves everything beyond its joint like one rigid body, so its whole effect is one
-twist: the velocity ``v + omega x point`` of any point that it moves. Parent-offset frames are parameters of the
-same kind (they carry segment lengths and betas).
+Jacobians are exact. A coordinate moves everything beyond its joint like one rigid body, so its effect is one twist: the
+velocity ``v + omega x point`` of any point that it moves. Parent-offset frames are parameters of the same kind (they carry
+segment lengths and betas).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..errors import ModelError, ShapeError, UnknownCoordinateError
 from .functions import Function, Linear, Multivariate, values_and_partials
 from .rotations import skew
 
+Numbers = ArrayLike | Tensor
+"""Constants of a joint, or values of coordinates, in any form that torch takes."""
 Channel = tuple[Sequence[float], Function]
 """A constant unit axis and the function that gives the angle about it, or the distance along it."""
 _TOGETHER = 2048
 """Frames that are placed at once: it bounds the memory that a long motion takes."""
+
+
+def carried_by(parents: Sequence[int]) -> Tensor:
+    """(J, J) bool: whether joint a (column) carries body j (row), its own included; the parent of the root is -1."""
+    table = torch.eye(len(parents), dtype=torch.bool)
+    for body, parent in enumerate(parents):
+        if parent >= 0:
+            table[body] |= table[parent]
+    return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +48,22 @@ class Joint:
     body: str
     parent: int
     """Index of the parent body, -1 for ground; parents come before their children."""
-    parent_rotation: Any
+    parent_rotation: Numbers
     """(3, 3) or (B, 3, 3) orientation of the joint's fixed frame on the parent body."""
-    parent_translation_m: Any
+    parent_translation_m: Numbers
     """(3,) or (B, 3)."""
-    child_rotation: Any
+    child_rotation: Numbers
     """(3, 3) orientation of the joint's moving frame on the body."""
-    child_translation_m: Any
+    child_translation_m: Numbers
     """(3,)."""
     rotations: tuple[Channel, ...] = ()
-    translations: tuple[tuple[Any, Function], ...] = ()
+    translations: tuple[tuple[Numbers, Function], ...] = ()
     """Axes (3,) or (B, 3) in the fixed frame."""
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Coordinates that the functions read, one after the other; a coordinate may be named several times."""
+        return tuple(n for _, function in (*self.rotations, *self.translations) for n in function.inputs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +71,11 @@ class _Channels:
     """All rotations or all translations of the tree, side by side."""
 
     joint: tuple[int, ...]
-    axis: Tensor  # (C, 3), or (B, C, 3)
+    axis: Tensor
+    """(C, 3), or (B, C, 3)."""
     functions: tuple[Function, ...]
-    linear: Tensor  # channels with a Linear function
+    linear: Tensor
+    """Channels with a Linear function."""
     linear_input: Tensor
     slope: Tensor
     intercept: Tensor
@@ -113,36 +131,40 @@ class Tree:
         self.parents = tuple(joint.parent for joint in self.joints)
         self.dtype, self.device = dtype, torch.device(device)
         self._check()
-        self._parent_rotation = self._stack([joint.parent_rotation for joint in self.joints], 2)
-        self._parent_translation = self._stack([joint.parent_translation_m for joint in self.joints], 1)
-        child_rotation = self._stack([joint.child_rotation for joint in self.joints], 2)
-        child_translation = self._stack([joint.child_translation_m for joint in self.joints], 1)
-        self.parent_rotation = self._parent_rotation
+        self.parent_rotation = self._stack([joint.parent_rotation for joint in self.joints], 2)
         """(J, 3, 3), or (B, J, 3, 3): orientations of the joints' fixed frames."""
-        self.child_rotation = child_rotation
+        self._parent_translation = self._stack([joint.parent_translation_m for joint in self.joints], 1)
+        child_translation = self._stack([joint.child_translation_m for joint in self.joints], 1)
+        self.child_rotation = self._stack([joint.child_rotation for joint in self.joints], 2)
         """(J, 3, 3): orientations of the joints' moving frames on their bodies."""
-        self._child_rotation_inverse = child_rotation.transpose(-1, -2)
+        self._child_rotation_inverse = self.child_rotation.transpose(-1, -2)
         self._child_translation_inverse = -(self._child_rotation_inverse @ child_translation[..., None])[..., 0]
         self._rotation = self._channels([(j, axis, f) for j, joint in enumerate(self.joints) for axis, f in joint.rotations])
         self._translation = self._channels(
             [(j, axis, f) for j, joint in enumerate(self.joints) for axis, f in joint.translations]
         )
-        cross = skew(self._rotation.axis)
-        self._cross, self._cross_squared = cross, cross @ cross
+        self._cross = skew(self._rotation.axis)
+        self._cross_squared = self._cross @ self._cross
         self._slots = self._rotation_slots()
         self._levels = self._depth_levels()
-        self.ancestors = self._ancestors()
+        self.body_ancestors = carried_by(self.parents).to(self.device)
+        """(J, J) bool: whether joint a (column) carries body j (row), its own included."""
+        self.owners = self._owners()
+        """(N,) joint that each coordinate drives; -1 if it drives none."""
+        self.ancestors = self.body_ancestors[:, self.owners] & (self.owners >= 0)
         """(J, N) bool: whether coordinate n moves body j."""
-        self.body_ancestors = self._body_ancestors()
-        """(J, J) bool: whether joint a carries body j (itself included)."""
 
     def index(self, coordinate: str) -> int:
-        """Column of a coordinate; UnknownCoordinateError if there is none of that name."""
+        """Column of a coordinate.
+
+        Raises:
+            UnknownCoordinateError: there is none of that name.
+        """
         if coordinate not in self.coordinates:
             raise UnknownCoordinateError(coordinate, self.coordinates)
         return self.coordinates.index(coordinate)
 
-    def forward(self, q: Any) -> TreePose:
+    def forward(self, q: Numbers) -> TreePose:
         """Place all bodies.
 
         Args:
@@ -169,16 +191,15 @@ class Tree:
                 raise ModelError(f"joint {joint.name!r}: its parent body must come before body {joint.body!r}")
             if len(joint.rotations) > 3:
                 raise ModelError(f"joint {joint.name!r} has {len(joint.rotations)} rotations, at most 3 are possible")
-            for _, function in (*joint.rotations, *joint.translations):
-                if any(not 0 <= n < len(self.coordinates) for n in function.inputs):
-                    raise ModelError(f"joint {joint.name!r} reads coordinate {function.inputs} of {len(self.coordinates)}")
+            if any(not 0 <= n < len(self.coordinates) for n in joint.inputs):
+                raise ModelError(f"joint {joint.name!r} reads coordinates {joint.inputs} of {len(self.coordinates)}")
 
-    def _tensor(self, value: Any) -> Tensor:
+    def _tensor(self, value: Numbers) -> Tensor:
         if isinstance(value, Tensor):
             return value.to(dtype=self.dtype, device=self.device)
         return torch.as_tensor(np.array(value, dtype=np.float64), dtype=self.dtype, device=self.device)
 
-    def _stack(self, values: Sequence[Any], ndim: int) -> Tensor:
+    def _stack(self, values: Sequence[Numbers], ndim: int) -> Tensor:
         tensors = [self._tensor(value) for value in values]
         frames = {t.shape[0] for t in tensors if t.ndim > ndim}
         if len(frames) > 1:
@@ -188,7 +209,7 @@ class Tree:
             tensors = [t if t.ndim > ndim else t.expand(count, *t.shape) for t in tensors]
         return torch.stack(tensors, dim=-ndim - 1)
 
-    def _channels(self, entries: list[tuple[int, Any, Function]]) -> _Channels:
+    def _channels(self, entries: list[tuple[int, Numbers, Function]]) -> _Channels:
         functions = tuple(function for _, _, function in entries)
         linear = [(c, f) for c, f in enumerate(functions) if isinstance(f, Linear)]
         groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
@@ -211,51 +232,30 @@ class Tree:
 
     def _rotation_slots(self) -> list[tuple[Tensor, Tensor]]:
         """For the first, second, third rotation of a joint: the joints that have one, and its channel."""
+        own = [[c for c, owner in enumerate(self._rotation.joint) if owner == j] for j in range(len(self.joints))]
         slots = []
         for order in range(3):
-            pairs = []
-            for j in range(len(self.joints)):
-                mine = [c for c, owner in enumerate(self._rotation.joint) if owner == j]
-                if len(mine) > order:
-                    pairs.append((j, mine[order]))
+            pairs = [(j, channels[order]) for j, channels in enumerate(own) if len(channels) > order]
             if pairs:
                 slots.append((torch.tensor([j for j, _ in pairs]), torch.tensor([c for _, c in pairs])))
         return slots
 
-    def _depth_levels(self) -> list[tuple[Tensor, Tensor]]:
-        depth = [0] * len(self.joints)
-        for j, parent in enumerate(self.parents):
-            depth[j] = 0 if parent < 0 else depth[parent] + 1
-        levels = []
-        for level in range(1, max(depth, default=0) + 1):
-            bodies = [j for j in range(len(depth)) if depth[j] == level]
-            levels.append((torch.tensor(bodies), torch.tensor([self.parents[j] for j in bodies])))
-        return levels
+    def _depth_levels(self) -> list[list[int]]:
+        """Bodies with one joint between them and the root, with two, and so on."""
+        depth = [int(row.sum()) - 1 for row in carried_by(self.parents)]
+        return [[j for j, d in enumerate(depth) if d == level] for level in range(1, max(depth, default=0) + 1)]
 
-    def _body_ancestors(self) -> Tensor:
-        count = len(self.joints)
-        table = torch.zeros(count, count, dtype=torch.bool)
-        for j, parent in enumerate(self.parents):
-            if parent >= 0:
-                table[j] = table[parent]
-            table[j, j] = True
-        return table.to(self.device)
-
-    def _ancestors(self) -> Tensor:
-        moved = torch.zeros(len(self.joints), len(self.coordinates), dtype=torch.bool)
-        owner: dict[int, int] = {}
+    def _owners(self) -> Tensor:
+        owners = [-1] * len(self.coordinates)
         for j, joint in enumerate(self.joints):
-            if joint.parent >= 0:
-                moved[j] = moved[joint.parent]
-            for _, function in (*joint.rotations, *joint.translations):
-                for n in function.inputs:
-                    if owner.setdefault(n, j) != j:
-                        raise ModelError(
-                            f"coordinate {self.coordinates[n]!r} drives two joints "
-                            f"({self.joints[owner[n]].name}, {joint.name}); one joint per coordinate is expected"
-                        )
-                    moved[j, n] = True
-        return moved.to(self.device)
+            for n in joint.inputs:
+                if owners[n] not in (-1, j):
+                    raise ModelError(
+                        f"coordinate {self.coordinates[n]!r} drives two joints "
+                        f"({self.joints[owners[n]].name}, {joint.name}); one joint per coordinate is expected"
+                    )
+                owners[n] = j
+        return torch.tensor(owners, dtype=torch.long, device=self.device)
 
 
 class TreePose:
@@ -271,9 +271,9 @@ class TreePose:
         self._shape = shape
         self._q = q
         self._twists: tuple[Tensor, Tensor] | None = None
-        alike = tree._parent_rotation.ndim == 3 and tree._parent_translation.ndim == 2  # offsets of all frames
-        self._parts = q.split(_TOGETHER) if alike else (q,)
-        if len(self._parts) > 1:  # a long motion: the steps in between take ten times the room of the result
+        shared_offsets = tree.parent_rotation.ndim == 3 and tree._parent_translation.ndim == 2
+        self._parts = q.split(_TOGETHER) if shared_offsets else (q,)
+        if len(self._parts) > 1:  # a long motion: intermediate results take ten times the memory of the result
             placed = [(pose._rotations, pose._positions) for pose in self._part_poses()]
             self._rotations, self._positions = (torch.cat(column) for column in zip(*placed, strict=True))
             return
@@ -289,7 +289,7 @@ class TreePose:
         eye = torch.eye(3, dtype=tree.dtype, device=tree.device)
         elemental = eye + sine * tree._cross + (1 - cosine) * tree._cross_squared
         joints = len(tree.joints)
-        rotation = tree._parent_rotation.expand(count, joints, 3, 3)
+        rotation = tree.parent_rotation.expand(count, joints, 3, 3)
         stages: list[Tensor] = []  # orientation of the parent-side frame in which each slot's axis is constant
         for bodies, channels in tree._slots:
             stages.append(rotation)
@@ -300,25 +300,22 @@ class TreePose:
             owner = torch.tensor(tree._translation.joint, device=tree.device)
             steps = values[..., None] * tree._translation.axis
             local = torch.zeros(count, joints, 3, dtype=tree.dtype, device=tree.device).index_add(1, owner, steps)
-            translation = translation + (tree._parent_rotation @ local[..., None])[..., 0]
-        moving_to_body = tree._child_rotation_inverse
-        relative_rotation = rotation @ moving_to_body
-        relative_position = translation + (rotation @ tree._child_translation_inverse[..., None])[..., 0]
+            translation = translation + (tree.parent_rotation @ local[..., None])[..., 0]
         self._local_stages, self._local_origin = stages, translation
-        world_rotation, world_position = self._chain(relative_rotation, relative_position)
-        self._rotations, self._positions = world_rotation, world_position
+        relative_position = translation + (rotation @ tree._child_translation_inverse[..., None])[..., 0]
+        self._rotations, self._positions = self._chain(rotation @ tree._child_rotation_inverse, relative_position)
 
     def _chain(self, rotation: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        rotations = list(rotation.unbind(1))
-        positions = list(position.unbind(1))
-        for bodies, parents in self.tree._levels:
-            above = torch.stack([rotations[p] for p in parents.tolist()], dim=1)
-            origin = torch.stack([positions[p] for p in parents.tolist()], dim=1)
-            below = torch.stack([rotations[b] for b in bodies.tolist()], dim=1)
-            offset = torch.stack([positions[b] for b in bodies.tolist()], dim=1)
-            turned = above @ below
+        """Place bodies in ground (B, J, ...) from their places on their parents."""
+        rotations, positions = list(rotation.unbind(1)), list(position.unbind(1))
+        for bodies in self.tree._levels:
+            parents = [self.tree.parents[b] for b in bodies]
+            above = torch.stack([rotations[p] for p in parents], dim=1)
+            origin = torch.stack([positions[p] for p in parents], dim=1)
+            turned = above @ torch.stack([rotations[b] for b in bodies], dim=1)
+            offset = torch.stack([positions[b] for b in bodies], dim=1)
             moved = (above @ offset[..., None])[..., 0] + origin
-            for i, b in enumerate(bodies.tolist()):
+            for i, b in enumerate(bodies):
                 rotations[b], positions[b] = turned[:, i], moved[:, i]
         return torch.stack(rotations, dim=1), torch.stack(positions, dim=1)
 
@@ -333,11 +330,17 @@ class TreePose:
         return self._rotations.reshape(*self._shape, *self._rotations.shape[1:])
 
     def points(self, bodies: Sequence[int] | Tensor, local_m: Tensor) -> Tensor:
-        """(..., P, 3) ground positions of points given on their bodies: bodies (P,), local_m (P, 3) or (..., P, 3)."""
+        """Place points that are fixed to bodies in ground.
+
+        Args:
+            bodies: (P,) body of each point.
+            local_m: (P, 3) positions on the bodies.
+
+        Returns:
+            (..., P, 3) m.
+        """
         index = torch.as_tensor(bodies, device=self.tree.device)
         local = local_m.to(self.tree.dtype)[..., None]
-        if local.ndim > 3:
-            return (self.rotations[..., index, :, :] @ local)[..., 0] + self.positions_m[..., index, :]
         parts = zip(self._rotations.split(_TOGETHER), self._positions.split(_TOGETHER), strict=True)
         found = torch.cat([(rotation[:, index] @ local)[..., 0] + origin[:, index] for rotation, origin in parts])
         return found.reshape(*self._shape, *found.shape[1:])
@@ -383,7 +386,7 @@ class TreePose:
             v = self._gather(tree._rotation, self._rotation_partials, moment, v)
         if len(tree._translation.functions):
             owner = torch.tensor(tree._translation.joint, device=tree.device)
-            frame = parent_rotation[:, owner] @ tree._parent_rotation[..., owner, :, :]
+            frame = parent_rotation[:, owner] @ tree.parent_rotation[..., owner, :, :]
             axes = (frame @ tree._translation.axis[..., None])[..., 0]
             v = self._gather(tree._translation, self._translation_partials, axes, v)
         return omega, v
@@ -416,7 +419,7 @@ class TreePose:
         return columns
 
     def offset_jacobian(
-        self, points_m: Tensor, bodies: Sequence[int] | Tensor, translation: Tensor, rotation: Tensor | None = None
+        self, points_m: Tensor, bodies: Sequence[int] | Tensor, translation: Tensor, rotation: Tensor
     ) -> Tensor:
         """Derivative of ground positions of points fixed to bodies, by parameters of the parent-offset frames.
 
@@ -425,7 +428,7 @@ class TreePose:
             bodies: (P,) body of each point.
             translation: (J, 3, K) derivative of each parent-offset translation by K parameters (segment lengths, betas).
             rotation: (J, 3, K) small rotation of each parent-offset frame in the parent's axes per unit of the
-                parameter, or None. It turns all that the joint carries about the offset frame's origin.
+                parameter. It turns all that the joint carries about the offset frame's origin.
 
         Returns:
             (..., P, 3, K). The change of translation functions (arc lengths, ellipsoid radii) is not in it.
@@ -433,14 +436,12 @@ class TreePose:
         tree = self.tree
         parent_rotation, parent_origin = self._parent_frames()
         carried = tree.body_ancestors[torch.as_tensor(bodies, device=tree.device)].to(tree.dtype)  # (P, J)
-        velocity = parent_rotation @ translation.to(tree.dtype)  # (B, J, 3, K)
-        result = torch.einsum("pj,bjik->bpik", carried, velocity)
-        if rotation is not None:
-            spin = parent_rotation @ rotation.to(tree.dtype)
-            origin = parent_origin + (parent_rotation @ tree._parent_translation.expand_as(parent_origin)[..., None])[..., 0]
-            moment = torch.linalg.cross(origin[..., None].expand_as(spin), spin, dim=-2)
-            points = points_m.reshape(-1, *points_m.shape[-2:])
-            total_spin = torch.einsum("pj,bjik->bpik", carried, spin)
-            turned = torch.linalg.cross(total_spin, points[..., None].expand_as(total_spin), dim=-2)
-            result = result + turned + torch.einsum("pj,bjik->bpik", carried, moment)
+        velocity = torch.einsum("pj,bjik->bpik", carried, parent_rotation @ translation.to(tree.dtype))
+        spin = parent_rotation @ rotation.to(tree.dtype)
+        origin = parent_origin + (parent_rotation @ tree._parent_translation.expand_as(parent_origin)[..., None])[..., 0]
+        moment = torch.linalg.cross(origin[..., None].expand_as(spin), spin, dim=-2)
+        points = points_m.reshape(-1, *points_m.shape[-2:])
+        total_spin = torch.einsum("pj,bjik->bpik", carried, spin)
+        turned = torch.linalg.cross(total_spin, points[..., None].expand_as(total_spin), dim=-2)
+        result: Tensor = velocity + turned + torch.einsum("pj,bjik->bpik", carried, moment)
         return result.reshape(*self._shape, *result.shape[1:])

@@ -1,9 +1,9 @@
-"""The coordinates of a joint tree that put its bones where they are wanted: joint centres and orientations at once.
+"""Fit the coordinates of a joint tree to wanted joint centres and bone orientations.
 
-Weighted least squares with coordinate limits as soft bounds. The start is exact per joint (Euler angles of the relative
-orientation, the branch that lies in the ranges and follows the frame before); then damped Gauss-Newton steps on all frames
-together (:mod:`.solve`), until each has converged: a frame that stopped early would show as jitter. The trunk is solved from
-its own bones and each limb given the trunk, so the normal equations fall into five small blocks.
+Weighted least squares with the ranges of the coordinates as soft limits. The start is exact per joint: the Euler angles of the
+relative orientation, of the two solutions the one in the ranges and near the frame before. Then damped Gauss-Newton steps
+(:mod:`.solve`) follow, frame by frame until each has converged; a frame that stopped early would show as jitter. The trunk is
+solved from its own bones and each limb given the trunk, so the normal equations are five small blocks.
 """
 
 from __future__ import annotations
@@ -23,30 +23,44 @@ from ..errors import InputError
 from ..types import FloatArray
 from .functions import Linear
 from .linear_solvers import Block, BlockCholesky
-from .rotations import euler_about, log
+from .rotations import axial, euler_about, log
 from .solve import Clip, Factors, LeastSquares, Stop, minimise
 from .threads import one_thread
 from .tree import Tree, TreePose
 
 CENTRE_SD_M = 0.004
-"""How far a joint centre may give way, in the balance against ``ORIENTATION_SD_RAD``."""
+"""Standard deviation of a joint centre, relative to ``ORIENTATION_SD_RAD``."""
 ORIENTATION_SD_RAD = 0.03
-"""How far a bone's orientation may give way: 1.7 degrees; at a lever of 0.13 m both cost the same."""
+"""Standard deviation of a bone's orientation: 1.7 degrees; at a lever of 0.13 m it weighs as much as that of a centre."""
 _CENTRE_SD_M = dict.fromkeys(("pelvis", "femur", "tibia", "talus", "thorax", "humerus", "ulna", "hand"), 0.002)
 _ORIENTATION_SD_RAD = dict.fromkeys(("pelvis", "thorax"), 0.015) | dict.fromkeys(("tibia", "talus", "calcn", "toes"), 0.05)
-"""Hips, knees, ankles, shoulders, elbows and wrists are what motions are judged by, so they are held best, and so are pelvis
-and thorax, which carry them. What is left over is the knee's, the one joint of a person's BSM that differs from SKEL's in kind:
-thigh, shank and foot share it, the thigh a little less, because the knee's centre moves with its orientation."""
+"""Motions are judged by hips, knees, ankles, shoulders, elbows and wrists: these have the largest weights, and so have pelvis
+and thorax, which carry them. The residual is the knee's, the one joint whose kind differs between BSM and SKEL: thigh, shank
+and foot share it, the thigh a little less, because the knee's centre moves with its orientation."""
 RANGE_SD_RAD = 2.0
-"""Stiffness of a model's ranges: they choose among what the bones leave open, and pull no bone away from where it is. One
-beyond a range (a hip of SKEL's turned by 45 degrees when bent is one of BSM's abducted by 45) is for the check of limits."""
+"""Standard deviation of a model's ranges. They choose among solutions that the bones leave open and hardly move a bone: a value
+out of range (45 degrees of rotation in SKEL's bent hip are 45 degrees of abduction in BSM's) is for the check of limits."""
 LIMIT_SD_RAD = 0.01
-"""Stiffness of limits that the wanted bones may break only because they are measured with errors."""
+"""Standard deviation of limits that are broken only through measurement errors of the wanted bones."""
 CONVERGED = 5e-4
-"""A frame is left alone after a step below this (rad or m)."""
+"""A frame has converged after a step below this (rad or m): 0.03 degrees."""
 _DAMPING = Factors(start=1e-6, shrink=0.1, growth=100.0, least_raised=1e-2)
+"""Almost none at first, because the start is good; at least 0.01 after a step that fails."""
+_RIDGE = 1e-6
+"""Added to the diagonals of the normal equations, for coordinates that move no wanted bone."""
 _MOVE = Clip(torch.tensor(0.5, dtype=torch.float64))
-"""A step moves no coordinate further (rad or m)."""
+"""Largest change of a coordinate in a step (rad or m)."""
+_FULL_TURN_RAD = 2 * np.pi - 1e-3
+"""A range this wide is none: the coordinate turns freely, as the root does."""
+_SECOND_SOLUTION_RAD = 0.01
+"""Cost of the Euler solution whose middle angle is beyond a quarter turn, so that it is taken only where it is better."""
+_RANGE_PER_TRAVEL = 0.1
+"""Cost of one radian out of range for one frame, over that of turning by one radian between two frames: an excess of ten frames
+outweighs a jump (own choice)."""
+_FIRST_FRAME = 10.0
+"""Weight of an excess in the first frame over that in another one: no frame before it decides (own choice)."""
+_LEAST_SINE = 1e-12
+"""Lower bound of the sine of an angle; it only avoids a division by zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +68,21 @@ class Bounds:
     """Soft limits of the coordinates; infinite where there is none."""
 
     low: FloatArray
+    """(N,)."""
     high: FloatArray
+    """(N,)."""
     sd_rad: float = LIMIT_SD_RAD
-    """An excess of this much costs one unit of the weighted squares."""
+    """Standard deviation of an excess."""
 
     @classmethod
     def of(cls, ranges: FloatArray) -> Bounds:
-        """From a model's ranges (N, 2); a range of a full turn or more (the free root) is none."""
-        free = ~(ranges[:, 1] - ranges[:, 0] < 2 * np.pi - 1e-3)
+        """Soft limits from a model's ranges (N, 2); a range of a full turn or more (the free root) is none."""
+        free = ~(ranges[:, 1] - ranges[:, 0] < _FULL_TURN_RAD)
         return cls(np.where(free, -np.inf, ranges[:, 0]), np.where(free, np.inf, ranges[:, 1]), RANGE_SD_RAD)
 
 
 class MapResult(NamedTuple):
-    """Coordinates and what they leave over."""
+    """Coordinates, and the distances of the bodies from where they are wanted."""
 
     q: FloatArray
     """(T, N)."""
@@ -77,7 +93,7 @@ class MapResult(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Inverse standard deviations per body, zero where a body is not asked for."""
+    """Inverse standard deviations per body; zero for a body that is not given."""
 
     centre: Tensor
     """(J,) 1/m."""
@@ -86,7 +102,7 @@ class Weights(NamedTuple):
 
     @classmethod
     def of(cls, tree: Tree) -> Weights:
-        """The balance of this module, by the names of the bodies."""
+        """The weights of this module, by the names of the bodies."""
         names = [name.removesuffix("_r").removesuffix("_l") for name in tree.bodies]
         centre = [1 / _CENTRE_SD_M.get(name, CENTRE_SD_M) for name in names]
         turn = [1 / _ORIENTATION_SD_RAD.get(name, ORIENTATION_SD_RAD) for name in names]
@@ -112,18 +128,21 @@ def fit_tree(
         orientations: (T, J, 3, 3) wanted body orientations in ground.
         bounds: soft limits per coordinate.
         weights: per body; by default those of this module.
-        iterations: Gauss-Newton steps after the exact start, at most; a frame of a real motion needs three.
+        iterations: most Gauss-Newton steps after the exact start; a frame of a real motion needs three.
         chunk: frames that are solved together; bounds the memory.
-        continuous: whether the frames are a motion; False: each is a case of its own.
+        continuous: whether the frames are a motion; False: they are independent of each other.
 
     Returns:
         Coordinates, continuous in time for a motion, and the residuals per body.
+
+    Raises:
+        InputError: the root joint does not have three translations of its own coordinates.
     """
     if weights is None:
         weights = Weights.of(tree)
     start = _start(tree, centres_m, orientations, bounds, continuous)
     blocks = _blocks(tree, weights)
-    solver = BlockCholesky([block.columns for block in blocks], ridge=1e-6)
+    solver = BlockCholesky([block.columns for block in blocks], _RIDGE)
     stop = Stop(iterations, step=CONVERGED)
 
     def place(first: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,44 +150,42 @@ def fit_tree(
         goal = _Goal(tree, centres_m[frames], orientations[frames], bounds, weights, blocks)
         q = minimise(goal, start[frames], solver=solver, damping=_DAMPING, stop=stop, move=_MOVE).x
         pose = tree.forward(q)
-        far = (pose.positions_m - centres_m[frames]).norm(dim=-1)
-        return q, far, log(orientations[frames].transpose(-1, -2) @ pose.rotations).norm(dim=-1)
+        miss_m = (pose.positions_m - centres_m[frames]).norm(dim=-1)
+        return q, miss_m, log(orientations[frames].transpose(-1, -2) @ pose.rotations).norm(dim=-1)
 
-    # chunks side by side, each on one thread: threads inside such small matrix products only wait for each other
+    # chunks side by side, each on one thread: threads inside such small matrix products mostly wait for each other
     with one_thread(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         parts = list(pool.map(place, range(0, len(start), chunk)))
-    q, far, turned = (torch.cat(columns).numpy() for columns in zip(*parts, strict=True))
-    return MapResult(q, far, turned)
+    return MapResult(*(torch.cat(columns).numpy() for columns in zip(*parts, strict=True)))
 
 
 class _Block(NamedTuple):
+    """n coordinates that are solved together, and the K bodies that decide on them."""
+
     columns: Tensor
+    """(n,)."""
     bodies: Tensor
+    """(K,)."""
     centre: Tensor
     """(n, K) weight of the bodies' centres, 0 for a body that the column does not move."""
     turn: Tensor
-    """(n, K) squared weight of their orientations; 0 too for bodies that other columns turn freely."""
+    """(n, K) squared weight of their orientations; 0 also for bodies that other columns turn freely."""
     turn_pairs: Tensor
-    """(n, n) the same, summed over the bodies that both columns move."""
+    """(n, n) ``turn`` summed over the bodies that both columns move."""
 
 
 def _blocks(tree: Tree, weights: Weights) -> list[_Block]:
-    """Trunk (all that has a side-less name) and one block per limb: each side of each chain that leaves the trunk."""
-    side = [name.rsplit("_", 1)[-1] if name.endswith(("_r", "_l")) else "" for name in tree.bodies]
-    root: list[int] = []
+    """Trunk (bodies without a side in their names) and limbs: each side of each chain that leaves the trunk."""
+    sided = [name.endswith(("_r", "_l")) for name in tree.bodies]
+    chain: list[int] = []  # of each body: the first body of its limb, or -1 for the trunk
     for j, parent in enumerate(tree.parents):
-        root.append(-1 if not side[j] else j if parent < 0 or not side[parent] else root[parent])
-    owner = {}
-    for j, joint in enumerate(tree.joints):
-        for _, function in (*joint.rotations, *joint.translations):
-            for n in function.inputs:
-                owner[n] = root[j]
+        chain.append(-1 if not sided[j] else j if parent < 0 or not sided[parent] else chain[parent])
     blocks = []
-    for chain in sorted(set(root)):
-        columns = [n for n in range(len(tree.coordinates)) if owner.get(n) == chain]
-        inside = [j for j in range(len(tree.bodies)) if root[j] == chain]
-        # a limb whose root joint does not move its centre (the hips) tells the trunk where that centre is to be
-        hung = [j for j in range(len(tree.bodies)) if chain == -1 and root[j] == j and not tree.joints[j].translations]
+    for first in sorted(set(chain)):
+        columns = [n for n, joint in enumerate(tree.owners.tolist()) if joint >= 0 and chain[joint] == first]
+        inside = [j for j in range(len(chain)) if chain[j] == first]
+        # a limb whose first joint does not translate (the hips) shows where the trunk's joint centre is wanted
+        hung = [j for j in range(len(chain)) if first == -1 and chain[j] == j and not tree.joints[j].translations]
         if columns:
             bodies = inside + hung
             moved = tree.ancestors[bodies][:, columns].T.to(tree.dtype)
@@ -185,6 +202,7 @@ class _Guess:
     """Bodies of some frames, and the weighted residuals."""
 
     cost: Tensor
+    """(B,)."""
     pose: TreePose
     miss: Tensor
     """(B, J, 3) of the joint centres."""
@@ -195,7 +213,7 @@ class _Guess:
 
 
 class _Goal(LeastSquares[_Guess, list[Block]]):
-    """Wanted bones of some frames; each frame is a problem of its own, with one :class:`Block` per part of the body."""
+    """Wanted bones of some frames. Each frame is a problem of its own, with one :class:`Block` per part of the body."""
 
     def __init__(
         self, tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, weights: Weights, blocks: Sequence[_Block]
@@ -234,100 +252,97 @@ class _Goal(LeastSquares[_Guess, list[Block]]):
 
 def _small_angle(matrix: Tensor) -> Tensor:
     """Rotation vector of a rotation that is not near a half turn; cheaper than the general one."""
-    m = matrix
-    sine = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], dim=-1) / 2
-    trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
-    size = sine.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    vector: Tensor = sine / size * torch.atan2(size, (trace[..., None] - 1) / 2)
+    sine = axial(matrix) / 2
+    size = sine.norm(dim=-1, keepdim=True).clamp_min(_LEAST_SINE)
+    vector: Tensor = sine / size * torch.atan2(size, (_trace(matrix)[..., None] - 1) / 2)
     return vector
 
 
+def _trace(matrix: Tensor) -> Tensor:
+    return matrix[..., 0, 0] + matrix[..., 1, 1] + matrix[..., 2, 2]
+
+
 def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, continuous: bool) -> Tensor:
-    """Coordinates from the relative orientation of each bone and its parent, branch by branch."""
-    frames = len(centres)
-    q = torch.zeros(frames, len(tree.coordinates), dtype=tree.dtype)
+    """(T, N) coordinates from the orientation of each bone relative to its parent's."""
+    q = torch.zeros(len(centres), len(tree.coordinates), dtype=tree.dtype)
     eye = torch.eye(3, dtype=tree.dtype)
-    inputs, branches = [], []
+    columns, solutions = [], []
     for j, joint in enumerate(tree.joints):
-        fixed, moving = tree.parent_rotation[j], tree.child_rotation[j]
         above = orientations[:, joint.parent] if joint.parent >= 0 else eye
-        local = (above @ fixed).transpose(-1, -2) @ orientations[:, j] @ moving
+        local = (above @ tree.parent_rotation[j]).transpose(-1, -2) @ orientations[:, j] @ tree.child_rotation[j]
         linear = [(axis, f) for axis, f in joint.rotations if isinstance(f, Linear)]
-        axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64).reshape(-1, 3), dtype=tree.dtype)
+        if not linear:
+            continue
+        axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64), dtype=tree.dtype)
+        functions = [f for _, f in linear]
+        inputs = [f.input for f in functions]
         if len(linear) == 1:
-            _put(q, linear[0][1], _about(axes[0], local), bounds)
-        elif linear:
-            if len(linear) == 2:
-                axes = torch.cat([axes, torch.linalg.cross(axes[0], axes[1])[None]])
-            first = euler_about(axes, local)
-            second = first * torch.tensor([1.0, -1.0, 1.0], dtype=tree.dtype) + np.pi
-            inputs.append([f.input for _, f in linear])
-            branches.append(_branches([f for _, f in linear], (first, second)))
-    if inputs:
-        _put_branches(q, inputs, branches, bounds, continuous)
+            angle = _values(functions, _about(axes[0], local)[:, None])
+            q[:, inputs] = torch.as_tensor(_turns(angle, bounds.low[inputs], bounds.high[inputs]))
+            continue
+        if len(linear) == 2:
+            axes = torch.cat([axes, torch.linalg.cross(axes[0], axes[1])[None]])
+        first = euler_about(axes, local)
+        second = first * torch.tensor([1.0, -1.0, 1.0], dtype=tree.dtype) + np.pi
+        columns.append(inputs)
+        solutions.append(np.stack([_values(functions, angles) for angles in (first, second)]))
+    if columns:
+        _put_nearest(q, columns, solutions, bounds, continuous)
     _root_translation(tree, q, centres, orientations)
     return q
 
 
 def _about(axis: Tensor, matrix: Tensor) -> Tensor:
-    """Angle about one axis that comes nearest to a rotation."""
-    m = matrix
-    sine = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], dim=-1) @ axis
-    along = torch.einsum("i,...ij,j->...", axis, m, axis)
-    return torch.atan2(sine, m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2] - along)
+    """(T,) angle about one axis that comes nearest to a rotation."""
+    along = torch.einsum("i,...ij,j->...", axis, matrix, axis)
+    return torch.atan2(axial(matrix) @ axis, _trace(matrix) - along)
 
 
-def _put(q: Tensor, function: Linear, angle: Tensor, bounds: Bounds) -> None:
-    value = ((angle - function.intercept) / function.slope).numpy()
-    n = function.input
-    q[:, n] = torch.as_tensor(_turns(value[:, None], bounds.low[[n]], bounds.high[[n]])[:, 0])
+def _values(functions: Sequence[Linear], angles: Tensor) -> FloatArray:
+    """(T, n) coordinates whose functions give the first n of the angles (T, 1 or 3)."""
+    slope, intercept = np.array([f.slope for f in functions]), np.array([f.intercept for f in functions])
+    return np.asarray((angles[:, : len(functions)].numpy() - intercept) / slope)
 
 
 def _turns(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Choose full turns: nearest to the middle of the range where there is one, else continuous in time."""
+    """Choose full turns of angles (T, n): nearest to the middle of the range where there is one, else continuous in time."""
     bounded = np.isfinite(low) & np.isfinite(high)
     middle = np.where(bounded, (np.where(bounded, low, 0) + np.where(bounded, high, 0)) / 2, 0.0)
     near = values - 2 * np.pi * np.round((values - middle) / (2 * np.pi))
     return np.where(bounded, near, np.unwrap(near, axis=0))
 
 
-def _branches(functions: Sequence[Linear], solutions: tuple[Tensor, Tensor]) -> FloatArray:
-    """(2, T, n) coordinates of both Euler solutions."""
-    slope, intercept = np.array([f.slope for f in functions]), np.array([f.intercept for f in functions])
-    return np.stack([(angles[:, : len(functions)].numpy() - intercept) / slope for angles in solutions])
-
-
-def _put_branches(
-    q: Tensor, inputs: Sequence[list[int]], branches: Sequence[FloatArray], bounds: Bounds, continuous: bool
+def _put_nearest(
+    q: Tensor, columns: Sequence[list[int]], solutions: Sequence[FloatArray], bounds: Bounds, continuous: bool
 ) -> None:
-    """Choose, joint by joint, between the two Euler solutions and their full turns: in range, and near the frame before."""
+    """Choose for each joint between its two Euler solutions (2, T, n) and their full turns: in range, near the frame before."""
     options, outside = [], []
-    for columns, both in zip(inputs, branches, strict=True):
-        low, high = bounds.low[columns], bounds.high[columns]
-        turned = np.stack([_turns(branch, low, high) for branch in both])  # (2, T, n)
+    for inputs, solution in zip(columns, solutions, strict=True):
+        low, high = bounds.low[inputs], bounds.high[inputs]
+        turned = np.stack([_turns(values, low, high) for values in solution])  # (2, T, n)
         options.append(turned)
         outside.append((np.maximum(turned - high, 0) + np.maximum(low - turned, 0)).sum(-1))
     penalty = np.stack(outside)  # (joints, 2, T)
-    penalty[:, 1] += 0.01  # of two equally good branches, the one with the middle angle within a quarter turn
+    penalty[:, 1] += _SECOND_SOLUTION_RAD
     chosen = _paths(options, penalty) if continuous else penalty.argmin(axis=1)
-    for columns, turned, path in zip(inputs, options, chosen, strict=True):
+    for inputs, turned, path in zip(columns, options, chosen, strict=True):
         values = turned[path, np.arange(len(path))]
         if continuous:
-            values = _turns(values, bounds.low[columns], bounds.high[columns])
-        q[:, columns] = torch.as_tensor(values)
+            values = _turns(values, bounds.low[inputs], bounds.high[inputs])
+        q[:, inputs] = torch.as_tensor(values)
 
 
 def _paths(options: Sequence[FloatArray], penalty: FloatArray) -> NDArray[np.int64]:
-    """(joints, T) cheapest way through the two branches (2, T, n) of every joint.
+    """(joints, T) cheapest sequence of the two solutions (2, T, n) of every joint, by dynamic programming.
 
-    The cost is the excess over the range, plus the angle travelled (full turns are free).
+    The cost is the excess over the range, plus the angle between neighbouring frames (full turns are free).
     """
     travel = np.zeros((penalty.shape[2], len(options), 2, 2))  # [frame, joint, from, to]
-    for k, both in enumerate(options):
-        steps = both[None, :, 1:] - both[:, None, :-1]
+    for k, angles in enumerate(options):
+        steps = angles[None, :, 1:] - angles[:, None, :-1]
         travel[1:, k] = np.abs((steps + np.pi) % (2 * np.pi) - np.pi).sum(-1).transpose(2, 0, 1)
-    local = penalty.transpose(2, 0, 1) * 0.1
-    cost = local[0] * 10
+    local = penalty.transpose(2, 0, 1) * _RANGE_PER_TRAVEL
+    cost = local[0] * _FIRST_FRAME
     back = np.zeros((len(travel), len(options), 2), dtype=bool)
     for t in range(1, len(travel)):
         stay, cross = cost + travel[t, :, (0, 1), (0, 1)].T, cost[:, ::-1] + travel[t, :, (1, 0), (0, 1)].T
@@ -342,7 +357,7 @@ def _paths(options: Sequence[FloatArray], penalty: FloatArray) -> NDArray[np.int
 
 
 def _root_translation(tree: Tree, q: Tensor, centres: Tensor, orientations: Tensor) -> None:
-    """Put the root body's origin where it is wanted: its translations are linear and act in the fixed frame.
+    """Set the translations of the root, which are linear and act in the fixed frame, from its wanted origin.
 
     Raises:
         InputError: the root joint does not have three translations of its own coordinates.

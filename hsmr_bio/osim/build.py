@@ -1,6 +1,6 @@
-"""Writes a whole OpenSim 4 model from plain values: bodies, joints, coordinates, markers.
+"""Writes an OpenSim 4 model from plain values: bodies, joints, coordinates, markers.
 
-Used by the generator of the shipped model and by the twin. Only components that OpenSim 4.2-4.6 read without a warning.
+The generator of the shipped model and the twin use it. OpenSim 4.2-4.6 read its components without a warning.
 
 Source:
     Format as written by OpenSim 4.6 (``Model::print``); order and independence of the joint axes: OpenSim's CustomJoint.
@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 from lxml import etree
+
+from .parts import Element, OsimBody, OsimMarker
 
 Vector = Sequence[float]
 GRAVITY_M_S2 = 9.80665
 """Standard gravity, ISO 80000-3; the value of OpenSim's own models."""
 _COMPONENTS = ("rotation1", "rotation2", "rotation3", "translation1", "translation2", "translation3")
 _UNIT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+_PARALLEL = 0.25
+"""Axes are parallel below this squared sine of the angle between them (30 degrees), chosen."""
 
 
 def number(value: float) -> str:
@@ -31,8 +35,17 @@ def numbers(values: Iterable[float]) -> str:
     return " ".join(number(v) for v in values)
 
 
-def element(tag: str, *content: Any, name: str | None = None) -> Any:
-    """Make an XML element from a text or from child elements."""
+def element(tag: str, *content: str | Element, name: str | None = None) -> Element:
+    """Make an XML element.
+
+    Args:
+        tag: of the element.
+        *content: its text, or its child elements in order.
+        name: value of its attribute ``name``; None for no attribute.
+
+    Returns:
+        The element.
+    """
     made = etree.Element(tag) if name is None else etree.Element(tag, name=name)
     for part in content:
         if isinstance(part, str):
@@ -42,46 +55,61 @@ def element(tag: str, *content: Any, name: str | None = None) -> Any:
     return made
 
 
-def constant(value: float) -> Any:
+def constant(value: float) -> Element:
     """Constant function."""
-    return element("Constant", element("value", number(value)), name="function")
+    return _function("Constant", value=number(value))
 
 
-def linear(slope: float, intercept: float = 0.0) -> Any:
-    """Linear function of one coordinate."""
-    return element("LinearFunction", element("coefficients", numbers((slope, intercept))), name="function")
+def linear(slope: float, intercept: float = 0.0) -> Element:
+    """Linear function of one coordinate q.
+
+    Args:
+        slope: factor on q.
+        intercept: value at q = 0.
+
+    Returns:
+        The function slope q + intercept.
+    """
+    return _function("LinearFunction", coefficients=numbers((slope, intercept)))
 
 
-def polynomial(coefficients: Vector) -> Any:
+def polynomial(coefficients: Vector) -> Element:
     """Polynomial of one coordinate, highest power first."""
-    return element("PolynomialFunction", element("coefficients", numbers(coefficients)), name="function")
+    return _function("PolynomialFunction", coefficients=numbers(coefficients))
 
 
-def multivariate(coefficients: Vector, order: int, dimension: int = 2) -> Any:
-    """Polynomial of some coordinates, coefficients in OpenSim's order: the first coordinate's power outermost."""
-    return element(
-        "MultivariatePolynomialFunction",
-        element("coefficients", numbers(coefficients)),
-        element("dimension", str(dimension)),
-        element("order", str(order)),
-        name="function",
-    )
+def multivariate(coefficients: Vector, order: int) -> Element:
+    """Polynomial of two coordinates.
+
+    Args:
+        coefficients: in OpenSim's order, the first coordinate's power outermost.
+        order: highest total degree.
+
+    Returns:
+        The function.
+    """
+    parts = {"coefficients": numbers(coefficients), "dimension": "2", "order": str(order)}
+    return _function("MultivariatePolynomialFunction", **parts)
 
 
-def sine(amplitude: float, omega: float = 1.0, phase: float = 0.0, offset: float = 0.0) -> Any:
-    """Return the function amplitude sin(omega q + phase) + offset."""
+def sine(amplitude: float, omega: float = 1.0, phase: float = 0.0, offset: float = 0.0) -> Element:
+    """Sine of one coordinate q.
+
+    Args:
+        amplitude: factor on the sine.
+        omega: factor on q.
+        phase: angle at q = 0, rad.
+        offset: added to the sine.
+
+    Returns:
+        The function amplitude sin(omega q + phase) + offset.
+    """
     parts = {"amplitude": amplitude, "omega": omega, "phase": phase, "offset": offset}
-    return element("Sine", *(element(tag, number(value)) for tag, value in parts.items()), name="function")
+    return _function("Sine", **{tag: number(value) for tag, value in parts.items()})
 
 
-@dataclass(frozen=True)
-class BodySpec:
-    """A body: kg, m, and (Ixx, Iyy, Izz, Ixy, Ixz, Iyz) in kg m^2 about the centre of mass."""
-
-    name: str
-    mass_kg: float
-    com_m: Vector
-    inertia_kg_m2: Vector
+def _function(kind: str, **parts: str) -> Element:
+    return element(kind, *(element(tag, text) for tag, text in parts.items()), name="function")
 
 
 @dataclass(frozen=True)
@@ -102,8 +130,8 @@ class AxisSpec:
     """``rotation1`` .. ``translation3``."""
     axis: Vector
     coordinates: tuple[str, ...]
-    function: Any
-    """Element made by one of the functions above."""
+    function: Element
+    """Made by one of the functions above."""
 
 
 @dataclass(frozen=True)
@@ -120,32 +148,21 @@ class JointSpec:
     child_offset: tuple[Vector, Vector] = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
 
-@dataclass(frozen=True)
-class MarkerSpec:
-    """A marker at ``position_m`` in the frame of ``body``; ``fixed`` if OpenSim may not move it."""
-
-    name: str
-    body: str
-    position_m: Vector
-    fixed: bool = False
-
-
 def body_path(body: str) -> str:
     """Path of a body in an OpenSim 4 model."""
     return "/ground" if body == "ground" else f"/bodyset/{body}"
 
 
-def _body(spec: BodySpec) -> Any:
-    return element(
-        "Body",
-        element("mass", number(spec.mass_kg)),
-        element("mass_center", numbers(spec.com_m)),
-        element("inertia", numbers(spec.inertia_kg_m2)),
-        name=spec.name,
-    )
+def body_values(body: OsimBody) -> dict[str, str]:
+    """Tags and texts of a body's mass, centre of mass and inertia."""
+    return {"mass": number(body.mass_kg), "mass_center": numbers(body.com_m), "inertia": numbers(body.inertia_kg_m2)}
 
 
-def _coordinate(spec: CoordinateSpec) -> Any:
+def _body(body: OsimBody) -> Element:
+    return element("Body", *(element(tag, text) for tag, text in body_values(body).items()), name=body.name)
+
+
+def _coordinate(spec: CoordinateSpec) -> Element:
     return element(
         "Coordinate",
         element("default_value", number(spec.default_si)),
@@ -158,7 +175,7 @@ def _coordinate(spec: CoordinateSpec) -> Any:
     )
 
 
-def _frame(name: str, body: str, offset: tuple[Vector, Vector]) -> Any:
+def _frame(name: str, body: str, offset: tuple[Vector, Vector]) -> Element:
     return element(
         "PhysicalOffsetFrame",
         element("socket_parent", body_path(body)),
@@ -169,12 +186,11 @@ def _frame(name: str, body: str, offset: tuple[Vector, Vector]) -> Any:
 
 
 def _parallel(a: Vector, b: Vector) -> bool:
-    cross = (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
-    return sum(c * c for c in cross) < 0.25
+    return float(np.square(np.cross(a, b)).sum()) < _PARALLEL
 
 
-def _transform(axes: Sequence[AxisSpec]) -> Any:
-    """All six lines; the ones without a coordinate get an axis that is not parallel to the given ones."""
+def _transform(axes: Sequence[AxisSpec]) -> Element:
+    """Make all six lines; a line without a coordinate gets an axis that is not parallel to the given ones."""
     given = {a.component: a for a in axes}
     lines = []
     for group in (_COMPONENTS[:3], _COMPONENTS[3:]):
@@ -192,7 +208,7 @@ def _transform(axes: Sequence[AxisSpec]) -> Any:
     return element("SpatialTransform", *lines)
 
 
-def joint_element(spec: JointSpec) -> Any:
+def joint_element(spec: JointSpec) -> Element:
     """Make a joint with its offset frames and coordinates."""
     frames = (f"{spec.parent}_offset", f"{spec.child}_offset")
     parts = [
@@ -206,29 +222,34 @@ def joint_element(spec: JointSpec) -> Any:
     return element(spec.kind, *parts, name=spec.name)
 
 
-def _marker(spec: MarkerSpec) -> Any:
+def marker_set(markers: Iterable[OsimMarker]) -> Element:
+    """Make the MarkerSet of a model."""
+    return _set("MarkerSet", "markerset", (_marker(marker) for marker in markers))
+
+
+def _marker(marker: OsimMarker) -> Element:
     return element(
         "Marker",
-        element("socket_parent_frame", body_path(spec.body)),
-        element("location", numbers(spec.position_m)),
-        element("fixed", "true" if spec.fixed else "false"),
-        name=spec.name,
+        element("socket_parent_frame", body_path(marker.body)),
+        element("location", numbers(marker.position_m)),
+        element("fixed", "false"),
+        name=marker.name,
     )
 
 
-def _set(tag: str, name: str, members: Iterable[Any]) -> Any:
+def _set(tag: str, name: str, members: Iterable[Element]) -> Element:
     return element(tag, element("objects", *members), element("groups"), name=name)
 
 
 def model_element(
     name: str,
-    bodies: Iterable[BodySpec],
+    bodies: Iterable[OsimBody],
     joints: Iterable[JointSpec],
-    markers: Iterable[MarkerSpec],
+    markers: Iterable[OsimMarker],
     *,
     credits_text: str = "",
     publications: str = "",
-) -> Any:
+) -> Element:
     """Make the root element ``OpenSimDocument`` of a model.
 
     Args:
@@ -240,7 +261,7 @@ def model_element(
         publications: what to cite.
 
     Returns:
-        The lxml element; write it with :func:`to_bytes`.
+        The element; write it with :func:`to_bytes`.
     """
     model = element(
         "Model",
@@ -252,7 +273,7 @@ def model_element(
         element("Ground", name="ground"),
         _set("BodySet", "bodyset", (_body(b) for b in bodies)),
         _set("JointSet", "jointset", (joint_element(j) for j in joints)),
-        _set("MarkerSet", "markerset", (_marker(m) for m in markers)),
+        marker_set(markers),
         name=name,
     )
     root = etree.Element("OpenSimDocument", Version="40000")
@@ -260,7 +281,7 @@ def model_element(
     return root
 
 
-def to_bytes(root: Any) -> bytes:
+def to_bytes(root: Element) -> bytes:
     """Write an XML tree as UTF-8, indented by tabs."""
     etree.indent(root, space="\t")
     text: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8")

@@ -1,6 +1,6 @@
-"""An OpenSim model file as a value: reading never runs anything, every edit returns a new document.
+"""An OpenSim model file as a value: reading it runs no code, every edit returns a new document.
 
-The rest of the file (muscles, wrap objects, comments) is kept as it is. Only OpenSim 4 files are read.
+What is not edited (muscles, wrap objects, comments) stays as it is. Only OpenSim 4 files are read.
 """
 
 from __future__ import annotations
@@ -11,31 +11,33 @@ from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from lxml import etree
 
 from ..errors import FormatError, InputError, ModelError, UnknownCoordinateError
-from .build import JointSpec, body_path, element, joint_element, number, numbers
-from .functions import find_function, read_function
-from .joints import JOINT_KINDS, coordinate_order, motion_type, orientation_of, read_joint, rotation_of
-from .parts import Mesh, OffsetFrame, OsimBody, OsimCoordinate, OsimJoint, OsimMarker, Triple
+from ..kinematics.tree import Tree
+from ..types import BoolArray, FloatArray
+from .build import JointSpec, body_values, element, joint_element, marker_set, number, numbers
+from .functions import find_function, floats, multiply, read_function
+from .joints import coordinate_order, motion_type, orientation_of, read_joint, rotation_of
+from .parts import Element, Mesh, OffsetFrame, OsimBody, OsimCoordinate, OsimJoint, OsimMarker, Triple, triple
 
-if TYPE_CHECKING:
-    import torch
-
-    from ..kinematics.tree import Tree
-    from ..types import FloatArray
-
+_COORDINATE = "coordinates/Coordinate[@name='{}']"
+_OWN_FRAME = "frames/PhysicalOffsetFrame[@name='{}']"
 _RESAVE = "Open it in OpenSim 4 and save it again, or use opensim.Model(FILE).printToXML(NEW_FILE)"
+_FIRST_VERSION = 30501
+"""Lowest ``Version`` of an OpenSim 4 file."""
+_MOST_FRAMES = 8
+"""A chain of more offset frames than this is a loop (chosen)."""
 
 
 class OsimDocument:
     """One OpenSim model. Make it with :meth:`read` or :meth:`from_bytes`."""
 
-    def __init__(self, root: Any, source: str) -> None:
-        """Take over an ``OpenSimDocument`` element; the caller must not change it afterwards."""
+    def __init__(self, root: Element, source: str) -> None:
+        """Wrap an ``OpenSimDocument`` element; the caller must not change it afterwards."""
         self._root = root
         self._model = root.find("Model")
         self.source = source
@@ -55,6 +57,13 @@ class OsimDocument:
     def from_bytes(cls, content: bytes, *, source: str = "model") -> OsimDocument:
         """Read a model from the bytes of its file.
 
+        Args:
+            content: the whole file.
+            source: name of the file, for messages.
+
+        Returns:
+            The document.
+
         Raises:
             FormatError: not XML, not an OpenSim model, or an OpenSim 3 file.
         """
@@ -68,12 +77,12 @@ class OsimDocument:
         return cls(_checked(root, source), source)
 
     def to_bytes(self) -> bytes:
-        """The whole file."""
+        """Bytes of the whole file."""
         text: bytes = etree.tostring(self._root, xml_declaration=True, encoding="UTF-8")
         return text + b"\n"
 
     def write(self, path: str | PathLike[str]) -> Path:
-        """Write the file; returns its path."""
+        """Write the file and return its path."""
         target = Path(path)
         target.write_bytes(self.to_bytes())
         return target
@@ -88,49 +97,50 @@ class OsimDocument:
         """Bodies in the order of the file."""
         found = {}
         for part in self._objects("BodySet"):
-            name = part.get("name")
-            where = f"body {name!r}"
-            mass, com, inertia = (
-                self._numbers(part, t, n, where) for t, n in (("mass", 1), ("mass_center", 3), ("inertia", 6))
-            )
-            found[name] = OsimBody(name, mass[0], (com[0], com[1], com[2]), tuple(inertia))  # type: ignore[arg-type]
+            name, where = part.get("name"), f"{self.source}, body {part.get('name')!r}"
+            mass, com, inertia = (floats(part, t, where, n) for t, n in (("mass", 1), ("mass_center", 3), ("inertia", 6)))
+            found[name] = OsimBody(name, mass[0], triple(com), inertia)
         return MappingProxyType(found)
 
     @property
     def mass_kg(self) -> float:
-        """Mass of all bodies."""
+        """Sum of the bodies' masses."""
         return sum(body.mass_kg for body in self.bodies.values())
 
     @cached_property
     def joints(self) -> Mapping[str, OsimJoint]:
-        """Joints in the order of the file."""
+        """Joints in the order of the file.
+
+        Raises:
+            ModelError: a reversed joint, or frames or axes that cannot be read.
+        """
         found = {}
         for part in self._objects("JointSet"):
-            name, where = part.get("name"), f"joint {part.get('name')!r}"
+            name, where = part.get("name"), f"{self.source}, joint {part.get('name')!r}"
             if (part.findtext("reverse") or "false").strip() == "true":
                 raise ModelError(f"{where}: reversed joints are not supported. {_RESAVE}")
-            declared = [c.get("name") for c in part.findall("coordinates/Coordinate")]
-            ends = [self._frame(part, part.findtext(f"socket_{end}_frame"), where) for end in ("parent", "child")]
-            order = coordinate_order(part.tag, part, declared, where)
-            found[name] = OsimJoint(name, part.tag, ends[0], ends[1], order)
+            parent, child = (self._frame(part, part.findtext(f"socket_{end}_frame"), where) for end in ("parent", "child"))
+            found[name] = OsimJoint(name, part.tag, parent, child, coordinate_order(part))
         return MappingProxyType(found)
 
     @cached_property
     def coordinates(self) -> Mapping[str, OsimCoordinate]:
-        """Coordinates in the order of OpenSim's CoordinateSet."""
+        """Coordinates in the order of OpenSim's CoordinateSet.
+
+        Raises:
+            ModelError: two coordinates have one name, or values cannot be read.
+        """
         found: dict[str, OsimCoordinate] = {}
-        parts = {part.get("name"): part for part in self._objects("JointSet")}
         for joint in self.joints.values():
-            part, where = parts[joint.name], f"joint {joint.name!r}"
-            declared = [c.get("name") for c in part.findall("coordinates/Coordinate")]
+            part = self._part("JointSet", joint.name)
             for name in joint.coordinates:
                 if name in found:
                     raise ModelError(f"{self.source}: two coordinates are called {name!r}")
-                line = part.find(f"coordinates/Coordinate[@name='{name}']")
-                low, high = self._numbers(line, "range", 2, f"coordinate {name!r}", (-np.inf, np.inf))
-                default = self._numbers(line, "default_value", 1, f"coordinate {name!r}", (0.0,))[0]
+                line, where = part.find(_COORDINATE.format(name)), f"{self.source}, coordinate {name!r}"
+                low, high = floats(line, "range", where, 2, (-np.inf, np.inf))
+                (default,) = floats(line, "default_value", where, 1, (0.0,))
                 clamped, locked = ((line.findtext(tag) or "false").strip() == "true" for tag in ("clamped", "locked"))
-                motion = motion_type(part.tag, part, name, declared, where)
+                motion = motion_type(part, name)
                 found[name] = OsimCoordinate(name, joint.name, motion, (low, high), default, clamped, locked)
         return MappingProxyType(found)
 
@@ -151,7 +161,7 @@ class OsimDocument:
         return np.array([c.range_si for c in self.coordinates.values()])
 
     @property
-    def rotational(self) -> Any:
+    def rotational(self) -> BoolArray:
         """(N,) whether each coordinate is an angle."""
         return np.array([c.rotational for c in self.coordinates.values()], dtype=np.bool_)
 
@@ -160,11 +170,10 @@ class OsimDocument:
         """Markers in the order of the file."""
         found = {}
         for part in self._objects("MarkerSet"):
-            name, where = part.get("name"), f"marker {part.get('name')!r}"
+            name, where = part.get("name"), f"{self.source}, marker {part.get('name')!r}"
             frame = self._frame(part, part.findtext("socket_parent_frame"), where)
-            local = np.array(self._numbers(part, "location", 3, where))
-            at = rotation_of(frame) @ local + frame.translation_m
-            found[name] = OsimMarker(name, frame.body, (float(at[0]), float(at[1]), float(at[2])))
+            position = rotation_of(frame) @ np.array(floats(part, "location", where, 3)) + frame.translation_m
+            found[name] = OsimMarker(name, frame.body, triple(position))
         return MappingProxyType(found)
 
     @property
@@ -174,54 +183,52 @@ class OsimDocument:
         Raises:
             ModelError: a body without a joint, with two joints, or a closed loop.
         """
-        carrier: dict[str, OsimJoint] = {}
+        parents: dict[str, str] = {}
         for joint in self.joints.values():
-            if joint.child.body in carrier or joint.child.body == "ground":
-                raise ModelError(
-                    f"{self.source}: joint {joint.name!r} closes a loop at {joint.child.body!r}; a tree is expected"
-                )
-            carrier[joint.child.body] = joint
-        loose = [name for name in self.bodies if name not in carrier]
+            child = joint.child.body
+            if child in parents or child == "ground":
+                raise ModelError(f"{self.source}: joint {joint.name!r} closes a loop at {child!r}; a tree is expected")
+            parents[child] = joint.parent.body
+        loose = [name for name in self.bodies if name not in parents]
         if loose:
             raise ModelError(f"{self.source}: no joint carries {', '.join(loose)}")
-        placed: dict[str, None] = {"ground": None}
+        ordered = ["ground"]
         waiting = list(self.bodies)
         while waiting:
-            ready = [name for name in waiting if carrier[name].parent.body in placed]
-            if not ready:
+            following = next((name for name in waiting if parents[name] in ordered), None)
+            if following is None:
                 raise ModelError(f"{self.source}: the joints of {', '.join(waiting)} form a loop; a tree is expected")
-            placed[ready[0]] = None
-            waiting.remove(ready[0])
-        return tuple(placed)[1:]
+            ordered.append(following)
+            waiting.remove(following)
+        return tuple(ordered[1:])
 
-    def tree(self, dtype: torch.dtype | None = None) -> Tree:
-        """The model as a kinematic tree whose coordinates are those of the document, in the same order.
+    def tree(self, dtype: torch.dtype = torch.float64) -> Tree:
+        """Kinematic tree of the model, with the document's coordinates in the same order.
 
-        A coordinate that a constraint couples to others stays a coordinate of its own; :meth:`couple` sets its value.
+        A coordinate that a constraint couples to others stays an independent coordinate of the tree; :meth:`couple` sets its
+        value.
 
         Args:
-            dtype: torch.float64 unless given.
+            dtype: of the tree.
+
+        Returns:
+            The tree.
 
         Raises:
-            ModelError: a joint or function that cannot be evaluated, by name.
+            ModelError: a joint or function cannot be evaluated; the message names it.
         """
-        import torch
-
-        from ..kinematics.tree import Tree
-
-        parts = {part.get("name"): part for part in self._objects("JointSet")}
-        carrier = {joint.child.body: joint for joint in self.joints.values()}
+        joint_of = {joint.child.body: joint for joint in self.joints.values()}
         order = self.body_order
-        index = {name: i for i, name in enumerate(self.coordinates)}
+        columns = {name: i for i, name in enumerate(self.coordinates)}
         rows = {name: i for i, name in enumerate(order)} | {"ground": -1}
-        joints = []
-        for name in order:
-            joint = carrier[name]
-            joints.append(read_joint(joint, parts[joint.name], rows[joint.parent.body], index))
-        return Tree(joints, list(self.coordinates), dtype or torch.float64)
+        joints = [
+            read_joint(joint, self._part("JointSet", joint.name), rows[joint.parent.body], columns)
+            for joint in (joint_of[name] for name in order)
+        ]
+        return Tree(joints, list(self.coordinates), dtype)
 
     def couple(self, values_si: FloatArray) -> FloatArray:
-        """Set the coordinates that CoordinateCouplerConstraints make depend on others.
+        """Compute the coordinates that CoordinateCouplerConstraints make depend on others.
 
         Args:
             values_si: (..., N) values of all coordinates.
@@ -230,10 +237,8 @@ class OsimDocument:
             (..., N) with the dependent ones computed; the others unchanged.
 
         Raises:
-            ModelError: a coupling by a function that cannot be evaluated.
+            ModelError: the function of a coupling cannot be evaluated.
         """
-        import torch
-
         values = torch.as_tensor(np.array(values_si, dtype=np.float64))
         index = {name: i for i, name in enumerate(self.coordinates)}
         for dependent, (inputs, function, scale) in self._couplings.items():
@@ -242,7 +247,7 @@ class OsimDocument:
         return np.asarray(values.numpy())
 
     @cached_property
-    def _couplings(self) -> dict[str, tuple[tuple[str, ...], Any, float]]:
+    def _couplings(self) -> dict[str, tuple[tuple[str, ...], Element, float]]:
         found = {}
         for part in self._objects("ConstraintSet"):
             if part.tag != "CoordinateCouplerConstraint" or (part.findtext("isEnforced") or "true").strip() == "false":
@@ -253,8 +258,7 @@ class OsimDocument:
             names = [n for n in (dependent, *inputs) if n not in self.coordinates]
             if names or function is None:
                 raise ModelError(f"constraint {part.get('name')!r}: it needs a function and known coordinates, not {names}")
-            scale = float(part.findtext("scale_factor") or 1.0)
-            found[dependent] = (inputs, function, scale)
+            found[dependent] = (inputs, function, float(part.findtext("scale_factor") or 1.0))
         return found
 
     @property
@@ -274,23 +278,22 @@ class OsimDocument:
         """Replace mass, centre and inertia of some bodies."""
         copy = self._copy()
         for body in bodies:
-            part = copy._part("BodySet", body.name)
-            for tag, text in (
-                ("mass", number(body.mass_kg)),
-                ("mass_center", numbers(body.com_m)),
-                ("inertia", numbers(body.inertia_kg_m2)),
-            ):
-                part.find(tag).text = text
+            for tag, text in body_values(body).items():
+                _put(copy._part("BodySet", body.name), tag, text)
         return copy
 
     def with_frames(self, frames: Mapping[str, tuple[OffsetFrame, OffsetFrame]]) -> OsimDocument:
-        """Move joints: joint name -> (parent frame, child frame), on the bodies that the joint has."""
+        """Move joints: joint name -> (parent frame, child frame), on the bodies that the joint has.
+
+        Raises:
+            ModelError: an unknown joint, or one whose frame is not an offset frame of its own.
+        """
         copy = self._copy()
         for name, ends in frames.items():
             part = copy._part("JointSet", name)
             for end, frame in zip(("parent", "child"), ends, strict=True):
                 label = (part.findtext(f"socket_{end}_frame") or "").strip()
-                found = part.find(f"frames/PhysicalOffsetFrame[@name='{label}']")
+                found = part.find(_OWN_FRAME.format(label))
                 if found is None:
                     raise ModelError(f"joint {name!r} has no {end} offset frame of its own; it cannot be moved")
                 _put(found, "translation", numbers(frame.translation_m))
@@ -298,15 +301,15 @@ class OsimDocument:
         return copy
 
     def with_translation_scales(self, scales: Mapping[str, Triple]) -> OsimDocument:
-        """Multiply the translation functions of CustomJoints, joint name -> factors of translation 1, 2, 3.
+        """Multiply the translation functions of CustomJoints: joint name -> factors of translation 1, 2, 3.
 
-        Coefficients and amplitudes are multiplied; no MultiplierFunction is wrapped around.
+        Coefficients and amplitudes are multiplied; no MultiplierFunction is added.
         """
         copy = self._copy()
         for name, factors in scales.items():
             lines = copy._part("JointSet", name).findall("SpatialTransform/TransformAxis")[3:]
             for line, factor in zip(lines, factors, strict=True):
-                _multiply(find_function(line), factor, name)
+                multiply(find_function(line), factor, f"joint {name!r}")
         return copy
 
     def with_joints(self, joints: Iterable[JointSpec]) -> OsimDocument:
@@ -315,49 +318,32 @@ class OsimDocument:
         for joint in joints:
             part = copy._part("JointSet", joint.name)
             part.getparent().replace(part, joint_element(joint))
-        etree.indent(copy._root, space="\t")
-        return copy
+        return copy._indented()
 
     def with_markers(self, markers: Iterable[OsimMarker]) -> OsimDocument:
-        """Replace the whole marker set."""
-        copy = self._copy()
-        made = []
+        """Replace the whole marker set.
+
+        Raises:
+            InputError: a marker is on a body that the model has not.
+        """
+        copy, markers = self._copy(), list(markers)
         for marker in markers:
             if marker.body not in self.bodies and marker.body != "ground":
                 raise InputError(f"marker {marker.name!r}: the model has no body {marker.body!r}")
-            made.append(
-                element(
-                    "Marker",
-                    element("socket_parent_frame", body_path(marker.body)),
-                    element("location", numbers(marker.position_m)),
-                    element("fixed", "false"),
-                    name=marker.name,
-                )
-            )
-        old = copy._model.find("MarkerSet")
-        new = element("MarkerSet", element("objects", *made), element("groups"), name="markerset")
+        old, new = copy._model.find("MarkerSet"), marker_set(markers)
         if old is None:
             copy._model.append(new)
         else:
             copy._model.replace(old, new)
-        etree.indent(copy._root, space="\t")
-        return copy
+        return copy._indented()
 
     def with_defaults(self, values_si: Mapping[str, float]) -> OsimDocument:
         """Change default values of some coordinates."""
-        copy = self._copy()
-        for name, value in values_si.items():
-            part = copy._part("JointSet", self.coordinate(name).joint)
-            _put(part.find(f"coordinates/Coordinate[@name='{name}']"), "default_value", number(value))
-        return copy
+        return self._with_coordinates("default_value", {name: number(value) for name, value in values_si.items()})
 
     def with_ranges(self, ranges_si: Mapping[str, tuple[float, float]]) -> OsimDocument:
         """Change the ranges of some coordinates."""
-        copy = self._copy()
-        for name, limits in ranges_si.items():
-            part = copy._part("JointSet", self.coordinate(name).joint)
-            _put(part.find(f"coordinates/Coordinate[@name='{name}']"), "range", numbers(limits))
-        return copy
+        return self._with_coordinates("range", {name: numbers(limits) for name, limits in ranges_si.items()})
 
     def with_meshes(self, meshes: Iterable[Mesh]) -> OsimDocument:
         """Show these meshes, and no others, on the bodies that they name."""
@@ -365,48 +351,44 @@ class OsimDocument:
         grouped: dict[str, list[Mesh]] = {}
         for mesh in meshes:
             grouped.setdefault(mesh.body, []).append(mesh)
-        for body, mine in grouped.items():
+        for body, own in grouped.items():
             part = copy._part("BodySet", body)
             for old in part.findall("attached_geometry"):
                 part.remove(old)
-            part.insert(0, element("attached_geometry", *(_mesh(m, i) for i, m in enumerate(mine, start=1))))
-        etree.indent(copy._root, space="\t")
-        return copy
+            part.insert(0, element("attached_geometry", *(_mesh(m, i) for i, m in enumerate(own, start=1))))
+        return copy._indented()
 
     def _copy(self) -> OsimDocument:
         return OsimDocument(deepcopy(self._root), self.source)
 
-    def _objects(self, tag: str) -> list[Any]:
+    def _indented(self) -> OsimDocument:
+        etree.indent(self._root, space="\t")
+        return self
+
+    def _with_coordinates(self, tag: str, texts: Mapping[str, str]) -> OsimDocument:
+        """Change one property of some coordinates: coordinate name -> text."""
+        copy = self._copy()
+        for name, text in texts.items():
+            _put(copy._part("JointSet", self.coordinate(name).joint).find(_COORDINATE.format(name)), tag, text)
+        return copy
+
+    def _objects(self, tag: str) -> list[Element]:
         found = self._model.find(f"{tag}/objects")
         return [] if found is None else [part for part in found if isinstance(part.tag, str)]
 
-    def _part(self, tag: str, name: str) -> Any:
+    def _part(self, tag: str, name: str) -> Element:
         for part in self._objects(tag):
             if part.get("name") == name:
                 return part
         names = ", ".join(str(part.get("name")) for part in self._objects(tag)[:8])
         raise ModelError(f"{self.source}: no {name!r} in its {tag} (it has {names} ...)")
 
-    def _numbers(
-        self, part: Any, tag: str, count: int, where: str, default: tuple[float, ...] | None = None
-    ) -> tuple[float, ...]:
-        text = part.findtext(tag)
-        if text is None and default is not None:
-            return default
-        try:
-            values = tuple(float(word) for word in (text or "").split())
-        except ValueError:
-            values = ()
-        if len(values) != count or not (default is not None or np.all(np.isfinite(values))):
-            raise ModelError(f"{self.source}, {where}: <{tag}> must hold {count} numbers, got {text!r}")
-        return values
-
-    def _frame(self, part: Any, socket: str | None, where: str, depth: int = 0) -> OffsetFrame:
-        """Where a socket points: a body, ground, or an offset frame (of this part, or anywhere), down to the body."""
+    def _frame(self, part: Element, socket: str | None, where: str, depth: int = 0) -> OffsetFrame:
+        """Follow a socket through offset frames (of this part, or anywhere) down to a body or ground."""
         label = (socket or "").strip().split("/")[-1]
-        if not label or depth > 8:
-            raise ModelError(f"{self.source}, {where}: its frame {socket!r} leads to no body")
-        found = part.find(f"frames/PhysicalOffsetFrame[@name='{label}']")
+        if not label or depth > _MOST_FRAMES:
+            raise ModelError(f"{where}: its frame {socket!r} leads to no body")
+        found = part.find(_OWN_FRAME.format(label))
         if found is None and label == "ground":
             return OffsetFrame("ground")
         if found is None and label in self._body_names:
@@ -414,22 +396,22 @@ class OsimDocument:
         if found is None:
             found = next(self._model.iterfind(f".//PhysicalOffsetFrame[@name='{label}']"), None)
         if found is None:
-            raise ModelError(f"{self.source}, {where}: no body or frame is called {label!r}")
+            raise ModelError(f"{where}: no body or frame is called {label!r}")
         base = self._frame(part, found.findtext("socket_parent"), where, depth + 1)
-        at, turned = (self._numbers(found, tag, 3, where, (0.0, 0.0, 0.0)) for tag in ("translation", "orientation"))
+        values = (floats(found, tag, where, 3, (0.0, 0.0, 0.0)) for tag in ("translation", "orientation"))
+        inner = OffsetFrame(base.body, *(triple(value) for value in values))
         if base == OffsetFrame(base.body):
-            return OffsetFrame(base.body, (at[0], at[1], at[2]), (turned[0], turned[1], turned[2]))
+            return inner
         outer = rotation_of(base)
-        inner = rotation_of(OffsetFrame(base.body, orientation_rad=(turned[0], turned[1], turned[2])))
-        place = outer @ np.array(at) + base.translation_m
-        return OffsetFrame(base.body, (float(place[0]), float(place[1]), float(place[2])), orientation_of(outer @ inner))
+        translation = outer @ np.array(inner.translation_m) + base.translation_m
+        return OffsetFrame(base.body, triple(translation), orientation_of(outer @ rotation_of(inner)))
 
     @cached_property
     def _body_names(self) -> frozenset[str]:
         return frozenset(str(part.get("name")) for part in self._objects("BodySet"))
 
 
-def _checked(root: Any, source: str) -> Any:
+def _checked(root: Element, source: str) -> Element:
     model = root.find("Model")
     if root.tag != "OpenSimDocument" or model is None:
         raise FormatError(source, None, f"not an OpenSim model: it holds <{root.tag}>, not <OpenSimDocument> with a <Model>")
@@ -438,40 +420,21 @@ def _checked(root: Any, source: str) -> Any:
     except ValueError:
         raise FormatError(source, None, f"its Version must be a number, got {root.get('Version')!r}") from None
     old = next(iter(model.iterfind("BodySet/objects/Body/Joint")), None)
-    if version < 30501 or old is not None:
+    if version < _FIRST_VERSION or old is not None:
         raise FormatError(source, None, f"this is an OpenSim 3 file (Version {version}), OpenSim 4 is expected. {_RESAVE}")
     if model.find("JointSet") is None or model.find("BodySet") is None:
         raise FormatError(source, None, f"the model has no BodySet or no JointSet. {_RESAVE}")
     return root
 
 
-def _put(part: Any, tag: str, text: str) -> None:
+def _put(part: Element, tag: str, text: str) -> None:
     found = part.find(tag)
     if found is None:
         found = etree.SubElement(part, tag)
     found.text = text
 
 
-def _multiply(function: Any, factor: float, joint: str) -> None:
-    """Multiply a function element in place."""
-    tags = {
-        "Constant": ("value",),
-        "LinearFunction": ("coefficients",),
-        "PolynomialFunction": ("coefficients",),
-        "MultivariatePolynomialFunction": ("coefficients",),
-        "Sine": ("amplitude", "offset"),
-        "SimmSpline": ("y",),
-        "MultiplierFunction": ("scale",),
-    }
-    if function is None or function.tag not in tags:
-        raise ModelError(f"joint {joint!r}: its translation cannot be scaled; expected one of {', '.join(JOINT_KINDS)}")
-    for tag in tags[function.tag]:
-        found = function.find(tag)
-        if found is not None:
-            found.text = numbers(factor * float(word) for word in (found.text or "").split())
-
-
-def _mesh(mesh: Mesh, count: int) -> Any:
+def _mesh(mesh: Mesh, count: int) -> Element:
     return element(
         "Mesh",
         element("socket_frame", ".."),

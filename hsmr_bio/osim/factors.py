@@ -1,23 +1,25 @@
-"""How much larger a person's bodies are than the generic model's, and how tall and heavy the person is.
-
-Shared by the two models of a person: the scaled BSM and the twin.
-"""
+"""Scale factors, mass properties and markers of a person: what the scaled BSM and the twin share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ..body.body import Body
 from ..option_checks import check_height, check_mass
 from ..skeleton import JOINT_NAMES
-from ..types import FloatArray
+from ..types import Sex, Subject, readonly
+from .document import OsimDocument
 from .library import bsm
-from .parts import Triple
-from .person import Geometry
-from .skin_markers import marker_vertices
+from .masses import scaled_masses
+from .parts import OsimBody, OsimMarker, Triple, triple
+from .person import TPose
+from .skin_markers import marker_vertices, place_markers
 
 _UNIFORM: dict[str, str] = {
     **{f"femur_{s}": f"tibia_{s}" for s in "rl"},
@@ -31,76 +33,130 @@ _UNIFORM: dict[str, str] = {
     **{f"radius_{s}": f"hand_{s}" for s in "rl"},
     "lumbar_body": "thorax",
 }
-"""Bodies with one factor for all axes: the length of this body's joint centre from its parent's, over the generic one.
-The toes follow the foot, the ulna the radius, as in SKEL."""
+"""Body with one factor for all axes -> body whose joint centre's distance from its parent's, over the generic distance, is the
+factor. The toes follow the foot, the ulna the radius, as in SKEL."""
 
 
-def body_factors(geometry: Geometry) -> dict[str, Triple]:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scaled:
+    """One person's size and the parts of a model that follow from it."""
+
+    t_pose: TPose
+    sex: Sex
+    stature_m: float
+    mass_kg: float
+    mass_source: str
+    factors: Mapping[str, Triple]
+    """Body -> scale along its x, y, z axes."""
+    bodies: Mapping[str, OsimBody]
+    markers: list[OsimMarker]
+
+    def subject(self, document: OsimDocument, model: Literal["bsm", "twin"]) -> Subject:
+        """Join the person's figures and a model.
+
+        Args:
+            document: the person's model.
+            model: its kind.
+
+        Returns:
+            The subject, named as the model.
+        """
+        return Subject(
+            name=document.name,
+            body=self.t_pose.body.name,
+            betas=self.t_pose.betas,
+            sex=self.sex,
+            mass_kg=self.mass_kg,
+            stature_m=self.stature_m,
+            mass_source=self.mass_source,
+            scale_factors=self.factors,
+            osim_xml=document.to_bytes(),
+            model=model,
+        )
+
+
+def scale_person(body: Body, betas: npt.ArrayLike, mass_kg: float | None, height_m: float | None, sex: Sex | None) -> Scaled:
+    """Scale the generic bodies and markers to one person.
+
+    Args:
+        body: whose betas are given.
+        betas: (10,) shape.
+        mass_kg: of the person; None for the volume of the skin times the body's density.
+        height_m: of the person, to which all lengths are scaled; None for the shape's own stature.
+        sex: whose mass fractions; None for the body's.
+
+    Returns:
+        The person's size and parts.
+
+    Raises:
+        InputError: a mass or height that no person has.
+        ShapeError: betas are not (10,).
+    """
+    betas = readonly("betas", betas, (10,))
+    own_m = body.stature_m(betas)
+    stature_m = own_m if height_m is None else float(height_m)
+    check_height(stature_m, "--height-m" if height_m is not None else "the stature that these betas give")
+    length_factor = stature_m / own_m
+    if mass_kg is None:
+        mass, source = body.mass_kg(betas) * length_factor**3, "skin volume x density"
+    else:
+        check_mass(mass_kg)
+        mass, source = float(mass_kg), "--mass-kg"
+    t_pose, sex = TPose(bsm(), body, betas, length_factor), sex or body.sex
+    factors = body_factors(t_pose)
+    return Scaled(
+        t_pose=t_pose,
+        sex=sex,
+        stature_m=stature_m,
+        mass_kg=mass,
+        mass_source=source,
+        factors=factors,
+        bodies=scaled_masses(t_pose, factors, mass, sex),
+        markers=place_markers(t_pose, _marker_vertices(body)),
+    )
+
+
+def body_factors(t_pose: TPose) -> dict[str, Triple]:
     """Scale of every body of BSM along its x (front), y (up), z (right) axes.
 
-    Limbs: one factor, the ratio of their lengths. Pelvis: front-back, height and breadth of the hips from the pelvis'
-    origin. Thorax: its height, the breadth between the scapulae, and the depth that the skin gives. Head and hand: the
-    distance from the joint to the top of the head and to the finger tips.
+    Limbs: the ratio of their lengths, for all axes. Pelvis: depth, height and breadth of the hips from the pelvis' origin.
+    Thorax: its height, the breadth between the scapulae, and the depth from the skin. Head and hand: the distance from the
+    joint to the top of the head and to the finger tips, for all axes.
 
     Returns:
         Body -> (x, y, z), all positive.
     """
     factors: dict[str, Triple] = {}
     for name, child in _UNIFORM.items():
-        ratio = float(np.linalg.norm(geometry.offset_m(child)) / np.linalg.norm(geometry.generic_offset_m(child)))
+        ratio = float(np.linalg.norm(t_pose.offset_m(child)) / np.linalg.norm(t_pose.generic_offset_m(child)))
         factors[name] = (ratio, ratio, ratio)
-    hips = [np.abs(geometry.offset_m(f"femur_{s}") / geometry.generic_offset_m(f"femur_{s}")) for s in "rl"]
-    factors["pelvis"] = _triple((hips[0] + hips[1]) / 2)
-    factors["thorax"] = _thorax(geometry, factors["lumbar_body"][1])
-    factors["head"] = _towards(geometry, "head", "THD")
+    hips = [np.abs(t_pose.offset_m(f"femur_{s}") / t_pose.generic_offset_m(f"femur_{s}")) for s in "rl"]
+    factors["pelvis"] = triple((hips[0] + hips[1]) / 2)
+    factors["thorax"] = _thorax(t_pose, factors["lumbar_body"][1])
+    factors["head"] = _reach_factor(t_pose, "head", "THD")
     for side in "rl":
-        factors[f"hand_{side}"] = _towards(geometry, f"hand_{side}", f"{side.upper()}HME")
+        factors[f"hand_{side}"] = _reach_factor(t_pose, f"hand_{side}", f"{side.upper()}HME")
     return {name: factors[name] for name in JOINT_NAMES}
 
 
-def _thorax(geometry: Geometry, height: float) -> Triple:
+def _thorax(t_pose: TPose, height: float) -> Triple:
     right, left = (JOINT_NAMES.index(f"scapula_{s}") for s in "rl")
-    breadth = np.linalg.norm(geometry.origins_m[left] - geometry.origins_m[right])
-    generic = np.linalg.norm(geometry.generic_origins_m[left] - geometry.generic_origins_m[right])
-    scale = np.abs(geometry.rest.bone_scale[JOINT_NAMES.index("thorax")])
+    breadth = np.linalg.norm(t_pose.origins_m[left] - t_pose.origins_m[right])
+    generic = np.linalg.norm(t_pose.generic_origins_m[left] - t_pose.generic_origins_m[right])
+    scale = np.abs(t_pose.rest.bone_scale[JOINT_NAMES.index("thorax")])
     return float(height * scale[0] / scale[1]), height, float(breadth / generic)
 
 
-def _towards(geometry: Geometry, name: str, marker: str) -> Triple:
-    """Factor of a body that ends in the air: how far its skin reaches towards a marker at its end, over the marker."""
-    generic = np.array(geometry.generic.markers[marker].position_m)
+def _reach_factor(t_pose: TPose, name: str, marker: str) -> Triple:
+    """Factor of a body without a distal joint: reach of its skin towards a marker at its end, over the marker's distance."""
+    generic = np.array(t_pose.generic.markers[marker].position_m)
     length = float(np.linalg.norm(generic))
-    j = JOINT_NAMES.index(name)
-    mine = np.asarray(geometry.body.data.skin_weights[:, [j]].toarray())[:, 0] > 0.5
-    reach = float((geometry.local_skin_m(name)[mine] @ generic).max() / length)
-    ratio = reach / length
+    ratio = float((t_pose.own_skin_m(name) @ generic).max() / length) / length
     return ratio, ratio, ratio
 
 
 @lru_cache(maxsize=8)
-def body_marker_vertices(body: Body) -> Mapping[str, int]:
+def _marker_vertices(body: Body) -> Mapping[str, int]:
     """Skin vertex of each BSM marker on a body, found once on its mean shape."""
-    mean = Geometry(bsm(), body, np.zeros(10))
+    mean = TPose(bsm(), body, np.zeros(10))
     return marker_vertices(mean, body_factors(mean))
-
-
-def subject_size(
-    body: Body, betas: FloatArray, mass_kg: float | None, height_m: float | None
-) -> tuple[float, float, str, float]:
-    """Stature, mass, where the mass comes from, and the factor on all lengths.
-
-    Raises:
-        InputError: a mass or height that no person has.
-    """
-    own = body.stature_m(betas)
-    stature = own if height_m is None else float(height_m)
-    check_height(stature, "--height-m" if height_m is not None else "the stature that these betas give")
-    factor = stature / own
-    if mass_kg is None:
-        return stature, body.mass_kg(betas) * factor**3, "skin volume x density", factor
-    check_mass(mass_kg)
-    return stature, float(mass_kg), "--mass-kg", factor
-
-
-def _triple(values: FloatArray) -> Triple:
-    return float(values[0]), float(values[1]), float(values[2])

@@ -8,108 +8,138 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from math import comb
+
+import numpy as np
 
 from ..errors import ModelError
 from ..kinematics.functions import Constant, CubicSpline, Function, Linear, Multivariate, Polynomial, Scaled, Sine
+from .build import numbers
+from .parts import Element
 
-FUNCTION_TAGS = frozenset(
-    {
-        *("Constant", "LinearFunction", "PolynomialFunction", "MultivariatePolynomialFunction"),
-        *("Sine", "SimmSpline", "MultiplierFunction"),
-    }
-)
-_KNOWN = ", ".join(sorted(FUNCTION_TAGS))
+_VALUE_TAGS = {
+    "Constant": ("value",),
+    "LinearFunction": ("coefficients",),
+    "PolynomialFunction": ("coefficients",),
+    "MultivariatePolynomialFunction": ("coefficients",),
+    "Sine": ("amplitude", "offset"),
+    "SimmSpline": ("y",),
+    "MultiplierFunction": ("scale",),
+}
+"""Function class -> child elements that its value is proportional to."""
+_KNOWN = ", ".join(sorted(_VALUE_TAGS))
 
 
-def floats(element: Any, tag: str, where: str) -> tuple[float, ...]:
+def floats(
+    element: Element, tag: str, where: str, count: int | None = None, default: tuple[float, ...] | None = None
+) -> tuple[float, ...]:
     """Numbers in a child element.
 
+    Args:
+        element: the parent.
+        tag: of the child.
+        where: body, joint or marker, for the message.
+        count: how many numbers are expected; None for any.
+        default: values if there is no such child; None if it must be there.
+
+    Returns:
+        The numbers.
+
     Raises:
-        ModelError: the child is missing or holds something else than numbers.
+        ModelError: the child is missing, or holds anything but ``count`` numbers (finite ones, where there is no default).
     """
     text = element.findtext(tag)
-    if text is None:
-        raise ModelError(f"{where}: <{element.tag}> has no <{tag}>")
-    try:
-        return tuple(float(word) for word in text.split())
-    except ValueError as error:
-        raise ModelError(f"{where}: <{tag}> must hold numbers: {error}") from None
-
-
-def _one(element: Any, tag: str, where: str, default: float | None = None) -> float:
-    if default is not None and element.find(tag) is None:
+    if text is None and default is not None:
         return default
-    values = floats(element, tag, where)
-    if len(values) != 1:
-        raise ModelError(f"{where}: <{tag}> must hold one number, it has {len(values)}")
-    return values[0]
+    try:
+        values = None if text is None else tuple(float(word) for word in text.split())
+    except ValueError:
+        values = None
+    fits = values is not None and count in (None, len(values)) and (default is not None or np.isfinite(values).all())
+    if values is None or not fits:
+        expected = "numbers" if count is None else f"{count} number{'s' if count > 1 else ''}"
+        raise ModelError(f"{where}: <{tag}> of <{element.tag}> must hold {expected}, got {text!r}")
+    return values
 
 
-def find_function(parent: Any) -> Any | None:
+def find_function(parent: Element) -> Element | None:
     """Find the function element under ``parent``, directly or inside a ``<function>`` wrapper; None if there is none."""
     for child in parent:
         if not isinstance(child.tag, str):
             continue
         if child.tag in ("function", "coupled_coordinates_function"):
             return find_function(child)
-        if child.tag in FUNCTION_TAGS or child.get("name") == "function" or child.tag.endswith(("Function", "Spline")):
+        if child.tag in _VALUE_TAGS or child.get("name") == "function" or child.tag.endswith(("Function", "Spline")):
             return child
     return None
 
 
-def read_function(element: Any, inputs: Sequence[int], where: str) -> Function:
+def multiply(function: Element | None, factor: float, where: str) -> None:
+    """Multiply the value of a function element in place.
+
+    Args:
+        function: the element; None if there is no function.
+        factor: on its value.
+        where: joint, for the message.
+
+    Raises:
+        ModelError: no function, or one of an unknown class.
+    """
+    if function is None or function.tag not in _VALUE_TAGS:
+        raise ModelError(f"{where}: its translation cannot be scaled; expected one of {_KNOWN}")
+    for tag in _VALUE_TAGS[function.tag]:
+        found = function.find(tag)
+        if found is not None:
+            found.text = numbers(factor * float(word) for word in (found.text or "").split())
+
+
+def read_function(element: Element, inputs: Sequence[int], where: str) -> Function:
     """Turn a function element into a function of the tree's coordinates.
 
     Args:
-        element: of one of the classes in ``FUNCTION_TAGS``.
+        element: the function.
         inputs: indices of the coordinates that it reads, in order.
         where: joint and axis, for the message.
+
+    Returns:
+        The function.
 
     Raises:
         ModelError: an unknown class, or a wrong number of inputs, coefficients or knots.
     """
     if element.tag == "Constant":
-        return Constant(_one(element, "value", where))
+        return Constant(floats(element, "value", where, 1)[0])
     if element.tag == "MultiplierFunction":
         inner = find_function(element)
         if inner is None:
             raise ModelError(f"{where}: the MultiplierFunction holds no function")
-        return Scaled(read_function(inner, inputs, where), _one(element, "scale", where, 1.0))
+        return Scaled(read_function(inner, inputs, where), *floats(element, "scale", where, 1, (1.0,)))
     if element.tag == "MultivariatePolynomialFunction":
         return _multivariate(element, inputs, where)
-    if element.tag not in FUNCTION_TAGS:
+    if element.tag not in _VALUE_TAGS:
         raise ModelError(f"{where}: function {element.tag!r} is not supported; expected one of {_KNOWN}")
     if len(inputs) != 1:
         raise ModelError(f"{where}: a {element.tag} reads one coordinate, {len(inputs)} are given")
-    return _of_one(element, inputs[0], where)
+    return _of_one_coordinate(element, inputs[0], where)
 
 
-def _of_one(element: Any, index: int, where: str) -> Function:
+def _of_one_coordinate(element: Element, index: int, where: str) -> Function:
     if element.tag == "LinearFunction":
-        coefficients = floats(element, "coefficients", where)
-        if len(coefficients) != 2:
-            raise ModelError(f"{where}: a LinearFunction of one coordinate has 2 coefficients, got {len(coefficients)}")
-        return Linear(index, *coefficients)
+        return Linear(index, *floats(element, "coefficients", where, 2))
     if element.tag == "PolynomialFunction":
         return Polynomial(index, floats(element, "coefficients", where))
     if element.tag == "Sine":
-        parts = [_one(element, t, where, d) for t, d in (("amplitude", 1.0), ("omega", 1.0), ("phase", 0.0), ("offset", 0.0))]
-        return Sine(index, *parts)
+        defaults = {"amplitude": 1.0, "omega": 1.0, "phase": 0.0, "offset": 0.0}
+        return Sine(index, *(floats(element, tag, where, 1, (value,))[0] for tag, value in defaults.items()))
     x, y = floats(element, "x", where), floats(element, "y", where)
     if len(x) != len(y) or len(x) < 2 or any(b <= a for a, b in pairwise(x)):
         raise ModelError(f"{where}: a SimmSpline needs as many y as x, at least 2, x increasing; got {len(x)} x and {len(y)} y")
     return CubicSpline(index, x, y)
 
 
-def _multivariate(element: Any, inputs: Sequence[int], where: str) -> Function:
-    dimension, order = int(_one(element, "dimension", where)), int(_one(element, "order", where))
+def _multivariate(element: Element, inputs: Sequence[int], where: str) -> Function:
+    dimension, order = (int(floats(element, tag, where, 1)[0]) for tag in ("dimension", "order"))
     if dimension != len(inputs):
         raise ModelError(f"{where}: the polynomial has dimension {dimension}, but {len(inputs)} coordinates are given")
-    coefficients = floats(element, "coefficients", where)
-    count = 1
-    for i in range(dimension):
-        count = count * (order + i + 1) // (i + 1)
-    if len(coefficients) != count:
-        raise ModelError(f"{where}: {dimension} coordinates and order {order}: {count} coefficients, got {len(coefficients)}")
+    coefficients = floats(element, "coefficients", where, comb(order + dimension, dimension))
     return Multivariate(tuple(inputs), order, coefficients)

@@ -1,4 +1,4 @@
-"""The bones that OpenSim shows: one mesh per body, written into the ``Geometry`` folder beside a model.
+"""Meshes of the bones, one per body, in the ``Geometry`` folder beside a model.
 
 Source:
     Format: VTK XML PolyData in ASCII, as in OpenSim's own Geometry folder (vtk.org, "VTK File Formats").
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..body.body import Body
+from ..body.data_model import IntArray
 from ..errors import ShapeError
 from ..skeleton import JOINT_NAMES
 from ..types import FloatArray
@@ -20,19 +21,14 @@ from .parts import Mesh
 
 
 def mesh_list(prefix: str) -> list[Mesh]:
-    """Meshes of the 24 bodies, as a model refers to them: ``<prefix>_<body>.vtp``."""
-    return [Mesh(name, mesh_file(prefix, name)) for name in JOINT_NAMES]
-
-
-def mesh_file(prefix: str, body: str) -> str:
-    """File name of the mesh of a body; the prefix keeps the people of one folder apart."""
-    return f"{prefix}_{body}.vtp" if prefix else f"{body}.vtp"
+    """Meshes of the 24 bodies by file name: ``<prefix>_<body>.vtp``; the prefix distinguishes the people of one folder."""
+    return [Mesh(name, f"{prefix}_{name}.vtp" if prefix else f"{name}.vtp") for name in JOINT_NAMES]
 
 
 def write_geometry(
     folder: str | PathLike[str],
     body: Body,
-    betas: Any,
+    betas: npt.ArrayLike,
     *,
     prefix: str = "subject",
     length_factor: float = 1.0,
@@ -40,11 +36,11 @@ def write_geometry(
     """Write one person's bones, each in its bone frame, which is the frame of the body in BSM and in the twin.
 
     Args:
-        folder: the ``Geometry`` folder; made if it is not there.
+        folder: the ``Geometry`` folder; it is created if missing.
         body: whose bones.
         betas: (10,) shape.
-        prefix: the name that the model was made with.
-        length_factor: factor on all lengths, where the model was brought to a given height.
+        prefix: name that the model was made with.
+        length_factor: factor on all lengths, of a model that was scaled to a given height.
 
     Returns:
         The 24 paths.
@@ -55,19 +51,19 @@ def write_geometry(
     owner = body.data.bone_of_vertex
     face_owner = owner[body.bone_faces[:, 0]]
     paths = []
-    for j, name in enumerate(JOINT_NAMES):
-        mine = np.flatnonzero(owner == j)
+    for j, mesh in enumerate(mesh_list(prefix)):
+        own = np.flatnonzero(owner == j)
         row = np.full(len(owner), -1)
-        row[mine] = np.arange(len(mine))
-        points = body.data.bone_template_m[mine] * scale[j]
+        row[own] = np.arange(len(own))
+        points = body.data.bone_template_m[own] * scale[j]
         faces = row[body.bone_faces[face_owner == j]]
-        path = target / mesh_file(prefix, name)
+        path = target / mesh.file
         path.write_text(vtp(points, faces[(faces >= 0).all(axis=1)]), encoding="ascii")
         paths.append(path)
     return paths
 
 
-def vtp(points_m: FloatArray, faces: Any) -> str:
+def vtp(points_m: FloatArray, faces: IntArray) -> str:
     """Write triangles as a ``.vtp`` file.
 
     Args:
@@ -80,7 +76,6 @@ def vtp(points_m: FloatArray, faces: Any) -> str:
     Raises:
         ShapeError: not triangles of these points.
     """
-    faces = np.asarray(faces)
     if points_m.ndim != 2 or points_m.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
         raise ShapeError(f"a mesh needs points (P, 3) and triangles (F, 3), got {points_m.shape} and {faces.shape}")
     if faces.size and (faces.min() < 0 or faces.max() >= len(points_m)):
@@ -109,13 +104,21 @@ def vtp(points_m: FloatArray, faces: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def vertex_normals(points_m: FloatArray, faces: Any) -> FloatArray:
-    """(P, 3) unit normals: mean of the adjoining triangles' normals, weighted by their areas; up where there is no triangle."""
+def vertex_normals(points_m: FloatArray, faces: IntArray) -> FloatArray:
+    """Unit normals of the vertices: area-weighted mean of the adjacent triangles' normals.
+
+    Args:
+        points_m: (P, 3).
+        faces: (F, 3) zero-based corners.
+
+    Returns:
+        (P, 3); +y for a vertex without a triangle.
+    """
     corners = points_m[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.zeros_like(points_m)
     for corner in range(3):
-        np.add.at(total, faces[:, corner], across)
+        np.add.at(total, faces[:, corner], normals)
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return np.asarray(np.divide(total, length, out=np.tile([0.0, 1.0, 0.0], (len(points_m), 1)), where=length > 0))
 
@@ -125,7 +128,7 @@ def _array(name: str, kind: str, rows: str, components: int = 1) -> list[str]:
     return [f'<DataArray type="{kind}" Name="{name}"{width} format="ascii">', rows, "</DataArray>"]
 
 
-def _rows(form: str, values: Any) -> str:
-    """One row a line; a single format for all of them is several times quicker than one a number."""
+def _rows(form: str, values: FloatArray | IntArray) -> str:
+    """Format one row per line; one format for all numbers is several times faster than one per number."""
     line = " ".join([form] * values.shape[1])
     return "\n".join([line] * len(values)) % tuple(values.ravel().tolist())

@@ -7,20 +7,19 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..errors import ModelError
 from ..kinematics.functions import Constant, Function, Linear
 from ..kinematics.tree import Channel, Joint
+from ..types import FloatArray
 from .functions import find_function, floats, read_function
-from .parts import MotionType, OffsetFrame, OsimJoint
+from .parts import Element, MotionType, OffsetFrame, OsimJoint, Triple
 
 _X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
-_SIMPLE: dict[str, tuple[tuple[str, tuple[float, float, float]], ...]] = {
+_SIMPLE: dict[str, tuple[tuple[str, Triple], ...]] = {
     "WeldJoint": (),
     "PinJoint": (("r", _Z),),
     "SliderJoint": (("t", _X),),
@@ -33,6 +32,8 @@ _SIMPLE: dict[str, tuple[tuple[str, tuple[float, float, float]], ...]] = {
 """Joints whose coordinates are plain angles and distances: (rotation or translation, axis) of each coordinate."""
 JOINT_KINDS = ("CustomJoint", *_SIMPLE)
 """Joint classes that can be evaluated."""
+_GIMBAL_LOCK = 1 - 1e-14
+"""From this sine of the middle angle on, rounding leaves only the sum of the outer angles."""
 
 
 @dataclass(frozen=True)
@@ -43,60 +44,84 @@ class TransformAxis:
     rotation: bool
     axis: tuple[float, ...]
     coordinates: tuple[str, ...]
-    function: Any
-    """XML element, or None."""
+    function: Element | None
 
 
-def transform_axes(joint: Any, where: str) -> tuple[TransformAxis, ...]:
+def _where(joint: Element) -> str:
+    return f"joint {joint.get('name')!r}"
+
+
+def transform_axes(joint: Element) -> tuple[TransformAxis, ...]:
     """Read the six lines of a CustomJoint, rotations first.
 
     Raises:
-        ModelError: a line is missing or not what it should be.
+        ModelError: a line is missing or malformed.
     """
+    where = _where(joint)
     lines = joint.findall("SpatialTransform/TransformAxis")
     if len(lines) != 6:
         raise ModelError(f"{where}: a CustomJoint needs a SpatialTransform of 6 TransformAxis, it has {len(lines)}")
     read = []
     for i, line in enumerate(lines):
         name = line.get("name") or f"axis {i + 1}"
-        axis = floats(line, "axis", f"{where}, {name}")
+        axis = floats(line, "axis", f"{where}, {name}", 3)
         length = float(np.linalg.norm(axis))
-        if len(axis) != 3 or length == 0:
-            raise ModelError(f"{where}, {name}: an axis has 3 numbers that are not all zero, got {axis}")
+        if length == 0:
+            raise ModelError(f"{where}, {name}: an axis must not be zero")
         unit = tuple(v / length for v in axis)
         names = tuple((line.findtext("coordinates") or "").split())
         read.append(TransformAxis(name, i < 3, unit, names, find_function(line)))
     return tuple(read)
 
 
-def coordinate_order(kind: str, joint: Any, declared: Sequence[str], where: str) -> tuple[str, ...]:
-    """Coordinates in OpenSim's order: a CustomJoint's in the order in which its axes use them."""
-    if kind != "CustomJoint":
-        return tuple(declared)
-    used = dict.fromkeys(name for line in transform_axes(joint, where) for name in line.coordinates)
+def _declared(joint: Element) -> tuple[str, ...]:
+    return tuple(part.get("name") for part in joint.findall("coordinates/Coordinate"))
+
+
+def coordinate_order(joint: Element) -> tuple[str, ...]:
+    """Coordinates of a joint in OpenSim's order: a CustomJoint's in the order in which its axes use them.
+
+    Raises:
+        ModelError: an axis uses a coordinate that the joint does not declare.
+    """
+    declared = _declared(joint)
+    if joint.tag != "CustomJoint":
+        return declared
+    used = dict.fromkeys(name for line in transform_axes(joint) for name in line.coordinates)
     unknown = [name for name in used if name not in declared]
     if unknown:
-        raise ModelError(f"{where}: its axes use {', '.join(unknown)}, but its coordinates are {', '.join(declared) or 'none'}")
+        raise ModelError(
+            f"{_where(joint)}: its axes use {', '.join(unknown)}, but its coordinates are {', '.join(declared) or 'none'}"
+        )
     return (*used, *(name for name in declared if name not in used))
 
 
-def motion_type(kind: str, joint: Any, name: str, declared: Sequence[str], where: str) -> MotionType:
-    """Motion type of a coordinate as OpenSim determines it: an angle only where it turns an axis by itself, plus or minus."""
-    if kind != "CustomJoint":
-        simple = _SIMPLE.get(kind)
+def motion_type(joint: Element, name: str) -> MotionType:
+    """Motion type of a coordinate as OpenSim determines it.
+
+    Args:
+        joint: that has the coordinate.
+        name: of the coordinate.
+
+    Returns:
+        ``"rotational"`` or ``"translational"`` if the coordinate, with slope 1 or -1, is the angle or distance of an axis; else
+        ``"coupled"``.
+    """
+    if joint.tag != "CustomJoint":
+        simple, declared = _SIMPLE.get(joint.tag), _declared(joint)
         if simple is None or len(simple) != len(declared):
             return "coupled"
-        return "rotational" if simple[list(declared).index(name)][0] == "r" else "translational"
-    for line in transform_axes(joint, where):
+        return "rotational" if simple[declared.index(name)][0] == "r" else "translational"
+    for line in transform_axes(joint):
         if name in line.coordinates and line.function is not None and line.function.tag == "LinearFunction":
-            slope = floats(line.function, "coefficients", where)[0]
+            slope = floats(line.function, "coefficients", _where(joint))[0]
             if abs(slope) == 1.0:
                 return "rotational" if line.rotation else "translational"
     return "coupled"
 
 
-def read_joint(spec: OsimJoint, element: Any, parent: int, index: dict[str, int]) -> Joint:
-    """Turn a joint into one of the tree.
+def read_joint(spec: OsimJoint, element: Element, parent: int, index: dict[str, int]) -> Joint:
+    """Turn a joint into a joint of the kinematic tree.
 
     Args:
         spec: the joint as a value.
@@ -104,12 +129,15 @@ def read_joint(spec: OsimJoint, element: Any, parent: int, index: dict[str, int]
         parent: index of the parent body in the tree, -1 for ground.
         index: column of each coordinate.
 
+    Returns:
+        The joint.
+
     Raises:
         ModelError: a joint class or function that cannot be evaluated.
     """
-    where = f"joint {spec.name!r}"
+    where = _where(element)
     if spec.kind == "CustomJoint":
-        rotations, translations = _custom(element, index, where)
+        rotations, translations = _custom(element, index)
     elif spec.kind in _SIMPLE:
         axes = _SIMPLE[spec.kind]
         if len(axes) != len(spec.coordinates):
@@ -132,23 +160,23 @@ def read_joint(spec: OsimJoint, element: Any, parent: int, index: dict[str, int]
     )
 
 
-def _custom(element: Any, index: dict[str, int], where: str) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:
+def _custom(element: Element, index: dict[str, int]) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:
     rotations: list[Channel] = []
     translations: list[Channel] = []
-    for line in transform_axes(element, where):
-        here = f"{where}, {line.name}"
+    for line in transform_axes(element):
+        where = f"{_where(element)}, {line.name}"
         if line.function is None:
             if line.coordinates:
-                raise ModelError(f"{here}: it has a coordinate but no function that can be read")
+                raise ModelError(f"{where}: it has a coordinate but no function that can be read")
             continue
-        function: Function = read_function(line.function, [index[n] for n in line.coordinates], here)
+        function: Function = read_function(line.function, [index[n] for n in line.coordinates], where)
         if isinstance(function, Constant) and function.value == 0.0:
             continue
         (rotations if line.rotation else translations).append((line.axis, function))
     return tuple(rotations), tuple(translations)
 
 
-def rotation_of(frame: OffsetFrame) -> np.ndarray:
+def rotation_of(frame: OffsetFrame) -> FloatArray:
     """Orientation (3, 3) of an offset frame in its body: R = Rx Ry Rz."""
     (a, b, c) = frame.orientation_rad
     rx = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
@@ -157,10 +185,10 @@ def rotation_of(frame: OffsetFrame) -> np.ndarray:
     return np.asarray(rx @ ry @ rz)
 
 
-def orientation_of(rotation: np.ndarray) -> tuple[float, float, float]:
+def orientation_of(rotation: FloatArray) -> Triple:
     """Body-fixed x-y-z angles of a rotation matrix: inverse of :func:`rotation_of`, middle angle in [-pi/2, pi/2]."""
     b = float(np.arcsin(np.clip(rotation[0, 2], -1, 1)))
-    if abs(rotation[0, 2]) > 1 - 1e-14:  # only the sum of the outer angles is known
+    if abs(rotation[0, 2]) > _GIMBAL_LOCK:
         return float(np.arctan2(rotation[2, 1], rotation[1, 1])), b, 0.0
     a = float(np.arctan2(-rotation[1, 2], rotation[2, 2]))
     return a, b, float(np.arctan2(-rotation[0, 1], rotation[0, 0]))

@@ -1,4 +1,4 @@
-"""Ways to a model: the generic one that comes with the package, and any other as a parsed document."""
+"""Loads models: the generic one of the package, and any other as a parsed document."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..types import Subject
 from .document import OsimDocument
 
 Model = OsimDocument | Subject | bytes | str | PathLike[str]
-"""What names a model: a document, a subject, the bytes of a ``.osim`` file, or its path."""
+"""Forms in which a model is given: a document, a subject, the bytes of a ``.osim`` file, or its path."""
 MODEL_TYPES = (OsimDocument, Subject, bytes, str, PathLike)
-"""The same, for checks of arguments."""
+"""The same forms, for checks of arguments."""
 
 
 @cache
@@ -24,13 +24,13 @@ def bsm() -> OsimDocument:
 
 
 def as_document(model: Model) -> OsimDocument:
-    """Parse a model, whatever names it; the same content is parsed once.
+    """Parse a model given in any form; the same content is parsed once.
 
     Args:
         model: document (returned as it is), subject, bytes of a ``.osim`` file, or its path.
 
     Returns:
-        The document, which callers share: it never changes, its edits return new ones.
+        The document. Callers share it: it does not change, its edits return new documents.
 
     Raises:
         InputError: there is no such file.

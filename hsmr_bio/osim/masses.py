@@ -1,8 +1,8 @@
-"""Masses, centres and inertias of a person's segments.
+"""Masses, centres of mass and inertias of a person's segments.
 
 Source:
     Fractions of body mass: Dumas and Wojtusch 2018, Handbook of Human Motion, as listed in ``osim_models/bsm_facts.yaml``
-    under D18. Inertia follows the generic model's: mass times length squared along each axis.
+    under D18. Inertia scales from the generic model's with mass times length squared along each axis.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..types import FloatArray, Sex
-from .document import OsimDocument
-from .parts import OsimBody, Triple
+from .parts import OsimBody, Triple, triple
+from .person import TPose
 
 _MALE = {
     "head": 6.7,
@@ -70,27 +70,18 @@ def segment_bodies() -> dict[str, tuple[str, tuple[str, ...]]]:
     return segments
 
 
-def scaled_masses(
-    generic: OsimDocument,
-    factors: Mapping[str, Triple],
-    mass_kg: float,
-    sex: Sex,
-    origin_shifts_m: Mapping[str, FloatArray],
-    alignments: Mapping[str, FloatArray],
-) -> dict[str, OsimBody]:
+def scaled_masses(t_pose: TPose, factors: Mapping[str, Triple], mass_kg: float, sex: Sex) -> dict[str, OsimBody]:
     """Mass properties of a person.
 
-    Each segment gets its share of the mass (shares are brought to a sum of 1); bodies of one segment share it as in the
-    generic model. The second moments of the mass about the centre scale with mass and with the square of the factor
+    Each segment gets its share of the mass, shares normalised to a sum of 1; bodies of one segment divide it as in the
+    generic model. The second moments of the mass about its centre scale with mass and with the square of the factor
     along each axis, so that every inertia tensor of a valid generic model stays valid.
 
     Args:
-        generic: the model with the generic bodies.
+        t_pose: of the person.
         factors: body -> scale along its x, y, z axes.
         mass_kg: of the whole person.
         sex: whose fractions.
-        origin_shifts_m: body -> (3,) place of the person's body origin in the generic body.
-        alignments: body -> (3, 3) turn from the generic body's axes to the person's.
 
     Returns:
         Body name -> its mass properties; the masses sum to ``mass_kg``.
@@ -100,31 +91,26 @@ def scaled_masses(
     total = sum(percent[key] for key, _ in segments.values())
     made = {}
     for key, bodies in segments.values():
-        together = sum(generic.bodies[name].mass_kg for name in bodies)
-        for name in bodies:
-            body = generic.bodies[name]
+        generic = [t_pose.generic.bodies[name] for name in bodies]
+        together = sum(body.mass_kg for body in generic)
+        for body in generic:
             mass = mass_kg * percent[key] / total * body.mass_kg / together
-            made[name] = scaled_body(body, factors[name], mass, origin_shifts_m[name], alignments[name])
+            made[body.name] = _scaled_body(t_pose, body, factors[body.name], mass)
     return made
 
 
-def scaled_body(body: OsimBody, factors: Triple, mass_kg: float, origin_shift_m: FloatArray, alignment: FloatArray) -> OsimBody:
-    """A body of another mass: its origin moved, its axes turned, then stretched along them."""
-    s = np.array(factors)
-    com = s * (alignment @ (np.array(body.com_m) - origin_shift_m))
+def _scaled_body(t_pose: TPose, body: OsimBody, factors: Triple, mass_kg: float) -> OsimBody:
+    """Move a generic body's origin, turn its axes, scale it along them and give it another mass."""
+    scale, alignment = np.array(factors), t_pose.alignment(body.name)
     turned = alignment @ second_moments(body.inertia_kg_m2) @ alignment.T
-    moments = turned * np.outer(s, s) * (mass_kg / body.mass_kg)
+    moments = turned * np.outer(scale, scale) * (mass_kg / body.mass_kg)
     tensor = np.trace(moments) * np.eye(3) - moments
-    inertia = (tensor[0, 0], tensor[1, 1], tensor[2, 2], tensor[0, 1], tensor[0, 2], tensor[1, 2])
-    return OsimBody(body.name, mass_kg, _triple(com), tuple(float(v) for v in inertia))  # type: ignore[arg-type]
+    inertia = tuple(float(tensor[i, j]) for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)))
+    return OsimBody(body.name, mass_kg, triple(scale * t_pose.from_generic_m(body.name, body.com_m)), inertia)
 
 
-def second_moments(inertia_kg_m2: tuple[float, ...]) -> np.ndarray:
-    """Integral of x x^T dm (3, 3) of an inertia tensor; a tensor is physical where this is positive semidefinite."""
+def second_moments(inertia_kg_m2: tuple[float, ...]) -> FloatArray:
+    """(3, 3) integral of x x^T dm of an inertia tensor; the tensor is physical where this is positive semidefinite."""
     xx, yy, zz, xy, xz, yz = inertia_kg_m2
     tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
     return np.asarray(np.trace(tensor) / 2 * np.eye(3) - tensor)
-
-
-def _triple(values: np.ndarray) -> Triple:
-    return float(values[0]), float(values[1]), float(values[2])

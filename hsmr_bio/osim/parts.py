@@ -1,12 +1,25 @@
-"""What an OpenSim model is made of, as plain values."""
+"""Parts of an OpenSim model as plain values."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from lxml import etree
+
+from ..types import FloatArray
+
+Element: TypeAlias = etree._Element
+"""An XML element."""
 MotionType = Literal["rotational", "translational", "coupled"]
 Triple = tuple[float, float, float]
+
+
+def triple(values: Sequence[float] | FloatArray) -> Triple:
+    """Three numbers as a tuple."""
+    x, y, z = values
+    return float(x), float(y), float(z)
 
 
 @dataclass(frozen=True)
@@ -16,8 +29,8 @@ class OsimBody:
     name: str
     mass_kg: float
     com_m: Triple
-    inertia_kg_m2: tuple[float, float, float, float, float, float]
-    """Ixx, Iyy, Izz, Ixy, Ixz, Iyz: elements of the tensor about the centre of mass, in body axes."""
+    inertia_kg_m2: tuple[float, ...]
+    """Ixx, Iyy, Izz, Ixy, Ixz, Iyz about the centre of mass, in body axes."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class OsimCoordinate:
     name: str
     joint: str
     motion: MotionType
-    """OpenSim's motion type. Only rotational ones are in degrees in a ``.mot`` file with ``inDegrees=yes``."""
+    """OpenSim's motion type. Only rotational coordinates are in degrees in a ``.mot`` file with ``inDegrees=yes``."""
     range_si: tuple[float, float]
     default_si: float
     clamped: bool

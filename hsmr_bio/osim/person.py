@@ -1,7 +1,7 @@
 """One person's T pose in the frames of the BSM bodies.
 
-Every body's frame is SKEL's bone frame of that name, origin and axes: SKEL's bone frames are those of BSM, and the open body
-is built with the same ones.
+The frame of a body is SKEL's bone frame of that name, origin and axes: SKEL's bone frames are those of BSM, and the open body
+is built with the same frames.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..kinematics.tree import Joint
 from ..skeleton import DOF_NAMES, JOINT_DOFS, JOINT_NAMES, LIMITS_RAD, PARENTS
 from ..types import FloatArray
 from .document import OsimDocument
-from .joint_fit import Wanted
+from .joint_fit import Targets
 
 KNEES = ("tibia_r", "tibia_l")
 _ENDS = {
@@ -30,15 +30,24 @@ _ENDS = {
         ("hand", "HME"),
     )
 }
-"""Limb bone -> the body at its other end, or the marker there."""
+"""Limb bone -> body or marker at its distal end."""
 _FIT_POSES = 50
-"""The knee is fitted evenly over SKEL's range."""
+"""Poses of the knee in its fit, spread evenly over SKEL's range; chosen."""
 _FIT_SD = (0.005, 0.03, 0.015)
-"""What the knee may miss: origin (m), orientation (rad), next joint (m)."""
+"""Standard deviations in the fit of the knee: origin (m), orientation (rad), next joint (m); chosen."""
+_OWN_SKIN = 0.5
+"""A vertex belongs to the bone with more than this skinning weight."""
 
 
-class Geometry:
-    """One person's T pose in the frames of the BSM bodies, next to the generic model's default pose."""
+class TPose:
+    """One person's T pose in the frames of the BSM bodies, with the generic model's default pose for comparison.
+
+    Args:
+        generic: the BSM model.
+        body: of the person.
+        betas: (10,) shape.
+        length_factor: factor on all lengths.
+    """
 
     def __init__(self, generic: OsimDocument, body: Body, betas: FloatArray, length_factor: float = 1.0) -> None:
         self.generic, self.body, self.betas, self.length_factor = generic, body, betas, length_factor
@@ -67,56 +76,50 @@ class Geometry:
         return np.asarray(self.rotations[PARENTS[j]].T @ self.rotations[j])
 
     def generic_offset_m(self, name: str) -> FloatArray:
-        """(3,) the same for the generic model in its default pose, its tibia counted from the axis of the knee."""
+        """(3,) the same for the generic model in its default pose, the tibia's origin on the axis of the knee."""
         j = JOINT_NAMES.index(name)
         p = PARENTS[j]
         origins = [self.generic_origins_m[k] + self.generic_rotations[k] @ self.origin_shift_m(JOINT_NAMES[k]) for k in (j, p)]
         return np.asarray(self.generic_rotations[p].T @ (origins[0] - origins[1]))
 
     def origin_shift_m(self, name: str) -> FloatArray:
-        """(3,) where the person's body has its origin, in the generic body of that name."""
+        """(3,) origin of the person's body in the generic body of that name."""
         return np.asarray(self.generic_joints[name].child_translation_m) if name in KNEES else np.zeros(3)
 
     def alignment(self, name: str) -> FloatArray:
-        """(3, 3) turn from the generic body's axes to the person's, so that the bone has the same direction in both.
+        """(3, 3) rotation from the generic body's axes to the person's that gives the bone the same direction in both.
 
-        BSM's forearm and hand run up to 11 degrees off their own y axis; the open body's run along it.
+        BSM's forearm and hand are up to 11 degrees off their own y axis; the open body's lie along it.
         """
         if name not in _ENDS:
             return np.eye(3)
-        return shortest_turn(*self._direction(name))
+        return shortest_turn(*self._directions(name))
 
-    def _direction(self, name: str) -> tuple[FloatArray, FloatArray]:
+    def _directions(self, name: str) -> tuple[FloatArray, FloatArray]:
         """Unit vectors along a limb's bone, generic and the person's, each in its own axes."""
         j, end = JOINT_NAMES.index(name), _ENDS[name]
         if end in JOINT_NAMES:
             k = JOINT_NAMES.index(end)
             start = self.generic_origins_m[j] + self.generic_rotations[j] @ self.origin_shift_m(name)
             generic = self.generic_rotations[j].T @ (self.generic_origins_m[k] - start)
-            mine = self.rotations[j].T @ (self.origins_m[k] - self.origins_m[j])
+            own = self.rotations[j].T @ (self.origins_m[k] - self.origins_m[j])
         else:
             generic = np.array(self.generic.markers[end].position_m)
-            skin = self.local_skin_m(name)[self.skin_share(name) > 0.5]
-            mine = skin[np.linalg.norm(skin, axis=1).argmax()]
-        return generic / np.linalg.norm(generic), mine / np.linalg.norm(mine)
+            skin = self.own_skin_m(name)
+            own = skin[np.linalg.norm(skin, axis=1).argmax()]
+        return generic / np.linalg.norm(generic), own / np.linalg.norm(own)
 
-    def generic_place_m(self, name: str, place_m: Sequence[float]) -> FloatArray:
-        """(3,) a place on a generic body, in the person's axes, before it is stretched."""
-        return np.asarray(self.alignment(name) @ (np.array(place_m) - self.origin_shift_m(name)))
+    def from_generic_m(self, name: str, position_m: Sequence[float]) -> FloatArray:
+        """Position on a generic body in the axes and from the origin of the person's body, before scaling.
 
-    def skin_share(self, name: str) -> FloatArray:
-        """(V,) skinning weight of a bone."""
-        return np.asarray(self.body.data.skin_weights[:, [JOINT_NAMES.index(name)]].toarray())[:, 0]
+        Args:
+            name: of the body.
+            position_m: (3,) in the frame of the generic body.
 
-    @property
-    def alignments(self) -> dict[str, FloatArray]:
-        """:meth:`alignment` of all bodies."""
-        return {name: self.alignment(name) for name in JOINT_NAMES}
-
-    @property
-    def origin_shifts_m(self) -> dict[str, FloatArray]:
-        """:meth:`origin_shift_m` of all bodies."""
-        return {name: self.origin_shift_m(name) for name in JOINT_NAMES}
+        Returns:
+            (3,).
+        """
+        return np.asarray(self.alignment(name) @ (np.array(position_m) - self.origin_shift_m(name)))
 
     @cached_property
     def skin_m(self) -> FloatArray:
@@ -128,15 +131,25 @@ class Geometry:
         j = JOINT_NAMES.index(name)
         return np.asarray((self.skin_m - self.origins_m[j]) @ self.rotations[j])
 
+    def own_skin_m(self, name: str) -> FloatArray:
+        """(n, 3) T pose skin that belongs to a body, in its axes."""
+        weights = np.asarray(self.body.data.skin_weights[:, [JOINT_NAMES.index(name)]].toarray())[:, 0]
+        return np.asarray(self.local_skin_m(name)[weights > _OWN_SKIN])
+
+    @property
+    def pelvis_height_m(self) -> float:
+        """Height of the pelvis above the lowest point of the skin."""
+        return float(self.origins_m[0, 1] - self.skin_m[:, 1].min())
+
     @cached_property
     def skel_joints(self) -> tuple[Joint, ...]:
-        """SKEL's joints of this person, in the body's own size: :attr:`length_factor` is not in them."""
+        """SKEL's joints of this person, without :attr:`length_factor`."""
         with torch.no_grad():
             return tuple(self.body.tree(self.betas).joints)
 
     @cached_property
     def _fit_poses(self) -> tuple[FloatArray, FloatArray]:
-        """Positions (P, 24, 3) and orientations (P, 24, 3, 3) of SKEL's bodies, the knees evenly bent."""
+        """Positions (P, 24, 3) and orientations (P, 24, 3, 3) of SKEL's bodies over the knees' range of flexion."""
         q = np.zeros((_FIT_POSES, len(DOF_NAMES) + 3))
         for name in KNEES:
             (dof,) = JOINT_DOFS[JOINT_NAMES.index(name)]
@@ -145,8 +158,8 @@ class Geometry:
             pose = self.body.tree(self.betas).forward(q)
         return pose.positions_m.numpy() * self.length_factor, pose.rotations.numpy()
 
-    def wanted(self, name: str) -> Wanted:
-        """Origin (P, 3) and orientation (P, 3, 3) of the tibia in the femur for many places of SKEL's knee."""
+    def targets(self, name: str) -> Targets:
+        """Origin (P, 3) and orientation (P, 3, 3) of the tibia in the femur over the range of SKEL's knee."""
         positions, rotations = self._fit_poses
         j = JOINT_NAMES.index(name)
         p = PARENTS[j]
@@ -155,9 +168,8 @@ class Geometry:
         points = [self.offset_m(JOINT_NAMES[k]) for k, parent in enumerate(PARENTS) if parent == j]
         origin_sd, turn_sd, point_sd = _FIT_SD
         size = self.length_factor
-        return Wanted(
-            moved, back @ rotations[:, j], np.array(points).reshape(-1, 3), origin_sd * size, turn_sd, point_sd * size
-        )
+        points_m = np.array(points).reshape(-1, 3)
+        return Targets(moved, back @ rotations[:, j], points_m, origin_sd * size, turn_sd, point_sd * size)
 
     def ranges(self, joint: Joint) -> FloatArray:
         """(n, 2) ranges of a joint's angles."""
@@ -166,5 +178,13 @@ class Geometry:
 
 
 def shortest_turn(start: FloatArray, end: FloatArray) -> FloatArray:
-    """(3, 3) rotation of one unit vector into another."""
+    """Rotation by the smallest angle from one unit vector to another.
+
+    Args:
+        start: (3,).
+        end: (3,).
+
+    Returns:
+        (3, 3).
+    """
     return np.asarray(shortest(torch.as_tensor(start), torch.as_tensor(end)).numpy())

@@ -1,22 +1,24 @@
-"""Polynomials of two variables for OpenSim's MultivariatePolynomialFunction, the same bytes on every machine.
+"""Polynomials of one and two variables for OpenSim's function elements, the same bytes on every machine.
 
 A function is expanded in products of Chebyshev polynomials on Chebyshev nodes (sums by :func:`math.fsum`, no linear
-algebra library), cut at the total degree, and rewritten in powers of the plain variables.
+algebra library), truncated at the total degree, and rewritten in powers of the variables.
 
 Source:
-    Trefethen 2013, Approximation Theory and Approximation Practice, chapters 3 and 4: the cut expansion is close to
+    Trefethen 2013, Approximation Theory and Approximation Practice, chapters 3 and 4: the truncated expansion is close to
     the best polynomial. Order of OpenSim's coefficients: power of the first variable outermost, total degree at most n.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from math import comb, cos, fsum, pi
 
 Interval = tuple[float, float]
 _NODES = 16
+"""Fewest nodes per variable: twice the usual degree."""
 _DIGITS = 11
+"""Decimals of the coefficients: rounding differences between machines are smaller."""
 
 
 @cache
@@ -44,8 +46,22 @@ def _powers(degree: int, interval: Interval) -> list[float]:
     return [fsum(terms) for terms in out]
 
 
+def _angles(order: int) -> list[float]:
+    """Angles of the Chebyshev nodes, whose places in [-1, 1] are their cosines."""
+    count = max(_NODES, order + 1)
+    return [pi * (i + 0.5) / count for i in range(count)]
+
+
+def _node(interval: Interval, angle: float) -> float:
+    return (interval[0] + interval[1]) / 2 + (interval[1] - interval[0]) / 2 * cos(angle)
+
+
+def _rounded(terms: Sequence[float]) -> float:
+    return round(fsum(terms), _DIGITS) + 0.0
+
+
 def fit_polynomial(
-    function: Callable[[float, float], float], first: Interval, second: Interval, order: int, *, digits: int = _DIGITS
+    function: Callable[[float, float], float], first: Interval, second: Interval, order: int
 ) -> tuple[float, ...]:
     """Approximate a smooth function of two variables by a polynomial of total degree ``order``.
 
@@ -54,43 +70,42 @@ def fit_polynomial(
         first: range of the first variable over which the polynomial must hold.
         second: range of the second.
         order: highest total degree.
-        digits: decimals to which the coefficients are rounded, so that the last bits of a machine do not show.
 
     Returns:
         (order + 1)(order + 2) / 2 coefficients in the order of OpenSim's MultivariatePolynomialFunction:
         (0,0), (0,1) .. (0,n), (1,0) .. (1,n-1) .. (n,0).
     """
-    count = max(_NODES, order + 1)
-    angles = [pi * (i + 0.5) / count for i in range(count)]
-
-    def place(interval: Interval, angle: float) -> float:
-        return (interval[0] + interval[1]) / 2 + (interval[1] - interval[0]) / 2 * cos(angle)
-
-    values = [[function(place(first, a), place(second, b)) for b in angles] for a in angles]
+    angles = _angles(order)
+    values = [[function(_node(first, a), _node(second, b)) for b in angles] for a in angles]
     waves = [[cos(k * a) for a in angles] for k in range(order + 1)]
     rows = [[fsum(v * w for v, w in zip(row, waves[k], strict=True)) for k in range(order + 1)] for row in values]
     terms: dict[tuple[int, int], list[float]] = {(p, q): [] for p in range(order + 1) for q in range(order + 1 - p)}
     for j in range(order + 1):
         for k in range(order + 1 - j):
-            weight = (1 if j == 0 else 2) * (1 if k == 0 else 2) / count**2
+            weight = (1 if j == 0 else 2) * (1 if k == 0 else 2) / len(angles) ** 2
             amount = weight * fsum(row[k] * w for row, w in zip(rows, waves[j], strict=True))
             for p, a in enumerate(_powers(j, first)):
                 for q, b in enumerate(_powers(k, second)):
                     terms[p, q].append(amount * a * b)
-    return tuple(round(fsum(terms[key]), digits) + 0.0 for key in terms)
+    return tuple(_rounded(column) for column in terms.values())
 
 
-def fit_polynomial_of_one(
-    function: Callable[[float], float], interval: Interval, order: int, *, digits: int = _DIGITS
-) -> tuple[float, ...]:
-    """Approximate a smooth function of one variable: coefficients of OpenSim's PolynomialFunction, highest power first."""
-    count = max(_NODES, order + 1)
-    angles = [pi * (i + 0.5) / count for i in range(count)]
-    middle, half = (interval[0] + interval[1]) / 2, (interval[1] - interval[0]) / 2
-    values = [function(middle + half * cos(a)) for a in angles]
+def fit_polynomial_of_one(function: Callable[[float], float], interval: Interval, order: int) -> tuple[float, ...]:
+    """Approximate a smooth function of one variable by a polynomial.
+
+    Args:
+        function: of the variable.
+        interval: range over which the polynomial must hold.
+        order: highest power.
+
+    Returns:
+        Coefficients of OpenSim's PolynomialFunction, highest power first.
+    """
+    angles = _angles(order)
+    values = [function(_node(interval, a)) for a in angles]
     terms: list[list[float]] = [[] for _ in range(order + 1)]
     for k in range(order + 1):
-        amount = (1 if k == 0 else 2) / count * fsum(v * cos(k * a) for v, a in zip(values, angles, strict=True))
+        amount = (1 if k == 0 else 2) / len(angles) * fsum(v * cos(k * a) for v, a in zip(values, angles, strict=True))
         for power, c in enumerate(_powers(k, interval)):
             terms[power].append(amount * c)
-    return tuple(round(fsum(column), digits) + 0.0 for column in reversed(terms))
+    return tuple(_rounded(column) for column in reversed(terms))

@@ -1,1 +1,1 @@
-"""The main paths: image2mot, skel2mot and smpl2mot."""
+"""The pipelines image2mot, skel2mot and smpl2mot."""

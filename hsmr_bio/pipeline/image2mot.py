@@ -1,4 +1,4 @@
-"""The main path: one video in, OpenSim files and a report out. Read this first."""
+"""The main pipeline: from a video to OpenSim files and a report. Read this first."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def image2mot(
         source: a video, an image, a folder of images, or for the estimator ``replay`` a saved observation.
         out_dir: folder for the results.
         options: see :class:`Image2MotOptions`.
-        progress: told about stages.
+        progress: called as each stage advances.
 
     Returns:
-        The person's results; with ``options.people`` a list of them, the most prominent person first.
+        The person's results; with ``options.people`` a list of results, the most prominent person first.
 
     Raises:
-        InputError: a source or option that cannot be used, or results that exist already.
-        EstimationError: nobody is seen, or the camera moves.
-        MissingAssetError: a licensed file that the options ask for is not there.
+        InputError: a source or option cannot be used, or results exist already.
+        EstimationError: no person is seen, or the camera moves.
+        MissingAssetError: a licensed file that the options need is missing.
     """
     options = options_or_default(Image2MotOptions, options)
     name = options.name or Path(source).stem.removesuffix("_observation")
@@ -57,7 +57,7 @@ def image2mot(
         motion = motion_of(observation, body, options, progress=progress)
         return Person(motion=motion, body=body, observation=observation)
 
-    with _naming(source):
+    with _errors_name(source):
         observations = memory.recall() or memory.keep(_observe(source, options, progress))
         timer.stop("estimate")
         with one_blas_thread():
@@ -78,40 +78,40 @@ def image2mot(
 def motion_of(
     observation: Observation, body: Body, options: Image2MotOptions | None = None, *, progress: Progress = quiet
 ) -> SkelMotion:
-    """Fit a motion to an observation, put it into the world, bring it to a constant rate and filter it.
+    """Fit a motion to an observation, transform it to the world frame, resample it to a constant rate and filter it.
 
     Args:
-        observation: one person's.
+        observation: of one person.
         body: the body to fit.
-        options: height, camera, filter.
-        progress: told about the frames that are done.
+        options: stature, camera, filter.
+        progress: called as frames are finished.
 
     Returns:
         The motion in the world frame.
 
     Raises:
-        EstimationError: too little is seen, or the camera moves.
+        EstimationError: too few keypoints are seen, or the camera moves.
     """
     options = options_or_default(Image2MotOptions, options)
     seen = seen_frames(observation)
     if not options.moving_camera:
         refuse_moving_camera(seen)
-    predicted = seen.skel_poses_rad is not None  # grounding then keeps the fit's deviations; else it finds its own
+    predicted = seen.skel_poses_rad is not None  # the ground step then keeps the fit's deviations; else it estimates its own
     fit = FitOptions(height_m=options.height_m, refine=options.refine, deviations=predicted)
     world = to_world(fit_motion(seen, body, fit, progress=progress), body, options.ground, progress=progress)
     return filter_motion(world, cutoff_hz=usable_cutoff(world, options.cutoff_hz))
 
 
 def _observe(source: str | PathLike[str], options: Image2MotOptions, progress: Progress) -> list[Observation]:
-    """One observation per person; of the main person only, unless everybody is wanted."""
+    """Estimate the main person, or with ``options.people`` every person: one observation each."""
     if options.people:
         return estimate_people(source, options.estimate, estimator=options.estimator, progress=progress)
     return [estimate(source, options.estimate, estimator=options.estimator, progress=progress)]
 
 
 @contextmanager
-def _naming(source: str | PathLike[str]) -> Iterator[None]:
-    """Put the source's name before errors of stations that do not know it."""
+def _errors_name(source: str | PathLike[str]) -> Iterator[None]:
+    """Add the path of the source to estimation errors that do not contain it."""
     try:
         yield
     except EstimationError as error:

@@ -1,18 +1,17 @@
-"""Options of image2mot, skel2mot and smpl2mot; they check themselves when they are built."""
+"""Options of image2mot, skel2mot and smpl2mot, checked when they are built. Importing them loads numpy only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
-from ..body.data_model import SEXES
-from ..converters.smpl_import import SmplImportOptions
+from ..converters.smpl_options import SmplImportOptions
 from ..errors import InputError
 from ..estimators import EstimateOptions, estimator_names
-from ..fitting.world.gravity import GroundOptions
+from ..fitting.world.options import GroundOptions
 from ..option_checks import (
     check_choice,
     check_cutoff,
@@ -22,30 +21,27 @@ from ..option_checks import (
     check_number,
     check_options,
 )
-from ..scaling import JointShapes
-from ..types import OsimMotion, Sex, SkelMotion
-
-ModelKind = Literal["bsm", "twin"]
+from ..types import JointShapes, ModelKind, OsimMotion, Sex, SkelMotion
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResultOptions:
-    """What becomes of a motion: the subject, the filter, the files."""
+    """Options of the results: subject, model, filter, files."""
 
     height_m: float | None = None
-    """Body height; None: that of the shape (one camera does not see size)."""
+    """Stature; None: that of the body shape (one camera does not measure size)."""
     mass_kg: float | None = None
-    """Body mass; None: volume of the skin times the body's density."""
+    """Body mass; None: volume of the skin times the mean density of the body."""
     model: ModelKind = "bsm"
     joints: JointShapes = "bsm"
-    """Knees of the BSM model: BSM's, which roll and turn inwards as they bend, or hinges, which follow SKEL motion exactly."""
+    """Knees of the BSM model, see :data:`hsmr_bio.types.JointShapes`."""
     cutoff_hz: float | None = 6.0
-    """Low-pass of the angles; None: off. 6 Hz is usual for walking (Winter 2009)."""
+    """Cutoff of the low-pass filter of the angles; None: no filter. 6 Hz is usual for walking (Winter 2009)."""
     dynamics: bool = False
     """Also estimate the ground reaction and solve for joint moments."""
     overwrite: bool = False
     name: str | None = None
-    """Of the files; None: that of the input."""
+    """First part of the file names; None: the name of the input."""
 
     def __post_init__(self) -> None:
         check_height(self.height_m)
@@ -59,7 +55,7 @@ class ResultOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Image2MotOptions(ResultOptions):
-    """Options of ``image2mot``; the defaults need nothing from the user."""
+    """Options of ``image2mot``."""
 
     estimator: str = "blazepose"
     body: str | PathLike[str] = "open"
@@ -67,13 +63,13 @@ class Image2MotOptions(ResultOptions):
     estimate: EstimateOptions = field(default_factory=EstimateOptions)
     ground: GroundOptions = field(default_factory=GroundOptions)
     refine: bool = False
-    """Of the estimator ``hsmr``: let the landmarks of the built-in estimator correct the network's prediction, in one fit."""
+    """Estimator ``hsmr`` only: fit the network's prediction and the landmarks of the built-in estimator together."""
     people: bool = False
-    """Follow everybody, not only the most prominent person; person 2 is written as ``NAME_p2``."""
+    """Estimate all people, not only the most prominent person; the files of person 2 are called ``NAME_p2``."""
     moving_camera: bool = False
-    """Go on although the camera moves; the world is then wrong where it does."""
+    """Accept a moving camera; the world motion is wrong in the frames in which it moves."""
     save_observation: bool = False
-    """Keep what the estimator saw (and a few small pictures) as ``NAME_observation.npz``, for the estimator ``replay``."""
+    """Write the observation, with a few thumbnails, as ``NAME_observation.npz`` for the estimator ``replay``."""
 
     def __post_init__(self) -> None:
         ResultOptions.__post_init__(self)
@@ -82,30 +78,30 @@ class Image2MotOptions(ResultOptions):
         check_options(EstimateOptions, self.estimate, "estimate")
         check_options(GroundOptions, self.ground, "ground")
         needs_hsmr = {"refine": self.refine, "checkpoint": self.estimate.checkpoint, "boxes": self.estimate.boxes}
-        idle = [f"--{name}" for name, value in needs_hsmr.items() if value]
-        if self.estimator == "blazepose" and idle:
-            raise InputError(f"{' and '.join(idle)} would have no effect: say --estimator hsmr as well")
+        unused = [f"--{name}" for name, value in needs_hsmr.items() if value]
+        if self.estimator == "blazepose" and unused:
+            raise InputError(f"{' and '.join(unused)} would have no effect: add --estimator hsmr")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Skel2MotOptions:
-    """What a stored SKEL motion does not say, and what becomes of it."""
+    """Options of ``skel2mot``."""
 
     results: ResultOptions = field(default_factory=ResultOptions)
     body: str | PathLike[str] | None = None
-    """None: the body that the motion names. Another body takes over the angles, with the average shape."""
+    """None: the body that the motion names. Another body takes the angles with its mean shape."""
     sex: Sex | None = None
     rate_hz: float | None = None
-    """Frames per second, for files that store no times."""
+    """Frame rate of files that store no times."""
     image_size_px: tuple[int, int] | None = None
-    """(width, height) of the video behind HSMR's results."""
+    """(width, height) of the video of HSMR's results."""
     focal_px: float = 5000.0
-    """Focal length of the camera; HSMR assumes 5000 px, which puts people far away."""
+    """Focal length of the camera. HSMR assumes 5000 px, which overestimates the depth of most cameras."""
     ground: GroundOptions = field(default_factory=GroundOptions)
     filter_all: bool = False
-    """Filter motions in the world frame too; by default they are taken as finished."""
+    """Filter motions in the world frame too; by default they are not filtered again."""
     keep_height: bool = False
-    """Leave a motion in the skel frame at its height; by default its lowest foot point touches the floor."""
+    """Keep the height of a motion in the skel frame; by default its lowest foot marker is moved to y = 0."""
 
     def __post_init__(self) -> None:
         check_options(ResultOptions, self.results, "results")
@@ -120,16 +116,16 @@ class Skel2MotOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Smpl2MotOptions:
-    """How an SMPL file becomes OpenSim files."""
+    """Options of ``smpl2mot``."""
 
     source: SmplImportOptions = field(default_factory=SmplImportOptions)
     results: ResultOptions = field(default_factory=ResultOptions)
     ground: GroundOptions = field(default_factory=GroundOptions)
-    """For motions in camera axes."""
+    """Of motions in camera axes."""
     keep_height: bool = False
-    """Leave an upright motion at its height; by default its lowest foot point touches the floor."""
+    """Keep the height of an upright motion; by default its lowest foot marker is moved to y = 0."""
     keep_heading: bool = False
-    """Leave an upright motion's direction; by default it walks, or faces at first, along x."""
+    """Keep the heading of an upright motion; by default its walking direction, or first facing direction, becomes x."""
 
     def __post_init__(self) -> None:
         check_options(SmplImportOptions, self.source, "source")
@@ -138,7 +134,15 @@ class Smpl2MotOptions:
 
 
 def usable_cutoff(motion: SkelMotion | OsimMotion, cutoff_hz: float | None) -> float | None:
-    """Cutoff of the low-pass filter for a motion: None for a still, and where the frame rate is too low for the filter."""
+    """Limit the cutoff of the low-pass filter to what the frame rate of a motion allows.
+
+    Args:
+        motion: of at least one frame.
+        cutoff_hz: wanted cutoff, or None.
+
+    Returns:
+        ``cutoff_hz``; None (no filter) for a single frame, and for a cutoff of half the frame rate or more.
+    """
     if cutoff_hz is None or len(motion.time_s) < 2:
         return None
     rate_hz = 1 / float(np.median(np.diff(motion.time_s)))
@@ -148,4 +152,4 @@ def usable_cutoff(motion: SkelMotion | OsimMotion, cutoff_hz: float | None) -> f
 def _check_body(body: object, sex: object) -> None:
     if not isinstance(body, (str, PathLike)):
         raise InputError(f"body must be open, skel, or the path of a SKEL file, got {body!r}")
-    check_choice("sex", sex, SEXES)
+    check_choice("sex", sex, get_args(Sex))

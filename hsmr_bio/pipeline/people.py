@@ -1,4 +1,4 @@
-"""The loop over the people of a clip: names, folder, results and files of each."""
+"""The loop over the people of a clip: names, results and files of each in one folder."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .results import Result, make_results
 from .write import write_results
 
 LEAST_FREE_BYTES = 16_000_000
-"""Free space below which the work is not begun: the files of a short clip take half of it."""
+"""Least free space to start with: the files of a short clip take half of it."""
 Source = TypeVar("Source")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Person:
-    """One person's motion in the world, ready for the model."""
+    """One person's motion in the world frame, with its body."""
 
     motion: SkelMotion
     body: Body
     observation: Observation | None = None
     lower: bool = False
-    """Whether the motion is to be moved vertically until its lowest foot marker is at y = 0."""
+    """Whether to move the motion vertically so that its lowest foot marker is at y = 0."""
 
 
 class Timer:
@@ -64,18 +64,15 @@ def write_people(
     Args:
         out_dir: folder for the results.
         sources: one per person, the most prominent first.
-        place: brings a source into the world.
+        place: transforms a source to a person in the world frame.
         options: of the results.
-        name: of the first person's files; those of the second are called ``NAME_p2``.
-        timer: of the run; its times are written into the reports.
-        with_observations: whether the observations are written too.
-        progress: told about people, if there are several.
+        name: first part of the names of the first person's files; the second person's begin with ``NAME_p2``.
+        timer: of the run, for the times in the reports; None: no times.
+        with_observations: whether to write the observations too.
+        progress: called for each person if there are several.
 
     Returns:
         One result per person, with the paths of its files.
-
-    Raises:
-        InputError: results that exist already, or a folder that cannot be written to.
     """
     out = Path(out_dir)
     labels = labels_of(name, len(sources))
@@ -92,27 +89,36 @@ def write_people(
             made = replace(made, observation=person.observation, timings_s={} if timer is None else clock.passed_s)
             made = write_results(folder, made, person.body, options, with_observation=with_observations)
             clock.stop("files and report")
-            results.append(replace(made, timings_s=dict(made.timings_s)))
+            paths = tuple(out / path.relative_to(folder) for path in made.paths)
+            results.append(replace(made, paths=paths, timings_s=dict(made.timings_s)))
         if len(labels) > 1:
             progress("person", len(labels), len(labels))
-    return [replace(made, paths=tuple(out / path.relative_to(folder) for path in made.paths)) for made in results]
+    return results
 
 
 def labels_of(name: str, count: int) -> list[str]:
-    """Names of the people's files: NAME, NAME_p2, NAME_p3 ..."""
+    """Return the first parts of the people's file names.
+
+    Args:
+        name: of the first person.
+        count: number of people.
+
+    Returns:
+        ``NAME, NAME_p2, NAME_p3 ...``
+    """
     return [name, *(f"{name}_p{person}" for person in range(2, count + 1))]
 
 
 def refuse_early(out: Path, labels: Sequence[str], options: ResultOptions) -> None:
-    """Stop before the work if the results could not be written at the end.
+    """Check before the work that the results can be written.
 
     Args:
         out: folder of the results.
-        labels: names of the people's files.
+        labels: first parts of the people's file names.
         options: whether files may be replaced.
 
     Raises:
-        InputError: a name that no file can have, results that exist already, or a folder that cannot be written to.
+        InputError: a name is not usable in file names, results exist already, or the folder cannot be written to.
     """
     for label in labels:
         check_file_name(label)

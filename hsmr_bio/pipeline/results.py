@@ -1,4 +1,4 @@
-"""From a world motion to one person's results: scaled model, coordinates, markers, checks, forces."""
+"""From a world motion to one person's results: scaled model, coordinates, markers, checks, dynamics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ..checks.measures import lowest_foot_m, place_model
 from ..dynamics.checks import check_dynamics
 from ..dynamics.inverse_dynamics import InverseDynamics, inverse_dynamics
 from ..mapping import to_coordinates, virtual_markers
-from ..option_checks import options_or_default
 from ..osim.library import as_document
 from ..osim.twin import twin_model
 from ..scaling import scale_model
@@ -34,7 +33,7 @@ class Result:
     markers: Markers
     checks: CheckReport
     paths: tuple[Path, ...] = ()
-    """Files that were written, sorted; the model's meshes are beside them in ``Geometry``."""
+    """Files written, sorted; without the meshes in ``Geometry``."""
     timings_s: Mapping[str, float] = field(default_factory=dict)
     observation: Observation | None = None
     dynamics: InverseDynamics | None = None
@@ -42,24 +41,23 @@ class Result:
 
 
 def make_results(
-    motion: SkelMotion, body: Body, options: ResultOptions | None = None, *, name: str = "motion", lower: bool = False
+    motion: SkelMotion, body: Body, options: ResultOptions, *, name: str = "motion", lower: bool = False
 ) -> Result:
-    """Scale a model, map a world motion to its coordinates, place its markers and check; nothing is written.
+    """Scale a model, map a world motion to its coordinates, compute its markers and check; nothing is written.
 
     Args:
         motion: in the world frame.
         body: the motion's body.
-        options: height, mass, model, dynamics.
+        options: stature, mass, model, dynamics.
         name: of the model and of its files.
-        lower: whether the motion is moved vertically until its lowest foot marker is at y = 0.
+        lower: whether to move the motion vertically so that its lowest foot marker is at y = 0.
 
     Returns:
         The results, without paths.
 
     Raises:
-        InputError: the motion belongs to another body, or mass and height are no person's.
+        InputError: the motion belongs to another body, or mass and stature are out of range.
     """
-    options = options_or_default(ResultOptions, options)
     scale = twin_model if options.model == "twin" else partial(scale_model, joints=options.joints)
     subject = scale(body, motion.betas, mass_kg=options.mass_kg, height_m=options.height_m, name=name)
     coordinates = to_coordinates(motion, subject, body)
@@ -67,11 +65,13 @@ def make_results(
         motion, coordinates = _lowered(motion, coordinates, subject, body)
     markers = virtual_markers(coordinates, subject)
     checks = check_motion(coordinates, subject, skel=motion)
-    forces: InverseDynamics | None = None
+    dynamics: InverseDynamics | None = None
     if options.dynamics:
-        forces = inverse_dynamics(coordinates, subject, "estimate", cutoff_hz=options.cutoff_hz, contacts=motion.contacts)
-        checks = replace(checks, checks=(*checks.checks, *check_dynamics(forces).checks))
-    return Result(name=name, skel=motion, subject=subject, motion=coordinates, markers=markers, checks=checks, dynamics=forces)
+        dynamics = inverse_dynamics(coordinates, subject, "estimate", cutoff_hz=options.cutoff_hz, contacts=motion.contacts)
+        checks = replace(checks, checks=(*checks.checks, *check_dynamics(dynamics).checks))
+    return Result(
+        name=name, skel=motion, subject=subject, motion=coordinates, markers=markers, checks=checks, dynamics=dynamics
+    )
 
 
 def _lowered(motion: SkelMotion, coordinates: OsimMotion, subject: Subject, body: Body) -> tuple[SkelMotion, OsimMotion]:

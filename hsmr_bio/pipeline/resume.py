@@ -1,4 +1,4 @@
-"""What an estimator saw, kept until the results are written, so that an interrupted run need not look at the video again."""
+"""Observations stored until the results are written, so that an interrupted run need not repeat the estimation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..types import Observation
 from .options import Image2MotOptions
 
 _DIGEST = 12
+"""Hexadecimal digits of the key in the file names: 48 bits separate the few runs of one folder."""
 
 
 class Memory:
@@ -22,7 +23,7 @@ class Memory:
         out: folder of the results.
         name: of the results' files.
         source: the video.
-        options: of the run; another estimator or another part of the video is another run.
+        options: of the run; runs with another estimator or another part of the video have files of their own.
     """
 
     def __init__(self, out: Path, name: str, source: str | PathLike[str], options: Image2MotOptions) -> None:
@@ -32,29 +33,26 @@ class Memory:
             facts += [path.resolve(), path.stat().st_size, path.stat().st_mtime_ns]
         digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:_DIGEST]
         self._folder, self._name, self._prefix = out, name, f".{name}.{digest}."
-        self._worth = path.is_file() and options.estimator != "replay"
+        self._enabled = path.is_file() and options.estimator != "replay"
 
     def recall(self) -> list[Observation]:
-        """Return the observations of an interrupted run on the same source with the same options; none if there are none."""
-        if not self._worth:
+        """Return the observations that an interrupted run with the same source and options stored, if there are any."""
+        if not self._enabled:
             return []
         try:
-            return [load_observation(path) for path in self._files()]
+            return [load_observation(path) for path in sorted(self._folder.glob(f"{glob.escape(self._prefix)}*.npz"))]
         except FormatError:
             return []
 
     def keep(self, observations: list[Observation]) -> list[Observation]:
-        """Store the observations, and return them."""
-        if self._worth:
+        """Store the observations and return them."""
+        if self._enabled:
             self._folder.mkdir(parents=True, exist_ok=True)
             for person, observation in enumerate(observations):
                 save_observation(self._folder / f"{self._prefix}{person:03d}.npz", observation)
         return observations
 
     def forget(self) -> None:
-        """Remove the stored observations, also those of runs with other options that nobody went on with."""
+        """Remove the stored observations of this name, also those of interrupted runs with other options."""
         for path in self._folder.glob(f".{glob.escape(self._name)}.{'?' * _DIGEST}.???.npz"):
             path.unlink(missing_ok=True)
-
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob(f"{glob.escape(self._prefix)}*.npz"))

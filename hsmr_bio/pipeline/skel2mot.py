@@ -1,4 +1,4 @@
-"""Stored SKEL motion to OpenSim files: the road of ``image2mot`` from SkelMotion on."""
+"""From stored SKEL motion to OpenSim files: the pipeline of ``image2mot`` from SkelMotion on."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def skel2mot(
     *,
     progress: Progress = quiet,
 ) -> list[Result]:
-    """Read stored SKEL motion, put it into the world, scale, map, check and write.
+    """Read stored SKEL motion, transform it to the world frame, scale, map, check and write.
 
     Args:
-        source: ours (``_skel.npz``), HSMR's demo (``.npy``, ``.npz``, folder of them), SKEL's alignment (``.pkl``), or joint
-            centres in space (``.trc``, names as ``hip_r`` or ``RHip``), which a body is fitted to.
+        source: our ``_skel.npz``, results of HSMR's demo (``.npy``, ``.npz`` or a folder of them), SKEL alignments (``.pkl``),
+            or 3D joint centres (``.trc`` or ``.c3d``, names such as ``hip_r`` or ``RHip``), to which a body is fitted.
         out_dir: folder for the results.
         options: see :class:`Skel2MotOptions`.
-        progress: told about stages.
+        progress: called as each stage advances.
 
     Returns:
-        One result per person; the second person's files are called ``NAME_p2``.
+        One result per person; the files of the second person are called ``NAME_p2``.
 
     Raises:
-        InputError: a source or option that cannot be used, or results that exist already.
+        InputError: a source or option cannot be used, or results exist already.
         FormatError: the source is damaged or breaks its format.
-        EstimationError: HSMR found nobody.
-        MissingAssetError: the licensed body that the motion names is not there.
+        EstimationError: HSMR found no person.
+        MissingAssetError: the licensed body that the motion names is missing.
     """
     options = options_or_default(Skel2MotOptions, options)
     path = Path(source)
@@ -66,28 +66,23 @@ def skel2mot(
 def write_motions(
     motions: Sequence[SkelMotion],
     out_dir: str | PathLike[str],
-    options: Skel2MotOptions | None = None,
+    options: Skel2MotOptions,
     *,
     name: str,
     progress: Progress = quiet,
 ) -> list[Result]:
-    """Do :func:`skel2mot` for motions at hand, one per person.
+    """Do the work of :func:`skel2mot` for motions in memory, one per person.
 
     Args:
         motions: in any frame.
         out_dir: folder for the results.
         options: see :class:`Skel2MotOptions`.
-        name: of the first person's files.
-        progress: told about stages.
+        name: first part of the names of the first person's files.
+        progress: called as each stage advances.
 
     Returns:
         One result per person.
-
-    Raises:
-        InputError: an option that cannot be used, or results that exist already.
-        MissingAssetError: the licensed body that a motion names is not there.
     """
-    options = options_or_default(Skel2MotOptions, options)
 
     def place(stored: SkelMotion) -> Person:
         motion, body = with_body(stored, options.body, options.sex)
@@ -99,20 +94,17 @@ def write_motions(
 
 
 def with_body(motion: SkelMotion, source: str | PathLike[str] | None, sex: Sex | None) -> tuple[SkelMotion, Body]:
-    """Load the motion's body; a wanted other body takes over the angles, with its average shape.
+    """Load the body of a motion, or transfer the motion's angles to another body with its mean shape.
 
-    Betas of one body mean nothing to another, so they are dropped and the notes say so.
+    Betas of one body have no meaning on another: they are set to zero, and the motion's notes say so.
 
     Args:
-        motion: with its body's name.
+        motion: with the name of its body.
         source: as for ``load_body``; None: the body that the motion names.
-        sex: of the wanted body; None: that of the motion's body.
+        sex: of the other body; None: that of the motion's body.
 
     Returns:
         The motion on the body, and the body.
-
-    Raises:
-        MissingAssetError: the licensed body that the motion names is not there.
     """
     if source is None:
         return motion, load_named_body(motion.body)
@@ -126,25 +118,24 @@ def with_body(motion: SkelMotion, source: str | PathLike[str] | None, sex: Sex |
 
 
 def in_world(motion: SkelMotion, body: Body, options: Skel2MotOptions, *, progress: Progress = quiet) -> SkelMotion:
-    """Bring a motion into the world frame.
+    """Transform a motion to the world frame.
 
-    A camera motion is grounded (gravity, floor, standing feet) and filtered. A motion in the skel frame stands upright
-    already: it is turned and filtered. A world motion is taken as it is.
+    A motion in the camera frame goes through the ground step (gravity, floor, standing feet) and the filter. A motion in
+    the skel frame is upright already: it is rotated and filtered. A world motion is only filtered on request.
 
     Args:
         motion: in any frame.
         body: the motion's body.
         options: camera, filter.
-        progress: told about the frames that are done.
+        progress: called as frames are finished.
 
     Returns:
         The motion in the world frame.
     """
-    cutoff_hz = options.results.cutoff_hz
-    if motion.frame == "world":
-        return filter_motion(motion, cutoff_hz=usable_cutoff(motion, cutoff_hz)) if options.filter_all else motion
+    if motion.frame == "world" and not options.filter_all:
+        return motion
     if motion.frame == "camera":
-        world = to_world(motion, body, options.ground, progress=progress)
-    else:
-        world = rotate_motion(motion, body, SKEL_TO_WORLD, frame="world")
-    return filter_motion(world, cutoff_hz=usable_cutoff(world, cutoff_hz))
+        motion = to_world(motion, body, options.ground, progress=progress)
+    elif motion.frame == "skel":
+        motion = rotate_motion(motion, body, SKEL_TO_WORLD, frame="world")
+    return filter_motion(motion, cutoff_hz=usable_cutoff(motion, options.results.cutoff_hz))

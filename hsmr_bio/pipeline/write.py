@@ -1,4 +1,4 @@
-"""One person's files: model, meshes, motion, markers, SKEL motion, setups for OpenSim's tools, forces, report."""
+"""Write one person's files: model, meshes, motion, markers, SKEL motion, setups of OpenSim's tools, dynamics, report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from ..dynamics.setup_files import write_id_setup, write_ik_setup
 from ..io.mot import write_mot
 from ..io.npz import save_motion, save_observation
 from ..io.trc import write_trc
-from ..option_checks import options_or_default
 from ..osim.geometry import write_geometry
 from ..osim.library import as_document
 from ..report import ReportInputs, model_skeleton, write_report
@@ -31,23 +29,22 @@ def write_results(
     folder: str | PathLike[str],
     result: Result,
     body: Body,
-    options: ResultOptions | None = None,
+    options: ResultOptions,
     *,
     with_observation: bool = False,
 ) -> Result:
     """Write one person's files into a folder; the name of each begins with the result's name.
 
     Args:
-        folder: where; the caller makes it appear at once (``io.atomic.new_folder``).
+        folder: existing folder, usually a temporary one (``io.atomic.new_folder``).
         result: from :func:`make_results`; its timings go into the report.
-        body: whose bones are drawn.
+        body: the body of the result's motion, for the meshes of its bones.
         options: as for :func:`make_results`.
-        with_observation: whether the result's observation is written too.
+        with_observation: whether to write the result's observation too.
 
     Returns:
-        The result with the paths of its files, sorted. The model's meshes (``Geometry/NAME_BODY.vtp``) are not listed.
+        The result with the paths of its files, sorted, without the meshes (``Geometry/NAME_BODY.vtp``).
     """
-    options = options_or_default(ResultOptions, options)
     out = Path(folder)
     written = [*_model_files(out, result, body), *_motion_files(out, result, with_observation)]
     written += _setup_files(out, result, options)
@@ -66,7 +63,7 @@ def _model_files(out: Path, result: Result, body: Body) -> Iterable[Path]:
 
 
 def _motion_files(out: Path, result: Result, with_observation: bool) -> Iterable[Path]:
-    """Write the coordinates, the markers, the SKEL motion and, if wanted, the observation."""
+    """Write the coordinates, the markers, the SKEL motion and, on request, the observation."""
     name = result.name
     coordinates, markers, skel = (out / f"{name}{ending}" for ending in (".mot", ".trc", "_skel.npz"))
     write_mot(coordinates, result.motion)
@@ -80,7 +77,7 @@ def _motion_files(out: Path, result: Result, with_observation: bool) -> Iterable
 
 
 def _setup_files(out: Path, result: Result, options: ResultOptions) -> Iterable[Path]:
-    """Write the setups for OpenSim's tools, and forces and moments if there are any; nothing for a still."""
+    """Write the setups of OpenSim's tools and, if they were computed, forces and moments; nothing for a single frame."""
     name, motion = result.name, result.motion
     model, coordinates = f"{name}.osim", f"{name}.mot"
     span_s = float(motion.time_s[0]), float(motion.time_s[-1])
@@ -136,11 +133,19 @@ def _report(out: Path, result: Result, options: ResultOptions, written: Iterable
     return page, figures
 
 
-def assumptions(result: Result, options: ResultOptions) -> dict[str, Any]:
-    """What was assumed, and where each assumption came from."""
+def assumptions(result: Result, options: ResultOptions) -> dict[str, str]:
+    """List the assumptions of a result for its report.
+
+    Args:
+        result: of one person.
+        options: that the result was made with.
+
+    Returns:
+        Topic -> the assumption and its source, as text.
+    """
     skel, subject = result.skel, result.subject
     cutoff_hz = usable_cutoff(skel, options.cutoff_hz)
-    found: dict[str, Any] = {
+    found = {
         "body": f"{skel.body} (betas {', '.join(f'{b:.2f}' for b in skel.betas)})",
         "stature": f"{subject.stature_m:.3f} m, "
         + ("given" if options.height_m is not None else "the population's mean: one camera does not see size"),

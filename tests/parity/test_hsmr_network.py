@@ -82,6 +82,7 @@ def hash_image(seed: int):
     return torch.from_numpy(values.astype(np.float32).reshape(1, 3, 256, 256))
 
 
+@pytest.mark.slow
 def test_the_small_network_agrees_with_the_official_one_at_every_station() -> None:
     safetensors = pytest.importorskip("safetensors.torch")
     io = safetensors.load_file(FIXTURES / "net_small_io.safetensors")

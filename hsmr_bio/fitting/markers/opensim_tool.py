@@ -1,4 +1,4 @@
-"""OpenSim's own inverse kinematics tool, for the same job as ours."""
+"""Inverse kinematics and marker positions by OpenSim, for models with joints that cannot be evaluated here."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from ...errors import EstimationError, InputError, require
+from ...errors import EstimationError, require
 from ...io.silence import no_stdout
 from ...io.table import read_table
 from ...io.trc import write_trc
 from ...osim.document import OsimDocument
 from ...types import BoolArray, FloatArray, Markers, OsimMotion
+
+OpensimModel = Any
+"""An ``opensim.Model``: the package has no types."""
 
 
 def run_opensim(
@@ -32,78 +37,85 @@ def run_opensim(
         document: the model.
         names: markers to use.
         weights: marker -> weight, 1 by default.
-        fixed: locked coordinates and their values.
-        limits: as in :func:`~hsmr_bio.fitting.markers.inverse_kinematics`.
+        fixed: locked coordinates and their values (rad, m).
+        limits: as in :func:`~hsmr_bio.fitting.markers.inverse_kinematics.inverse_kinematics`.
+
+    Returns:
+        All coordinates of the model; interpolated in frames without a marker.
 
     Raises:
         EstimationError: the tool failed.
         MissingDependencyError: OpenSim is not installed.
     """
     opensim = require("opensim", feature="OpenSim's inverse kinematics")
-    if limits not in ("clamped", "all", "none"):
-        raise InputError(f"limits must be 'clamped', 'all' or 'none', got {limits!r}")
     positions = markers.positions_m[:, [markers.names.index(name) for name in names]]
-    empty: BoolArray = np.asarray(
-        ~np.isfinite(positions).all(axis=-1).any(axis=-1)
-    )  # the tool stops at a frame without any marker
+    empty: BoolArray = np.asarray(~np.isfinite(positions).all(axis=-1).any(axis=-1))
     chosen = Markers(time_s=markers.time_s, names=names, positions_m=_filled(markers.time_s, positions, empty))
-    with tempfile.TemporaryDirectory() as folder, quiet_opensim(opensim):
-        path = Path(folder)
-        document.write(path / "model.osim")
-        write_trc(path / "markers.trc", chosen)
-        model = opensim.Model(str(path / "model.osim"))
+    with tempfile.TemporaryDirectory() as folder, _quiet_opensim(opensim):
+        model = _model(opensim, document, Path(folder))
         _prepare(model, document, fixed, limits)
-        tasks = opensim.IKTaskSet()
-        for name in names:
-            task = opensim.IKMarkerTask()
-            task.setName(name)
-            task.setApply(True)
-            task.setWeight(float(weights.get(name, 1.0)))
-            tasks.cloneAndAppend(task)
-        tool = opensim.InverseKinematicsTool()
-        tool.setModel(model)
-        tool.set_IKTaskSet(tasks)
-        tool.setMarkerDataFileName(str(path / "markers.trc"))
-        tool.setStartTime(float(markers.time_s[0]))
-        tool.setEndTime(float(markers.time_s[-1]))
-        tool.set_report_errors(False)
-        tool.setResultsDir(folder)
-        tool.setOutputMotionFileName(str(path / "out.mot"))
-        try:
-            good = tool.run()
-        except RuntimeError as error:
-            raise EstimationError(f"OpenSim's inverse kinematics failed: {error}") from error
-        if not good or not (path / "out.mot").is_file():
-            raise EstimationError("OpenSim's inverse kinematics wrote no result")
-        table = read_table(path / "out.mot")
-        names_of_all = tuple(document.coordinates)
-        kinds = [model.getCoordinateSet().get(name).getMotionType() for name in names_of_all]
-        rotational = np.array([kind == opensim.Coordinate.Rotational for kind in kinds])
-    if len(table.time_s) != len(markers.time_s):
-        raise EstimationError(f"OpenSim solved {len(table.time_s)} of {len(markers.time_s)} frames")
-    values = np.repeat(document.default_si[None], len(table.time_s), axis=0)
-    for column, name in enumerate(names_of_all):
-        if name in table.columns:
-            found = table.values[:, table.columns.index(name)]
-            values[:, column] = np.deg2rad(found) if rotational[column] and table.in_degrees else found
-    values[empty] = np.stack(
-        [np.interp(markers.time_s[empty], markers.time_s[~empty], row) for row in values[~empty].T], axis=-1
-    )
-    return OsimMotion(time_s=markers.time_s, coordinates=names_of_all, values_si=values, rotational=rotational)
+        values, rotational = _solved(opensim, model, document, chosen, weights, Path(folder))
+    for column in values.T:
+        column[empty] = np.interp(markers.time_s[empty], markers.time_s[~empty], column[~empty])
+    return OsimMotion(time_s=markers.time_s, coordinates=tuple(document.coordinates), values_si=values, rotational=rotational)
 
 
 def _filled(time_s: FloatArray, positions_m: FloatArray, empty: BoolArray) -> FloatArray:
-    """Markers (T, M, 3) with those of the empty frames (T,) interpolated between the frames that show them."""
+    """Markers (T, M, 3), interpolated in the frames without any (``empty``, (T,)): the tool stops at such a frame."""
     filled = positions_m.copy()
     seen: BoolArray = np.asarray(np.isfinite(positions_m).all(axis=-1))
-    for marker in range(positions_m.shape[1]):
-        rows = seen[:, marker]
+    for marker, rows in enumerate(seen.T):
         for axis in range(3):
             filled[empty, marker, axis] = np.interp(time_s[empty], time_s[rows], positions_m[rows, marker, axis])
     return filled
 
 
-def opensim_places(motion: OsimMotion, document: OsimDocument, names: tuple[str, ...]) -> FloatArray:
+def _solved(
+    opensim: ModuleType,
+    model: OpensimModel,
+    document: OsimDocument,
+    markers: Markers,
+    weights: Mapping[str, float],
+    folder: Path,
+) -> tuple[FloatArray, BoolArray]:
+    """Values (T, N) of all coordinates in rad and m, and which are rotational (N,) to OpenSim."""
+    write_trc(folder / "markers.trc", markers)
+    tasks = opensim.IKTaskSet()
+    for name in markers.names:
+        task = opensim.IKMarkerTask()
+        task.setName(name)
+        task.setApply(True)
+        task.setWeight(float(weights.get(name, 1.0)))
+        tasks.cloneAndAppend(task)
+    tool = opensim.InverseKinematicsTool()
+    tool.setModel(model)
+    tool.set_IKTaskSet(tasks)
+    tool.setMarkerDataFileName(str(folder / "markers.trc"))
+    tool.setStartTime(float(markers.time_s[0]))
+    tool.setEndTime(float(markers.time_s[-1]))
+    tool.set_report_errors(False)
+    tool.setResultsDir(str(folder))
+    tool.setOutputMotionFileName(str(folder / "out.mot"))
+    try:
+        good = tool.run()
+    except RuntimeError as error:
+        raise EstimationError(f"OpenSim's inverse kinematics failed: {error}") from error
+    if not good or not (folder / "out.mot").is_file():
+        raise EstimationError("OpenSim's inverse kinematics wrote no result")
+    table = read_table(folder / "out.mot")
+    if len(table.time_s) != len(markers.time_s):
+        raise EstimationError(f"OpenSim solved {len(table.time_s)} of {len(markers.time_s)} frames")
+    kinds = [model.getCoordinateSet().get(name).getMotionType() for name in document.coordinates]
+    rotational = np.array([kind == opensim.Coordinate.Rotational for kind in kinds])
+    values = np.repeat(document.default_si[None], len(table.time_s), axis=0)
+    for column, name in enumerate(document.coordinates):
+        if name in table.columns:
+            found = table.values[:, table.columns.index(name)]
+            values[:, column] = np.deg2rad(found) if rotational[column] and table.in_degrees else found
+    return values, rotational
+
+
+def opensim_markers(motion: OsimMotion, document: OsimDocument, names: tuple[str, ...]) -> FloatArray:
     """Place a model's markers with OpenSim.
 
     Args:
@@ -113,41 +125,48 @@ def opensim_places(motion: OsimMotion, document: OsimDocument, names: tuple[str,
 
     Returns:
         (T, M, 3) m in ground.
+
+    Raises:
+        MissingDependencyError: OpenSim is not installed.
     """
     opensim = require("opensim", feature="markers of a model with joints that cannot be evaluated here")
-    with tempfile.TemporaryDirectory() as folder, quiet_opensim(opensim):
-        document.write(Path(folder) / "model.osim")
-        model = opensim.Model(str(Path(folder) / "model.osim"))
+    with tempfile.TemporaryDirectory() as folder, _quiet_opensim(opensim):
+        model = _model(opensim, document, Path(folder))
         state = model.initSystem()
         coordinates = [model.getCoordinateSet().get(name) for name in motion.coordinates]
         markers = [model.getMarkerSet().get(name) for name in names]
-        places = np.empty((len(motion.time_s), len(names), 3))
+        positions_m = np.empty((len(motion.time_s), len(names), 3))
         for frame, row in enumerate(motion.values_si):
             for coordinate, value in zip(coordinates, row, strict=True):
                 coordinate.setValue(state, float(value), False)
             model.assemble(state)
             model.realizePosition(state)
             for index, marker in enumerate(markers):
-                places[frame, index] = marker.getLocationInGround(state).to_numpy()
-    return places
+                positions_m[frame, index] = marker.getLocationInGround(state).to_numpy()
+    return positions_m
+
+
+def _model(opensim: ModuleType, document: OsimDocument, folder: Path) -> OpensimModel:
+    document.write(folder / "model.osim")
+    return opensim.Model(str(folder / "model.osim"))
 
 
 @contextmanager
-def quiet_opensim(opensim: object) -> Iterator[None]:
-    """Keep OpenSim's log out of the working folder, and what it prints off standard output."""
-    logger = opensim.Logger  # type: ignore[attr-defined]
-    level = logger.getLevelString()
-    logger.removeFileSink()
-    logger.setLevelString("Error")
+def _quiet_opensim(opensim: ModuleType) -> Iterator[None]:
+    """Keep OpenSim's log out of the working folder, and its messages off standard output."""
+    level = opensim.Logger.getLevelString()
+    opensim.Logger.removeFileSink()
+    opensim.Logger.setLevelString("Error")
     with no_stdout():
         try:
             yield
         finally:
-            logger.setLevelString(level)
+            opensim.Logger.setLevelString(level)
 
 
-def _prepare(model: object, document: OsimDocument, fixed: Mapping[str, float], limits: str) -> None:
-    coordinates = model.updCoordinateSet()  # type: ignore[attr-defined]
+def _prepare(model: OpensimModel, document: OsimDocument, fixed: Mapping[str, float], limits: str) -> None:
+    """Lock the fixed coordinates, and clamp those whose ranges hold."""
+    coordinates = model.updCoordinateSet()
     for coordinate in document.coordinates.values():
         handle = coordinates.get(coordinate.name)
         if coordinate.name in fixed:
@@ -157,4 +176,4 @@ def _prepare(model: object, document: OsimDocument, fixed: Mapping[str, float], 
             handle.setDefaultClamped(False)
         elif limits == "all" and coordinate.rotational:
             handle.setDefaultClamped(True)
-    model.finalizeConnections()  # type: ignore[attr-defined]
+    model.finalizeConnections()

@@ -1,9 +1,9 @@
-"""Least squares of marker positions on a joint tree: all frames at once, hard limits, no Jacobian ever formed.
+"""Least squares of marker positions on a joint tree, many frames at once, with hard limits and without a Jacobian.
 
-A coordinate moves everything beyond its joint like one rigid body, with the twist (omega, v). Its Jacobian columns for all the
-markers it moves are ``v + omega x point``, so every product of two columns depends on the markers only through their
-summed weight, first and second moment, as with masses in the composite-rigid-body algorithm. These sums are taken
-once per body; an iteration then costs O(N^2) per frame, whatever the number of markers.
+A coordinate moves everything beyond its joint like one rigid body, with the twist (omega, v). Its Jacobian columns for the
+markers that it moves are ``v + omega x point``. A product of two columns therefore depends on the markers only through their
+summed weight and their first and second moment, as on masses in the composite-rigid-body algorithm. These sums are taken once
+per body; an iteration then costs O(N^2) per frame, whatever the number of markers.
 
 Source:
     Featherstone 2008, Rigid Body Dynamics Algorithms, ch. 6 (composite bodies), here with marker weights for masses.
@@ -12,7 +12,8 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -20,47 +21,39 @@ import torch
 from torch import Tensor
 
 from ...kinematics.linear_solvers import ActiveSet, Dense
-from ...kinematics.solve import Factors, LeastSquares, Solution, Stop, Within, minimise
+from ...kinematics.rotations import axial
+from ...kinematics.solve import Factors, LeastSquares, Solution, Stop, minimise
 from ...kinematics.tree import Tree
 
 _DAMPING = Factors(start=1e-4, shrink=0.2, growth=8.0, least=1e-9, most=1e9)
-
-
-class Bounds(NamedTuple):
-    """Where the coordinates may go."""
-
-    lower: Tensor
-    """(N,) may be infinite."""
-    upper: Tensor
-    """(N,)."""
-    free: Tensor
-    """(N,) bool, coordinates that may move at all."""
+"""Nearly undamped at first; a frame whose steps fail even with the largest damping is given up (own choice)."""
 
 
 class Tolerance(NamedTuple):
     """When a frame counts as solved: either is enough."""
 
     step: float
-    """rad or m: the largest move of a coordinate in a step."""
+    """Largest change of a coordinate in a step (rad or m)."""
     cost: float
-    """The share by which a step lowers the cost."""
+    """Share by which a step lowers the cost."""
 
 
 FINE = Tolerance(1e-5, 1e-7)
+"""Of results: 0.0006 degrees, 0.01 mm."""
 
 
 def without_idle_parts(tree: Tree, bodies: Sequence[int]) -> tuple[Tree, Tensor]:
-    """Leave out what no marker feels: bodies that carry none, and translations that never change.
+    """Remove bodies that carry no marker, and translations that are constant.
 
     Args:
         tree: the whole model.
         bodies: (P,) bodies with markers.
 
     Returns:
-        A smaller tree with the same coordinates, and the bodies' indices (P,) in it.
+        A smaller tree with the same coordinates, and the indices (P,) of the bodies in it.
     """
     carrying = torch.nonzero(tree.body_ancestors[list(bodies)].any(dim=0)).flatten().tolist()
-    place = {old: new for new, old in enumerate(carrying)} | {-1: -1}
+    index = {old: new for new, old in enumerate(carrying)} | {-1: -1}
     joints = []
     for old in carrying:
         joint = tree.joints[old]
@@ -70,21 +63,21 @@ def without_idle_parts(tree: Tree, bodies: Sequence[int]) -> tuple[Tree, Tensor]
             value = float(function.value_and_partials(torch.zeros(1, len(tree.coordinates), dtype=torch.float64))[0])
             shift = shift + np.asarray(joint.parent_rotation) @ (value * np.asarray(axis, dtype=np.float64))
         moving = tuple(pair for pair in joint.translations if pair[1].inputs)
-        joints.append(replace(joint, parent=place[joint.parent], parent_translation_m=shift, translations=moving))
-    return Tree(joints, tree.coordinates, tree.dtype, tree.device), torch.tensor([place[int(body)] for body in bodies])
+        joints.append(replace(joint, parent=index[joint.parent], parent_translation_m=shift, translations=moving))
+    return Tree(joints, tree.coordinates, tree.dtype, tree.device), torch.tensor([index[int(body)] for body in bodies])
 
 
 @dataclass(frozen=True, eq=False)
 class MarkerProblem:
-    """Markers fixed to bodies of a tree, and where they were measured."""
+    """Markers fixed to bodies of a tree, and their measured positions."""
 
     tree: Tree
     bodies: Tensor
     """(P,) body of each marker."""
     local_m: Tensor
-    """(P, 3) place on the body."""
+    """(P, 3) positions on the bodies."""
     targets_m: Tensor
-    """(T, P, 3) measured places in ground; anything finite where the weight is 0."""
+    """(T, P, 3) measured positions in ground; any finite value where the weight is 0."""
     weights: Tensor
     """(T, P), 0 where a marker is not seen."""
     rest: Tensor
@@ -92,28 +85,18 @@ class MarkerProblem:
     prior: Tensor
     """(N,) weight of the prior, m^2 per unit^2."""
     periodic: Tensor
-    """(N,) bool: angles without bounds, for which a full turn means nothing."""
+    """(N,) bool: angles without bounds, which are the same after a full turn."""
 
-    def __post_init__(self) -> None:
-        tree = self.tree
-        owner = torch.full((len(tree.coordinates),), -1, dtype=torch.long)
-        for j, joint in enumerate(tree.joints):
-            for _, function in (*joint.rotations, *joint.translations):
-                for n in function.inputs:
-                    owner[n] = j
-        above = tree.ancestors[owner.clamp_min(0)].T & (owner >= 0)[None]  # (N, N): coordinate i moves what j moves
-        object.__setattr__(self, "_above", above)
-        object.__setattr__(self, "_moves", tree.ancestors.T.to(tree.dtype))
-        object.__setattr__(self, "_sums", self._body_sums())
+    @cached_property
+    def _above(self) -> Tensor:
+        """(N, N) bool: whether coordinate i (row) moves all that coordinate j moves."""
+        return self.tree.ancestors[self.tree.owners].T & (self.tree.owners >= 0)
 
-    _above: Tensor = field(init=False)
-    _moves: Tensor = field(init=False)
-    _sums: Tensor = field(init=False)
+    @cached_property
+    def _sums(self) -> Tensor:
+        """(T, J, 26) sums over each body's markers, on which cost and normal equations depend.
 
-    def _body_sums(self) -> Tensor:
-        """(T, J, 26) sums over each body's markers, all that the fit needs to know of them.
-
-        With weight w, place l on the body and target y: w, w l, w y, w l l^T, w l y^T and w (l.l + y.y).
+        With weight w, position l on the body and target y: w, w l, w y, w l l^T, w l y^T and w (l.l + y.y).
         """
         local, target = self.local_m.expand_as(self.targets_m), self.targets_m
         squares = (local * local + target * target).sum(-1, keepdim=True)
@@ -123,28 +106,32 @@ class MarkerProblem:
         sums = torch.zeros(len(target), len(self.tree.joints), each.shape[-1], dtype=each.dtype)
         return sums.index_add(1, self.bodies, self.weights[..., None] * each)
 
-    def points(self, q: Tensor) -> Tensor:
-        """(B, P, 3) places of the markers at coordinates q (B, N)."""
-        return self.tree.forward(q).points(self.bodies, self.local_m)
-
     def system(self, q: Tensor, frames: Tensor) -> Dense:
-        """Build the normal equations of frames (B,) at coordinates q (B, N)."""
+        """Build the normal equations of some frames.
+
+        Args:
+            q: (B, N) coordinates.
+            frames: (B,) numbers of the frames.
+
+        Returns:
+            Cost (m^2), gradient and Gauss-Newton matrix.
+        """
         pose = self.tree.forward(q)
-        turn, place = pose.rotations, pose.positions_m
+        turn, origin = pose.rotations, pose.positions_m
         mass, local, target, local_local, local_target, squares = torch.split(self._sums[frames], [1, 3, 3, 9, 9, 1], dim=-1)
         turned = (turn @ local[..., None])[..., 0]
-        first = turned + mass * place
+        first = turned + mass * origin
         crossed = turn @ local_target.unflatten(-1, (3, 3))
         second = turn @ local_local.unflatten(-1, (3, 3)) @ turn.transpose(-1, -2)
-        second = second + turned[..., :, None] * place[..., None, :] + place[..., :, None] * first[..., None, :]
+        second = second + turned[..., :, None] * origin[..., None, :] + origin[..., :, None] * first[..., None, :]
         force = first - target
-        torque = -_axial(crossed) - torch.linalg.cross(place, target)
+        torque = axial(crossed) - torch.linalg.cross(origin, target)
         from_rest = q - self.rest[frames]
         double = (
-            squares[..., 0] + (place * (first + turned - 2 * target)).sum(-1) - 2 * crossed.diagonal(dim1=-2, dim2=-1).sum(-1)
+            squares[..., 0] + (origin * (first + turned - 2 * target)).sum(-1) - 2 * crossed.diagonal(dim1=-2, dim2=-1).sum(-1)
         )
         cost = 0.5 * (double.sum(-1) + (self.prior * from_rest * from_rest).sum(-1))
-        moments = self._moves @ torch.cat([mass, first, force, torque, second.flatten(-2)], dim=-1)
+        moments = self.tree.ancestors.T.to(q.dtype) @ torch.cat([mass, first, force, torque, second.flatten(-2)], dim=-1)
         mass, first, force, torque, second = torch.split(moments, [1, 3, 3, 3, 9], dim=-1)
         omega, v = pose.twists()
         gradient = (omega * torque + v * force).sum(-1) + self.prior * from_rest
@@ -162,40 +149,37 @@ def solve(
     problem: MarkerProblem,
     start: Tensor,
     frames: Tensor,
-    bounds: Bounds,
+    bounds: ActiveSet,
     *,
     tolerance: Tolerance = FINE,
     max_iterations: int = 40,
 ) -> Solution[Dense]:
-    """Minimise each frame's marker error within hard bounds, by damped Gauss-Newton with an active set.
+    """Minimise the marker error of each frame within hard bounds, by damped Gauss-Newton with an active set.
 
     Args:
         problem: the markers.
         start: (B, N) rad and m.
-        frames: (B,) which frame of the problem each row belongs to.
-        bounds: of the coordinates; a locked one keeps its start, wherever its range lies.
-        tolerance: when to stop.
+        frames: (B,) frame of each row.
+        bounds: of the coordinates.
+        tolerance: when a frame counts as solved.
         max_iterations: linear solves at most.
 
     Returns:
-        The best point of each row, within the bounds; never worse than ``start`` clamped to them. Costs are in m^2.
+        The best point of each row, within the bounds; its cost (m^2) is never above that of ``start`` clamped to them.
     """
-    lower = torch.where(bounds.free, bounds.lower, -torch.inf)
-    upper = torch.where(bounds.free, bounds.upper, torch.inf)
-    within = Within(lower, upper)
     return minimise(
         _Frames(problem, frames),
-        within(start, torch.zeros_like(start)),
-        solver=ActiveSet(lower, upper, bounds.free),
+        bounds.clamp(start),
+        solver=bounds,
         damping=_DAMPING,
         stop=Stop(max_iterations, tolerance.step, tolerance.cost),
-        move=within,
+        move=lambda x, step: bounds.clamp(x + step),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Frames(LeastSquares[Dense, Dense]):
-    """Some frames of a marker problem, each a problem of its own; the cost comes with the normal equations."""
+    """Some frames of a marker problem, each a problem of its own; cost and normal equations are computed together."""
 
     problem: MarkerProblem
     frames: Tensor
@@ -210,9 +194,3 @@ class _Frames(LeastSquares[Dense, Dense]):
 def _outer(first: Tensor, second: Tensor) -> Tensor:
     """(..., 3) twice -> (..., 9)."""
     return (first[..., :, None] * second[..., None, :]).flatten(-2)
-
-
-def _axial(matrix: Tensor) -> Tensor:
-    """The vector sum of a x b of matrices sum of a b^T; (..., 3, 3) -> (..., 3)."""
-    other = matrix - matrix.transpose(-1, -2)
-    return torch.stack([other[..., 1, 2], other[..., 2, 0], other[..., 0, 1]], dim=-1)

@@ -13,11 +13,11 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from ...option_checks import check_number
 from ...skeleton import DOF_NAMES, JOINT_NAMES
 from ...types import FloatArray
 from ..core.body_points import MassPoints, support_of
 from ..core.problem import View
+from .options import GroundOptions
 
 PITCH_RAD = (np.radians(6.0), np.radians(14.0))
 """Mean and standard deviation of the downward pitch of cameras in hands and on tripods (our choice)."""
@@ -28,10 +28,10 @@ CAMERA_HEIGHT_M = (1.35, 0.4)
 """Mean and standard deviation of the height of such cameras (our choice)."""
 BALANCE_AXIS_RAD = np.radians(5.0)
 """Standard deviation from the vertical of the line from the centre of support to the centre of mass of a fitted quiet body."""
+UPRIGHT_AXIS_RAD = np.radians(4.0)
+"""The same of the line from the ankles to the shoulders of an upright body: it is longer, and sway is smaller."""
 MOVING_SHARE = 0.2
 """Weight of a frame of a moving body on its feet relative to a quiet one: sway averages out over a clip."""
-UPRIGHT_AXIS_RAD = np.radians(4.0)
-"""The same for the line from the ankles to the shoulders of an upright body: it is longer, and sway is smaller."""
 SOLE_HEIGHT_M = 0.04
 """Error of the height of a fitted sole point in contact."""
 SCENE_RAD = np.radians(1.2)
@@ -51,23 +51,6 @@ _LEAST_STANDING = 1e-9
 _EVALUATIONS = 60
 """Most evaluations of the residuals (our choice)."""
 _J = {name: j for j, name in enumerate(JOINT_NAMES)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroundOptions:
-    """What the user knows about the camera and the floor."""
-
-    camera_pitch_rad: float | None = None
-    """Known downward pitch of the camera; None: estimated."""
-    camera_roll_rad: float | None = None
-    """Known roll of the camera, clockwise as it looks; None: estimated."""
-    treadmill: bool = False
-    """Feet in contact move with a belt: they stay on the floor but are not held."""
-
-    def __post_init__(self) -> None:
-        for name, angle_rad, most_deg in (("pitch", self.camera_pitch_rad, 90.0), ("roll", self.camera_roll_rad, 180.0)):
-            angle_deg = None if angle_rad is None else float(np.degrees(angle_rad))
-            check_number(f"the camera's {name}", angle_deg, "degrees", low=-most_deg, high=most_deg)
 
 
 @dataclass(frozen=True, eq=False)

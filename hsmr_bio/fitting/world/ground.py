@@ -33,7 +33,8 @@ from ..video.camera_fit import CameraFit
 from ..video.keypoints import Clip
 from ..video.scene import SceneAxes
 from .balance import carried_centre
-from .gravity import GroundOptions, find_tilt
+from .gravity import find_tilt
+from .options import GroundOptions
 
 CONTACT_SPEED_M_S, CONTACT_SPEED_WIDTH_M_S = 0.35, 0.08
 """Speed of a sole at which contact has half probability, and width of the logistic function: between the slip of a fitted foot
