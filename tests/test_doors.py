@@ -81,7 +81,7 @@ def walk(folder: Path) -> OsimMotion:
     names = tuple(document.coordinates)
     values[:, names.index("knee_angle_r")] = np.linspace(0.2, 0.5, 12)
     motion = OsimMotion(time_s=np.arange(12) / 60, coordinates=names, values_si=values, rotational=document.rotational)
-    placed = place_model(document, motion)
+    placed = place_model(motion, document)
     markers = Markers(time_s=motion.time_s, names=placed.marker_names, positions_m=placed.markers_m)
     write_trc(folder / "walk.trc", markers)
     document.write(folder / "walk.osim")
