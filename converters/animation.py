@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from hsmr_bio.arrays import increasing_time, readonly
 from hsmr_bio.errors import InputError, ModelError
-from hsmr_bio.types import FloatArray, OsimMotion, SkelMotion, increasing_time, readonly
+from hsmr_bio.types import FloatArray, OsimMotion, SkelMotion
 
 _CAMERA_TO_Y_UP = np.diag([1.0, -1.0, -1.0])
 _CONSTANT_M = 1e-5

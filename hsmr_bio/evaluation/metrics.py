@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import readonly
 from ..errors import ShapeError
 from ..hsmr.keypoints import ROOT
-from ..types import FloatArray, readonly
+from ..types import FloatArray
 
 EVALUATED_KEYPOINTS: tuple[int, ...] = (*range(25, 38), 43)
 """The 14 keypoints of H36M and 3DPW among the 44."""

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..arrays import readonly
 from ..hsmr.pose import euler_from_matrix, rodrigues
 from ..skeleton import DOF_NAMES
-from ..types import FloatArray, readonly
+from ..types import FloatArray
 
 PARTS = ("l_knee", "r_knee", "l_elbow", "r_elbow")
 TOLERANCES_DEG = (0, 5, 10, 20, 30)
