@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hsmr_bio.arrays import increasing_time, readonly
 from hsmr_bio.errors import InputError, ModelError
-from hsmr_bio.types import BoolArray, FloatArray, OsimMotion, SkelMotion, increasing_time, readonly
+from hsmr_bio.skeleton import JOINT_NAMES
+from hsmr_bio.types import BoolArray, FloatArray, OsimMotion, SkelMotion
 
 if TYPE_CHECKING:
     from hsmr_bio.body import Body
@@ -135,7 +137,7 @@ def from_skel(motion: SkelMotion, body: Body) -> Animation:
         positions, rotations = positions @ CAMERA_TO_Y_UP, CAMERA_TO_Y_UP @ rotations
     return from_world(
         motion.time_s,
-        body.joint_names,
+        JOINT_NAMES,
         body.parents,
         rest_m=rest.joints_m,
         rest_rotations=rest.bone_rotations,

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hsmr_bio.arrays import increasing_time
 from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.c3d_check import check_c3d
-from hsmr_bio.types import FloatArray, Markers, increasing_time
+from hsmr_bio.types import FloatArray, Markers
 
 from .content import Content, ConvertOptions, Written, as_markers
 from .facts import marker_facts

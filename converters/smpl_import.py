@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 

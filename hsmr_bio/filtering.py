@@ -7,8 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from .arrays import increasing_time, readonly
 from .errors import InputError
-from .types import FloatArray, increasing_time, readonly
+from .types import FloatArray
 
 _FILTER_ORDER = 2
 """Of the Butterworth filter, per pass."""

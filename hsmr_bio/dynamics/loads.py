@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arrays import increasing_time, readonly
 from ..errors import InputError
-from ..types import BoolArray, FloatArray, increasing_time, readonly
+from ..types import BoolArray, FloatArray
 from .opensim_backend import BodyWrench
 
 LOADED_SHARE = 0.05

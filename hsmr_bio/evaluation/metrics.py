@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import readonly
 from ..errors import ShapeError
 from ..hsmr.keypoints import ROOT
-from ..types import FloatArray, readonly
+from ..types import FloatArray
 
 EVALUATED_KEYPOINTS: tuple[int, ...] = (*range(25, 38), 43)
 """The 14 keypoints of H36M and 3DPW among the 44."""
@@ -184,4 +185,4 @@ def weighted_2d_error(predicted: npt.ArrayLike, label: npt.ArrayLike) -> FloatAr
 
 def table(per_sample: Mapping[str, npt.ArrayLike]) -> dict[str, float]:
     """Average figures per sample over the samples."""
-    return {name: float(np.mean(values)) for name, values in per_sample.items()}
+    return {name: float(np.asarray(values).mean()) for name, values in per_sample.items()}

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..arrays import readonly
 from ..checks.limits import PAPER_PARTS, PAPER_TOLERANCES_DEG, part_violation, wrap
 from ..hsmr.pose import euler_from_matrix
 from ..kinematics.rotations import exp
 from ..skeleton import DOF_NAMES, LIMITS_RAD
-from ..types import FloatArray, readonly
+from ..types import FloatArray
 
 Form = Literal["official", "corrected"]
 
@@ -87,7 +88,7 @@ def statistics(violations: dict[str, FloatArray], tolerance_deg: float) -> dict[
         The release's keys ``VD<t>_<part>_<percentage|max|mean|median>``; the percentage is a share from 0 to 1, the others are
         radians.
     """
-    out = {}
+    out: dict[str, float] = {}
     for part, values in violations.items():
         row, name = part_violation(part, tolerance_deg, values.max(axis=1)), f"VD{tolerance_deg:g}_{part}"
         out |= {f"{name}_percentage": row.share, f"{name}_max": row.max_rad}

@@ -20,8 +20,9 @@ from typing import NoReturn
 
 import numpy as np
 
+from ..arrays import increasing_time, readonly
 from ..errors import FormatError, InputError
-from ..types import FloatArray, increasing_time, readonly
+from ..types import FloatArray
 from .atomic import new_file
 
 _MAX_HEADER_LINES = 500
