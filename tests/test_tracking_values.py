@@ -297,3 +297,14 @@ def test_a_doubtful_picture_is_looked_at_through_other_crops() -> None:
     assert [round(one.side_px / 250, 3) for one in asked] == [1.0, 1.0, 0.85, 1.0, 1.2, 1.0]
     assert [round(one.rotation_rad, 3) for one in asked] == [0.1, 0.0, 0.1, -0.2, 0.1, 0.4]
     assert all((one.center_px == region.center_px).all() for one in asked)
+
+
+def test_bones_grow_by_at_most_three_tenths() -> None:
+    """Somebody whose arms and legs are suddenly much longer, around the same trunk, is a muddle of two people."""
+    for longer, taken in ((1.3, True), (1.7, False)):
+        track = track_of([(400, 300), (400, 300), (400, 300)])
+        px = standing_px()
+        px[13:23] += (longer - 1) * (px[13:23] - px[[11, 12] * 5])
+        px[25:] += (longer - 1) * (px[25:] - px[[23, 24] * 4])
+        found = Landmarks(px=px, world_m=np.zeros((33, 3)), visibility=np.full(33, 0.9), region=person().region)
+        assert (track.step(0.3, lambda region, found=found: found) is not None) is taken, longer
