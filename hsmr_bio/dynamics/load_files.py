@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, InputError, require
-from ..io.c3d_check import check_c3d
+from ..errors import FormatError, InputError
+from ..io.c3d import open_c3d
 from ..io.table import Table, read_table
 from ..types import FloatArray
 from .loads import ExternalForce, ExternalLoads
@@ -192,12 +192,7 @@ def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forw
         FormatError: no C3D file, or truncated; no force plates, plates that are not level, unknown units.
         MissingDependencyError: ezc3d is not installed.
     """
-    check_c3d(Path(path))
-    ezc3d = require("ezc3d", extra="c3d", feature="reading force plates from C3D")
-    try:
-        content = ezc3d.c3d(os.fspath(path), extract_forceplat_data=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise FormatError(path, None, f"not a readable C3D file: {error}") from None
+    content = open_c3d(Path(path), feature="reading force plates from C3D", force_plates=True)
     plates = content["data"]["platform"]
     if not plates:
         raise FormatError(path, None, "there is no force plate in this C3D file")

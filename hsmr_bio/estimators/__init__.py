@@ -105,10 +105,18 @@ def estimate_people(
 ) -> list[Observation]:
     """Find everybody in every frame of a video.
 
-    Args and raises: as :func:`estimate`.
+    Args:
+        source: as for :func:`estimate`.
+        options: part of the video, camera, number of people.
+        estimator: as for :func:`estimate`.
+        progress: called with the number of frames done.
 
     Returns:
         One observation per person, the most prominent first, all on the same frames.
+
+    Raises:
+        InputError: a source or option that cannot be used.
+        EstimationError: nobody is seen.
     """
     chosen = get_estimator(estimator) if isinstance(estimator, str) else estimator
     return list(chosen.estimate_people(source, options_or_default(EstimateOptions, options), progress=progress))
