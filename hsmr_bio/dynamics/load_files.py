@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import FormatError, InputError
 from ..io.c3d import open_c3d
-from ..io.table import Table, read_table
+from ..io.table import Table, read_table, refuse_missing
 from ..types import FloatArray
 from .loads import ExternalForce, ExternalLoads
 
@@ -123,9 +123,7 @@ def _triple(table: Table, path: Path, stem: str) -> FloatArray:
     if missing:
         raise FormatError(path, None, f"column {missing[0]!r} is missing; the columns are {_listed(table.columns)}")
     values = table.values[:, [table.columns.index(name) for name in names]]
-    if np.isnan(values).any():
-        row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
-        raise FormatError(path, f"column {names[column]!r}", f"no value at {table.time_s[row]:g} s (NaN); write 0 if unloaded")
+    refuse_missing(path, names, table.time_s, values, "; write 0 if unloaded")
     return values
 
 
