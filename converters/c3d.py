@@ -18,7 +18,7 @@ import numpy as np
 from hsmr_bio.arrays import increasing_time
 from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
-from hsmr_bio.io.c3d_check import check_c3d
+from hsmr_bio.io.c3d import open_c3d
 from hsmr_bio.types import FloatArray, Markers
 
 from .content import Content, ConvertOptions, Written, as_markers
@@ -26,6 +26,7 @@ from .facts import marker_facts
 
 Up = Literal["x", "y", "z"]
 
+_FEATURE = "reading and writing .c3d"
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 _JITTER_FRAMES = 0.1
 """Times may stray this much from an even grid: a file at 120 Hz with three decimals strays by 0.06 frames."""
@@ -81,8 +82,7 @@ def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
     path = Path(path)
     if up not in (None, "x", "y", "z"):
         raise InputError(f"up must be x, y or z, got {up!r}")
-    check_c3d(path)
-    content = _open(path)
+    content = open_c3d(path, feature=_FEATURE)
     parameters = content["parameters"]
     points = np.asarray(content["data"]["points"], dtype=np.float64)
     if points.ndim != 3 or points.shape[1] == 0 or points.shape[2] == 0:
@@ -175,7 +175,7 @@ def write_c3d(path: str | os.PathLike[str], markers: Markers) -> None:
         InputError: uneven sampling, more than 255 markers or 65535 frames, or a first time between two frames.
         MissingDependencyError: ezc3d is not installed.
     """
-    ezc3d = require("ezc3d", feature="reading and writing .c3d", extra="c3d")
+    ezc3d = require("ezc3d", feature=_FEATURE, extra="c3d")
     rate_hz = even_rate_hz(markers.time_s, "a .c3d file")
     frames, count = markers.positions_m.shape[:2]
     if not 0 < count <= _MOST_MARKERS or frames > _MOST_FRAMES:
@@ -228,14 +228,6 @@ def even_rate_hz(time_s: FloatArray, target: str) -> float:
         )
     whole = round(rate_hz)
     return float(whole if abs(rate_hz / whole - 1) < _WHOLE_RATE else rate_hz)
-
-
-def _open(path: Path) -> Any:
-    ezc3d = require("ezc3d", feature="reading and writing .c3d", extra="c3d")
-    try:
-        return ezc3d.c3d(str(path))
-    except (OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
-        raise FormatError(path, None, f"cannot be read as C3D: {str(error).removesuffix(': iostream error')}") from error
 
 
 def _value(parameters: Any, group: str, name: str, default: list[Any]) -> list[Any]:

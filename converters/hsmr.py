@@ -10,7 +10,6 @@ Source:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -21,6 +20,7 @@ import numpy as np
 
 from hsmr_bio.errors import EstimationError, FormatError, InputError
 from hsmr_bio.io.unpickle import load_numpy
+from hsmr_bio.io.video import natural_order
 from hsmr_bio.types import Camera, FloatArray, SkelMotion
 
 from .smpl_values import numbers, plain
@@ -87,7 +87,7 @@ def read_hsmr(
 
 def _frames(source: Path) -> Sequence[Any]:
     if source.is_dir():
-        files = sorted(source.glob("*.npz"), key=_natural)
+        files = sorted(source.glob("*.npz"), key=natural_order)
         if not files:
             raise FormatError(source, None, "there is no .npz file in this folder")
         return [load_numpy(file) for file in files]
@@ -100,10 +100,6 @@ def _frames(source: Path) -> Sequence[Any]:
         frames = content.tolist()
         return frames if isinstance(frames, list) else [frames]
     raise FormatError(source, None, f"an array {content.shape} of {content.dtype}; HSMR stores a list of frames")
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _checked(source: Path, number: int, frame: object) -> dict[str, FloatArray]:

@@ -106,10 +106,10 @@ def estimate_people(
     """Find everybody in every frame of a video.
 
     Args:
-        source: a video, an image, a folder of images, or for the estimator ``replay`` a saved observation.
-        options: part of the video, camera, wanted person.
-        estimator: one of :func:`estimator_names`, or an object with the methods of :class:`Estimator`.
-        progress: told about the frames that are done.
+        source: as for :func:`estimate`.
+        options: part of the video, camera, number of people.
+        estimator: as for :func:`estimate`.
+        progress: called with the number of frames done.
 
     Returns:
         One observation per person, the most prominent first, all on the same frames.

@@ -29,6 +29,10 @@ _SEEN_ARRAYS = (
 _THUMBNAIL_ARRAYS = ("thumbnail_time_s", "thumbnail_scale", "thumbnail_bytes", "thumbnail_jpeg")
 _SEEN_TEXT = ("skel_body", "source")
 _T = TypeVar("_T")
+_Array = Any
+"""An array as the file has it, or None."""
+_JsonValue = Any
+"""A value decoded from JSON."""
 
 
 def save_motion(path: str | os.PathLike[str], motion: SkelMotion, *, overwrite: bool = True) -> None:
