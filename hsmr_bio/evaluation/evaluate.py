@@ -348,6 +348,7 @@ def text_tables(rows: Sequence[tuple[str, dict[str, float]]], form: Form) -> str
         The text.
     """
     known = set().union(*(figures for _, figures in rows))
+    errors: dict[str, tuple[str, float, int]]
     errors = {key: (f"{key} [mm]", 1.0, 1) for key in ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE") if key in known}
     errors |= {key: (key, 1.0, 3) for key in ("kpAvg_pck_0.05", "kpAvg_pck_0.1", "error_2d") if key in known}
     lines = [*_table(rows, errors, 16), ""] if errors else []

@@ -87,7 +87,7 @@ def statistics(violations: dict[str, FloatArray], tolerance_deg: float) -> dict[
         The release's keys ``VD<t>_<part>_<percentage|max|mean|median>``; the percentage is a share from 0 to 1, the others are
         radians.
     """
-    out = {}
+    out: dict[str, float] = {}
     for part, values in violations.items():
         row, name = part_violation(part, tolerance_deg, values.max(axis=1)), f"VD{tolerance_deg:g}_{part}"
         out |= {f"{name}_percentage": row.share, f"{name}_max": row.max_rad}
