@@ -183,6 +183,6 @@ def weighted_2d_error(predicted: npt.ArrayLike, label: npt.ArrayLike) -> FloatAr
     return np.asarray((truth[..., 2] * ((ours - truth[..., :2]) ** 2).sum(axis=-1)).mean(axis=-1))
 
 
-def table(per_sample: Mapping[str, npt.ArrayLike]) -> dict[str, float]:
+def table(per_sample: Mapping[str, FloatArray]) -> dict[str, float]:
     """Average figures per sample over the samples."""
     return {name: float(np.asarray(values).mean()) for name, values in per_sample.items()}

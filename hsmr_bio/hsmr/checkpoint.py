@@ -7,7 +7,7 @@ import zipfile
 from collections import OrderedDict, defaultdict
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -95,8 +95,8 @@ class _WeightsUnpickler(pickle.Unpickler):
         raise _Refused(f"{module}.{name}")
 
 
-def _load(file: Any, **options: Any) -> Any:
-    return _WeightsUnpickler(file, **options).load()
+def _load(file: IO[bytes], *, encoding: str = "ASCII") -> object:
+    return _WeightsUnpickler(file, encoding=encoding).load()
 
 
 _PICKLE = SimpleNamespace(Unpickler=_WeightsUnpickler, load=_load, __name__="weights only")
