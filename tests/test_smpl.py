@@ -148,7 +148,7 @@ def test_camera_motion_stays_in_the_camera(sequence, smpl, skel) -> None:
 
 def test_lying_motion_asks_which_way_is_up() -> None:
     lying = Rotation.from_euler("z", 90, degrees=True).as_matrix()[None]
-    with pytest.raises(InputError, match="say it"):
+    with pytest.raises(InputError, match="give the axes"):
         recognise_axes(lying)
 
 

@@ -1,7 +1,7 @@
-"""A sample of a body's skin as residuals: points, pose blend shapes included, and their normal equations.
+"""Residuals of a sample of a body's skin, with pose blend shapes, and their normal equations.
 
-A limb's skin moves with the limb's own angles and the trunk's only. The sample is therefore split into trunk, arms and legs,
-each with its own few columns, which makes the normal equations eight times cheaper than dense ones.
+The skin of a limb moves only with the angles of the limb and of the trunk. The sample is therefore split into trunk, arms and
+legs, each with its own few columns: the normal equations cost an eighth of dense ones.
 """
 
 from __future__ import annotations
@@ -44,19 +44,20 @@ class _Group(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SkinSample:
-    """Some vertices of a body's skin, each standing for its surroundings."""
+    """Some vertices of a body's skin; each represents the vertices around it."""
 
     vertices: IntArray
     """(S,) vertex numbers."""
     share: Tensor
-    """(S,) share of all vertices that each stands for; the sum is 1."""
+    """(S,) share of all vertices that each represents; the sum is 1."""
     template: Tensor
-    """(S, 3)."""
+    """(S, 3) T-pose points at betas zero."""
     shapedirs: Tensor
     """(S, 3, 10)."""
     posedirs: Tensor | None
-    """(3 S, 207)."""
+    """(3 S, 207), or None without pose blend shapes."""
     groups: tuple[_Group, ...]
+    """Vertices of each limb, of several limbs, and of the trunk."""
 
     def shaped(self, betas: Tensor) -> Tensor:
         """(Bs, S, 3) T-pose points of betas (Bs, 10)."""
@@ -64,7 +65,15 @@ class SkinSample:
 
 
 def sample_skin(body: Body, count: int, dtype: torch.dtype) -> SkinSample:
-    """Spread ``count`` vertices over the skin, farthest point first.
+    """Choose vertices that are spread over a body's skin, farthest point first.
+
+    Args:
+        body: SKEL or the open body.
+        count: number of vertices, at most.
+        dtype: of the sample.
+
+    Returns:
+        The sample.
 
     Source:
         Eldar et al. 1997, IEEE Trans Image Processing 6:1305 (farthest point sampling).
@@ -88,6 +97,7 @@ def sample_skin(body: Body, count: int, dtype: torch.dtype) -> SkinSample:
 
 
 def _farthest_points(points: FloatArray, count: int) -> IntArray:
+    """(S,) numbers of points, each the farthest from those before it; the first is the highest."""
     chosen = np.empty(count, dtype=np.int64)
     chosen[0] = int(points[:, 1].argmax())
     distance = np.full(len(points), np.inf)
@@ -99,6 +109,7 @@ def _farthest_points(points: FloatArray, count: int) -> IntArray:
 
 
 def _groups(weights: FloatArray, dtype: torch.dtype) -> tuple[_Group, ...]:
+    """Groups of the sample by its skinning weights (S, 24)."""
     touched = {name: weights[:, list(bones)].any(axis=1) for name, bones in _LIMBS.items()}
     several = np.sum(list(touched.values()), axis=0) > 1
     masks = [mask & ~several for mask in touched.values()]
@@ -114,7 +125,15 @@ def _groups(weights: FloatArray, dtype: torch.dtype) -> tuple[_Group, ...]:
 
 
 class PosedSkin:
-    """The sample on a posed body: points, and normal equations by the tree's coordinates."""
+    """The sample on a posed body: points, and normal equations by the tree's coordinates.
+
+    Args:
+        sample: S vertices.
+        tree: of the body.
+        rest: T pose of the body.
+        shaped: (1 or T, S, 3) T-pose points of the shaped body.
+        pose: of the tree in T frames.
+    """
 
     def __init__(self, sample: SkinSample, tree: Tree, rest: Rest, shaped: Tensor, pose: TreePose) -> None:
         self.sample, self.tree, self.pose = sample, tree, pose
@@ -127,7 +146,7 @@ class PosedSkin:
             self.points_m[:, group.rows] = self._weighted(group).sum(1)
 
     def _blend(self, turn: Tensor) -> Tensor:
-        """Pose blend shapes at the present pose; their change with the pose is left out of the Jacobian."""
+        """(T, S, 3) pose blend shapes; their change with the pose is left out of the Jacobian."""
         if self.sample.posedirs is None:
             return torch.zeros(1, dtype=turn.dtype)
         parents = list(self.tree.parents[1:])
@@ -136,17 +155,20 @@ class PosedSkin:
         return offsets.reshape(len(turn), -1, 3)
 
     def _weighted(self, group: _Group) -> Tensor:
-        """(T, B_g, S_g, 3) where each bone would carry each point, times its share."""
+        """(T, B_g, S_g, 3) position to which each bone alone carries each point, times its share."""
         turn, shift = self._turn[:, group.bones], self._shift[:, group.bones]
         carried: Tensor = self._shaped[:, None, group.rows] @ turn.transpose(-1, -2) + shift[:, :, None]
         return carried * group.shares[..., None]
 
     def normal_equations(self, target_m: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradient (T, N) and Gauss-Newton Hessian (T, N, N) of half the weighted squared distances to the targets.
+        """Build the normal equations of half the weighted squared distances to the targets.
 
         Args:
             target_m: (T, S, 3).
             weight: (T, S).
+
+        Returns:
+            Gradient (T, N) and Gauss-Newton matrix (T, N, N) by the tree's coordinates.
         """
         frames, count = len(self.points_m), len(self.tree.coordinates)
         gradient = torch.zeros(frames, count, dtype=self.points_m.dtype)
@@ -161,7 +183,16 @@ class PosedSkin:
         return gradient, hessian
 
     def beta_equations(self, motion: ShapeMotion, target_m: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same for one vector of betas: gradient (T, 10), Hessian (T, 10, 10), and the mixed block (T, N, 10)."""
+        """Build the normal equations by betas, of the same sum of squares.
+
+        Args:
+            motion: derivatives of the bones by betas.
+            target_m: (T, S, 3).
+            weight: (T, S).
+
+        Returns:
+            Gradient (T, 10), Gauss-Newton matrix (T, 10, 10), and its mixed block (T, N, 10) with the tree's coordinates.
+        """
         frames, count = len(self.points_m), len(self.tree.coordinates)
         spin, velocity = motion.bone_motion(self.pose)
         dtype = self.points_m.dtype
@@ -188,7 +219,7 @@ class PosedSkin:
             yield group, columns, _speeds(omega[:, columns], velocity[:, columns], moments, group.shares.T @ moved)
 
     def _beta_rows(self, group: _Group, motion: ShapeMotion, spin: Tensor, velocity: Tensor) -> Tensor:
-        """(T, S_g, 3, 10) derivative of the points by betas: bones turn and move, the flesh on them grows."""
+        """(T, S_g, 3, 10) derivative of the points by betas: bones turn and move, the skin on them grows."""
         turn, bones = self._turn[:, group.bones], group.bones
         arm = (self._shaped[:, group.rows][:, None] - motion.joints[bones][:, None])[..., None]  # (T, B, S, 3, 1)
         grown = self.sample.shapedirs[group.rows] - motion.joint_dirs[bones][:, None]

@@ -1,4 +1,4 @@
-"""SMPL motion as a value, and the axes that it is given in."""
+"""SMPL motion as a value, and its axes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ TO_SKEL_AXES: Mapping[Axes, FloatArray] = {
     "z_up": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
     "camera": np.eye(3),
 }
-"""What turns the axes of the file into those of the result: z-up is turned by -90 degrees about x; camera axes stay."""
+"""Rotation from the axes of the file to those of the result: -90 degrees about x for z-up; camera axes stay."""
 _UPRIGHT_ENOUGH = 0.5
+"""Mean component of the body's up axis along the world's in a motion that is upright most of the time (own choice)."""
+_ORTHONORMAL = 1e-3
+"""Tolerance of the entries of ``R R^T``; files may store float32."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -52,8 +55,9 @@ class SmplMotion:
         if self.rotations is None and self.joints_m is None:
             raise InputError("SMPL motion needs rotations or joints; both are missing")
         if self.rotations is not None:
-            put("rotations", readonly("rotations", self.rotations, (frames, 24, 3, 3)))
-            _check_rotations(self.rotations)
+            rotations = readonly("rotations", self.rotations, (frames, 24, 3, 3))
+            _check_rotations(rotations)
+            put("rotations", rotations)
         for name, shape in (("trans_m", (frames, 3)), ("joints_m", (frames, 24, 3))):
             if getattr(self, name) is not None:
                 put(name, readonly(name, getattr(self, name), shape))
@@ -65,7 +69,7 @@ class SmplMotion:
 
     @property
     def frame(self) -> Frame:
-        """Frame of the SKEL motion that comes of it."""
+        """Frame of the SKEL motion that results."""
         return "camera" if self.axes == "camera" else "skel"
 
     @property
@@ -74,12 +78,10 @@ class SmplMotion:
         return TO_SKEL_AXES[self.axes]
 
 
-def _check_rotations(rotations: FloatArray | None) -> None:
-    if rotations is None or rotations.size == 0:
-        return
+def _check_rotations(rotations: FloatArray) -> None:
     product = rotations @ np.swapaxes(rotations, -1, -2)
     off = np.abs(product - np.eye(3)).max(axis=(-1, -2))
-    bad = (off > 1e-3) | (np.linalg.det(rotations) < 0)
+    bad = (off > _ORTHONORMAL) | (np.linalg.det(rotations) < 0)
     if bad.any():
         frame, joint = (int(i) for i in np.argwhere(bad)[0])
         raise ShapeError(
@@ -89,23 +91,23 @@ def _check_rotations(rotations: FloatArray | None) -> None:
 
 
 def recognise_axes(root_rotations: FloatArray) -> Axes:
-    """Tell the axes of a file from the way the body stands: most of the time its up direction is the world's.
+    """Recognise the axes of a file from the root's orientation: most of the time the body is upright.
 
     Args:
-        root_rotations: (T, 3, 3) of the root; the body's own up is y.
+        root_rotations: (T, 3, 3) of the root; the body's up axis is y.
 
     Returns:
         ``y_up``, ``z_up`` or ``camera`` (y down).
 
     Raises:
-        InputError: the body lies, or turns over, so that up cannot be told; the caller must say it.
+        InputError: the body lies or turns over, so that the vertical cannot be recognised; the caller must give it.
     """
     mean = root_rotations[:, :, 1].mean(axis=0)
     scores: dict[Axes, float] = {"y_up": float(mean[1]), "z_up": float(mean[2]), "camera": float(-mean[1])}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] < _UPRIGHT_ENOUGH:
         raise InputError(
-            "which way is up cannot be told from this motion (the body is not upright most of the time); "
-            "say it: axes y_up, z_up or camera"
+            "the vertical cannot be recognised from this motion (the body is not upright most of the time); "
+            "give the axes: y_up, z_up or camera"
         )
     return best

@@ -1,27 +1,25 @@
-"""SMPL motion on a body that does not share SMPL's skin: the open body, from rotations, from joints, or from both.
+"""SMPL motion on a body that does not share SMPL's skin, the open body: from rotations, from joints, or from both.
 
-Each bone is asked to turn like the SMPL part that it lies in, and the joints that mean about the same in both (knee, ankle,
-shoulder, elbow, wrist, ...) to lie where SMPL's do. With joints alone, the parts' rotations are built from them first.
+Each bone gets the rotation of the SMPL part that it lies in, and the joints that are about the same in both (knee, ankle,
+shoulder, elbow, wrist, ...) the positions of SMPL's. From joints alone, the rotations of the parts are estimated first.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...body.body import Body
-from ...body.forward import chain
-from ...body.smpl_model import SMPL_PARENTS, SmplModel
-from ...kinematics.tree_fit import Bounds, Weights, fit_tree
-from ...skeleton import JOINT_NAMES, LIMITS_WITH_REST_RAD, fit_bounds
-from ...types import FloatArray, SkelMotion
+from ...body.smpl_model import SmplModel
+from ...kinematics.tree_fit import Weights
+from ...skeleton import JOINT_NAMES
+from ...types import FloatArray
 from .parts import parts_from_joints
 from .smpl_motion import SmplMotion
-from .start import PART_OF_BONE, part_rotations
-from .to_skel import SmplFit, limit_excess, unwrapped
+from .start import PART_OF_BONE, part_rotations, place_bones
+from .target_skin import SmplSkin
+from .to_skel import SmplFit
 
 _SAME_JOINT: dict[str, tuple[int, float]] = {
     **{f"femur_{s}": (n, 0.03) for s, n in (("l", 1), ("r", 2))},
@@ -33,7 +31,9 @@ _SAME_JOINT: dict[str, tuple[int, float]] = {
     **{f"hand_{s}": (n, 0.01) for s, n in (("l", 20), ("r", 21))},
     "head": (15, 0.05),
 }
-"""Bone -> SMPL joint that lies at about the same place as the bone's joint, and how far apart the two may be, in m (chosen)."""
+"""Bone -> SMPL joint at about the same place as the bone's joint, and the standard deviation of their distance, m (chosen)."""
+_BONES = [JOINT_NAMES.index(name) for name in _SAME_JOINT]
+_JOINTS = [joint for joint, _ in _SAME_JOINT.values()]
 _LENGTHS: tuple[tuple[str, str, float], ...] = (
     *((f"femur_{s}", f"tibia_{s}", 0.03) for s in "lr"),
     *((f"tibia_{s}", f"talus_{s}", 0.01) for s in "lr"),
@@ -42,19 +42,28 @@ _LENGTHS: tuple[tuple[str, str, float], ...] = (
     ("humerus_l", "humerus_r", 0.03),
 )
 """Distances between joints that the shape is fitted to, with their standard deviation in m (chosen as above)."""
+_STATURE_SD_M = 0.005
+"""Standard deviation of a given stature."""
+_SHAPE_STEPS = 4
+"""Gauss-Newton steps of the shape, whose lengths are nearly linear in betas."""
 _TURN_SD_RAD = 0.1
+"""Standard deviation of the bones' rotations against SMPL's parts (own choice)."""
 _BUILT_TURN_SD_RAD = 0.4
-"""Rotations that were built from joints alone are only a hint about what the joints do not show."""
+"""The same for rotations estimated from joints: they only decide what the joints do not show."""
+_ROOT_SD_M = 0.01
+"""Standard deviation of the root's position where there are no joints (own choice)."""
+_STEPS = 8
+"""Most steps of the angles."""
 
 
 def smpl_to_open(motion: SmplMotion, body: Body, smpl: SmplModel | None = None, *, height_m: float | None = None) -> SmplFit:
-    """Put an SMPL motion on the open body.
+    """Fit the open body to an SMPL motion.
 
     Args:
         motion: with rotations, joints or both.
         body: the open body, or any other.
-        smpl: the user's SMPL file: gives the joints of a motion that has rotations and betas only, and the person's lengths.
-        height_m: of the person; the shape is brought to it.
+        smpl: the user's SMPL file: gives the joints, and so the lengths, of a motion that has rotations and betas only.
+        height_m: stature of the person; the shape is brought to it.
 
     Returns:
         The motion on ``body``. ``vertex_error_m`` is NaN (there is no common skin); ``lost`` says what did not carry over.
@@ -72,47 +81,33 @@ def smpl_to_open(motion: SmplMotion, body: Body, smpl: SmplModel | None = None, 
             ", brought to the given height" if height_m else ""
         )
         lost.append("the absolute position, by two to three decimetres: SMPL's translation is not that of a joint")
-    if motion.rotations is not None:
-        turns = torch.tensor(motion.to_skel_axes) @ part_rotations(torch.tensor(motion.rotations))
-        turn_sd = _TURN_SD_RAD
-    else:
-        turns = torch.tensor(parts_from_joints(_required(joints)))[:, list(PART_OF_BONE)]
-        turn_sd = _BUILT_TURN_SD_RAD
+    if motion.rotations is None and joints is not None:
+        turns = torch.tensor(parts_from_joints(joints))[:, list(PART_OF_BONE)]
         lost.append("turns about the long axes of hands, feet and head, and pronation: joints alone do not show them")
-    q = _solve(body, betas, turns, joints, _root(motion, body, betas, turns, joints), turn_sd)
-    skel = SkelMotion(
-        time_s=motion.time_s,
-        poses_rad=unwrapped(q[:, :46]),
-        trans_m=q[:, 46:],
-        betas=betas,
-        body=body.name,
-        frame=motion.frame,
-        source=motion.source,
-        notes={**motion.notes, "lost": lost},
-    )
-    error = np.full(len(q), np.nan) if joints is None else _joint_error(skel, body, joints)
-    return SmplFit(
-        motion=skel,
-        vertex_error_m=np.full(len(q), np.nan),
-        joint_error_m=error,
-        limit_excess_rad=limit_excess(skel.poses_rad),
-        lost=tuple(lost),
-    )
+    else:
+        turns = torch.tensor(motion.to_skel_axes) @ part_rotations(torch.tensor(motion.rotations))
+    q = _solve(motion, body, betas, turns, joints)
+    unknown = np.full(len(q), np.nan)
+    error = unknown if joints is None else _joint_error(body, betas, q, joints)
+    return SmplFit.of(motion, body, betas, q, vertex_error_m=unknown, joint_error_m=error, lost=lost)
 
 
 def fit_shape(body: Body, lengths_m: FloatArray | None, height_m: float | None) -> FloatArray:
-    """Betas (10,) of a body from lengths of ``_LENGTHS`` and a stature, with the prior N(0, 1).
+    """Fit the betas of a body to lengths and a stature, with the prior N(0, 1).
 
     Args:
         body: whose betas.
         lengths_m: one per entry of ``_LENGTHS``, or None.
-        height_m: stature, known to 5 mm, or None.
+        height_m: stature, or None.
+
+    Returns:
+        (10,) betas.
     """
     betas = np.zeros(10)
     top, bottom = body.data.stature_vertices
     line = body.data.shapedirs[top, 1] - body.data.shapedirs[bottom, 1]
     dirs = body.rest_jacobian(betas)[0]
-    for _ in range(4):
+    for _ in range(_SHAPE_STEPS):
         rows, rests = [np.eye(10)], [-betas]
         if lengths_m is not None:
             joints = body.rest(betas).joints_m
@@ -123,8 +118,8 @@ def fit_shape(body: Body, lengths_m: FloatArray | None, height_m: float | None) 
                 rows.append((arm @ (dirs[a] - dirs[b]))[None] / length / sd_m)
                 rests.append(np.array([(wanted - length) / sd_m]))
         if height_m is not None:
-            rows.append(line[None] / 0.005)
-            rests.append(np.array([(height_m - body.stature_m(betas)) / 0.005]))
+            rows.append(line[None] / _STATURE_SD_M)
+            rests.append(np.array([(height_m - body.stature_m(betas)) / _STATURE_SD_M]))
         betas = betas + np.linalg.lstsq(np.concatenate(rows), np.concatenate(rests), rcond=None)[0]
     return np.asarray(betas)
 
@@ -137,17 +132,13 @@ def _lengths(joints_m: FloatArray) -> FloatArray:
 
 def _smpl_joints(motion: SmplMotion, smpl: SmplModel) -> FloatArray:
     """(T, 24, 3) joints of the SMPL model, without its skin."""
-    betas = np.atleast_2d(motion.betas)  # type: ignore[arg-type]
-    rest = torch.tensor(smpl.joints_m + np.einsum("jak,bk->bja", smpl.joint_dirs, betas))
-    rotations = torch.tensor(motion.rotations)
-    rest = rest.expand(len(rotations), -1, -1)
-    offsets = torch.cat([rest[:, :1], rest[:, 1:] - rest[:, list(SMPL_PARENTS[1:])]], dim=1)
-    joints: FloatArray = chain(SMPL_PARENTS, rotations, offsets)[1].numpy()
-    return joints if motion.trans_m is None else joints + motion.trans_m[:, None]
+    trans = np.zeros((len(motion.time_s), 3)) if motion.trans_m is None else motion.trans_m
+    rotations, betas = torch.tensor(motion.rotations), torch.tensor(motion.betas).reshape(-1, 10)
+    return np.asarray(SmplSkin(smpl, ()).forward(rotations, betas, torch.tensor(trans)).joints_m.numpy())
 
 
 def _root(motion: SmplMotion, body: Body, betas: FloatArray, turns: Tensor, joints: FloatArray | None) -> FloatArray:
-    """(T, 3) where the pelvis starts."""
+    """(T, 3) first guess of the pelvis, m."""
     rest = body.rest(betas).joints_m
     if joints is None:
         trans = np.zeros((len(motion.time_s), 3)) if motion.trans_m is None else motion.trans_m @ motion.to_skel_axes.T
@@ -156,42 +147,23 @@ def _root(motion: SmplMotion, body: Body, betas: FloatArray, turns: Tensor, join
     return np.asarray(joints[:, [1, 2]].mean(axis=1) + (turns[:, 0].numpy() @ (rest[0] - hips)))
 
 
-def _solve(
-    body: Body, betas: FloatArray, turns: Tensor, joints: FloatArray | None, root: FloatArray, turn_sd_rad: float
-) -> FloatArray:
-    rest = body.rest_pose(betas)
+def _solve(motion: SmplMotion, body: Body, betas: FloatArray, turns: Tensor, joints: FloatArray | None) -> FloatArray:
+    """(T, 49) angles and translation."""
     centres = torch.zeros(len(turns), 24, 3, dtype=torch.float64)
+    centres[:, 0] = torch.tensor(_root(motion, body, betas, turns, joints))
     weight = torch.zeros(24, dtype=torch.float64)
-    centres[:, 0] = torch.tensor(root)
     if joints is None:
-        weight[0] = 1 / 0.01
+        weight[0] = 1 / _ROOT_SD_M
     else:
-        bones, columns = [JOINT_NAMES.index(name) for name in _SAME_JOINT], [n for n, _ in _SAME_JOINT.values()]
-        centres[:, bones] = torch.tensor(joints[:, columns])
-        weight[bones] = torch.tensor([1 / sd for _, sd in _SAME_JOINT.values()], dtype=torch.float64)
-    turning = torch.full((24,), 1 / turn_sd_rad, dtype=torch.float64)
-    limits = fit_bounds(LIMITS_WITH_REST_RAD)
-    result = fit_tree(
-        body.tree(betas),
-        centres,
-        turns @ rest.rotations,
-        Bounds(limits[:, 0], limits[:, 1]),
-        weights=Weights(weight, turning),
-        iterations=8,
-    )
-    return result.q
+        centres[:, _BONES] = torch.tensor(joints[:, _JOINTS])
+        weight[_BONES] = torch.tensor([1 / sd for _, sd in _SAME_JOINT.values()], dtype=torch.float64)
+    turn_sd_rad = _BUILT_TURN_SD_RAD if motion.rotations is None else _TURN_SD_RAD
+    weights = Weights(weight, torch.full((24,), 1 / turn_sd_rad, dtype=torch.float64))
+    return place_bones(body, betas, turns, centres, weights=weights, iterations=_STEPS)
 
 
-def _joint_error(motion: SkelMotion, body: Body, joints: FloatArray) -> FloatArray:
-    """(T,) mean distance of the joints that mean about the same."""
+def _joint_error(body: Body, betas: FloatArray, q: FloatArray, joints: FloatArray) -> FloatArray:
+    """(T,) mean distance of the joints that are about the same, m."""
     with torch.no_grad():
-        found = body.forward(motion.poses_rad, motion.betas, motion.trans_m).joints_m.numpy()
-    bones: Sequence[int] = [JOINT_NAMES.index(name) for name in _SAME_JOINT]
-    wanted = joints[:, [n for n, _ in _SAME_JOINT.values()]]
-    return np.asarray(np.linalg.norm(found[:, bones] - wanted, axis=-1).mean(axis=1))
-
-
-def _required(joints: FloatArray | None) -> FloatArray:
-    if joints is None:
-        raise ValueError("SmplMotion guarantees rotations or joints")
-    return joints
+        found = body.forward(q[:, :46], betas, q[:, 46:]).joints_m.numpy()
+    return np.asarray(np.linalg.norm(found[:, _BONES] - joints[:, _JOINTS], axis=-1).mean(axis=1))
