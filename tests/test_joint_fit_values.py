@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from hsmr_bio.kinematics.functions import Linear, Polynomial
 from hsmr_bio.kinematics.tree import Joint
-from hsmr_bio.osim.joint_fit import JointFit, Wanted
+from hsmr_bio.osim.joint_fit import JointFit, Targets
 
 SIZE = 1.3
 REST = [0.3]
@@ -36,7 +36,7 @@ def fit() -> JointFit:
 
 def posed(fit: JointFit, turn: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Origins and rotations of the child at some angles, written out once more."""
-    placed = fit.place(turn)
+    placed = fit.rotated(turn)
     slide = SIZE * np.stack([0.03 * angles, -0.01 * angles**2, 0 * angles], axis=1)
     rotations = placed.fixed @ Rotation.from_rotvec(angles[:, None] * [0, 0, 1]).as_matrix() @ placed.moving.T
     return placed.at_m + slide @ placed.fixed.T, rotations
@@ -52,7 +52,7 @@ def test_the_rest_pose_is_met_whatever_the_frame(fit: JointFit) -> None:
 def test_a_turned_frame_is_found_again(fit: JointFit) -> None:
     turn = np.array([0.12, -0.08, 0.0])
     origins, rotations = posed(fit, turn, np.linspace(0.0, 1.8, 9))
-    wanted = Wanted(
+    wanted = Targets(
         origins_m=origins,
         rotations=rotations,
         points_m=np.array([[0.0, -0.4, 0.0]]),
@@ -60,8 +60,8 @@ def test_a_turned_frame_is_found_again(fit: JointFit) -> None:
         rotation_sd_rad=0.01,
         point_sd_m=0.001,
     )
-    found, truth = fit.fit(wanted, turn_sd_rad=10.0, iterations=30), fit.place(turn)
+    found, truth = fit.fit(wanted, turn_sd_rad=10.0, iterations=30), fit.rotated(turn)
     for name in ("fixed", "at_m", "moving"):
         np.testing.assert_allclose(getattr(found, name), getattr(truth, name), atol=2e-4, err_msg=name)
-    start = fit.place(np.zeros(3))
+    start = fit.rotated(np.zeros(3))
     assert np.abs(start.moving - truth.moving).max() > 0.05
