@@ -39,7 +39,7 @@ def posed(fit: JointFit, turn: np.ndarray, angles: np.ndarray) -> tuple[np.ndarr
     placed = fit.rotated(turn)
     slide = SIZE * np.stack([0.03 * angles, -0.01 * angles**2, 0 * angles], axis=1)
     rotations = placed.fixed @ Rotation.from_rotvec(angles[:, None] * [0, 0, 1]).as_matrix() @ placed.moving.T
-    return placed.at_m + slide @ placed.fixed.T, rotations
+    return placed.origin_m + slide @ placed.fixed.T, rotations
 
 
 def test_the_rest_pose_is_met_whatever_the_frame(fit: JointFit) -> None:
