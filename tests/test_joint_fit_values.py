@@ -61,7 +61,7 @@ def test_a_turned_frame_is_found_again(fit: JointFit) -> None:
         point_sd_m=0.001,
     )
     found, truth = fit.fit(wanted, turn_sd_rad=10.0, iterations=30), fit.rotated(turn)
-    for name in ("fixed", "at_m", "moving"):
+    for name in ("fixed", "origin_m", "moving"):
         np.testing.assert_allclose(getattr(found, name), getattr(truth, name), atol=2e-4, err_msg=name)
     start = fit.rotated(np.zeros(3))
     assert np.abs(start.moving - truth.moving).max() > 0.05
