@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
-from .common import Subparsers, add_json, beside, exit_code, note, print_json
+from .common import Subparsers, add_json, beside, exit_code, note, print_result
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -49,8 +49,5 @@ def run(args: argparse.Namespace) -> int:
         report = check_motion(content.skel)
     else:
         raise InputError(f"{args.motion} holds no motion")
-    if args.json:
-        print_json(report.to_json())
-    else:
-        print(report.text())
+    print_result(args, report.to_json(), report.text())
     return exit_code(report)

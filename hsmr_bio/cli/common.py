@@ -110,9 +110,15 @@ def note(args: argparse.Namespace, text: str) -> None:
         print(f"hsmr-bio: {text}", file=sys.stderr)
 
 
-def print_json(value: object) -> None:
-    """Print a JSON value on stdout."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+def print_result(args: argparse.Namespace, facts: object, *lines: object) -> None:
+    """Print the result of a command on stdout.
+
+    Args:
+        args: of the command.
+        facts: JSON values to print with ``--json``.
+        lines: to print without it.
+    """
+    print(json.dumps(facts, indent=2, allow_nan=False) if args.json else "\n".join(map(str, lines)))
 
 
 def print_results(args: argparse.Namespace, results: Sequence[Result], facts: Sequence[dict[str, Any]]) -> int:
@@ -126,14 +132,11 @@ def print_results(args: argparse.Namespace, results: Sequence[Result], facts: Se
     Returns:
         The exit code.
     """
-    if args.json:
-        people = [
-            {"name": r.name, "files": [str(path) for path in r.paths], **more, "checks": r.checks.to_json()}
-            for r, more in zip(results, facts, strict=True)
-        ]
-        print_json({"people": people})
-    else:
-        print("\n".join(str(path) for result in results for path in result.paths))
+    people = [
+        {"name": result.name, "files": [str(path) for path in result.paths], **more, "checks": result.checks.to_json()}
+        for result, more in zip(results, facts, strict=True)
+    ]
+    print_result(args, {"people": people}, *(path for result in results for path in result.paths))
     return exit_code(*(result.checks for result in results))
 
 
@@ -201,6 +204,18 @@ def ten_betas(args: argparse.Namespace) -> FloatArray:
         raise InputError(f"a body has ten betas, got {len(given)}")
     betas[: len(given)] = given
     return betas
+
+
+def add_image_size(parser: Arguments) -> None:
+    """Add ``--image-size``."""
+    parser.add_argument(
+        "--image-size",
+        dest="image_size_px",
+        type=int,
+        nargs=2,
+        metavar=("W", "H"),
+        help="pixels of the video of HSMR's results",
+    )
 
 
 def add_person(parser: Arguments, height: str = "what the betas give") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .common import Subparsers, add_json, note, options_from, print_json
+from .common import Subparsers, add_image_size, add_json, note, options_from, print_result
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -27,14 +27,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--up", choices=("x", "y", "z"), help="axis of a .c3d that points up, if it does not say")
     parser.add_argument("--unit", choices=("m", "cm", "mm", "inch"), help="unit of a .bvh; default: recognised by its size")
     parser.add_argument("--rate-hz", type=float, help="frames per second, for files that store none")
-    parser.add_argument(
-        "--image-size",
-        dest="image_size_px",
-        type=int,
-        nargs=2,
-        metavar=("W", "H"),
-        help="pixels of the video of HSMR's results",
-    )
+    add_image_size(parser)
     parser.add_argument("--person", type=int, default=0, help="which of several persons, from 0 (default: %(default)s)")
     parser.add_argument("--trial", help="which trial of a .b3d")
     parser.add_argument(
@@ -61,9 +54,6 @@ def run(args: argparse.Namespace) -> int:
     for text in done.notes:
         note(args, text)
     note(args, f"{done.source} -> {done.target}; lost: {'; '.join(done.lost) if done.lost else 'nothing'}")
-    if args.json:
-        facts = {"written": str(done.written), "source": done.source, "target": done.target}
-        print_json({**facts, "lost": list(done.lost), "notes": list(done.notes)})
-    else:
-        print(done.written)
+    facts = {"written": str(done.written), "source": done.source, "target": done.target}
+    print_result(args, {**facts, "lost": list(done.lost), "notes": list(done.notes)}, done.written)
     return 0

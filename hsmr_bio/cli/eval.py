@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .common import Subparsers, add_json, note, print_json
+from .common import Subparsers, add_json, note, print_result
 
 if TYPE_CHECKING:
     from ..fitting.skelify.hsmr_points import HsmrPoints
@@ -84,10 +84,7 @@ def run(args: argparse.Namespace) -> int:
         rows.append((method.name, evaluate(ready, labels, smpl=smpl, form=args.form)))
         if labels is not None and not {"MPJPE", "error_2d"} & set(rows[-1][1]):
             note(args, f"{method.name}: nothing to compare with the labels but angles; joints need a body: {_BODIES}")
-    if args.json:
-        print_json(dict(rows))
-    else:
-        print(text_tables(rows, args.form))
+    print_result(args, dict(rows), text_tables(rows, args.form))
     return 0
 
 

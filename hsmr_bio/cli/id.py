@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .common import Subparsers, add_json, add_output, beside, exit_code, model_of, note, print_json
+from .common import Subparsers, add_json, add_output, beside, exit_code, model_of, note, print_result
 
 if TYPE_CHECKING:
     from ..types import FloatArray
@@ -80,11 +80,7 @@ def run(args: argparse.Namespace) -> int:
     reports = [] if result.residuals is None else [check_dynamics(result)]
     no_forces = "no external forces: the base carries the body (--loads FILE or --estimate)"
     note(args, reports[0].text() if reports else no_forces)
-    if args.json:
-        print_json(summary(result))
-    else:
-        for path in written:
-            print(args.out / path.name)
+    print_result(args, summary(result), *(args.out / path.name for path in written))
     return exit_code(*reports)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .common import Subparsers, add_json, model_of, note, print_json, progress_of
+from .common import Subparsers, add_json, model_of, note, print_result, progress_of
 
 if TYPE_CHECKING:
     from ..fitting.markers.inverse_kinematics import MarkerErrors
@@ -82,10 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.compare:
         figures["difference"] = _difference(*(results[backend][0] for backend in ("own", "opensim")))
         note(args, f"largest difference of the backends: {figures['difference']['text']}")
-    if args.json:
-        print_json({"file": str(out), "frames": len(motion.time_s), "markers": list(errors.names), **figures})
-    else:
-        print(out)
+    print_result(args, {"file": str(out), "frames": len(motion.time_s), "markers": list(errors.names), **figures}, out)
     return 0
 
 

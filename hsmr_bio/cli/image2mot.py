@@ -18,7 +18,7 @@ from .common import (
     exit_code,
     note,
     options_from,
-    print_json,
+    print_result,
     progress_of,
 )
 
@@ -115,12 +115,11 @@ def run(args: argparse.Namespace) -> int:
     with progress_of(args) as progress:
         found = image2mot(args.source, args.out, options, progress=progress)
     results = found if isinstance(found, list) else [found]
-    if args.json:
-        print_json([summary(result) for result in results] if args.people else summary(results[0]))
-    else:
+    if not args.json:
         for result in results:
             note(args, f"{result.name}: {result.checks.text()}")
-            print("\n".join(str(path) for path in result.paths))
+    facts = [summary(result) for result in results]
+    print_result(args, facts if args.people else facts[0], *(path for result in results for path in result.paths))
     return exit_code(*(result.checks for result in results))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ..version import __version__
-from .common import Subparsers, add_json, print_json
+from .common import Subparsers, add_json, print_result
 
 _PACKAGES = ("numpy", "torch", "opensim", "mediapipe", "nimblephysics", "av", "ezc3d")
 
@@ -37,10 +38,7 @@ def run(args: argparse.Namespace) -> int:
         from ..converters.registry import describe
 
         facts = {"file": str(args.file), **describe(args.file)}
-    if args.json:
-        print_json(facts)
-    else:
-        _print(facts)
+    print_result(args, facts, *_lines(facts))
     return 0
 
 
@@ -63,17 +61,18 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _print(facts: dict[str, Any], indent: str = "") -> None:
+def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Yield the facts as indented text."""
     for key, value in facts.items():
         if isinstance(value, dict) and value:
-            print(f"{indent}{key}:")
+            yield f"{indent}{key}:"
             if all(isinstance(item, dict) for item in value.values()):
                 for name, row in value.items():
-                    print(f"{indent}  {name:26}" + "  ".join(f"{k} {_text(v)}" for k, v in row.items()))
+                    yield f"{indent}  {name:26}" + "  ".join(f"{k} {_text(v)}" for k, v in row.items())
             else:
-                _print(value, indent + "  ")
+                yield from _lines(value, indent + "  ")
         else:
-            print(f"{indent}{key}: {_text(value)}")
+            yield f"{indent}{key}: {_text(value)}"
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
-from .common import Subparsers, add_betas, add_body, add_json, add_model, add_output, add_person, print_json, ten_betas
+from .common import Subparsers, add_betas, add_body, add_json, add_model, add_output, add_person, print_result, ten_betas
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -62,10 +62,13 @@ def run(args: argparse.Namespace) -> int:
         if args.model == "bsm":
             write_scale_set(folder / f"{args.name}_scale_set.xml", subject)
         written = [str(args.out / path.name) for path in sorted(folder.iterdir())]
-    if args.json:
-        facts = {"body": subject.body, "mass_kg": subject.mass_kg, "mass_source": subject.mass_source}
-        facts |= {"stature_m": subject.stature_m, "scale_factors": dict(subject.scale_factors)}
-        print_json({"files": written, **facts})
-    else:
-        print("\n".join(written))
+    facts = {
+        "files": written,
+        "body": subject.body,
+        "mass_kg": subject.mass_kg,
+        "mass_source": subject.mass_source,
+        "stature_m": subject.stature_m,
+        "scale_factors": dict(subject.scale_factors),
+    }
+    print_result(args, facts, *written)
     return 0

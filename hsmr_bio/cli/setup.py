@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .common import Subparsers, add_json, print_json
+from .common import Subparsers, add_json, print_result
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".safetensors")
 """Endings of HSMR's weights."""
@@ -37,19 +37,16 @@ def run(args: argparse.Namespace) -> int:
             for file in sorted(folder.glob("*"))
             if file.suffix in (".pkl", *CHECKPOINTS)
         ]
-        if args.json:
-            print_json({"folders": [str(folder) for folder in search_folders()], "files": found})
-        else:
-            print("\n".join(found) if found else f"nothing is registered (looked in {', '.join(map(str, search_folders()))})")
+        folders = [str(folder) for folder in search_folders()]
+        nothing = f"nothing is registered (looked in {', '.join(folders)})"
+        print_result(args, {"folders": folders, "files": found}, *(found or [nothing]))
         return 0
     if args.path.suffix in CHECKPOINTS:
         return _checkpoint(args)
     registered = register(args.path)
     rows = [{"kind": f.kind, "sex": f.sex, "source": str(f.source), "registered_as": str(f.target)} for f in registered]
-    if args.json:
-        print_json({"files": rows})
-    else:
-        print("\n".join(f"{row['kind']} {row['sex']}: {row['source']} -> {row['registered_as']}" for row in rows))
+    lines = (f"{row['kind']} {row['sex']}: {row['source']} -> {row['registered_as']}" for row in rows)
+    print_result(args, {"files": rows}, *lines)
     return 0
 
 
@@ -58,8 +55,6 @@ def _checkpoint(args: argparse.Namespace) -> int:
     from ..hsmr.checkpoint import register_checkpoint
 
     target = register_checkpoint(args.path)
-    if args.json:
-        print_json({"files": [{"kind": "hsmr", "source": str(args.path), "registered_as": str(target)}]})
-    else:
-        print(f"hsmr: {args.path} -> {target}")
+    row = {"kind": "hsmr", "source": str(args.path), "registered_as": str(target)}
+    print_result(args, {"files": [row]}, f"hsmr: {args.path} -> {target}")
     return 0

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .common import Subparsers, add_json, add_stored_motion, note, options_from, print_results, progress_of
+from .common import Subparsers, add_image_size, add_json, add_stored_motion, note, options_from, print_results, progress_of
 
 if TYPE_CHECKING:
     from ..pipeline.options import Skel2MotOptions
@@ -24,14 +24,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("input", type=Path, help="file, or folder of HSMR's .npz files")
     add_stored_motion(parser, cutoff="6, and off for a motion in the world frame (*_skel.npz)")
-    parser.add_argument(
-        "--image-size",
-        dest="image_size_px",
-        type=int,
-        nargs=2,
-        metavar=("W", "H"),
-        help="pixels of the video of HSMR's results",
-    )
+    add_image_size(parser)
     parser.add_argument("--focal-px", type=float, default=5000.0, help="focal length of that camera (HSMR's own: %(default)g)")
     add_json(parser)
     parser.set_defaults(run=run)

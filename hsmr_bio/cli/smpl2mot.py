@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from .common import Subparsers, add_json, add_stored_motion, note, options_from, print_json, print_results, progress_of
+from .common import Subparsers, add_json, add_stored_motion, note, options_from, print_result, print_results, progress_of
 
 if TYPE_CHECKING:
     from ..pipeline.options import Smpl2MotOptions
@@ -106,11 +106,8 @@ def _labels(args: argparse.Namespace) -> int:
     with progress_of(args) as progress:
         summary = convert_labels(args.input, args.out, load_smpl(path), body, options, progress=progress)
     note(args, f"{summary.accepted} of {summary.items} labels accepted; {summary.skipped} of {summary.files} files were there")
-    if args.json:
-        facts = {"files": summary.files, "items": summary.items, "accepted": summary.accepted}
-        print_json({**facts, "rejected_for": dict(summary.reasons)})
-    else:
-        print(args.out)
+    facts = {"files": summary.files, "items": summary.items, "accepted": summary.accepted}
+    print_result(args, {**facts, "rejected_for": dict(summary.reasons)}, args.out)
     return 0
 
 
