@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from ..errors import FormatError, InputError
 from ..types import Camera, GroundFit, KeypointPlace, KeypointSet, Observation, SkelMotion, Thumbnail
@@ -27,6 +28,10 @@ _SEEN_ARRAYS = (
 _THUMBNAIL_ARRAYS = ("thumbnail_time_s", "thumbnail_scale", "thumbnail_bytes", "thumbnail_jpeg")
 _SEEN_TEXT = ("skel_body", "source")
 _T = TypeVar("_T")
+_Array = Any
+"""An array as the file has it, or None."""
+_JsonValue = Any
+"""A value decoded from JSON."""
 
 
 def save_motion(path: str | os.PathLike[str], motion: SkelMotion, *, overwrite: bool = True) -> None:
@@ -148,7 +153,7 @@ class _Opened:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> NpzFile:
         try:
             self._stored = np.load(self._path, allow_pickle=False)
         except FileNotFoundError:
@@ -156,7 +161,7 @@ class _Opened:
         except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
             reason = "it is something else, or cut off" if isinstance(error, ValueError) else error  # numpy advises pickle
             raise FormatError(self._path, None, f"not a readable .npz file ({reason})") from None
-        if not hasattr(self._stored, "files"):
+        if not isinstance(self._stored, NpzFile):
             raise FormatError(self._path, None, "a single array (.npy), a .npz file was expected")
         return self._stored
 
@@ -187,7 +192,7 @@ def _thumbnails_to_arrays(thumbnails: tuple[Thumbnail, ...]) -> dict[str, Any]:
 
 
 def _thumbnails_from_arrays(
-    path: str | os.PathLike[str], time_s: Any, scale: Any, sizes: Any, jpeg: Any
+    path: str | os.PathLike[str], time_s: _Array, scale: _Array, sizes: _Array, jpeg: _Array
 ) -> tuple[Thumbnail, ...]:
     if jpeg is None:
         return ()
@@ -234,7 +239,7 @@ def _camera_to_json(camera: Camera | None) -> dict[str, Any] | None:
     }
 
 
-def _camera_from_json(path: str | os.PathLike[str], stored: Any) -> Camera | None:
+def _camera_from_json(path: str | os.PathLike[str], stored: _JsonValue) -> Camera | None:
     if stored is None:
         return None
     try:
