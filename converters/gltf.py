@@ -45,6 +45,8 @@ _SAMPLED_FRAMES = 20
 """Frames in which the skin is compared with the body's own: enough for a mean, and fast."""
 _STICK_WIDTH, _STICK_MIDDLE = 0.08, 0.2
 """Half width of a bone's octahedron, and place of its widest part, relative to its length (chosen for the look)."""
+_ALONG_X = 0.9
+"""Cosine of the angle to the x axis above which a bone is taken as parallel to it."""
 _END_M = (0.0, 0.02, 0.0)
 """Octahedron of a bone without children."""
 _SHORTEST_M = 1e-6
@@ -165,12 +167,28 @@ def to_glb(path: Path, content: Content, options: ConvertOptions) -> Written:
     Returns:
         What the file does not hold.
     """
-    if content.skel is None:
-        animation, lost = as_bones(content, options)
-        write_glb(path, animation)
-        return Written(lost=(*lost, *start_time_lost(animation.time_s)))
-    fit = write_skinned_glb(path, body_of(content, options), content.skel, parts=options.parts)
-    return Written(lost=(fit.lost, *start_time_lost(content.skel.time_s)))
+    animation, meshes, lost = bones_and_surfaces(content, options)
+    write_glb(path, animation, meshes)
+    return Written(lost=lost)
+
+
+def bones_and_surfaces(content: Content, options: ConvertOptions) -> tuple[Animation, Sequence[SkinnedMesh], tuple[str, ...]]:
+    """Return a content as an animation, with the body's surfaces if it is of a SKEL motion.
+
+    Args:
+        content: see :func:`~hsmr_bio.converters.content.as_bones`.
+        options: ``body``, ``parts``.
+
+    Returns:
+        Bones, surfaces, and what they do not hold of the content.
+    """
+    animation, lost = as_bones(content, options)
+    meshes: Sequence[SkinnedMesh] = ()
+    if content.skel is not None:
+        body = body_of(content, options)
+        meshes = body_meshes(body, content.skel, options.parts)
+        lost = (skin_fit(body, content.skel, animation, meshes[0]).lost,)
+    return animation, meshes, (*lost, *start_time_lost(animation.time_s))
 
 
 def body_meshes(body: Body, motion: SkelMotion, parts: Sequence[str]) -> list[SkinnedMesh]:
@@ -373,7 +391,7 @@ def sticks(animation: Animation) -> SkinnedMesh:
         length = float(np.linalg.norm(along))
         if length < _SHORTEST_M:
             continue
-        side = np.cross(along, [1.0, 0.0, 0.0] if abs(along[0]) < 0.9 * length else [0.0, 1.0, 0.0])
+        side = np.cross(along, [1.0, 0.0, 0.0] if abs(along[0]) < _ALONG_X * length else [0.0, 1.0, 0.0])
         side *= _STICK_WIDTH * length / np.linalg.norm(side)
         across = np.cross(along, side) / length
         middle = start + _STICK_MIDDLE * along

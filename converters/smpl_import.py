@@ -91,7 +91,7 @@ def _body(motion: SmplMotion, options: SmplImportOptions, sex: Sex, smpl: SmplMo
     lacking = {
         "no SMPL file of that sex is registered": smpl is None,
         "only joints are known": motion.rotations is None,
-        "the file does not state the sex (--sex)": sex == "neutral",
+        "the file does not say the sex (--sex)": sex == "neutral",
     }
     reasons = [reason for reason, applies in lacking.items() if applies]
     if not reasons:

@@ -33,6 +33,8 @@ _NESTS = ("smpl_params_global", "pred_smpl_params", "smpl_params", "smpl_params_
 """Keys under which the parameters lie one level deeper; the first that is there counts."""
 _MOST_TURN_RAD = 4 * np.pi
 """A larger axis-angle value is in degrees."""
+_ORTHONORMAL = 1e-2
+"""Largest entry of R R^T - 1 of a rotation matrix; networks give them in half precision."""
 _FAR_M = 1000.0
 """A larger translation is not in metres."""
 _THIGH_M = (0.1, 0.8)
@@ -237,7 +239,7 @@ def _matrices(path: Path, key: str, value: object, joints: int | None = None) ->
     array = numbers(path, key, value)
     if array.ndim >= 3 and array.shape[-2:] == (3, 3):
         matrices = array.reshape(-1, joints, 3, 3) if joints else array.reshape(-1, *array.shape[-3:])
-        if np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0) > 1e-2:
+        if np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0) > _ORTHONORMAL:
             raise FormatError(path, key, "expected rotation matrices, but they are not orthonormal")
         left, _, right = np.linalg.svd(matrices)
         return np.asarray(left @ right)

@@ -19,8 +19,8 @@ from hsmr_bio.io.trc import mean_rate_hz
 from hsmr_bio.types import FloatArray
 
 from .animation import Animation
-from .content import Content, ConvertOptions, Written, as_bones, body_of, start_time_lost
-from .gltf import SkinnedMesh, body_meshes, influences, quaternions_of, skin_fit, sticks
+from .content import Content, ConvertOptions, Written
+from .gltf import SkinnedMesh, bones_and_surfaces, influences, quaternions_of, sticks
 
 ENDINGS = (".usda", ".usdc", ".usd")
 
@@ -66,14 +66,9 @@ def to_usd(path: Path, content: Content, options: ConvertOptions) -> Written:
     Returns:
         What the file does not hold.
     """
-    animation, lost = as_bones(content, options)
-    meshes = []
-    if content.skel is not None:
-        body = body_of(content, options)
-        meshes = body_meshes(body, content.skel, options.parts)
-        lost = (skin_fit(body, content.skel, animation, meshes[0]).lost,)
+    animation, meshes, lost = bones_and_surfaces(content, options)
     write_usd(path, animation, meshes)
-    return Written(lost=(*lost, *start_time_lost(animation.time_s)))
+    return Written(lost=lost)
 
 
 def _fill(pxr: dict[str, Any], stage: Any, animation: Animation, meshes: Sequence[SkinnedMesh]) -> None:

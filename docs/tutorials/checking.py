@@ -1,7 +1,7 @@
 # % # Check a motion
 # %
-# % `check_motion` compares a motion with thresholds, each with its source, and says which figures it could not make and
-# % why. Here the generic BSM model takes a few steps on the spot.
+# % `check_motion` compares a motion with thresholds and states the source of each. Checks that are not possible are listed
+# % with the reason. Here the generic BSM model steps on the spot.
 
 import numpy as np
 
@@ -25,7 +25,7 @@ for side, start in (("r", 0.0), ("l", np.pi)):
 motion = hb.OsimMotion(time_s=time_s, coordinates=names, values_si=values, rotational=model.rotational)
 print(hb.check_motion(motion, model).text())
 
-# % Now a mistake: the knee bends backwards for a moment, in one frame.
+# % Now an error: in one frame the knee is hyperextended by 25 degrees.
 
 values[100, names.index("knee_angle_r")] = np.deg2rad(-25)
 broken = hb.OsimMotion(time_s=time_s, coordinates=names, values_si=values, rotational=model.rotational)

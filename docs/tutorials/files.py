@@ -1,7 +1,7 @@
 # % # Files and units
 # %
-# % Inside the package everything is in metres, seconds and radians. Degrees and millimetres exist only in files, and
-# % only because the file says so: `inDegrees` in the header of a `.mot`, `Units` in the header of a `.trc`.
+# % Inside the package all values are in metres, seconds and radians. Degrees and millimetres exist only in files, whose
+# % headers state them: `inDegrees` in a `.mot`, `Units` in a `.trc`.
 
 import numpy as np
 
@@ -18,13 +18,13 @@ hb.write_mot("walk.mot", motion)
 with open("walk.mot") as file:
     print("".join(file.readlines()[:8]))
 
-# % The knee stands in degrees, the height of the pelvis in metres. Reading it back gives radians again.
+# % In the file the knee angle is in degrees, the height of the pelvis in metres. Reading converts to radians again.
 
 back = hb.read_mot("walk.mot")
 print(np.abs(back.values_si - motion.values_si).max() < 1e-9)
 
-# % A name that does not tell whether it is an angle or a length is an error, not a guess; with the model
-# % (`hb.read_mot(path, model)`) the model decides.
+# % If a name does not show whether the coordinate is an angle or a length, reading fails instead of guessing. With the model
+# % (`hb.read_mot(path, model)`), the model decides.
 
 try:
     with open("odd.mot", "w") as file:
@@ -33,7 +33,7 @@ try:
 except hb.errors.HsmrBioError as error:
     print(error)
 
-# % Markers that were not seen are NaN, and empty cells in the file.
+# % Positions of markers that were not seen are NaN in memory and empty cells in the file.
 
 markers = hb.Markers(
     time_s=time_s[:2], names=("RASI", "C7"), positions_m=[[[0.1, 0.9, 0.1], [0, 1.4, 0]], [[np.nan] * 3, [0, 1.4, 0]]]
@@ -43,7 +43,7 @@ with open("markers.trc") as file:
     print("\n".join(file.read().splitlines()[2:]))
 print(hb.read_trc("markers.trc").positions_m[0])
 
-# % A broken file is one error that names the line.
+# % A damaged file raises one error, which names the line.
 
 with open("walk.mot") as file:
     lines = file.read().splitlines()

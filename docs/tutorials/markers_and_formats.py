@@ -1,7 +1,7 @@
-# % # Markers, animation and other people's formats
+# % # Markers, animation and other formats
 # %
-# % Markers of a motion capture laboratory and a model with markers of the same names give the motion. Here the shipped model
-# % makes the markers, with 3 mm of noise and a gap, so that the answer is known.
+# % Inverse kinematics computes the motion from the markers of a motion capture laboratory and a model with markers of the same
+# % names. Here the markers are computed from a known motion of the shipped model, with 3 mm of noise and a gap.
 
 import numpy as np
 import torch
@@ -21,21 +21,21 @@ values[:, names.index("pelvis_rotation")] = 5 * time_s
 tree = model.tree()
 bodies = [tree.bodies.index(marker.body) for marker in model.markers.values()]
 local_m = torch.tensor([marker.position_m for marker in model.markers.values()], dtype=torch.float64)
-places = tree.forward(values).points(bodies, local_m).numpy()
-places += np.random.default_rng(0).normal(0, 0.003, places.shape)
-places[40:60, :5] = np.nan
-markers = hb.Markers(time_s=time_s, names=tuple(model.markers), positions_m=places)
+positions_m = tree.forward(values).points(bodies, local_m).numpy()
+positions_m += np.random.default_rng(0).normal(0, 0.003, positions_m.shape)
+positions_m[40:60, :5] = np.nan
+markers = hb.Markers(time_s=time_s, names=tuple(model.markers), positions_m=positions_m)
 
 motion = hb.inverse_kinematics(markers, model)
 errors = marker_errors(motion, model, markers)
 knee_deg = np.degrees(np.abs(motion.column("knee_angle_r") - values[:, names.index("knee_angle_r")]).max())
 print(f"{len(errors.names)} markers, RMS {1000 * errors.rms_m:.1f} mm; the knee is at most {knee_deg:.1f} degrees off")
 
-# % `backend="opensim"` does the same job with OpenSim's own tool, and on the command line `hsmr-bio ik walk.trc --model
-# % walk.osim --compare` prints the difference.
+# % With `backend="opensim"` OpenSim's own tool is used. On the command line `hsmr-bio ik walk.trc --model walk.osim --compare`
+# % prints the difference between the two.
 # %
-# % `convert` goes from any format to any other. The content of the first file says what it is; what the second cannot hold is
-# % part of the answer.
+# % `convert` converts a file to another format. The first file is recognised by its content; the result lists what the second
+# % file cannot hold.
 
 model.write("walk.osim")
 hb.write_mot("walk.mot", motion)
@@ -43,7 +43,8 @@ for target in ("walk.trc", "walk.bvh", "walk.glb"):
     done = convert("walk.mot", target)
     print(f"{done.source} -> {done.target}; lost: {'; '.join(done.lost)}")
 
-# % A SKEL motion becomes the moving body: its skin, or glass with the bones inside, for Blender, Unity or a browser.
+# % A SKEL motion is written as an animated body for Blender, Unity or a browser: its skin, its bones, or both with a
+# % transparent skin.
 
 body = hb.load_body()
 poses = np.zeros((30, 46))
@@ -56,7 +57,7 @@ hb.save_motion("swing_skel.npz", skel)
 done = convert("swing_skel.npz", "swing.glb", ConvertOptions(parts=("skin", "bones")))
 print(f"lost: {'; '.join(done.lost)}")
 
-# % What makes no sense is refused with the way that does.
+# % A conversion that is not possible is refused; the message names the command that helps.
 
 try:
     convert("walk.trc", "walk_again.glb")

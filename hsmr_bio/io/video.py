@@ -59,7 +59,6 @@ class VideoInfo:
     """Average frame rate, None for one image."""
     frame_count: int | None
     """Number of frames from ``start_s`` to ``end_s``, None if the header does not state it."""
-    codec: str
 
     @property
     def duration_s(self) -> float | None:
@@ -228,7 +227,6 @@ def _probe(path: Path) -> VideoInfo:
             image_size_px=upright_size(frame, stream, path),
             rate_hz=None if still else rate,
             frame_count=1 if still else count,
-            codec=str(stream.codec_context.name),
         )
 
 
