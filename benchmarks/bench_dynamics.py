@@ -19,10 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from hsmr_bio.body import load_body
-from hsmr_bio.dynamics import inverse_dynamics, trajectory
+from hsmr_bio.dynamics import ExternalForce, inverse_dynamics, trajectory
 from hsmr_bio.dynamics.ground_reaction import FRICTION, estimate
 from hsmr_bio.dynamics.nimble_backend import NimbleBackend
-from hsmr_bio.dynamics.opensim_backend import BodyWrench, OpenSimBackend
+from hsmr_bio.dynamics.opensim_backend import OpenSimBackend
 from hsmr_bio.dynamics.polynomial_bias import PolynomialBias
 from hsmr_bio.dynamics.setup_files import write_id_setup
 from hsmr_bio.dynamics.states import read_motion
@@ -68,7 +68,7 @@ def speed() -> None:
     feet = backend.poses(states, ("calcn_r", "calcn_l")).origins_m
     force, none = np.tile([0.0, 400.0, 0.0], (1000, 1)), np.zeros((1000, 3))
     loads = [
-        BodyWrench(body=name, force_n=force, point_m=feet[:, k], torque_nm=none)
+        ExternalForce(name=name, body=name, time_s=states.time_s, force_n=force, point_m=feet[:, k], torque_nm=none)
         for k, name in enumerate(("calcn_r", "calcn_l"))
     ]
     rates = {

@@ -1,4 +1,4 @@
-"""AddBiomechanics: its binary ``.b3d`` results are read, a subject folder for upload is written.
+"""AddBiomechanics: read its binary ``.b3d`` results, write a subject folder for upload.
 
 Source:
     Werling et al. 2023, PLoS ONE 18:e0295152; nimblephysics 0.10.52 ``SubjectOnDisk`` (.b3d). Folder: repository
@@ -18,18 +18,28 @@ from typing import Any
 import numpy as np
 
 from hsmr_bio.dynamics.loads import ExternalForce, ExternalLoads
-from hsmr_bio.errors import FormatError, InputError, require
+from hsmr_bio.errors import FormatError, InputError, ModelError, require
 from hsmr_bio.io.atomic import new_folder
 from hsmr_bio.io.mot import write_mot
 from hsmr_bio.io.silence import no_stdout
 from hsmr_bio.io.trc import write_trc
 from hsmr_bio.osim.document import OsimDocument
-from hsmr_bio.types import FloatArray, Markers, OsimMotion
+from hsmr_bio.types import BoolArray, FloatArray, Markers, OsimMotion
 
 from .content import Content, ConvertOptions, Written
 
 _FRAMES_AT_ONCE = 2000
+"""Frames that nimble reads in one call: it bounds the memory."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_FEET = ("calcn_r", "calcn_l")
+_COMMON_MARKERS = 3
+"""The pose of a body needs three points."""
+_MASS_KG, _STATURE_M = (1, 500), (0.3, 2.8)
+"""Bounds of a person's mass and stature; other values are in other units."""
+_ASSIGNED = ("groundContactForce", "groundContactCenterOfPressure", "groundContactTorque")
+"""Nimble's names of force, centre of pressure and torque of the bodies in contact."""
+_MEASURED = ("rawForcePlateForces", "rawForcePlateCenterOfPressures", "rawForcePlateTorques")
+"""The same of the force plates."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,9 +51,9 @@ class B3dTrial:
     motion: OsimMotion
     """Coordinates of the last processing pass."""
     loads: ExternalLoads
-    """Forces on the feet if a dynamics pass assigned them, else of the force plates, not assigned."""
+    """Forces on the feet if a dynamics pass assigned them, else of the force plates, without bodies."""
     missing_force_frames: int
-    """Frames whose ground reaction force is incomplete, as AddBiomechanics judged it."""
+    """Frames whose ground reaction force is incomplete, as AddBiomechanics states."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,16 +73,19 @@ class B3dFile:
 def read_b3d(path: str | os.PathLike[str], *, trial: str | int | None = None) -> B3dFile:
     """Read a subject.
 
-    Only calls that return arrays are used: the shipped nimblephysics crashes with numpy 2 when it is given one.
+    Only functions of nimblephysics that return arrays are called: those that take one crash with numpy 2.
 
     Args:
         path: the file.
-        trial: read only this one, by name or number.
+        trial: name or number of the only trial to read; None: all.
+
+    Returns:
+        The subject.
 
     Raises:
         FormatError: no ``.b3d``, damaged, or without a processing pass.
         InputError: there is no such trial.
-        MissingDependencyError: nimblephysics is not installed (there is none for Windows).
+        MissingDependencyError: nimblephysics is not installed (it has no wheels for Windows).
     """
     path = Path(path)
     _check_header(path)
@@ -101,41 +114,39 @@ def write_addbiomechanics(
     scaled: OsimDocument | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a folder as AddBiomechanics keeps one subject: drop it on a new subject's page to upload it.
+    """Write the folder of one subject as AddBiomechanics stores it: drop it on the page of a new subject to upload it.
 
     Args:
         folder: the subject's folder.
         markers: trial name -> markers.
-        osim: the unscaled model with the markers' names in it; its feet are found by name (calcn_r, calcn_l).
+        osim: the unscaled model with markers of these names; its feet are found by name (calcn_r, calcn_l).
         mass_kg: of the person.
         stature_m: of the person.
-        sex: ``"female"``, ``"male"`` or ``"unknown"`` (``"neutral"`` is written as that).
+        sex: ``"female"``, ``"male"`` or ``"unknown"`` (``"neutral"`` is written as unknown).
         age_years: if known.
-        force_files: trial name -> OpenSim ``.mot`` with ground reaction forces; without any, dynamics is switched off.
+        force_files: trial name -> OpenSim ``.mot`` with ground reaction forces; without any, dynamics is disabled.
         motions: trial name -> our motion of the scaled model, for comparison on the page.
-        scaled: our scaled model, which goes with ``motions``.
+        scaled: our scaled model; required with ``motions``.
         overwrite: whether files in the folder may be replaced.
 
     Raises:
-        InputError: a bad trial name, figure or sex, a trial without markers, or a model that lacks the markers.
+        InputError: a wrong trial name, mass, stature or sex, a trial without markers, a model without the markers, or motions
+            without their model.
         ModelError: the model has no calcn_r and calcn_l.
     """
-    from hsmr_bio.errors import ModelError
-
     sex = "unknown" if sex == "neutral" else sex
     forces, motions = dict(force_files or {}), dict(motions or {})
     _check_subject(markers, osim, mass_kg, stature_m, sex, {*forces, *motions})
-    feet = [name for name in ("calcn_r", "calcn_l") if name in osim.bodies]
-    if len(feet) != 2:
-        raise ModelError(f"AddBiomechanics needs the two feet; {osim.name!r} has no bodies calcn_r and calcn_l")
+    if not set(_FEET) <= set(osim.bodies):
+        raise ModelError(f"AddBiomechanics needs the two feet; {osim.name!r} has no bodies {' and '.join(_FEET)}")
     if bool(motions) != (scaled is not None):
-        raise InputError("motions and the scaled model they belong to go together: give both or neither")
+        raise InputError("motions and the scaled model that they belong to go together: give both or neither")
     about: dict[str, Any] = {
         "massKg": round(mass_kg, 3),
         "heightM": round(stature_m, 4),
         "sex": sex,
         "skeletonPreset": "custom",
-        "footBodyNames": feet,
+        "footBodyNames": _FEET,
         "disableDynamics": not forces,
         "subjectTags": [],
     }
@@ -147,17 +158,28 @@ def write_addbiomechanics(
         if scaled is not None:
             scaled.write(part / "manually_scaled.osim")
         for name, trial in markers.items():
-            place = part / "trials" / name
-            place.mkdir(parents=True)
-            write_trc(place / "markers.trc", trial, unit="mm")
+            trial_folder = part / "trials" / name
+            trial_folder.mkdir(parents=True)
+            write_trc(trial_folder / "markers.trc", trial, unit="mm")
             if name in forces:
-                (place / "grf.mot").write_bytes(Path(forces[name]).read_bytes())
+                (trial_folder / "grf.mot").write_bytes(Path(forces[name]).read_bytes())
             if name in motions:
-                write_mot(place / "manual_ik.mot", motions[name])
+                write_mot(trial_folder / "manual_ik.mot", motions[name])
 
 
 def from_b3d(path: Path, options: ConvertOptions) -> Content:
-    """Read one trial's markers and coordinates, with the model."""
+    """Read the markers and coordinates of one trial, with the model.
+
+    Args:
+        path: the file.
+        options: ``trial``.
+
+    Returns:
+        Markers, coordinates and their model, mass, stature and sex.
+
+    Raises:
+        InputError: several trials, and none is named.
+    """
     file = read_b3d(path, trial=options.trial)
     if len(file.trials) > 1:
         names = ", ".join(trial.name for trial in file.trials)
@@ -166,21 +188,40 @@ def from_b3d(path: Path, options: ConvertOptions) -> Content:
     lost = ["ground reaction forces"] if trial.loads.forces else []
     if len(file.passes) > 1:
         lost.append(f"all but the last of the processing passes ({', '.join(file.passes)})")
-    model = OsimDocument.from_bytes(file.osim_xml, source=path.name)
-    facts = {"mass_kg": file.mass_kg, "stature_m": file.stature_m, "sex": file.sex}
-    return Content(name=trial.name, markers=trial.markers, coordinates=trial.motion, model=model, lost=tuple(lost), facts=facts)
+    return Content(
+        name=trial.name,
+        markers=trial.markers,
+        coordinates=trial.motion,
+        model=OsimDocument.from_bytes(file.osim_xml, source=path.name),
+        own_model=True,
+        mass_kg=file.mass_kg,
+        stature_m=file.stature_m,
+        sex=file.sex,
+        lost=tuple(lost),
+    )
 
 
 def to_addbiomechanics(path: Path, content: Content, options: ConvertOptions) -> Written:
-    """Write a subject folder for upload."""
+    """Write a subject folder for upload.
+
+    Args:
+        path: the folder.
+        content: with markers, and their model.
+        options: ``mass_kg``, ``stature_m``, ``sex``, if the content does not state them; ``overwrite``.
+
+    Returns:
+        What the folder does not hold.
+
+    Raises:
+        InputError: a file name instead of a folder's, or markers, model, mass or stature are missing.
+    """
     if path.suffix:
         raise InputError("a .b3d is made by AddBiomechanics alone; give a folder's name for a subject folder to upload")
     model, markers = content.model, content.markers
-    mass_kg = options.mass_kg or content.facts.get("mass_kg")
-    stature_m = options.stature_m or content.facts.get("stature_m")
+    mass_kg, stature_m = options.mass_kg or content.mass_kg, options.stature_m or content.stature_m
     if markers is None or model is None or mass_kg is None or stature_m is None:
         raise InputError("a subject folder needs measured markers (.trc, .c3d), --model OSIM, --mass-kg and --height-m")
-    sex = options.sex if options.sex != "unknown" else content.facts.get("sex", "unknown")
+    sex = options.sex if options.sex != "unknown" else content.sex
     name = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in content.name)
     write_addbiomechanics(
         path, {name: markers}, model, mass_kg=mass_kg, stature_m=stature_m, sex=sex, overwrite=options.overwrite
@@ -190,7 +231,7 @@ def to_addbiomechanics(path: Path, content: Content, options: ConvertOptions) ->
 
 
 def b3d_facts(path: Path) -> dict[str, Any]:
-    """Describe the person and each trial."""
+    """Describe the subject and each trial."""
     file = read_b3d(path)
     trials = {
         trial.name: {
@@ -207,7 +248,7 @@ def b3d_facts(path: Path) -> dict[str, Any]:
 
 
 def _check_header(path: Path) -> None:
-    """A .b3d begins with the length of its header (8 bytes, little endian); nimble would allocate whatever it says."""
+    """Check the length of the header, with which a .b3d begins (8 bytes, little endian): nimble allocates as much unchecked."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -249,7 +290,9 @@ def _read_subject(path: Path, subject: Any, wanted: str | int | None) -> B3dFile
     )
 
 
-def _read_trial(path: Path, subject: Any, number: int, name: str, coordinates: tuple[str, ...], rotational: Any) -> B3dTrial:
+def _read_trial(
+    path: Path, subject: Any, number: int, name: str, coordinates: tuple[str, ...], rotational: BoolArray
+) -> B3dTrial:
     length, step_s = int(subject.getTrialLength(number)), float(subject.getTrialTimestep(number))
     frames: list[Any] = []
     for first in range(0, length, _FRAMES_AT_ONCE):
@@ -270,8 +313,8 @@ def _read_trial(path: Path, subject: Any, number: int, name: str, coordinates: t
 
 
 def _markers(time_s: FloatArray, frames: list[Any]) -> Markers:
-    """Named markers; the unnamed one that such files hold is left out."""
-    seen = [{str(name): np.asarray(place) for name, place in frame.markerObservations if name} for frame in frames]
+    """Named markers; the one without a name in such files is left out."""
+    seen = [{str(name): np.asarray(point) for name, point in frame.markerObservations if name} for frame in frames]
     names = tuple(sorted({name for frame in seen for name in frame}))
     hidden = np.full(3, np.nan)
     positions = np.array([[frame.get(name, hidden) for name in names] for frame in seen]).reshape(len(frames), len(names), 3)
@@ -295,10 +338,6 @@ def _loads(subject: Any, frames: list[Any], time_s: FloatArray, name: str) -> Ex
     return ExternalLoads(forces=forces, source=f"AddBiomechanics trial {name}")
 
 
-_ASSIGNED = ("groundContactForce", "groundContactCenterOfPressure", "groundContactTorque")
-_MEASURED = ("rawForcePlateForces", "rawForcePlateCenterOfPressures", "rawForcePlateTorques")
-
-
 def _check_subject(
     markers: Mapping[str, Markers], osim: OsimDocument, mass_kg: float, stature_m: float, sex: str, others: set[str]
 ) -> None:
@@ -308,11 +347,11 @@ def _check_subject(
         if not _NAME.fullmatch(name):
             raise InputError(f"a trial becomes a folder, so its name must be letters, digits, - _ and . only; got {name!r}")
         common = [marker for marker in trial.names if marker in osim.markers]
-        if len(common) < 3:
+        if len(common) < _COMMON_MARKERS:
             raise InputError(f"trial {name!r} shares {len(common)} marker names with model {osim.name!r}: rename one side")
     if others - set(markers):
         raise InputError(f"trials without markers: {', '.join(sorted(others - set(markers)))}")
-    if not (1 < mass_kg < 500 and 0.3 < stature_m < 2.8):
+    if not (_MASS_KG[0] < mass_kg < _MASS_KG[1] and _STATURE_M[0] < stature_m < _STATURE_M[1]):
         raise InputError(f"mass and stature must be a person's, in kg and m; got {mass_kg:g} and {stature_m:g}")
     if sex not in ("female", "male", "unknown"):
         raise InputError(f"sex must be 'female', 'male' or 'unknown', got {sex!r}")

@@ -1,9 +1,9 @@
-"""BVH (Biovision hierarchy), the plain-text skeleton animation that every animation program reads.
+"""BVH (Biovision hierarchy), skeleton animation as plain text that every animation program reads.
 
 Source:
     J. Meredith, S. Maddock 2001, Motion Capture File Formats Explained, University of Sheffield CS-01-11. The format states
-    no unit. Where programs differ (position channels of a joint with an offset) Blender's reading is followed: the
-    channels replace the offset.
+    no unit. Where programs differ (position channels of a joint with an offset), the channels replace the offset, as in
+    Blender.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.io.atomic import new_file
@@ -25,21 +26,24 @@ from .content import Content, ConvertOptions, Written, as_bones, start_time_lost
 
 _UNITS_M = {"m": 1.0, "inch": 0.0254, "cm": 0.01, "mm": 0.001}
 _PERSON_M = (1.2, 2.3)
-"""Largest extent of a person's rest pose: with these bounds no two of the units can be confused."""
+"""Bounds of the largest extent of a person's rest pose: within them no two of the units can be confused."""
 _CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
 _MAX_BYTES = 1 << 30
-_PRICE_M = 1e-4
-"""Joints that move less than 0.1 mm inside their parents are not worth a word."""
+"""Larger files are refused: the text is read as a whole."""
+_MAX_HEADER_LINES = 7
+"""Lines after MOTION in which the number of frames and the frame time are looked for; empty lines may stand between them."""
+_REPORTED_M = 1e-4
+"""Errors of joint positions below 0.1 mm are not reported as a loss."""
 Offset = tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BvhFile:
-    """What a BVH file holds, in metres."""
+    """Content of a BVH file."""
 
     animation: Animation
     unit: str
-    """Unit of the file and where that is known from."""
+    """Unit of the file and its source."""
 
 
 @dataclass
@@ -51,18 +55,18 @@ class _Joint:
 
 
 def write_bvh(path: str | os.PathLike[str], animation: Animation, *, unit_m: float = 0.01) -> float:
-    """Write bones in motion as BVH: the root moves freely, all other joints only turn.
+    """Write an animation as BVH: the root has six degrees of freedom, all other joints three rotations.
 
-    Rotations are z-x-y Euler angles, continuous in time. A joint that moves inside its parent (spine, scapula, knee)
-    stands at its mean place.
+    Rotations are z-x-y Euler angles, continuous in time. A joint that moves inside its parent (spine, scapula, knee) gets its
+    mean position there.
 
     Args:
         path: the file; replaced if it exists.
         animation: evenly sampled.
-        unit_m: length of the file's unit; centimetres by default, as Unity, Mixamo and most recordings have it.
+        unit_m: length of the file's unit; centimetres by default, as in Unity, Mixamo and most recordings.
 
     Returns:
-        The largest distance in metres between a joint in the file and in the animation: the price of fixed offsets.
+        The largest distance in metres between a joint in the file and in the animation, caused by the fixed offsets.
 
     Raises:
         InputError: uneven sampling.
@@ -86,14 +90,14 @@ def read_bvh(path: str | os.PathLike[str], *, unit: str | None = None) -> BvhFil
 
     Args:
         path: the file.
-        unit: ``"m"``, ``"cm"``, ``"mm"`` or ``"inch"``; None recognises it by the size of the rest pose, if it is a person's.
+        unit: ``"m"``, ``"cm"``, ``"mm"`` or ``"inch"``; None: recognised by the size of the rest pose, if it is a person's.
 
     Returns:
         The animation; end sites are left out.
 
     Raises:
-        FormatError: breaks the grammar, is truncated, or holds a value that is no number; names the line.
-        InputError: the unit is not known and the size fits none, or ``unit`` is not one of the four.
+        FormatError: the file breaks the grammar, is truncated, or holds a value that is no number; names the line.
+        InputError: the unit is not given and the size fits none, or ``unit`` is not one of the four.
     """
     path = Path(path)
     lines = _lines(path)
@@ -120,30 +124,50 @@ def read_bvh(path: str | os.PathLike[str], *, unit: str | None = None) -> BvhFil
 
 
 def from_bvh(path: Path, options: ConvertOptions) -> Content:
-    """Read bones."""
+    """Read an animation.
+
+    Args:
+        path: the file.
+        options: ``unit``.
+
+    Returns:
+        Bones.
+    """
     file = read_bvh(path, unit=options.unit)
     return Content(name=path.stem, bones=file.animation, lost=("end sites",), notes=(f"unit {file.unit}",))
 
 
 def to_bvh(path: Path, content: Content, options: ConvertOptions) -> Written:
-    """Write bones."""
+    """Write an animation.
+
+    Args:
+        path: the file.
+        content: see :func:`~hsmr_bio.converters.content.as_bones`.
+        options: ``body``.
+
+    Returns:
+        What the file does not hold.
+    """
     animation, lost = as_bones(content, options)
-    price_m = write_bvh(path, animation)
-    if price_m > _PRICE_M:
-        lost = (*lost, f"movement of joints inside their parents (spine, scapula, knee): up to {1000 * price_m:.1f} mm")
+    error_m = write_bvh(path, animation)
+    if error_m > _REPORTED_M:
+        lost = (*lost, f"movement of joints inside their parents (spine, scapula, knee): up to {1000 * error_m:.1f} mm")
     return Written(lost=(*lost, *start_time_lost(animation.time_s)), notes=("written in centimetres, y up",))
 
 
 def continuous_zxy(rotations: FloatArray) -> FloatArray:
-    """Angles with Rz(a) Rx(b) Ry(c) = R that do not jump in time.
+    """Compute angles with Rz(a) Rx(b) Ry(c) = R that do not jump in time.
 
-    Each frame takes, of the two solutions and their full turns, the one nearest to the frame before.
+    Of the two solutions and their full turns, each frame takes the one nearest to the frame before.
 
     Args:
         rotations: (T, J, 3, 3).
 
     Returns:
         (T, J, 3) rad: a, b, c.
+
+    Source:
+        The entries of the product: R12 = -sin a cos b, R22 = cos a cos b, R32 = sin b, R31 = -cos b sin c, R33 = cos b cos c.
     """
     first = np.stack(
         [
@@ -197,7 +221,7 @@ def _hierarchy(animation: Animation, offsets: FloatArray, joint: int, indent: st
     children = [child for child, parent in enumerate(animation.parents) if parent == joint]
     for child in children:
         lines += _hierarchy(animation, offsets, child, indent + "  ")
-    if not children:  # the format wants an end: half the way that led here, for drawing only
+    if not children:  # the format requires an end site, for drawing only: half the offset of the joint itself
         end = f"OFFSET {x / 2:.6f} {y / 2:.6f} {z / 2:.6f}"
         lines += [f"{indent}  {text}" for text in ("End Site", "{", f"  {end}", "}")]
     return [*lines, f"{indent}}}"]
@@ -219,7 +243,7 @@ def _lines(path: Path) -> list[str]:
 
 
 class _Hierarchy:
-    """Collects joints and end sites, word by word."""
+    """Parser of the hierarchy: collects joints and end sites."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -301,7 +325,7 @@ def _channels(path: Path, number: int, words: list[str], count: int) -> tuple[st
 
 def _read_motion_header(path: Path, lines: list[str], start: int) -> tuple[int, float, int]:
     frames, step_s = None, None
-    for index in range(start + 1, min(start + 8, len(lines))):
+    for index in range(start + 1, min(start + 1 + _MAX_HEADER_LINES, len(lines))):
         key, _, value = lines[index].partition(":")
         if key.strip() == "Frames":
             frames = int(_numbers(path, index + 1, value.split(), 1)[0])
@@ -351,7 +375,7 @@ def _recognise_unit(path: Path, rest: FloatArray, unit: str | None) -> tuple[str
     if unit is not None:
         if unit not in _UNITS_M:
             raise InputError(f"unit must be one of {', '.join(_UNITS_M)}, got {unit!r}")
-        return unit, f"{unit} (as asked for)"
+        return unit, f"{unit} (as given)"
     size = float(np.ptp(rest, axis=0).max())
     for name, scale in _UNITS_M.items():
         if _PERSON_M[0] <= size * scale <= _PERSON_M[1]:
@@ -363,30 +387,18 @@ def _recognise_unit(path: Path, rest: FloatArray, unit: str | None) -> tuple[str
 
 
 def _poses(joints: list[_Joint], offsets: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    frames = len(values)
-    rotations = np.tile(np.eye(3), (frames, len(joints), 1, 1))
-    translations = np.repeat(offsets[None], frames, axis=0)
-    column = 0
-    for index, joint in enumerate(joints):
-        for channel in joint.channels:
-            axis = "XYZ".index(channel[0])
-            if channel.endswith("position"):
-                translations[:, index, axis] = values[:, column]
-            else:
-                rotations[:, index] = rotations[:, index] @ _about(axis, np.radians(values[:, column]))
-            column += 1
+    """Rotations (T, J, 3, 3) and translations (T, J, 3) in the file's unit, of the channels' values (T, C)."""
+    rotations = np.tile(np.eye(3), (len(values), len(joints), 1, 1))
+    translations = np.repeat(offsets[None], len(values), axis=0)
+    ends = np.cumsum([len(joint.channels) for joint in joints])
+    for index, (joint, columns) in enumerate(zip(joints, np.split(values, ends[:-1], axis=1), strict=True)):
+        turns = [n for n, channel in enumerate(joint.channels) if channel.endswith("rotation")]
+        for n in set(range(len(joint.channels))) - set(turns):
+            translations[:, index, "XYZ".index(joint.channels[n][0])] = columns[:, n]
+        if turns:
+            axes = "".join(joint.channels[n][0] for n in turns)
+            rotations[:, index] = Rotation.from_euler(axes, columns[:, turns], degrees=True).as_matrix()
     return rotations, translations
-
-
-def _about(axis: int, angle_rad: FloatArray) -> FloatArray:
-    """(T, 3, 3) turns about a coordinate axis."""
-    out = np.zeros((len(angle_rad), 3, 3))
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    out[:, axis, axis] = 1
-    out[:, i, i] = out[:, j, j] = np.cos(angle_rad)
-    out[:, j, i] = np.sin(angle_rad)
-    out[:, i, j] = -out[:, j, i]
-    return out
 
 
 def _unique(path: Path, joints: list[_Joint]) -> tuple[str, ...]:

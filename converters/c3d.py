@@ -15,39 +15,47 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hsmr_bio.arrays import increasing_time
 from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
-from hsmr_bio.io.c3d_check import check_c3d
-from hsmr_bio.types import FloatArray, Markers, increasing_time
+from hsmr_bio.io.c3d import open_c3d
+from hsmr_bio.types import FloatArray, Markers
 
 from .content import Content, ConvertOptions, Written, as_markers
 from .facts import marker_facts
 
 Up = Literal["x", "y", "z"]
 
+_FEATURE = "reading and writing .c3d"
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 _JITTER_FRAMES = 0.1
 """Times may stray this much from an even grid: a file at 120 Hz with three decimals strays by 0.06 frames."""
 _TALLER = 1.3
-"""How much larger than both others a spread must be to name the vertical axis: a standing person's marker set is about
-1.5 m tall and 0.6 m wide, a person on all fours is neither (own choice)."""
+"""Ratio of the largest spread to both others from which it names the vertical axis: a standing person's marker set is about
+1.5 m tall and 0.6 m wide, that of a person on all fours has no such axis (own choice)."""
+_MOST_MARKERS, _MOST_FRAMES = 255, 65535
+"""Limits of the header's 8-bit and 16-bit counts (C3D File Format, header section)."""
+_WHOLE_FRAMES = 0.01
+"""A first time this close to a whole number of frames is one: times are rounded in text files (own choice)."""
+_WHOLE_RATE = 1e-4
+"""A rate this close to a whole number, relative to it, is one."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class C3dFile:
-    """What a C3D file holds, markers turned to y up."""
+    """Content of a C3D file, markers with y up."""
 
     markers: Markers
     rate_hz: float
     up: str
-    """Vertical axis of the file: ``"+y"``, ``"+z"`` ... and where that is known from."""
+    """Vertical axis of the file: ``"+y"``, ``"+z"`` ... and its source."""
     analog_channels: tuple[str, ...]
     force_plates: int
     events: int
 
     @property
     def not_in_markers(self) -> tuple[str, ...]:
-        """What :attr:`markers` does not carry, for the report of a conversion."""
+        """What :attr:`markers` does not hold, for the report of a conversion."""
         counts = {"analog channels": len(self.analog_channels), "force plates": self.force_plates, "events": self.events}
         return tuple(f"{count} {name}" for name, count in counts.items() if count)
 
@@ -55,22 +63,26 @@ class C3dFile:
 def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
     """Read the points of a C3D file as markers.
 
-    The file's own clock is kept: its first frame has the number that the header gives. Points with a negative residual or
-    a NaN are not seen. The vertical axis is ``up``, else what the file states (POINT:Y_SCREEN), else the axis along
-    which the markers of a frame spread most, if that is clear.
+    The first frame keeps the number that the header gives. Points with a negative residual or a NaN are not seen. The vertical
+    axis is ``up``, else what the file states (POINT:Y_SCREEN), else the axis along which the markers of a frame spread most,
+    if that is clear.
 
     Args:
         path: the file.
-        up: the axis that points up, if the file states none or the wrong one.
+        up: vertical axis, if the file states none or the wrong one.
+
+    Returns:
+        The markers, and what else is in the file.
 
     Raises:
         FormatError: no C3D file, truncated, without points or rate, or in an unknown unit.
-        InputError: the vertical axis is neither given nor recognisable.
+        InputError: the vertical axis is not x, y or z, or is neither given nor recognisable.
         MissingDependencyError: ezc3d is not installed.
     """
     path = Path(path)
-    check_c3d(path)
-    content = _open(path)
+    if up not in (None, "x", "y", "z"):
+        raise InputError(f"up must be x, y or z, got {up!r}")
+    content = open_c3d(path, feature=_FEATURE)
     parameters = content["parameters"]
     points = np.asarray(content["data"]["points"], dtype=np.float64)
     if points.ndim != 3 or points.shape[1] == 0 or points.shape[2] == 0:
@@ -80,12 +92,12 @@ def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
         raise FormatError(path, "POINT:RATE", f"the frame rate must be positive, it is {rate_hz:g}")
     positions = points[:3].transpose(2, 1, 0) * _unit(path, parameters)
     positions[~np.isfinite(positions).all(axis=-1)] = np.nan  # ezc3d gives NaN where the residual is negative
-    turn, up_note = _turn_to_y_up(path, parameters, positions, up)
+    to_y_up, up_note = _turn_to_y_up(path, parameters, positions, up)
     first = int(content["header"]["points"]["first_frame"])
     markers = Markers(
         time_s=(first + np.arange(len(positions))) / rate_hz,
         names=_labels(path, parameters, positions.shape[1]),
-        positions_m=positions @ turn.T,
+        positions_m=positions @ to_y_up.T,
     )
     return C3dFile(
         markers=markers,
@@ -98,16 +110,31 @@ def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
 
 
 def from_c3d(path: Path, options: ConvertOptions) -> Content:
-    """Read markers."""
-    if options.up not in (None, "x", "y", "z"):
-        raise InputError(f"up must be x, y or z, got {options.up!r}")
-    file = read_c3d(path, up=options.up)  # type: ignore[arg-type]
+    """Read markers.
+
+    Args:
+        path: the file.
+        options: ``up``.
+
+    Returns:
+        Markers.
+    """
+    file = read_c3d(path, up=options.up)
     lost = (f"of the C3D file: {', '.join(file.not_in_markers)}",) if file.not_in_markers else ()
     return Content(name=path.stem, markers=file.markers, lost=lost, notes=(f"vertical axis {file.up}",))
 
 
 def to_c3d(path: Path, content: Content, options: ConvertOptions) -> Written:
-    """Write markers, or joint centres as markers."""
+    """Write markers, or joint centres as markers.
+
+    Args:
+        path: the file.
+        content: see :func:`~hsmr_bio.converters.content.as_markers`.
+        options: ``body``.
+
+    Returns:
+        What the file does not hold.
+    """
     markers, lost = as_markers(content, options)
     write_c3d(path, markers)
     return Written(lost=lost)
@@ -122,23 +149,23 @@ def c3d_facts(path: Path) -> dict[str, Any]:
         up = file.up
     except FormatError:
         raise
-    except InputError:  # nothing says which axis is vertical; what is in the file can be said all the same
+    except InputError:  # the vertical axis is not known; the rest can be described all the same
         file, up = read_c3d(path, up="z"), "not stated"
-    facts = {"kind": "C3D", "vertical axis": up, **marker_facts(file.markers)}
-    facts |= {"analog channels": list(file.analog_channels), "events": file.events, "force plates": file.force_plates}
+    plates: int | str | dict[str, dict[str, float]] = file.force_plates
     if file.force_plates:
         try:
-            plates = read_c3d_plates(path).forces
+            forces = read_c3d_plates(path).forces
+            plates = {plate.name: {"peak_n": float(np.linalg.norm(plate.force_n, axis=1).max())} for plate in forces}
         except FormatError as error:
-            return facts | {"force plates": str(error)}
-        facts["force plates"] = {plate.name: {"peak_n": float(np.linalg.norm(plate.force_n, axis=1).max())} for plate in plates}
-    return facts
+            plates = str(error)
+    facts = {"kind": "C3D", "vertical axis": up, **marker_facts(file.markers)}
+    return facts | {"analog channels": list(file.analog_channels), "events": file.events, "force plates": plates}
 
 
 def write_c3d(path: str | os.PathLike[str], markers: Markers) -> None:
     """Write markers as a C3D file in millimetres, y up, with the time of the first frame in the header.
 
-    Values are stored as float32. A marker that is not seen gets residual -1, as the format asks.
+    Values are stored as float32. A marker that is not seen gets residual -1, as the format requires.
 
     Args:
         path: the file; replaced if it exists.
@@ -148,17 +175,16 @@ def write_c3d(path: str | os.PathLike[str], markers: Markers) -> None:
         InputError: uneven sampling, more than 255 markers or 65535 frames, or a first time between two frames.
         MissingDependencyError: ezc3d is not installed.
     """
-    ezc3d = require("ezc3d", feature="reading and writing .c3d", extra="c3d")
+    ezc3d = require("ezc3d", feature=_FEATURE, extra="c3d")
     rate_hz = even_rate_hz(markers.time_s, "a .c3d file")
     frames, count = markers.positions_m.shape[:2]
-    if not 0 < count <= 255 or frames > 65535:
-        raise InputError(
-            f"a .c3d file holds 1 to 255 markers and at most 65535 frames, got {count} and {frames}: split the trial"
-        )
+    if not 0 < count <= _MOST_MARKERS or frames > _MOST_FRAMES:
+        limits = f"1 to {_MOST_MARKERS} markers and at most {_MOST_FRAMES} frames"
+        raise InputError(f"a .c3d file holds {limits}, got {count} and {frames}: split the trial")
     first = markers.time_s[0] * rate_hz
-    if abs(first - round(first)) > 0.01 or round(first) < 0 or round(first) + frames > 65535:
+    if abs(first - round(first)) > _WHOLE_FRAMES or not 0 <= round(first) <= _MOST_FRAMES - frames:
         raise InputError(
-            f"a .c3d file counts frames from 0 s to 65535, but the first frame is at {markers.time_s[0]:g} s "
+            f"a .c3d file counts frames from 0 s to {_MOST_FRAMES}, but the first frame is at {markers.time_s[0]:g} s "
             f"({first:.3f} frames of {rate_hz:g} Hz): shift the time so that it starts at 0"
         )
     content = ezc3d.c3d()
@@ -178,11 +204,11 @@ def write_c3d(path: str | os.PathLike[str], markers: Markers) -> None:
 
 
 def even_rate_hz(time_s: FloatArray, target: str) -> float:
-    """Sampling rate of an even time column.
+    """Return the sampling rate of an even time column.
 
     Args:
-        time_s: (T,) s.
-        target: what needs it, for the message.
+        time_s: (T,).
+        target: what needs the rate, for the message.
 
     Returns:
         Hz; rounded to a whole number if it is one within a ten-thousandth. A single frame counts as 1 Hz.
@@ -200,15 +226,8 @@ def even_rate_hz(time_s: FloatArray, target: str) -> float:
             f"{target} needs evenly sampled data, but the time column strays by {drift:.2f} frames from {rate_hz:g} Hz: "
             "resample first (hsmr_bio.filtering.resample)"
         )
-    return float(round(rate_hz)) if abs(rate_hz / round(rate_hz) - 1) < 1e-4 else float(rate_hz)
-
-
-def _open(path: Path) -> Any:
-    ezc3d = require("ezc3d", feature="reading and writing .c3d", extra="c3d")
-    try:
-        return ezc3d.c3d(str(path))
-    except (OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
-        raise FormatError(path, None, f"cannot be read as C3D: {str(error).removesuffix(': iostream error')}") from error
+    whole = round(rate_hz)
+    return float(whole if abs(rate_hz / whole - 1) < _WHOLE_RATE else rate_hz)
 
 
 def _value(parameters: Any, group: str, name: str, default: list[Any]) -> list[Any]:
@@ -238,7 +257,7 @@ def _labels(path: Path, parameters: Any, count: int) -> tuple[str, ...]:
 def _turn_to_y_up(path: Path, parameters: Any, positions_m: FloatArray, up: Up | None) -> tuple[FloatArray, str]:
     stated = str(_value(parameters, "POINT", "Y_SCREEN", [""])[0]).strip().lower()
     if up is not None:
-        axis, sign, note = "xyz".index(up), 1.0, f"+{up} (as asked for)"
+        axis, sign, note = "xyz".index(up), 1.0, f"+{up} (as given)"
     elif len(stated) == 2 and stated[0] in "+-" and stated[1] in "xyz":
         axis, sign, note = "xyz".index(stated[1]), -1.0 if stated[0] == "-" else 1.0, f"{stated} (the file's POINT:Y_SCREEN)"
     else:
@@ -264,7 +283,7 @@ def _tallest_axis(path: Path, positions_m: FloatArray) -> int:
 
 
 def _rotation_to_y(axis: int, sign: float) -> FloatArray:
-    """(3, 3) proper rotation that brings ``sign`` times the axis to +y, moving the others as little as needed."""
+    """(3, 3) rotation by the smallest angle that brings ``sign`` times the axis to +y; for -y, half a turn about x."""
     if axis == 0:
         return np.array([[0.0, -sign, 0.0], [sign, 0.0, 0.0], [0.0, 0.0, 1.0]])
     if axis == 1:

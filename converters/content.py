@@ -1,17 +1,15 @@
-"""What a file holds while it is converted, what is asked of readers and writers, and one type as another."""
+"""The content of a file during a conversion, the options of readers and writers, and one type as another."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from hsmr_bio.errors import InputError
 from hsmr_bio.types import FloatArray, Markers, OsimMotion, SkelMotion
 
-from .animation import Animation, as_numpy, from_osim, from_skel, full_coordinates
+from .animation import Animation, from_osim, from_skel
 from .hsmr import HSMR_FOCAL_PX
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from hsmr_bio.osim.document import OsimDocument
 
 Kind = Literal["skel", "coordinates", "bones", "markers", "smpl", "model"]
-"""One of our types, by the field of :class:`Content` that holds it."""
+"""One of our types, by the field of :class:`Content` that holds it (``skel``: :attr:`Content.people`)."""
 WORDS: dict[Kind, str] = {
     "skel": "a SKEL motion",
     "coordinates": "coordinates",
@@ -29,61 +27,68 @@ WORDS: dict[Kind, str] = {
     "smpl": "SMPL motion",
     "model": "a model",
 }
+"""The types in words, for messages."""
 _START_S = 1e-9
 """A first frame this close to 0 is at 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """What the files themselves do not say."""
+    """What the files do not state."""
 
     model: Path | None = None
-    """OpenSim model that coordinates or markers belong to; None: the ``.osim`` of the same name beside them."""
+    """OpenSim model of coordinates or markers; None: the ``.osim`` of the same name beside them."""
     body: str | None = None
     """Body of a SKEL motion; None: the one that it names."""
-    up: str | None = None
-    """Axis of a C3D file that points up."""
+    up: Literal["x", "y", "z"] | None = None
+    """Vertical axis of a C3D file; None: recognised."""
     axes: Axes | Literal["auto"] = "auto"
     """Axes of an SMPL file."""
     unit: str | None = None
-    """Unit of a BVH file."""
+    """Unit of a BVH file; None: recognised."""
     rate_hz: float | None = None
     """Frames per second of files that store none."""
     image_size_px: tuple[int, int] | None = None
     """(width, height) of the video that HSMR's demo worked on."""
     focal_px: float = HSMR_FOCAL_PX
-    """True focal length of the camera that HSMR's demo did not know."""
+    """True focal length of the camera, which HSMR's demo did not know."""
     person: int = 0
-    """Which person of a file with several."""
+    """Index of the person to keep of several."""
     trial: str | None = None
-    """Which trial of a ``.b3d``."""
+    """Trial of a ``.b3d`` to read."""
     parts: tuple[str, ...] = ("skin",)
-    """What a GLB shows of the body: skin, bones."""
+    """Surfaces of the body in GLB and USD: skin, bones."""
     mass_kg: float | None = None
     """For AddBiomechanics."""
     stature_m: float | None = None
+    """For AddBiomechanics."""
     sex: str = "unknown"
+    """For AddBiomechanics: female, male or unknown."""
     overwrite: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Content:
-    """The values of a file; any of them, or several that belong together."""
+    """The values of a file: one type, or several that belong together."""
 
     name: str
     markers: Markers | None = None
     coordinates: OsimMotion | None = None
     model: OsimDocument | None = None
+    own_model: bool = False
+    """Whether the file itself holds the model."""
     people: tuple[SkelMotion, ...] = ()
     """SKEL motion, one a person."""
     smpl: tuple[SmplMotion, ...] = ()
     """SMPL motion, one a person."""
     bones: Animation | None = None
+    mass_kg: float | None = None
+    stature_m: float | None = None
+    sex: str = "unknown"
     lost: tuple[str, ...] = ()
-    """What the reader left behind."""
+    """What the reader left out."""
     notes: tuple[str, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Mass, stature, sex where the file knows them."""
+    """How values that the file does not state were determined."""
 
     @property
     def skel(self) -> SkelMotion | None:
@@ -92,18 +97,18 @@ class Content:
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """Which of our types are there; a model alone does not count."""
+        """Types that the content has; a model alone does not count."""
         return tuple(kind for kind in WORDS if kind != "model" and getattr(self, kind) not in (None, ()))
 
     @property
     def what(self) -> str:
-        """In words, for messages."""
+        """The types in words, for messages."""
         return " and ".join(WORDS[kind] for kind in self.kinds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a writer could not hold."""
+    """What a written file does not hold."""
 
     lost: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -114,20 +119,19 @@ def model_of(path: Path, options: ConvertOptions) -> OsimDocument | None:
 
     Args:
         path: the file.
-        options: may name the model.
+        options: ``model``.
 
     Returns:
         The named model, else the ``.osim`` of the same name beside the file, else None.
 
     Raises:
-        InputError: the named model is not there.
+        InputError: the named model does not exist.
     """
     from hsmr_bio.osim.library import as_document
 
-    if options.model is not None:
-        return as_document(options.model)
     beside = path.with_suffix(".osim")
-    return as_document(beside) if beside.is_file() else None
+    model = options.model or (beside if beside.is_file() else None)
+    return None if model is None else as_document(model)
 
 
 def body_of(content: Content, options: ConvertOptions) -> Body:
@@ -135,7 +139,10 @@ def body_of(content: Content, options: ConvertOptions) -> Body:
 
     Args:
         content: with a SKEL motion.
-        options: may name the body.
+        options: ``body``.
+
+    Returns:
+        The body.
 
     Raises:
         InputError: there is no SKEL motion, or the named body is another one.
@@ -148,33 +155,39 @@ def body_of(content: Content, options: ConvertOptions) -> Body:
 
 
 def as_markers(content: Content, options: ConvertOptions) -> tuple[Markers, tuple[str, ...]]:
-    """Give the content as markers: those measured, else the model's, else the joint centres.
+    """Return the content as markers: those measured, else the model's, else the joint centres.
 
     Args:
         content: with markers, coordinates and their model, bones, or a SKEL motion.
-        options: may name the body of a SKEL motion.
+        options: ``body``.
 
     Returns:
         The markers, and what they do not hold of the content.
 
     Raises:
-        InputError: the content has none of these.
+        InputError: the content has none of these, or the model has no markers.
     """
     if content.markers is not None:
         return content.markers, ("coordinates and model",) if content.coordinates is not None else ()
     if content.coordinates is not None:
-        return _model_markers(content.coordinates, _needed_model(content)), ("joint angles: hsmr-bio ik finds them again",)
+        from hsmr_bio.checks.measures import place_model
+
+        placed = place_model(content.coordinates, model := _needed_model(content))
+        if not placed.marker_names:
+            raise InputError(f"model {model.name!r} has no markers to write")
+        markers = Markers(time_s=placed.time_s, names=placed.marker_names, positions_m=placed.markers_m)
+        return markers, ("joint angles: hsmr-bio ik finds them again",)
     animation, _ = as_bones(content, options)
     markers = Markers(time_s=animation.time_s, names=animation.names, positions_m=animation.world()[0])
     return markers, ("bone orientations: the markers are the joint centres",)
 
 
 def as_bones(content: Content, options: ConvertOptions) -> tuple[Animation, tuple[str, ...]]:
-    """Give the content as bones in motion.
+    """Return the content as a skeleton animation.
 
     Args:
         content: with bones, a SKEL motion, or coordinates and their model.
-        options: may name the body of a SKEL motion.
+        options: ``body``.
 
     Returns:
         The bones, and what they do not hold of the content.
@@ -192,7 +205,7 @@ def as_bones(content: Content, options: ConvertOptions) -> tuple[Animation, tupl
 
 
 def start_time_lost(time_s: FloatArray) -> tuple[str, ...]:
-    """Say that the first frame's time is lost in a format whose first frame is at 0 s."""
+    """Report the loss of the first frame's time in a format whose first frame is at 0 s."""
     return (f"the time of the first frame ({time_s[0]:g} s): the file starts at 0",) if abs(time_s[0]) > _START_S else ()
 
 
@@ -200,19 +213,3 @@ def _needed_model(content: Content) -> OsimDocument:
     if content.model is None:
         raise InputError(f"{content.name}: coordinates mean nothing without their model: name it with --model MODEL.osim")
     return content.model
-
-
-def _model_markers(motion: OsimMotion, model: OsimDocument) -> Markers:
-    """Markers of the model, moved by the coordinates."""
-    import torch
-
-    if not model.markers:
-        raise InputError(f"model {model.name!r} has no markers to write")
-    tree = model.tree()
-    values: FloatArray = full_coordinates(motion, model, tree.coordinates)
-    names = tuple(name for name, marker in model.markers.items() if marker.body in tree.bodies)
-    bodies = [tree.bodies.index(model.markers[name].body) for name in names]
-    local = torch.tensor(np.array([model.markers[name].position_m for name in names]))
-    with torch.no_grad():
-        positions = as_numpy(tree.forward(values).points(bodies, local))
-    return Markers(time_s=motion.time_s, names=names, positions_m=positions)

@@ -1,4 +1,4 @@
-"""The file formats, a row each: how one is recognised, which of our types it holds, who reads, writes and describes it.
+"""The file formats, a row each: how one is recognised, which of our types it holds, what reads, writes and describes it.
 
 "Adding things" in ``docs/architecture.md`` says how a format is added.
 """
@@ -34,42 +34,61 @@ class FileFormat:
     holds: tuple[Kind, ...]
     """Our types that a file is read as."""
     recognise: Callable[[bytes, Path], bool] | None = None
-    """Whether the first 512 bytes of a file are this format's; None: by the ending. Needed where an ending is shared."""
+    """Whether the first 512 bytes of a file are of this format; None: by the ending. Needed where an ending is shared."""
     read: Callable[[Path, ConvertOptions], Content] | None = None
     write: Callable[[Path, Content, ConvertOptions], Written] | None = None
     describe: Callable[[Path], dict[str, Any]] | None = None
-    """What ``hsmr-bio info`` says of a file, as JSON values; None: what our types say of what is read."""
+    """Facts of a file for ``hsmr-bio info``, as JSON values; None: those of our types, from what is read."""
     lost: tuple[str, ...] = ()
-    """What no file of this format holds, a sentence each; a writer adds what depends on the content."""
+    """What no file of this format holds, an entry each; a writer adds what depends on the content."""
     extra: str | None = None
     """The extra of this project that installs what it needs."""
 
     @property
     def summary(self) -> str:
         """A line for the help."""
-        ways = [word for word, way in (("read", self.read), ("written", self.write)) if way is not None]
+        directions = ", ".join(word for word, used in (("read", self.read), ("written", self.write)) if used)
         extra = f" (extra: {self.extra})" if self.extra else ""
-        return f"{self.name:16}{' '.join(self.endings):36}{', '.join(ways):15}{self.what}{extra}"
-
-    def recognises(self, head: bytes, path: Path) -> bool:
-        """Say whether a file that begins with ``head`` is of this format."""
-        return path.suffix.lower() in self.endings if self.recognise is None else self.recognise(head, path)
+        return f"{self.name:16}{' '.join(self.endings):36}{directions:15}{self.what}{extra}"
 
     def load(self, path: Path, options: ConvertOptions) -> Content:
-        """Read a file; an InputError if files of this format are not read."""
+        """Read a file of this format.
+
+        Args:
+            path: the file.
+            options: what the file does not state.
+
+        Returns:
+            Its values.
+
+        Raises:
+            InputError: files of this format are not read.
+        """
         if self.read is None:
             raise InputError(f"{path}: {self.name} files are not read")
         return self.read(path, options)
 
     def save(self, path: Path, content: Content, options: ConvertOptions) -> Written:
-        """Write a file; an InputError if files of this format are not written."""
+        """Write a file of this format.
+
+        Args:
+            path: the file.
+            content: its values.
+            options: of the conversion.
+
+        Returns:
+            What the file does not hold.
+
+        Raises:
+            InputError: files of this format are not written.
+        """
         if self.write is None:
             raise InputError(f"{path}: {self.name} files are not written")
         return self.write(path, content, options)
 
 
 def _ours(place: str) -> Any:
-    """Make a function of one of our modules callable; the module is imported when it is called."""
+    """Return a function of one of our modules that imports the module when it is called."""
     module, _, name = place.partition(":")
 
     def call(*args: Any) -> Any:
@@ -99,7 +118,6 @@ FORMATS: tuple[FileFormat, ...] = (
         recognise=_begins(b"PathFileType"),
         read=_ours("opensim_files:from_trc"),
         write=_ours("opensim_files:to_trc"),
-        describe=_ours("opensim_files:trc_facts"),
     ),
     FileFormat(
         name="C3D",
@@ -183,11 +201,11 @@ FORMATS: tuple[FileFormat, ...] = (
         extra="usd",
     ),
 )
-"""Looked through in this order, after those of other packages."""
+"""Searched in this order, after those of other packages."""
 
 
 def formats() -> tuple[FileFormat, ...]:
-    """Return the formats of other packages, then ours; what does not load is left out, with a warning in the log."""
+    """Return the formats of other packages, then ours; an entry point that does not load is skipped, with a log warning."""
     found = []
     for entry in entry_points(group=GROUP):
         try:
@@ -197,5 +215,5 @@ def formats() -> tuple[FileFormat, ...]:
         if isinstance(row, FileFormat):
             found.append(row)
         else:
-            logging.getLogger(__name__).warning("%s (%s) is left out, it names no FileFormat: %s", entry.name, entry.value, row)
+            logging.getLogger(__name__).warning("%s (%s) is skipped, it names no FileFormat: %s", entry.name, entry.value, row)
     return (*found, *FORMATS)

@@ -1,4 +1,4 @@
-"""Reading .glb: bones and their animation, from any program; meshes and materials are left where they are.
+"""Read .glb of any program: bones and their animation, without meshes and materials.
 
 Source:
     Khronos Group, glTF 2.0 Specification (2021).
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
 
 from hsmr_bio.errors import FormatError
 from hsmr_bio.types import FloatArray
@@ -26,11 +27,12 @@ _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _NORMALISED = {"i1": 127.0, "u1": 255.0, "<i2": 32767.0, "<u2": 65535.0}
 _PATHS = {"translation": 3, "rotation": 4, "scale": 3}
 _MAX_NODES = 10000
+"""More nodes are no person's skeleton."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GlbFile:
-    """What a .glb file holds."""
+    """Content of a .glb file."""
 
     animation: Animation
     """The bones of the first skin, with the first animation."""
@@ -44,11 +46,8 @@ def read_glb(path: str | os.PathLike[str]) -> GlbFile:
     All key frames of all tracks become frames; between its own keys a track is interpolated as glTF says (positions
     linearly, rotations on the shortest arc; a cubic track by its key values, linearly).
 
-    Args:
-        path: the file.
-
     Raises:
-        FormatError: no .glb of version 2, truncated, with references to nothing, or without a skin or an animation.
+        FormatError: no .glb of version 2, truncated, with references to missing parts, or without a skin or an animation.
     """
     path = Path(path)
     gltf, data = _container(path)
@@ -58,12 +57,21 @@ def read_glb(path: str | os.PathLike[str]) -> GlbFile:
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, FormatError):
             raise
-        problem = f"something in it refers to nothing or has the wrong type ({type(error).__name__}: {error})"
+        problem = f"a value in it is missing or has the wrong type ({type(error).__name__}: {error})"
         raise FormatError(path, "JSON", problem) from error
 
 
 def from_glb(path: Path, options: ConvertOptions) -> Content:
-    """Read bones."""
+    """Read an animation.
+
+    Args:
+        path: the file.
+        options: none is used.
+
+    Returns:
+        Bones.
+    """
+    del options
     file = read_glb(path)
     lost = []
     if file.meshes:
@@ -165,7 +173,7 @@ class _Reader:
             if mode == "CUBICSPLINE":
                 values = values[1::3]
             if np.any(np.diff(keys) <= 0) or values.shape != (len(keys), _PATHS[target["path"]]):
-                raise FormatError(self.path, "animation", "a track's times do not increase, or its values do not fit them")
+                raise FormatError(self.path, "animation", "times of a track do not increase, or its values do not fit them")
             raw[int(target["node"]), target["path"]] = keys, values, mode
         if not raw:
             raise FormatError(self.path, "animation", "the first animation moves nothing")
@@ -192,7 +200,7 @@ class _Reader:
         return order
 
     def _parents_first(self, joints: list[int]) -> list[int]:
-        """The skin's own order if it has parents first, else from the root outwards."""
+        """Joints in the skin's order if parents come first in it, else from the root outwards."""
         if all(above < place for place, above in enumerate(self._bone_above(joint, joints) for joint in joints)):
             return joints
         wanted = set(joints)
@@ -209,7 +217,7 @@ class _Reader:
         return tuple(name if names.count(name) == 1 else f"{name}_{joint}" for name, joint in zip(names, joints, strict=True))
 
     def _world(self, tracks: dict[tuple[int, str], FloatArray], times: FloatArray) -> FloatArray:
-        """(T, nodes, 4, 4)."""
+        """(T, nodes, 4, 4) transforms of all nodes in the world."""
         world = np.zeros((len(times), len(self.nodes), 4, 4))
         for node in self._order():
             local = self._local(node, tracks, len(times))
@@ -218,8 +226,7 @@ class _Reader:
         return world
 
     def _local(self, node: int, tracks: dict[tuple[int, str], FloatArray], frames: int) -> FloatArray:
-        from scipy.spatial.transform import Rotation
-
+        """(T, 4, 4) transform of a node in its parent."""
         content = self.nodes[node]
         if "matrix" in content:
             return np.tile(np.array(content["matrix"], dtype=np.float64).reshape(4, 4).T, (frames, 1, 1))
@@ -234,24 +241,13 @@ class _Reader:
 
 
 def _sample(times: FloatArray, keys: FloatArray, values: FloatArray, mode: str, kind: str) -> FloatArray:
-    """(T, width) values of a track; it holds its ends."""
+    """(T, width) values of a track; before its first and after its last key it is constant."""
     at = np.clip(times, keys[0], keys[-1])
-    before = np.clip(np.searchsorted(keys, at, side="right") - 1, 0, max(len(keys) - 2, 0))
-    after = np.minimum(before + 1, len(keys) - 1)
-    span = np.where(after > before, keys[after] - keys[before], 1.0)
-    share = ((at - keys[before]) / span)[:, None]
-    if mode == "STEP":
-        share = np.floor(share)
-    if kind != "rotation":
-        return np.asarray(values[before] * (1 - share) + values[after] * share)
-    first, second = values[before], values[after]
-    cosine = (first * second).sum(axis=1, keepdims=True)
-    second, cosine = np.where(cosine < 0, -second, second), np.clip(np.abs(cosine), 0, 1)
-    angle = np.arccos(cosine)
-    straight = angle < 1e-6
-    sine = np.where(straight, 1.0, np.sin(angle))
-    weights = [np.where(straight, part, np.sin(part * angle) / sine) for part in (1 - share, share)]
-    return np.asarray(weights[0] * first + weights[1] * second)
+    if mode == "STEP" or len(keys) == 1:
+        return np.asarray(values[np.searchsorted(keys, at, side="right") - 1])
+    if kind == "rotation":
+        return np.asarray(Slerp(keys, Rotation.from_quat(values))(at).as_quat())
+    return np.stack([np.interp(at, keys, column) for column in values.T], axis=1)
 
 
 def _turns(matrices: FloatArray) -> FloatArray:

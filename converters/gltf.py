@@ -1,4 +1,4 @@
-"""glTF 2.0 binary (.glb): a moving skeleton with its skin, for Blender, Unity, browsers.
+"""glTF 2.0 binary (.glb): skeleton animation with skin, for Blender, Unity, browsers.
 
 Source:
     Khronos Group, glTF 2.0 Specification (2021): section 4.4 GLB container, 5 properties, 3.7.3 skins, 3.11 animations.
@@ -15,51 +15,66 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
+from hsmr_bio.body import Body
+from hsmr_bio.body.data_model import IntArray
 from hsmr_bio.errors import InputError, ShapeError
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.osim.geometry import vertex_normals
 from hsmr_bio.types import FloatArray, SkelMotion
 
-from .animation import Animation, as_numpy, from_skel
+from .animation import CAMERA_TO_Y_UP, Animation, from_skel
 from .content import Content, ConvertOptions, Written, as_bones, body_of, start_time_lost
 
 _SKIN_COLOR = (0.80, 0.62, 0.52, 1.0)
 _GLASS = (*_SKIN_COLOR[:3], 0.4)
 """Skin with bones inside."""
 _BONE_COLOR = (0.93, 0.87, 0.75, 1.0)
+"""Colours are (red, green, blue, opacity)."""
 _FLOAT, _UINT8, _UINT32 = 5126, 5121, 5125
+"""Component types (glTF 2.0, 5.1.3)."""
 _ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
+"""Targets of buffer views: vertex attributes, vertex indices (glTF 2.0, 5.11.5)."""
 _INFLUENCES = 4
 """Bones that may move a vertex: what every viewer supports (three.js and Unity read no more)."""
+_MAX_BONES = 256
+"""A vertex names its bones by unsigned bytes."""
 _SAMPLED_FRAMES = 20
+"""Frames in which the skin is compared with the body's own: enough for a mean, and fast."""
+_STICK_WIDTH, _STICK_MIDDLE = 0.08, 0.2
+"""Half width of a bone's octahedron, and place of its widest part, relative to its length (chosen for the look)."""
+_END_M = (0.0, 0.02, 0.0)
+"""Octahedron of a bone without children."""
+_SHORTEST_M = 1e-6
+"""Shorter bones have no direction and are not drawn."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SkinnedMesh:
-    """A surface in the rest pose and how its vertices follow the bones."""
+    """A surface in the rest pose, with the weights of the bones that move it."""
 
     name: str
     vertices_m: FloatArray
     """(V, 3) in the rest pose."""
-    faces: Any
+    faces: IntArray
     """(F, 3) vertex numbers."""
     weights: FloatArray
     """(V, J), rows sum to 1; the four largest of a row are kept."""
     color: tuple[float, float, float, float] = _BONE_COLOR
 
     def __post_init__(self) -> None:
-        vertices, weights = np.asarray(self.vertices_m), np.asarray(self.weights)
+        vertices, weights, faces = self.vertices_m, self.weights, self.faces
         if vertices.ndim != 2 or vertices.shape[1] != 3 or len(weights) != len(vertices):
             raise ShapeError(f"a mesh needs vertices (V, 3) and weights (V, J), got {vertices.shape} and {weights.shape}")
-        faces = np.asarray(self.faces)
         if faces.ndim != 2 or faces.shape[1] != 3 or (faces.size and (faces.min() < 0 or faces.max() >= len(vertices))):
             raise ShapeError(f"faces must be (F, 3) numbers of the {len(vertices)} vertices")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SkinFit:
-    """How far the skin in the file is from the body's own, in a sample of the frames."""
+    """Distance between the skin in the file and the body's own, in a sample of the frames."""
 
     mean_m: float
     max_m: float
@@ -72,10 +87,10 @@ class SkinFit:
 
 
 def write_glb(path: str | os.PathLike[str], animation: Animation, meshes: Sequence[SkinnedMesh] = ()) -> None:
-    """Write bones in motion, with surfaces that follow them.
+    """Write an animation, with surfaces that follow its bones.
 
-    Nodes are named after the bones and stand parallel to the world in the rest pose. Rotations are quaternions that do
-    not change sign; a joint that moves inside its parent gets a translation track as well. The first frame is at 0 s.
+    Nodes are named after the bones and are parallel to the world in the rest pose. Rotations are quaternions that do not
+    change sign; a joint that moves inside its parent also gets a translation track. The first frame is at 0 s.
 
     Args:
         path: the file; replaced if it exists.
@@ -86,8 +101,8 @@ def write_glb(path: str | os.PathLike[str], animation: Animation, meshes: Sequen
         InputError: a mesh has weights for another number of bones, or there are more than 256 bones.
     """
     joints = len(animation.names)
-    if joints > 256:
-        raise InputError(f"at most 256 bones can move a mesh, got {joints}")
+    if joints > _MAX_BONES:
+        raise InputError(f"at most {_MAX_BONES} bones can move a mesh, got {joints}")
     for mesh in meshes:
         if mesh.weights.shape[1] != joints:
             raise InputError(f"mesh {mesh.name!r} has weights for {mesh.weights.shape[1]} bones, the skeleton has {joints}")
@@ -115,20 +130,20 @@ def write_glb(path: str | os.PathLike[str], animation: Animation, meshes: Sequen
 
 
 def write_skinned_glb(
-    path: str | os.PathLike[str], body: Any, motion: SkelMotion, *, parts: Sequence[str] = ("skin",)
+    path: str | os.PathLike[str], body: Body, motion: SkelMotion, *, parts: Sequence[str] = ("skin",)
 ) -> SkinFit:
     """Write a motion with the body's skin, or its bones, or both.
 
-    A viewer blends linearly and knows no pose blend shapes; what that costs is measured and returned.
+    Viewers blend linearly and have no pose blend shapes; the resulting error is measured and returned.
 
     Args:
         path: the file; replaced if it exists.
-        body: the :class:`~hsmr_bio.body.body.Body` that the motion names.
+        body: that the motion names.
         motion: one person's motion.
         parts: any of ``"skin"`` and ``"bones"``.
 
     Returns:
-        Distance between the first part's vertices in a viewer and the body's own, over up to 20 frames.
+        Distance between the vertices of the first part in a viewer and the body's own, over up to 20 frames.
 
     Raises:
         InputError: an unknown part, or the motion belongs to another body.
@@ -140,7 +155,16 @@ def write_skinned_glb(
 
 
 def to_glb(path: Path, content: Content, options: ConvertOptions) -> Written:
-    """Write bones, with the body's skin where there is a body."""
+    """Write an animation, with the body's surfaces if it is of a SKEL motion.
+
+    Args:
+        path: the file.
+        content: see :func:`~hsmr_bio.converters.content.as_bones`.
+        options: ``body``, ``parts``.
+
+    Returns:
+        What the file does not hold.
+    """
     if content.skel is None:
         animation, lost = as_bones(content, options)
         write_glb(path, animation)
@@ -149,8 +173,16 @@ def to_glb(path: Path, content: Content, options: ConvertOptions) -> Written:
     return Written(lost=(fit.lost, *start_time_lost(content.skel.time_s)))
 
 
-def body_meshes(body: Any, motion: SkelMotion, parts: Sequence[str]) -> list[SkinnedMesh]:
-    """The body's surfaces in the rest pose, in the order of ``parts``; of both, the skin is glass.
+def body_meshes(body: Body, motion: SkelMotion, parts: Sequence[str]) -> list[SkinnedMesh]:
+    """Return the body's surfaces in the rest pose.
+
+    Args:
+        body: that the motion names.
+        motion: with the betas.
+        parts: any of ``"skin"`` and ``"bones"``; with both, the skin is transparent.
+
+    Returns:
+        One mesh a part, in the order of ``parts``.
 
     Raises:
         InputError: an unknown part, or none.
@@ -164,28 +196,53 @@ def body_meshes(body: Any, motion: SkelMotion, parts: Sequence[str]) -> list[Ski
             vertices, faces, weights = body.rest(motion.betas).skin_m, body.faces, body.data.skin_weights
             color = _GLASS if "bones" in parts else _SKIN_COLOR
         else:
-            at_rest = body.forward(np.zeros((1, 46)), motion.betas.copy(), skeleton=True)  # zero angles are the rest pose
-            vertices, faces, weights = as_numpy(at_rest.skeleton_m)[0], body.bone_faces, body.data.bone_weights
-            color = _BONE_COLOR
+            vertices = surface(body, np.zeros((1, 46)), motion.betas, np.zeros((1, 3)), part)[0]  # zero angles: rest pose
+            faces, weights, color = body.bone_faces, body.data.bone_weights, _BONE_COLOR
         meshes.append(SkinnedMesh(name=part, vertices_m=vertices, faces=faces, weights=weights.toarray(), color=color))
     return meshes
 
 
-def skin_fit(body: Any, motion: SkelMotion, animation: Animation, mesh: SkinnedMesh) -> SkinFit:
-    """Compare what a viewer shows of a mesh with the body's own surface, in up to 20 frames."""
+def skin_fit(body: Body, motion: SkelMotion, animation: Animation, mesh: SkinnedMesh) -> SkinFit:
+    """Compare a mesh as a viewer shows it with the body's own surface, in up to 20 frames.
+
+    Args:
+        body: that the motion names.
+        motion: T frames.
+        animation: of the motion.
+        mesh: one of :func:`body_meshes`.
+
+    Returns:
+        Mean and largest distance.
+    """
     picked = np.unique(np.linspace(0, len(motion.time_s) - 1, _SAMPLED_FRAMES).round().astype(int))
-    skin = mesh.name == "skin"
-    betas = motion.betas.copy()
-    pose = body.forward(motion.poses_rad[picked], betas, motion.trans_m[picked], skin=skin, skeleton=not skin)
-    true = as_numpy(pose.skin_m if skin else pose.skeleton_m)
+    true = surface(body, motion.poses_rad[picked], motion.betas, motion.trans_m[picked], mesh.name)
     if motion.frame == "camera":
-        true = true * [1.0, -1.0, -1.0]
+        true = true @ CAMERA_TO_Y_UP
     distance = np.linalg.norm(skinned(animation, mesh, picked) - true, axis=-1)
     return SkinFit(mean_m=float(distance.mean()), max_m=float(distance.max()), frames=len(picked))
 
 
-def skinned(animation: Animation, mesh: SkinnedMesh, frames: Any) -> FloatArray:
-    """Vertices as a viewer computes them from the file: linear blending of four bones.
+def surface(body: Body, poses_rad: FloatArray, betas: FloatArray, trans_m: FloatArray, part: str) -> FloatArray:
+    """Pose one surface of the body.
+
+    Args:
+        body: the body.
+        poses_rad: (T, 46).
+        betas: (10,).
+        trans_m: (T, 3).
+        part: ``"skin"`` or ``"bones"``.
+
+    Returns:
+        (T, V, 3) m, in the axes of the translations.
+    """
+    skin = part == "skin"
+    pose = body.forward(poses_rad, betas, trans_m, skin=skin, skeleton=not skin)
+    vertices = pose.skin_m if skin else pose.skeleton_m
+    return np.asarray(vertices)
+
+
+def skinned(animation: Animation, mesh: SkinnedMesh, frames: IntArray) -> FloatArray:
+    """Compute vertices from the file as a viewer does: linear blending of four bones.
 
     Args:
         animation: the bones.
@@ -206,15 +263,15 @@ def skinned(animation: Animation, mesh: SkinnedMesh, frames: Any) -> FloatArray:
 
 
 class _Builder:
-    """Collects arrays into one binary buffer."""
+    """Builder of the file: collects arrays into one binary buffer."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
         self._views: list[dict[str, Any]] = []
         self._accessors: list[dict[str, Any]] = []
 
-    def add(self, array: Any, kind: str, *, target: int | None = None, limits: bool = False) -> int:
-        """Append an array, aligned to 4 bytes; returns its accessor's number."""
+    def add(self, array: npt.NDArray[Any], kind: str, *, target: int | None = None, limits: bool = False) -> int:
+        """Append an array, aligned to 4 bytes; return the number of its accessor."""
         array = np.ascontiguousarray(array)
         component = {"f": _FLOAT, "B": _UINT8, "I": _UINT32}[array.dtype.char]
         self._bytes += b"\0" * (-len(self._bytes) % 4)
@@ -232,21 +289,20 @@ class _Builder:
         return len(self._accessors) - 1
 
     def mesh(self, mesh: SkinnedMesh, material: int) -> dict[str, Any]:
-        """Append a mesh; returns its description."""
+        """Append a mesh; return its description."""
         joints, weights = influences(mesh.weights)
-        vertices, faces = np.asarray(mesh.vertices_m, dtype=np.float32), np.asarray(mesh.faces)
-        normals = vertex_normals(mesh.vertices_m, faces).astype(np.float32)
+        normals = vertex_normals(mesh.vertices_m, mesh.faces).astype(np.float32)
         attributes = {
-            "POSITION": self.add(vertices, "VEC3", target=_ARRAY_BUFFER, limits=True),
+            "POSITION": self.add(mesh.vertices_m.astype(np.float32), "VEC3", target=_ARRAY_BUFFER, limits=True),
             "NORMAL": self.add(normals, "VEC3", target=_ARRAY_BUFFER),
             "JOINTS_0": self.add(joints.astype(np.uint8), "VEC4", target=_ARRAY_BUFFER),
             "WEIGHTS_0": self.add(weights.astype(np.float32), "VEC4", target=_ARRAY_BUFFER),
         }
-        indices = self.add(faces.astype(np.uint32).ravel(), "SCALAR", target=_ELEMENT_BUFFER)
+        indices = self.add(mesh.faces.astype(np.uint32).ravel(), "SCALAR", target=_ELEMENT_BUFFER)
         return {"name": mesh.name, "primitives": [{"attributes": attributes, "indices": indices, "material": material}]}
 
     def animation(self, animation: Animation) -> dict[str, Any]:
-        """Append the tracks; returns their description."""
+        """Append the tracks; return their description."""
         time = self.add((animation.time_s - animation.time_s[0]).astype(np.float32), "SCALAR", limits=True)
         quaternions = quaternions_of(animation.rotations).astype(np.float32)
         tracks = [(joint, "rotation", self.add(quaternions[:, joint], "VEC4")) for joint in range(len(animation.names))]
@@ -262,7 +318,7 @@ class _Builder:
         }
 
     def finish(self, gltf: dict[str, Any]) -> bytes:
-        """The whole file."""
+        """Return the bytes of the file."""
         gltf = gltf | {"buffers": [{"byteLength": len(self._bytes)}]}
         gltf |= {"bufferViews": self._views, "accessors": self._accessors}
         text = json.dumps(gltf, separators=(",", ":")).encode()
@@ -278,11 +334,13 @@ def _material(mesh: SkinnedMesh) -> dict[str, Any]:
     return material | ({} if mesh.color[3] == 1 else {"alphaMode": "BLEND"})
 
 
-def influences(weights: FloatArray) -> tuple[Any, FloatArray]:
-    """Keep the four largest weights of each vertex: bones (V, 4) and weights (V, 4) with sum 1, zeros pointing to bone 0."""
-    table = np.asarray(weights, dtype=np.float64)
-    if table.shape[1] < _INFLUENCES:
-        table = np.pad(table, ((0, 0), (0, _INFLUENCES - table.shape[1])))
+def influences(weights: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Keep the four largest weights of each vertex: bones (V, 4) and weights (V, 4) with sum 1; a zero names bone 0.
+
+    Raises:
+        ShapeError: a vertex without a positive weight.
+    """
+    table = np.pad(weights, ((0, 0), (0, max(_INFLUENCES - weights.shape[1], 0))))
     joints = np.argsort(-table, axis=1, kind="stable")[:, :_INFLUENCES]
     kept = np.take_along_axis(table, joints, axis=1)
     total = kept.sum(axis=1, keepdims=True)
@@ -292,9 +350,7 @@ def influences(weights: FloatArray) -> tuple[Any, FloatArray]:
 
 
 def quaternions_of(rotations: FloatArray) -> FloatArray:
-    """(T, J, 4) x, y, z, w of (T, J, 3, 3); the sign follows the frame before, so that a viewer blends the short way."""
-    from scipy.spatial.transform import Rotation
-
+    """(T, J, 4) x, y, z, w of (T, J, 3, 3); the sign is that of the frame before, so that viewers blend the shorter arc."""
     frames, joints = rotations.shape[:2]
     out = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_quat().reshape(frames, joints, 4)
     flips = np.where((out[1:] * out[:-1]).sum(axis=-1, keepdims=True) < 0, -1.0, 1.0)
@@ -303,7 +359,7 @@ def quaternions_of(rotations: FloatArray) -> FloatArray:
 
 
 def sticks(animation: Animation) -> SkinnedMesh:
-    """A long octahedron from each joint to each of its children, a small one at the ends."""
+    """Draw each bone as a long octahedron from its joint to each of its children, a short one if it has none."""
     offsets = animation.offsets_m
     vertices: list[FloatArray] = []
     faces: list[list[int]] = []
@@ -312,20 +368,20 @@ def sticks(animation: Animation) -> SkinnedMesh:
         (parent, animation.rest_m[parent], offsets[joint]) for joint, parent in enumerate(animation.parents) if parent >= 0
     ]
     for joint in set(range(len(animation.names))) - set(animation.parents):
-        parts.append((joint, animation.rest_m[joint], np.array([0.0, 0.02, 0.0])))
+        parts.append((joint, animation.rest_m[joint], np.array(_END_M)))
     for joint, start, along in parts:
         length = float(np.linalg.norm(along))
-        if length < 1e-6:
+        if length < _SHORTEST_M:
             continue
         side = np.cross(along, [1.0, 0.0, 0.0] if abs(along[0]) < 0.9 * length else [0.0, 1.0, 0.0])
-        side *= 0.08 * length / np.linalg.norm(side)
-        other = np.cross(along, side) / length
-        middle = start + 0.2 * along
+        side *= _STICK_WIDTH * length / np.linalg.norm(side)
+        across = np.cross(along, side) / length
+        middle = start + _STICK_MIDDLE * along
         base = len(vertices)
-        vertices += [start, middle + side, middle + other, middle - side, middle - other, start + along]
+        vertices += [start, middle + side, middle + across, middle - side, middle - across, start + along]
         for ring in range(4):
-            here, there = base + 1 + ring, base + 1 + (ring + 1) % 4
-            faces += [[base, there, here], [base + 5, here, there]]
+            corner, following = base + 1 + ring, base + 1 + (ring + 1) % 4
+            faces += [[base, following, corner], [base + 5, corner, following]]
         owners += [joint] * 6
     weights = np.zeros((len(owners), len(animation.names)))
     weights[np.arange(len(owners)), owners] = 1.0

@@ -1,8 +1,8 @@
 """Results that HSMR's demo stores: ``HSMR-<image>.npz`` per image, ``HSMR-<video>.npy`` per video.
 
-The demo sees each frame on its own: it follows nobody, and it stores neither rate, focal length nor image size. So
-people are followed here, from box to box, and the rate must be given. SKEL parameters are in the camera frame
-(x right, y down, z away); the focal length that they were made with is always 5000 px.
+The demo processes each frame alone: it tracks nobody, and it stores neither rate, focal length nor image size. So people are
+tracked here, from box to box, and the rate must be given. SKEL parameters are in the camera frame (x right, y down, z away);
+they refer to a focal length of 5000 px.
 
 Source:
     Xia et al. 2025 (HSMR), demo code, as facts.
@@ -10,7 +10,6 @@ Source:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -21,13 +20,19 @@ import numpy as np
 
 from hsmr_bio.errors import EstimationError, FormatError, InputError
 from hsmr_bio.io.unpickle import load_numpy
+from hsmr_bio.io.video import natural_order
 from hsmr_bio.types import Camera, FloatArray, SkelMotion
+
+from .smpl_values import numbers, plain
 
 HSMR_BODY = "skel_male@1.1.1"
 """HSMR uses the male SKEL model for everyone."""
 HSMR_FOCAL_PX = 5000.0
+"""Focal length that HSMR's demo assumes for every video."""
 _WIDTHS = {"poses": 46, "betas": 10, "full_cam_t": 3, "bbx_cs": 3}
+"""Stored values of a person, and how many numbers each has."""
 _SAME_PERSON_IOU = 0.2
+"""Boxes of one person in successive frames overlap at least this much (intersection over union, own choice)."""
 
 
 @dataclass
@@ -45,22 +50,22 @@ def read_hsmr(
     focal_px: float = HSMR_FOCAL_PX,
     max_gap_s: float = 1.0,
 ) -> tuple[SkelMotion, ...]:
-    """Read HSMR's demo results and follow each person through them.
+    """Read HSMR's demo results and track each person.
 
     Args:
         path: a ``.npy`` of a video, a ``.npz`` of an image, or a folder with the ``.npz`` of successive images.
         rate_hz: frames per second of the video that the demo was given; not needed for one image.
         image_size_px: (width, height) that the demo worked on; then the motions carry a camera.
-        focal_px: true focal length; the distance is scaled with it, so that the picture stays the same.
-        max_gap_s: a person who is away for longer starts as another one.
+        focal_px: true focal length; the distance is scaled with it, so that the projection stays the same.
+        max_gap_s: a person who is missing for longer counts as another one afterwards.
 
     Returns:
-        One motion per person, in the camera frame, whoever is seen longest first. Frames in which the person was not
-        seen are left out of ``time_s``. Betas: the median over the frames.
+        One motion per person, in the camera frame, longest first. Frames without the person are left out of ``time_s``.
+        Betas: the median over the frames.
 
     Raises:
-        FormatError: not such a file, wrong shapes, NaN, damaged, or a pickle that wants to run something.
-        InputError: a video without ``rate_hz``.
+        FormatError: not such a file, wrong shapes, NaN, damaged, or a pickle that would run code.
+        InputError: no such file, a video without ``rate_hz``, or a rate or focal length that is not positive.
         EstimationError: nobody was found in any frame.
     """
     source = Path(path)
@@ -82,7 +87,7 @@ def read_hsmr(
 
 def _frames(source: Path) -> Sequence[Any]:
     if source.is_dir():
-        files = sorted(source.glob("*.npz"), key=_natural)
+        files = sorted(source.glob("*.npz"), key=natural_order)
         if not files:
             raise FormatError(source, None, "there is no .npz file in this folder")
         return [load_numpy(file) for file in files]
@@ -97,11 +102,7 @@ def _frames(source: Path) -> Sequence[Any]:
     raise FormatError(source, None, f"an array {content.shape} of {content.dtype}; HSMR stores a list of frames")
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
-
-
-def _checked(source: Path, number: int, frame: Any) -> dict[str, FloatArray]:
+def _checked(source: Path, number: int, frame: object) -> dict[str, FloatArray]:
     """Check one frame; (n, width) per key, n = 0 if nobody was found."""
     where = f"frame {number}"
     if not isinstance(frame, Mapping):
@@ -111,21 +112,12 @@ def _checked(source: Path, number: int, frame: Any) -> dict[str, FloatArray]:
         raise FormatError(source, where, f"this is not an HSMR result: it lacks {', '.join(missing)}")
     found: dict[str, FloatArray] = {}
     for key, width in _WIDTHS.items():
-        value = frame[key]
-        if value is None or (
-            isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 0 and value.item() is None
-        ):
-            value = np.empty((0, width))
-        try:
-            array = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise FormatError(source, where, f"{key} holds no numbers") from None
+        value = plain(frame[key])
+        array = numbers(source, f"{where}, {key}", [] if value is None else value)
         if array.size == 0:
             array = array.reshape(0, width)
         if array.ndim != 2 or array.shape[1] != width:
             raise FormatError(source, where, f"{key} must have shape (people, {width}), it has {array.shape}")
-        if not np.isfinite(array).all():
-            raise FormatError(source, where, f"{key} has values that are not finite (NaN)")
         found[key] = array
     counts = {key: len(array) for key, array in found.items()}
     if len(set(counts.values())) > 1:
@@ -134,7 +126,7 @@ def _checked(source: Path, number: int, frame: Any) -> dict[str, FloatArray]:
 
 
 def _follow(boxes: Sequence[FloatArray], *, max_gap: int) -> list[_Track]:
-    """Join people from frame to frame, best overlap first."""
+    """Track people from frame to frame: the assignment with the largest total overlap of boxes."""
     from scipy.optimize import linear_sum_assignment
 
     tracks: list[_Track] = []

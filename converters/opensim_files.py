@@ -13,49 +13,85 @@ from hsmr_bio.io.mot import read_mot, write_mot
 from hsmr_bio.io.table import read_table
 from hsmr_bio.io.trc import read_trc, write_trc
 
-from .content import Content, ConvertOptions, Written, as_markers, model_of
-from .facts import marker_facts, time_facts
+from .content import Content, ConvertOptions, Kind, Written, as_markers, model_of
+from .facts import time_facts
 
 _DIGITS = 6
 """Decimals of a column's smallest and largest value."""
+_COMMANDS: dict[Kind, str] = {
+    "skel": "hsmr-bio skel2mot",
+    "markers": "hsmr-bio ik",
+    "bones": "a .trc of its joints and hsmr-bio ik",
+}
+"""How coordinates are computed from other types."""
 
 
 def from_trc(path: Path, options: ConvertOptions) -> Content:
-    """Read markers."""
+    """Read markers.
+
+    Args:
+        path: the file.
+        options: none is used.
+
+    Returns:
+        Markers.
+    """
+    del options
     return Content(name=path.stem, markers=read_trc(path))
 
 
 def to_trc(path: Path, content: Content, options: ConvertOptions) -> Written:
-    """Write markers, or joint centres as markers."""
+    """Write markers, or joint centres as markers.
+
+    Args:
+        path: the file.
+        content: see :func:`~hsmr_bio.converters.content.as_markers`.
+        options: ``body``, ``overwrite``.
+
+    Returns:
+        What the file does not hold.
+    """
     markers, lost = as_markers(content, options)
     write_trc(path, markers, overwrite=options.overwrite)
     return Written(lost=lost)
 
 
-def trc_facts(path: Path) -> dict[str, Any]:
-    """Describe the markers."""
-    return {"kind": "markers", **marker_facts(read_trc(path))}
-
-
 def from_mot(path: Path, options: ConvertOptions) -> Content:
-    """Read coordinates, with their model."""
+    """Read coordinates, with their model.
+
+    Args:
+        path: the file.
+        options: ``model``.
+
+    Returns:
+        Coordinates, and the model if it is known.
+    """
     model = model_of(path, options)
     return Content(name=path.stem, coordinates=read_mot(path, model), model=model)
 
 
 def to_mot(path: Path, content: Content, options: ConvertOptions) -> Written:
-    """Write coordinates."""
+    """Write coordinates.
+
+    Args:
+        path: the file.
+        content: with coordinates.
+        options: ``overwrite``.
+
+    Returns:
+        What the file does not hold.
+
+    Raises:
+        InputError: the content has no coordinates, or the file is to be a ``.sto``.
+    """
     if content.coordinates is None:
-        ways = {"skel": "hsmr-bio skel2mot", "markers": "hsmr-bio ik", "bones": "a .trc of its joints and hsmr-bio ik"}
-        way = next((text for key, text in ways.items() if getattr(content, key) is not None), "hsmr-bio ik")
-        raise InputError(f"{content.name} holds {content.what}; coordinates of an OpenSim model are computed with {way}")
+        command = next((text for kind, text in _COMMANDS.items() if kind in content.kinds), "hsmr-bio ik")
+        raise InputError(f"{content.name} holds {content.what}; coordinates of an OpenSim model are computed with {command}")
     if path.suffix.lower() == ".sto":
         raise InputError("coordinates are written as .mot; OpenSim reads .sto and .mot alike")
     write_mot(path, content.coordinates, overwrite=options.overwrite)
-    lost = ("markers",) if content.markers is not None else ()
-    if content.model is not None and content.facts:
-        return Written(lost=lost, notes=("the model is a file of its own: convert to .osim as well",))
-    return Written(lost=lost)
+    notes = ("the model is a file of its own: convert to .osim as well",) if content.own_model else ()
+    return Written(lost=("markers",) if content.markers is not None else (), notes=notes)
 
 
 def table_facts(path: Path) -> dict[str, Any]:
@@ -71,8 +107,20 @@ def table_facts(path: Path) -> dict[str, Any]:
 
 
 def to_osim(path: Path, content: Content, options: ConvertOptions) -> Written:
-    """Write the model that a subject file carries."""
-    if content.model is None or not content.facts:
+    """Write the model that a subject file carries.
+
+    Args:
+        path: the file.
+        content: of a subject file.
+        options: ``overwrite``.
+
+    Returns:
+        What the file does not hold.
+
+    Raises:
+        InputError: the content carries no model.
+    """
+    if content.model is None or not content.own_model:
         raise InputError(f"{content.name} carries no model; a scaled one is made with hsmr-bio scale")
     with new_file(path, overwrite=options.overwrite) as part:
         content.model.write(part)
@@ -88,18 +136,7 @@ def model_facts(path: Path) -> dict[str, Any]:
     for name, coordinate in model.coordinates.items():
         factor, unit = (180 / np.pi, "deg") if coordinate.rotational else (1.0, "m")
         low, high = (bound * factor if np.isfinite(bound) else None for bound in coordinate.range_si)
-        table[name] = {
-            "unit": unit,
-            "low": low,
-            "high": high,
-            "default": coordinate.default_si * factor,
-            "joint": coordinate.joint,
-        }
-    return {
-        "kind": "OpenSim model",
-        "name": model.name,
-        "mass_kg": round(model.mass_kg, 3),
-        "bodies": list(model.bodies),
-        "markers": len(model.markers),
-        "coordinates": table,
-    }
+        place = {"default": coordinate.default_si * factor, "joint": coordinate.joint}
+        table[name] = {"unit": unit, "low": low, "high": high, **place}
+    about = {"name": model.name, "mass_kg": round(model.mass_kg, 3), "bodies": list(model.bodies)}
+    return {"kind": "OpenSim model", **about, "markers": len(model.markers), "coordinates": table}

@@ -1,7 +1,7 @@
 """From any file format to our types, and from one format to another.
 
 A file is recognised by its first bytes; its ending decides only where bytes cannot (``.mot`` and ``.sto`` are alike). What a
-conversion leaves behind is part of its result.
+conversion loses is part of its result.
 """
 
 from __future__ import annotations
@@ -18,34 +18,36 @@ from .facts import content_facts
 from .formats import FileFormat, formats
 
 _HEAD_BYTES = 512
+"""Enough for every ``recognise`` of the formats."""
 _FOLDER_READ, _FOLDER_WRITTEN = "SKEL motion", "AddBiomechanics"
 """Formats that are read from a folder, and written as one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What was done."""
+    """Result of a conversion."""
 
     source: str
     """Name of the format that was read."""
     target: str
+    """Name of the format that was written."""
     written: Path
     lost: tuple[str, ...]
-    """What the new file does not hold, a sentence each."""
+    """What the new file does not hold, an entry each."""
     notes: tuple[str, ...]
-    """How things that the file does not state were recognised."""
+    """How values that the file does not state were determined."""
 
 
 def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
-    """Say which format a file has.
+    """Determine the format of a file.
 
     Args:
         path: a file, or a folder of HSMR's results.
-        kinds: our types that are wanted, any of them; none given: whatever it is.
+        kinds: accepted types, any of them; none given: all.
 
     Returns:
-        A row that can be read. A file that no row recognises counts as what its ending says, if it is to hold a certain type:
-        its reader says best what is wrong with it.
+        A format that can be read. If accepted types are given and no format recognises the file, its ending decides: the
+        reader's message then says what is wrong in it.
 
     Raises:
         InputError: there is no such file, or its format holds none of the types.
@@ -60,9 +62,9 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
     else:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
-        found = [row for row in (*wanted, *rows) if row.recognises(head, path)]
+        found = [row for row in (*wanted, *rows) if (row.recognise(head, path) if row.recognise else _has_ending(row, path))]
         if not found and kinds:
-            found = [row for row in wanted if path.suffix.lower() in row.endings]
+            found = [row for row in wanted if _has_ending(row, path)]
     if not found:
         raise FormatError(path, None, f"no known format by its first bytes; read are {_list(wanted)}")
     if found[0] not in wanted:
@@ -77,19 +79,18 @@ def readable_endings(*kinds: Kind) -> tuple[str, ...]:
 
 
 def target_format(path: str | os.PathLike[str]) -> FileFormat:
-    """Say which format is to be written, by the ending; a name without one is an AddBiomechanics folder.
+    """Determine the format to write, by the ending; a name without an ending is an AddBiomechanics folder.
 
     Raises:
-        InputError: an ending that cannot be written.
+        InputError: files with this ending are not written.
     """
     path = Path(path)
-    ending = path.suffix.lower()
+    folder = not path.suffix or path.is_dir()
     rows = [row for row in formats() if row.write is not None]
-    folder = not ending or path.is_dir()
     for row in rows:
-        if row.name == _FOLDER_WRITTEN if folder else ending in row.endings:
+        if row.name == _FOLDER_WRITTEN if folder else _has_ending(row, path):
             return row
-    raise InputError(f"{path}: files ending in {ending!r} are not written; {_list(rows)} are")
+    raise InputError(f"{path}: files ending in {path.suffix.lower()!r} are not written; {_list(rows)} are")
 
 
 def read(path: str | os.PathLike[str], *kinds: Kind, options: ConvertOptions | None = None) -> Content:
@@ -97,21 +98,21 @@ def read(path: str | os.PathLike[str], *kinds: Kind, options: ConvertOptions | N
 
     Args:
         path: a file, or a folder of HSMR's results.
-        kinds: our types that are wanted, any of them; none given: whatever it holds.
-        options: what the file itself does not say.
+        kinds: accepted types, any of them; none given: all.
+        options: what the file does not state.
 
     Returns:
-        What it holds, everybody who is in it.
+        The values of all people in the file.
 
     Raises:
-        InputError: see :func:`detect`; or something is not stated and cannot be recognised.
+        InputError: see :func:`detect`; or a value is neither stated nor recognisable.
         FormatError: the file is damaged.
     """
     return detect(path, *kinds).load(Path(path), options or ConvertOptions())
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Say what is in a file, by its ending.
+    """Describe the content of a file; its ending decides the format.
 
     Returns:
         JSON values by name.
@@ -123,69 +124,58 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
     known = [row for row in formats() if row.describe is not None or row.read is not None]
-    rows = [row for row in known if path.suffix.lower() in row.endings]
-    if not rows:
-        raise InputError(f"{path}: unknown ending; known: {_list(known)}")
     problems: list[InputError] = []
-    for row in rows:  # rows that share an ending
-        try:
-            if row.describe is not None:
-                return row.describe(path)
-            return content_facts(row.load(path, ConvertOptions()), row.name)
-        except InputError as error:
-            problems.append(error)
-    raise problems[0]
+    for row in known:
+        if _has_ending(row, path):  # several formats may share it
+            try:
+                if row.describe is not None:
+                    return row.describe(path)
+                return content_facts(row.load(path, ConvertOptions()), row.name)
+            except InputError as error:
+                problems.append(error)
+    raise problems[0] if problems else InputError(f"{path}: unknown ending; known: {_list(known)}")
 
 
 def convert(
     source: str | os.PathLike[str], target: str | os.PathLike[str], options: ConvertOptions | None = None
 ) -> Conversion:
-    """Convert a file; the content of the source and the ending of the target say from what to what.
+    """Convert a file; the content of the source and the ending of the target decide the formats.
 
     Args:
         source: the file (or the folder of HSMR's results).
         target: the file to write (or the folder, for AddBiomechanics).
-        options: what the files themselves do not say.
+        options: what the files do not state.
 
     Returns:
-        What was written, and what was lost on the way.
+        What was written, and what was lost.
 
     Raises:
-        InputError: the target cannot hold what the source has, or something is not stated and cannot be recognised.
+        InputError: the target cannot hold the content of the source, or a value is neither stated nor recognisable.
         FormatError: the source is damaged.
     """
     options = options or ConvertOptions()
     source, target = Path(source), Path(target)
-    kind, wanted = detect(source), target_format(target)
+    reads, writes = detect(source), target_format(target)
     if target.is_file() and not options.overwrite:
         raise InputError(f"{target} exists already; allow overwriting (--overwrite) or choose another name")
-    content = one_person(kind.load(source, options), source, options.person)
+    content = _one_person(reads.load(source, options), source, options.person)
     if content.markers is not None and content.model is None:
         content = replace(content, model=model_of(source, options))
     notes = []
-    if source.is_file() and source.suffix.lower() not in kind.endings:
-        notes.append(f"{source.name} holds {kind.name}, whatever its ending says")
-    written = wanted.save(target, content, options)
+    if source.is_file() and not _has_ending(reads, source):
+        notes.append(f"{source.name} holds {reads.name}, whatever its ending says")
+    written = writes.save(target, content, options)
     return Conversion(
-        source=kind.name,
-        target=wanted.name,
+        source=reads.name,
+        target=writes.name,
         written=target,
-        lost=(*content.lost, *written.lost, *wanted.lost),
+        lost=(*content.lost, *written.lost, *writes.lost),
         notes=(*notes, *content.notes, *written.notes),
     )
 
 
-def one_person(content: Content, path: Path, person: int = 0) -> Content:
-    """Keep one person of a content with several.
-
-    Args:
-        content: of any types; unchanged if nobody's SKEL motion is in it.
-        path: the file that it is from.
-        person: which, from 0.
-
-    Raises:
-        InputError: there is no such person.
-    """
+def _one_person(content: Content, path: Path, person: int) -> Content:
+    """Keep one of several SKEL motions; a content without any is returned as it is."""
     count = len(content.people)
     if count == 0:
         return content
@@ -193,6 +183,10 @@ def one_person(content: Content, path: Path, person: int = 0) -> Content:
         raise InputError(f"{path} holds {count} person(s), numbered from 0; there is no {person}")
     others = (f"the other {count - 1} person(s)",) if count > 1 else ()
     return replace(content, people=(content.people[person],), lost=(*content.lost, *others))
+
+
+def _has_ending(row: FileFormat, path: Path) -> bool:
+    return path.suffix.lower() in row.endings
 
 
 def _readable(*kinds: Kind) -> list[FileFormat]:

@@ -1,7 +1,7 @@
-"""SMPL motion as others store it: SMPL and SMPL-H ``.npz`` and ``.pkl``, AMASS, HMR2.0-like dictionaries, joints alone.
+"""SMPL motion of other programs: SMPL and SMPL-H ``.npz`` and ``.pkl``, AMASS, HMR2.0-like dictionaries, joints alone.
 
-A file is a mapping (or an array of joints). What counts is which keys it has, not which program wrote it. Pickles and object
-arrays are read without running anything from them.
+A file is a mapping (or an array of joints); its keys decide how it is read, not the program that wrote it. No code in pickles
+and object arrays is run.
 
 Source:
     AMASS (Mahmood et al. 2019), SMPL (Loper et al. 2015), HMR2.0 and 4D-Humans (Goel et al. 2023), WHAM (Shin et al. 2024) and
@@ -11,7 +11,7 @@ Source:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -26,14 +26,21 @@ from hsmr_bio.types import FloatArray
 
 from .content import Content, ConvertOptions
 from .smpl_tracks import follow_tracks
-from .smpl_values import CAMERA_KEYS, VALUE_KEYS, SmplValues, first_of, plain, read_values
+from .smpl_values import (
+    CAMERA_KEYS,
+    VALUE_KEYS,
+    SmplValues,
+    Stored,
+    first_of,
+    flattened,
+    frame_rate_hz,
+    plain,
+    read_values,
+)
 
-_RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate", "framerate")
 _TIME_KEYS = ("time_s", "times", "timestamps")
 _FRAME_KEYS = ("frame_ids", "frame_indices")
 """Keys of the video frames in which a person was seen."""
-_NESTS = ("smpl_params_global", "pred_smpl_params", "smpl_params", "smpl_params_incam", "smpl")
-"""Keys under which the parameters lie one level deeper; the first that is there counts."""
 
 
 def read_smpl(
@@ -46,28 +53,37 @@ def read_smpl(
 
     Args:
         path: ``.npz``, ``.npy``, ``.pkl`` or ``.pt``.
-        rate_hz: frames per second; None: what the file says.
-        axes: of the file's world; ``auto`` tells them from the way the body stands, and from keys that only cameras have.
+        rate_hz: frames per second; None: as stored.
+        axes: of the file's world; ``auto``: recognised by the orientation of the body, and by keys that only results in
+            camera axes have.
 
     Returns:
         One motion per person.
 
     Raises:
-        FormatError: no SMPL in the file, wrong shapes or units, NaN, damaged, or a pickle that wants to run something.
-        InputError: no such file; no rate, or up cannot be told.
+        FormatError: no SMPL in the file, wrong shapes or units, NaN, damaged, or a pickle that would run code.
+        InputError: no such file, no rate, or the vertical axis is not recognisable.
     """
     source = Path(path)
     if not source.exists():
         raise InputError(f"{source}: there is no such file")
-    content = load_content(source)
-    motions = tuple(_motion(source, person, rate_hz, axes) for person in _people(source, content, rate_hz))
+    people = _people(source, _load(source), rate_hz)
+    motions = tuple(_motion(source, person, rate_hz, axes) for person in people)
     if not motions:
         raise FormatError(source, None, "there is no person in it")
     return motions
 
 
 def from_smpl(path: Path, options: ConvertOptions) -> Content:
-    """Read everybody's SMPL motion."""
+    """Read the SMPL motion of all people.
+
+    Args:
+        path: the file.
+        options: ``rate_hz``, ``axes``.
+
+    Returns:
+        SMPL motion.
+    """
     return Content(name=path.stem, smpl=read_smpl(path, rate_hz=options.rate_hz, axes=options.axes))
 
 
@@ -78,32 +94,23 @@ def smpl_facts(path: Path) -> dict[str, Any]:
         people = read_smpl(path)
     except FormatError:
         raise
-    except InputError:  # no rate, or nothing says which axis is vertical; what is in the file can be said all the same
+    except InputError:  # the rate or the vertical axis is not known; the rest can be described all the same
         people, stated = read_smpl(path, rate_hz=1.0, axes="y_up"), False
     rows = {str(person): {"frames": len(motion.time_s), "sex": motion.sex} for person, motion in enumerate(people)}
     known = {"axes": people[0].axes} if stated else {"rate or axes": "not stated"}
     return {"kind": "SMPL motion", **known, "people": rows}
 
 
-def load_content(path: Path) -> Any:
-    """What a file holds: a mapping or an array, read without running anything from it.
-
-    Raises:
-        FormatError: another kind of file, or a damaged or hostile one.
-    """
+def _load(path: Path) -> object:
+    """Load a file: a mapping, a list or an array; no code in it is run."""
     ending = path.suffix.lower()
-    if ending in (".npz", ".npy"):
-        content = load_numpy(path)
-    elif ending in (".pkl", ".pickle"):
-        content = load_pickle(path)
-    elif ending in (".pt", ".pth"):
-        content = _load_torch(path)
-    else:
-        raise FormatError(path, None, "SMPL motion is stored as .npz, .npy, .pkl or .pt")
-    return plain(content)
+    for load, endings in ((load_numpy, (".npz", ".npy")), (load_pickle, (".pkl", ".pickle")), (_load_torch, (".pt", ".pth"))):
+        if ending in endings:
+            return plain(load(path))
+    raise FormatError(path, None, "SMPL motion is stored as .npz, .npy, .pkl or .pt")
 
 
-def _load_torch(path: Path) -> Any:
+def _load_torch(path: Path) -> object:
     import pickle
 
     import torch
@@ -111,50 +118,35 @@ def _load_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)", str(error))  # PyTorch's advice to allow it is not passed on
-        what = (
-            f"it names {named.group(1)}, which is no tensor" if named else "it holds other things than tensors, or is damaged"
-        )
-        raise FormatError(path, None, f"{what}. Nothing of it was run") from None
+        named = re.search(r"GLOBAL (\S+)", str(error))  # PyTorch's advice to allow it is left out
+        what = f"it names {named.group(1)}, which is no tensor" if named else "not only tensors are in it, or it is damaged"
+        raise FormatError(path, None, f"{what}. No code in it was run") from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise FormatError(path, None, f"a damaged or truncated file of tensors ({type(error).__name__})") from None
 
 
-def _people(path: Path, content: Any, rate_hz: float | None) -> Iterator[Any]:
-    """The persons in a file: one, or the values of a mapping or list of mappings.
+def _people(path: Path, content: object, rate_hz: float | None) -> Sequence[Stored | FloatArray]:
+    """Separate the people of a file: one, or the values of a mapping or list of mappings.
 
-    A list of single frames is one person's video if a frame rate was given, and the people of one image if not.
+    A list of single frames is one person's video if a frame rate is given, else the people of one image.
     """
     if isinstance(content, np.ndarray):
-        yield content
-        return
+        return [content]
     if isinstance(content, list) and content and all(isinstance(item, Mapping) for item in content):
-        people = [_flat(item) for item in content]
-        yield from people if rate_hz is None else _joined(path, people)
-        return
+        people = [flattened(item) for item in content]
+        return people if rate_hz is None else _joined(path, people)
     if not isinstance(content, Mapping):
         raise FormatError(path, None, f"a mapping or an array of joints is expected, it holds a {type(content).__name__}")
-    flat = _flat(content)
-    if flat is not content:
-        yield flat
-        return
-    if content and all(isinstance(value, Mapping) for value in content.values()):
-        tracked = follow_tracks(path, list(content.values()))
-        yield from content.values() if tracked is None else tracked
-        return
-    yield content
+    parts = list(content.values())
+    flat = flattened(content)
+    if flat is not content or not parts or not all(isinstance(part, Mapping) for part in parts):
+        return [flat]
+    tracked = follow_tracks(path, parts)
+    return parts if tracked is None else tracked
 
 
-def _flat(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """The mapping with the first of its nested parameters one level up; itself if there are none."""
-    for name in _NESTS:
-        if isinstance(content.get(name), Mapping):
-            return {**{key: value for key, value in content.items() if key not in _NESTS}, **content[name]}
-    return content
-
-
-def _joined(path: Path, frames: list[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
-    """One mapping of a list of single frames; the list itself if an item has several frames or other values than the first."""
+def _joined(path: Path, frames: list[Stored]) -> list[Stored]:
+    """Join a list of single frames; it is returned itself if an item has several frames or other values than the first."""
     known = [key for key in frames[0] if key in VALUE_KEYS]
     shapes = {tuple((key, np.shape(frame.get(key, ""))) for key in known) for frame in frames}
     if len(frames) < 2 or len(shapes) > 1 or read_values(path, frames[0]).frames != 1:
@@ -162,43 +154,37 @@ def _joined(path: Path, frames: list[Mapping[Any, Any]]) -> list[Mapping[Any, An
     return [{key: np.stack([np.asarray(frame[key]) for frame in frames]) for key in known}]
 
 
-def _motion(path: Path, content: Any, rate_hz: float | None, axes: Axes | Literal["auto"]) -> SmplMotion:
+def _motion(path: Path, content: Stored | FloatArray, rate_hz: float | None, axes: Axes | Literal["auto"]) -> SmplMotion:
     values = read_values(path, content)
-    frames = values.frames
+    stored = content if isinstance(content, Mapping) else {}
     return SmplMotion(
-        time_s=_times(path, content, frames, rate_hz),
+        time_s=_times(path, stored, values.frames, rate_hz),
         rotations=values.rotations,
         trans_m=values.trans_m,
         joints_m=values.joints_m,
         betas=values.betas,
         sex=values.sex,
-        axes=_axes(path, content, values) if axes == "auto" else axes,
+        axes=_axes(path, stored, values) if axes == "auto" else axes,
         source=f"SMPL {path.name}",
         notes=values.notes,
     )
 
 
-def _times(path: Path, content: Any, frames: int, rate_hz: float | None) -> FloatArray:
-    if isinstance(content, Mapping) and rate_hz is None:
+def _times(path: Path, content: Stored, frames: int, rate_hz: float | None) -> FloatArray:
+    if rate_hz is None:
         for key in _TIME_KEYS:
             if key in content and np.size(content[key]) == frames:
                 return np.asarray(content[key], dtype=np.float64).reshape(-1)
-        stored = first_of(content, _RATE_KEYS)
-        if stored is not None:
-            rate_hz = float(np.asarray(stored[1]).reshape(-1)[0])
-    if rate_hz is None and frames > 1:
-        raise InputError(f"{path}: the file does not store its frame rate: give it (--rate-hz)")
-    if rate_hz is not None and not (np.isfinite(rate_hz) and rate_hz > 0):
-        raise InputError(f"{path}: the frame rate must be positive, got {rate_hz}")
-    seen = first_of(content, _FRAME_KEYS) if isinstance(content, Mapping) else None
+    rate_hz = frame_rate_hz(path, content, frames, rate_hz)
+    seen = first_of(content, _FRAME_KEYS)
     numbers = np.arange(frames) if seen is None else np.asarray(seen[1], dtype=np.float64).reshape(-1)
     if len(numbers) != frames:
         raise FormatError(path, "frame_ids", f"{len(numbers)} frame numbers, {frames} poses")
-    return np.asarray(numbers / (rate_hz or 1.0))
+    return np.asarray(numbers / rate_hz)
 
 
-def _axes(path: Path, content: Any, values: SmplValues) -> Axes:
-    if isinstance(content, Mapping) and any(key in content for key in CAMERA_KEYS):
+def _axes(path: Path, content: Stored, values: SmplValues) -> Axes:
+    if any(key in content for key in CAMERA_KEYS):
         return "camera"
     if values.rotations is not None:
         root = values.rotations[:, 0]

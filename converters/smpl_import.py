@@ -1,13 +1,14 @@
-"""From an SMPL file to SKEL motion with whatever licensed files the user has.
+"""From an SMPL file to SKEL motion, with the licensed files that the user has.
 
-With SMPL and SKEL files the skin is fitted; with less, the open body takes SMPL's rotations or joints, and the result says what
-was lost.
+With SMPL and SKEL files the skin is fitted; without them the open body gets SMPL's rotations or joints, and the result lists
+what was lost.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
@@ -30,20 +31,20 @@ from .smpl_options import SmplImportOptions
 def import_smpl(
     path: str | PathLike[str], options: SmplImportOptions | None = None, *, progress: Progress = quiet
 ) -> tuple[tuple[SmplFit, Body], ...]:
-    """Read an SMPL file and convert everybody in it.
+    """Read an SMPL file and convert the motions of all people in it.
 
     Args:
         path: see :func:`hsmr_bio.converters.smpl.read_smpl`.
         options: which body, which files, which axes.
-        progress: told about frames.
+        progress: called with the number of frames done.
 
     Returns:
-        One result per person, with the body that it is on.
+        One result per person, with its body.
 
     Raises:
         FormatError: the motion or a body file cannot be read.
         InputError: see ``read_smpl`` and :func:`hsmr_bio.fitting.smpl.to_skel.smpl_to_skel`.
-        MissingAssetError: a licensed file was asked for and is not there.
+        MissingAssetError: a licensed file was asked for and does not exist.
     """
     options = options_or_default(SmplImportOptions, options)
     motions = read(path, "smpl", options=ConvertOptions(rate_hz=options.rate_hz, axes=options.axes)).smpl
@@ -67,7 +68,7 @@ def _import(motion: SmplMotion, options: SmplImportOptions, progress: Progress) 
         if smpl.sex != body.sex:
             lost.append(f"betas of SMPL's {smpl.sex} body: fitted anew for the {body.sex} SKEL body")
         fit = smpl_to_skel(motion, smpl, body, SmplFitOptions(refine_betas=refine), progress=progress)
-    lost = [*lost, *fit.lost]
+    lost += fit.lost
     skel = dataclasses.replace(fit.motion, notes={**fit.motion.notes, "lost": lost})
     return dataclasses.replace(fit, motion=skel, lost=tuple(lost)), body
 
@@ -75,8 +76,6 @@ def _import(motion: SmplMotion, options: SmplImportOptions, progress: Progress) 
 def _smpl(options: SmplImportOptions, sex: Sex) -> SmplModel | None:
     """The SMPL file that was named, or the registered one, or None."""
     if options.smpl is not None:
-        from pathlib import Path
-
         path = Path(options.smpl).expanduser()
         return load_smpl(find("smpl", sex, path) if path.is_dir() else path)
     try:
@@ -89,16 +88,15 @@ def _body(motion: SmplMotion, options: SmplImportOptions, sex: Sex, smpl: SmplMo
     """The body to use, and what its choice loses."""
     if options.body is not None:
         return load_body(options.body, sex), []
-    fits = smpl is not None and motion.rotations is not None and sex != "neutral"
-    if fits:
+    lacking = {
+        "no SMPL file of that sex is registered": smpl is None,
+        "only joints are known": motion.rotations is None,
+        "the file does not state the sex (--sex)": sex == "neutral",
+    }
+    reasons = [reason for reason, applies in lacking.items() if applies]
+    if not reasons:
         try:
             return load_body("skel", sex), []
         except MissingAssetError:
-            pass
-    reasons = [
-        *(["no SMPL file of that sex is registered"] if smpl is None else []),
-        *(["only joints are known"] if motion.rotations is None else []),
-        *(["the file does not say the sex (--sex)"] if sex == "neutral" else []),
-    ]
-    why = ", ".join(reasons) or "no SKEL file of that sex is registered"
-    return load_body("open", sex), [f"the exact fit to SMPL's skin: {why}"]
+            reasons = ["no SKEL file of that sex is registered"]
+    return load_body("open", sex), [f"the exact fit to SMPL's skin: {', '.join(reasons)}"]

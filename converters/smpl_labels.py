@@ -1,12 +1,12 @@
 """SMPL labels to SKEL pseudo labels, a folder at a time: resumable, with a quality per item and reasons for rejection.
 
 Every ``.npz`` of the input holds N independent people. Its result has the same name and HSMR's names of the values:
-``orig_poses`` and ``orig_betas``, and ``flip_*`` for the mirrored person, fitted separately, because SKEL does not mirror
-exactly.
+``orig_poses`` and ``orig_betas``, and ``flip_*`` for the mirrored person, fitted separately, because SKEL is not exactly
+symmetric.
 
 Source:
-    What goes wrong in such fits (arms wrung like candy wrappers, knees bent the wrong way, scapulae at their bounds): Xia et
-    al. 2025 (HSMR), Fig. 3. HSMR keeps labels whose largest vertex error is below 0.06 m.
+    Typical faults of such fits (twisted forearms, knees bent the wrong way, scapulae at their bounds): Xia et al. 2025 (HSMR),
+    Fig. 3. HSMR keeps labels whose largest vertex error is below 0.06 m.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scipy.spatial.transform import Rotation
 
 from hsmr_bio.body import Body
 from hsmr_bio.body.smpl_model import SmplModel
-from hsmr_bio.errors import FormatError, InputError
+from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions, SmplFitter
 from hsmr_bio.fitting.smpl.to_skel import limit_excess
 from hsmr_bio.io.atomic import new_file
@@ -33,31 +33,37 @@ from hsmr_bio.io.unpickle import load_numpy
 from hsmr_bio.skeleton import DOF_NAMES, LIMITS_WITH_REST_RAD, fit_bounds
 from hsmr_bio.types import FloatArray, Progress, quiet
 
-from .smpl_values import SmplValues, plain, read_values
+from .smpl_values import SmplValues, flattened, plain, read_values
 
 LARGEST_VERTEX_ERROR_M = 0.06
-"""HSMR's own filter."""
+"""Limit of HSMR's own filter."""
 FOREARM_TWIST_RAD = np.radians(120)
-"""Turn of SMPL's hand against the upper arm about the forearm beyond which the skin is wrung (chosen: pronation and supination
-together span about 160 degrees, 80 to each side)."""
+"""Rotation of SMPL's hand relative to the upper arm about the forearm beyond which the skin is twisted (chosen: pronation and
+supination together span about 160 degrees, 80 to each side)."""
 KNEE_WRONG_RAD = np.radians(20)
-"""Bend of SMPL's knee to the front, or to a side, beyond which it is no knee (chosen)."""
+"""Flexion of SMPL's knee to the front, or to a side, beyond which the label is rejected (chosen)."""
 AT_BOUND_RAD = np.radians(1)
-"""A scapula angle this near to its bound is held there by it (chosen)."""
+"""A scapula angle this close to its bound is held by it (chosen)."""
+_SHOWN_EXCESS_RAD = np.radians(1)
+"""Excess from which an angle counts as beyond its limit in ``labels.json`` (chosen)."""
+_FRAMES_AT_ONCE = 32
+"""Skins that are posed together: it bounds the memory."""
 BEYOND_LIMIT_RAD = np.radians(10)
 """Any angle this far beyond its limit (chosen: the strictest column of HSMR's table of violations at 10, 20, 30 degrees)."""
 _MIRROR = np.arange(24)
 for _left, _right in ((1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (20, 21), (22, 23)):
     _MIRROR[[_left, _right]] = _right, _left
+_ELBOWS_WRISTS, _KNEES = ((18, 20), (19, 21)), (4, 5)
+"""SMPL's joints, left and right."""
 
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """What became of a folder."""
+    """Counts of a folder's results."""
 
     files: int
     skipped: int
-    """Files whose results were there already."""
+    """Files whose results existed already."""
     items: int
     accepted: int
     reasons: Mapping[str, int]
@@ -74,17 +80,17 @@ def convert_labels(
     flip: bool = True,
     progress: Progress = quiet,
 ) -> LabelSummary:
-    """Convert every ``.npz`` of a folder; results that exist already are kept, so an interrupted run goes on.
+    """Convert every ``.npz`` of a folder; existing results are kept, so an interrupted run can be resumed.
 
     Args:
         source: a folder (with its subfolders), or one file.
-        out: folder for the results, laid out like ``source``; ``labels.json`` there sums up, ``rejected.tsv`` lists file, item
-            and reasons.
+        out: folder for the results, laid out like ``source``, with a summary (``labels.json``) and a list of file, item and
+            reasons of rejection (``rejected.tsv``).
         smpl: the SMPL file that the labels were made with.
         body: the SKEL file.
         options: of the fit.
         flip: whether to fit the mirrored persons too.
-        progress: told about files.
+        progress: called with the number of files done.
 
     Returns:
         Counts over all files, those of earlier runs included.
@@ -105,7 +111,7 @@ def convert_labels(
         if target.exists():
             skipped += 1
         else:
-            result = convert_items(fitter, read_values(file, _content(file)), flip=flip)
+            result = convert_items(fitter, read_values(file, flattened(plain(load_numpy(file)))), flip=flip)
             with new_file(target) as part, part.open("wb") as stream:
                 np.savez(stream, **(result | {"body": np.array(body.name)}))
         progress("SMPL labels", index + 1, len(files))
@@ -137,8 +143,8 @@ def convert_items(fitter: SmplFitter, values: SmplValues, *, flip: bool = True) 
         sides["flip"] = (mirrored(values.rotations), trans * [-1, 1, 1])
     result: dict[str, Any] = {}
     reasons: list[list[str]] = [[] for _ in range(count)]
-    for name, (rotations, place) in sides.items():
-        parts = [_fit(fitter, rotations[s], betas[s], place[s]) for s in _slices(count, fitter.options.chunk)]
+    for name, (rotations, trans_m) in sides.items():
+        parts = [_fit(fitter, rotations[s], betas[s], trans_m[s]) for s in _slices(count, fitter.options.chunk)]
         q, mean, worst = (np.concatenate(column) for column in zip(*parts, strict=True))
         result |= {f"{name}_poses": q[:, :46], f"{name}_betas": betas.copy(), f"{name}_trans": q[:, 46:]}
         result |= {f"{name}_pve_mean": mean, f"{name}_pve_max": worst}
@@ -150,36 +156,39 @@ def convert_items(fitter: SmplFitter, values: SmplValues, *, flip: bool = True) 
 
 
 def mirrored(rotations: FloatArray) -> FloatArray:
-    """(T, 24, 3, 3) SMPL rotations of the mirrored person."""
+    """(N, 24, 3, 3) SMPL rotations of the mirrored person; the mirror is x = 0."""
     sign = np.array([-1.0, 1.0, 1.0])
     return np.asarray(sign[:, None] * rotations[:, _MIRROR] * sign)
 
 
 def rejections(poses_rad: FloatArray, pve_max_m: FloatArray, rotations: FloatArray) -> list[list[str]]:
-    """Reasons not to train on a fit, per item.
+    """Find reasons not to train on a fit.
 
     Args:
         poses_rad: (N, 46) fitted.
         pve_max_m: (N,) largest vertex error.
         rotations: (N, 24, 3, 3) of SMPL.
+
+    Returns:
+        Reasons per item.
     """
     limits = fit_bounds(LIMITS_WITH_REST_RAD)[:46]
     scapula = [DOF_NAMES.index(name) for name in DOF_NAMES if name.startswith("scapula")]
-    near = np.minimum(poses_rad - limits[:, 0], limits[:, 1] - poses_rad)[:, scapula]
+    margin = np.minimum(poses_rad - limits[:, 0], limits[:, 1] - poses_rad)
     tests = {
         "skin too far": ~(pve_max_m < LARGEST_VERTEX_ERROR_M),
-        "arm wrung": forearm_twist_rad(rotations).max(axis=1) > FOREARM_TWIST_RAD,
+        "forearm twisted": forearm_twist_rad(rotations).max(axis=1) > FOREARM_TWIST_RAD,
         "knee bent the wrong way": knee_error_rad(rotations).max(axis=1) > KNEE_WRONG_RAD,
-        "scapula at its bound": (near < AT_BOUND_RAD).any(axis=1),
-        "beyond limits": (np.maximum(poses_rad - limits[:, 1], limits[:, 0] - poses_rad) > BEYOND_LIMIT_RAD).any(axis=1),
+        "scapula at its bound": (margin[:, scapula] < AT_BOUND_RAD).any(axis=1),
+        "beyond limits": (margin < -BEYOND_LIMIT_RAD).any(axis=1),
     }
     return [[reason for reason, hit in tests.items() if hit[item]] for item in range(len(poses_rad))]
 
 
 def forearm_twist_rad(rotations: FloatArray) -> FloatArray:
-    """(N, 2) turn of the hand against the upper arm about the forearm, left and right: twist of elbow and wrist together."""
+    """(N, 2) rotation of the hand relative to the upper arm about the forearm, left and right: twist of elbow and wrist."""
     twists = []
-    for elbow, wrist in ((18, 20), (19, 21)):
+    for elbow, wrist in _ELBOWS_WRISTS:
         quaternion = Rotation.from_matrix(rotations[:, elbow] @ rotations[:, wrist]).as_quat()
         twists.append(np.abs(2 * np.arctan2(quaternion[:, 0], quaternion[:, 3])))
     twist = np.stack(twists, axis=1)
@@ -187,9 +196,9 @@ def forearm_twist_rad(rotations: FloatArray) -> FloatArray:
 
 
 def knee_error_rad(rotations: FloatArray) -> FloatArray:
-    """(N, 2) how far the knees bend to the front, or sideways, left and right."""
+    """(N, 2) flexion of the knees to the front or sideways, the larger of both, left and right."""
     errors = []
-    for knee in (4, 5):
+    for knee in _KNEES:
         shank = rotations[:, knee] @ np.array([0.0, -1.0, 0.0])
         front = np.where(shank[:, 2] > 0, np.arctan2(shank[:, 2], -shank[:, 1]), 0.0)
         errors.append(np.maximum(front, np.arcsin(np.clip(np.abs(shank[:, 0]), 0, 1))))
@@ -197,51 +206,41 @@ def knee_error_rad(rotations: FloatArray) -> FloatArray:
 
 
 def _slices(total: int, size: int) -> list[slice]:
-    return [slice(first, min(first + size, total)) for first in range(0, total, size)]
+    return [slice(first, first + size) for first in range(0, total, size)]
 
 
 def _fit(fitter: SmplFitter, rotations: FloatArray, betas: FloatArray, trans: FloatArray) -> tuple[FloatArray, ...]:
-    """Angles (T, 49), and mean and largest vertex error (T,) over the whole skin."""
+    """Angles and translation (N, 49), and mean and largest vertex error (N,) over the whole skin."""
     fitted = fitter.fit(rotations, trans, betas, continuous=False)
     mean, worst = [], []
     with torch.no_grad():
-        for s in _slices(len(rotations), 32):
+        for s in _slices(len(rotations), _FRAMES_AT_ONCE):
             q, shape = torch.tensor(fitted.q[s], dtype=torch.float32), torch.tensor(betas[s], dtype=torch.float32)
             skin = fitter.body.skin(q[:, :46], shape, q[:, 46:])
             wanted = fitter.smpl.forward(rotations[s], betas[s], trans[s], dtype=torch.float32).vertices_m
-            far = (skin - wanted).norm(dim=-1)
-            mean.append(far.mean(1).double().numpy())
-            worst.append(far.amax(1).double().numpy())
+            distance = (skin - wanted).norm(dim=-1)
+            mean.append(distance.mean(1).double().numpy())
+            worst.append(distance.amax(1).double().numpy())
     return fitted.q, np.concatenate(mean), np.concatenate(worst)
-
-
-def _content(path: Path) -> Any:
-    content = plain(load_numpy(path))
-    if not isinstance(content, Mapping):
-        raise FormatError(path, None, "labels are a .npz with named arrays")
-    inner = next((content[name] for name in ("smpl", "smpl_params") if isinstance(content.get(name), Mapping)), None)
-    return content if inner is None else {**content, **inner}
 
 
 def _summarise(out: Path, files: list[Path], skipped: int) -> LabelSummary:
     """Gather the results of all files, write ``labels.json`` and ``rejected.tsv``."""
-    lines, counts, items, accepted = [], Counter[str](), 0, 0
-    quality: dict[str, Any] = {}
+    lines, counts = [], Counter[str]()
+    quality: dict[str, dict[str, float]] = {}
     for file in files:
         stored = load_numpy(out / file)
-        items += len(stored["accepted"])
-        accepted += int(stored["accepted"].sum())
-        excess = limit_excess(stored["orig_poses"])
         quality[file.as_posix()] = {
             "items": len(stored["accepted"]),
             "accepted": int(stored["accepted"].sum()),
             "mean_vertex_error_mm": float(stored["orig_pve_mean"].mean() * 1e3),
-            "share_of_angles_beyond_limits": float((excess > np.radians(1)).mean()),
+            "share_of_angles_beyond_limits": float((limit_excess(stored["orig_poses"]) > _SHOWN_EXCESS_RAD).mean()),
         }
         for index, reasons in enumerate(stored["reasons"].tolist()):
             if reasons:
                 lines.append(f"{file.as_posix()}\t{index}\t{reasons}")
                 counts.update(reasons.split("; "))
+    items, accepted = (sum(int(row[name]) for row in quality.values()) for name in ("items", "accepted"))
     summary = LabelSummary(len(files), skipped, items, accepted, dict(counts.most_common()))
     with new_file(out / "labels.json") as part:
         text = {"items": items, "accepted": accepted, "rejected_for": summary.reasons, "files": quality}

@@ -1,4 +1,4 @@
-"""Tracking results: a list of video frames, each with its people, turned into people, each with their frames.
+"""Tracking results: video frames with their people are regrouped to people with their frames.
 
 Source:
     4D-Humans (Goel et al. 2023) and PHALP (Rajasegaran et al. 2022): names of the stored values, as facts.
@@ -19,16 +19,16 @@ _PARAMETERS = ("global_orient", "body_pose", "betas")
 
 
 def follow_tracks(path: Path, frames: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]] | None:
-    """Follow each person through the frames by the number that the tracker gave.
+    """Collect the frames of each person by the number that the tracker gave.
 
     Args:
-        path: for messages.
+        path: of the file, for messages.
         frames: one mapping per video frame: ``tid`` (or ``tracked_ids``), ``smpl`` and perhaps ``camera`` with one entry per
-            person, and ``tracked_time``, the number of frames since a person was last really seen.
+            person, and ``tracked_time``, the number of frames since a person was last detected.
 
     Returns:
-        One mapping per person, whoever is seen longest first; frames without a real sight are left out (``frame_ids`` says
-        which are there). None if these are not frames of a tracker.
+        One mapping per person, longest first; frames without a detection are left out (``frame_ids`` names the others). None
+        if these are not frames of a tracker.
 
     Raises:
         FormatError: the lists of a frame do not fit together.
@@ -41,9 +41,9 @@ def follow_tracks(path: Path, frames: Sequence[Mapping[Any, Any]]) -> list[dict[
         bodies = frame.get("smpl") or []
         if len(ids) != len(bodies):
             raise FormatError(path, f"frame {number}", f"{len(ids)} people, but {len(bodies)} SMPL bodies")
-        cameras, waits = frame.get("camera"), frame.get("tracked_time")
+        cameras, unseen_frames = frame.get("camera"), frame.get("tracked_time")
         for index, (person, body) in enumerate(zip(ids, bodies, strict=True)):
-            if not isinstance(body, Mapping) or (waits is not None and waits[index] != 0):
+            if not isinstance(body, Mapping) or (unseen_frames is not None and unseen_frames[index] != 0):
                 continue
             track = people.setdefault(int(np.asarray(person)), {key: [] for key in ("frame_ids", "cam_t", *_PARAMETERS)})
             track["frame_ids"].append(number)
@@ -53,17 +53,16 @@ def follow_tracks(path: Path, frames: Sequence[Mapping[Any, Any]]) -> list[dict[
                 track[key].append(np.asarray(body[key], dtype=np.float64))
             if cameras is not None and np.size(cameras[index]) == 3:
                 track["cam_t"].append(np.asarray(cameras[index], dtype=np.float64).reshape(3))
-    longest = sorted(people.values(), key=lambda track: -len(track["frame_ids"]))
-    return [_stacked(track) for track in longest]
+    return [_stacked(track) for track in sorted(people.values(), key=lambda track: -len(track["frame_ids"]))]
 
 
 def _stacked(track: dict[str, list[Any]]) -> dict[str, Any]:
+    """Stack the values of a person's frames; rotations are matrices or axis-angle values."""
     count = len(track["frame_ids"])
-    joints = {"global_orient": 1, "body_pose": 23}
-    made: dict[str, Any] = {"frame_ids": np.array(track["frame_ids"]), "betas": np.stack(track["betas"]).reshape(count, -1)}
-    for key, number in joints.items():
+    stacked: dict[str, Any] = {"frame_ids": np.array(track["frame_ids"]), "betas": np.stack(track["betas"]).reshape(count, -1)}
+    for key, joints in (("global_orient", 1), ("body_pose", 23)):
         values = np.stack(track[key])
-        made[key] = values.reshape(count, number, 3, 3) if values.size == count * number * 9 else values.reshape(count, -1)
+        stacked[key] = values.reshape((count, joints, 3, 3) if values.size == count * joints * 9 else (count, -1))
     if len(track["cam_t"]) == count:
-        made["cam_t"] = np.stack(track["cam_t"])
-    return made
+        stacked["cam_t"] = np.stack(track["cam_t"])
+    return stacked

@@ -1,8 +1,8 @@
-"""SMPL parameters in a mapping of arrays: finds them under their many names, and checks shapes and units."""
+"""SMPL parameters in a mapping of arrays: found under their many names, with shapes and units checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hsmr_bio.errors import FormatError
+from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.types import FloatArray, Sex
+
+Stored = Mapping[Any, Any]
+"""Arrays, numbers and text by name, as a file holds them."""
 
 POSE_KEYS = ("poses", "pose", "pose_world", "smpl_poses", "fullpose", "full_pose")
 ROOT_KEYS = ("global_orient_axis_angle", "global_orient", "root_orient", "smpl_global_orient")
@@ -25,15 +28,25 @@ JOINT_KEYS = ("smpl_joints", "joints", "joints3d", "joints_3d", "kp3d", "Jtr")
 BETA_KEYS = ("betas", "beta", "shape")
 VALUE_KEYS = (*POSE_KEYS, *ROOT_KEYS, *BODY_KEYS, *TRANS_KEYS, *JOINT_KEYS, *BETA_KEYS)
 _SEXES: dict[str, Sex] = {"m": "male", "male": "male", "f": "female", "female": "female", "neutral": "neutral", "n": "neutral"}
+RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate", "framerate")
+_NESTS = ("smpl_params_global", "pred_smpl_params", "smpl_params", "smpl_params_incam", "smpl")
+"""Keys under which the parameters lie one level deeper; the first that is there counts."""
 _MOST_TURN_RAD = 4 * np.pi
+"""A larger axis-angle value is in degrees."""
 _FAR_M = 1000.0
+"""A larger translation is not in metres."""
+_THIGH_M = (0.1, 0.8)
+"""Bounds of a person's thigh, children included."""
 _BODY_JOINTS = 24
 _SMPLH_BODY = 22
+"""Joints of SMPL, and those of them that SMPL-H and SMPL-X share."""
+_WITH_HANDS = (156, 165, _SMPLH_BODY * 3)
+"""Widths of the pose vector of SMPL-H, of SMPL-X, and of their body alone."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SmplValues:
-    """Parameters as found, T frames."""
+    """SMPL parameters of a file, T frames."""
 
     rotations: FloatArray | None
     """(T, 24, 3, 3)."""
@@ -66,24 +79,116 @@ def plain(value: Any) -> Any:
     return value
 
 
-def first_of(content: Mapping[Any, Any], names: Sequence[str]) -> tuple[str, Any] | None:
-    """The first of some keys that a mapping has, with its value; None if it has none."""
+def first_of(content: Stored, names: Iterable[str]) -> tuple[str, Any] | None:
+    """Find the first of some keys that a mapping has.
+
+    Args:
+        content: the mapping.
+        names: the keys.
+
+    Returns:
+        The key and its value; None if the mapping has none of them.
+    """
     return next(((name, content[name]) for name in names if content.get(name) is not None), None)
 
 
-def read_values(path: Path, content: Any) -> SmplValues:
-    """Find SMPL's parameters.
+def flattened(content: Stored) -> Stored:
+    """Move the first of the nested parameters one level up; a mapping without any is returned itself."""
+    for name in _NESTS:
+        if isinstance(content.get(name), Mapping):
+            return {**{key: value for key, value in content.items() if key not in _NESTS}, **content[name]}
+    return content
+
+
+def numbers(path: Path, where: str, value: object) -> FloatArray:
+    """Convert a stored value to finite numbers.
 
     Args:
-        path: for messages.
-        content: a mapping, or an array (T, 24, 3) of joints.
+        path: of the file, for messages.
+        where: place in the file, for messages.
+        value: anything.
+
+    Returns:
+        An array of any shape.
 
     Raises:
-        FormatError: nothing of SMPL is there, or shapes, units or values that cannot be.
+        FormatError: no numbers, or NaN or infinite values.
+    """
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise FormatError(path, where, f"it holds no numbers ({error})") from None
+    wrong = np.argwhere(~np.isfinite(array))
+    if len(wrong):
+        problem = f"{len(wrong)} of {array.size} values are NaN or infinite, the first at {tuple(wrong[0].tolist())}"
+        raise FormatError(path, where, problem)
+    return array
+
+
+def frame_rate_hz(path: Path, content: Stored, frames: int, rate_hz: float | None) -> float:
+    """Return the frame rate: the given one, else the stored one; 1 Hz for a single frame without any.
+
+    Args:
+        path: of the file, for messages.
+        content: of the file.
+        frames: number of frames.
+        rate_hz: the given rate, or None.
+
+    Returns:
+        Hz.
+
+    Raises:
+        InputError: the rate is neither given nor stored, or not positive.
+    """
+    stored = first_of(content, RATE_KEYS) if rate_hz is None else None
+    if stored is not None:
+        rate_hz = float(np.asarray(stored[1]).reshape(-1)[0])
+    if rate_hz is None and frames > 1:
+        raise InputError(f"{path}: the file does not store its frame rate: give it (--rate-hz)")
+    if rate_hz is not None and not (np.isfinite(rate_hz) and rate_hz > 0):
+        raise InputError(f"{path}: the frame rate must be positive, got {rate_hz}")
+    return rate_hz or 1.0
+
+
+def stored_sex(path: Path, content: Stored) -> Sex:
+    """Return the stored sex; neutral if there is none.
+
+    Args:
+        path: of the file, for messages.
+        content: of the file.
+
+    Returns:
+        The sex.
+
+    Raises:
+        FormatError: another word.
+    """
+    found = first_of(content, ("gender", "sex"))
+    if found is None:
+        return "neutral"
+    value = np.asarray(found[1]).reshape(-1)[0] if np.size(found[1]) else ""
+    text = (value.decode("latin1") if isinstance(value, bytes) else str(value)).strip().lower()
+    if text not in _SEXES:
+        raise FormatError(path, found[0], f"expected female, male or neutral, got {text!r}")
+    return _SEXES[text]
+
+
+def read_values(path: Path, content: Stored | FloatArray) -> SmplValues:
+    """Find SMPL's parameters and check them.
+
+    Args:
+        path: of the file, for messages.
+        content: a mapping, or an array (T, 24, 3) of joints.
+
+    Returns:
+        The parameters.
+
+    Raises:
+        FormatError: no SMPL parameters, or impossible shapes, units or values.
     """
     if isinstance(content, np.ndarray):
         content = {"joints": content}
-    content = _of_one_frame(content)
+    content = _in_one_frame(content)
     rotations, width = _rotations(path, content)
     joints = _joints(path, content)
     if rotations is None and joints is None:
@@ -93,33 +198,25 @@ def read_values(path: Path, content: Any) -> SmplValues:
     frames = len(rotations if rotations is not None else joints)  # type: ignore[arg-type]
     if frames == 0:
         raise FormatError(path, None, "there is no frame")
-    notes: dict[str, Any] = {}
-    if width in (156, 165) or width == _SMPLH_BODY * 3:
-        notes["smpl_hands"] = "hand poses are left out: SKEL has no fingers"
-    trans = _trans(path, content, frames)
-    betas = _betas(path, content, frames)
     if joints is not None and len(joints) != frames:
         raise FormatError(path, "joints", f"{len(joints)} frames of joints, {frames} of poses")
-    return SmplValues(rotations=rotations, joints_m=joints, trans_m=trans, betas=betas, sex=_sex(path, content), notes=notes)
+    return SmplValues(
+        rotations=rotations,
+        joints_m=joints,
+        trans_m=_trans(path, content, frames),
+        betas=_betas(path, content, frames),
+        sex=stored_sex(path, content),
+        notes={"smpl_hands": "hand poses are left out: SKEL has no fingers"} if width in _WITH_HANDS else {},
+    )
 
 
-def _of_one_frame(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Without the values that belong to the camera where those of the world are there, and without a world that has no pose."""
+def _in_one_frame(content: Stored) -> Stored:
+    """Leave out values in camera axes if there are poses in the world, else translations in the world."""
     left_out = _CAMERA_PAIR if content.get(_WORLD_PAIR[0]) is not None else _WORLD_PAIR
     return {key: value for key, value in content.items() if key not in left_out}
 
 
-def _numbers(path: Path, key: str, value: Any) -> FloatArray:
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise FormatError(path, key, f"expected numbers: {error}") from None
-    if not np.isfinite(array).all():
-        raise FormatError(path, key, f"{int((~np.isfinite(array)).sum())} of {array.size} values are NaN or infinite")
-    return array
-
-
-def _rotations(path: Path, content: Mapping[Any, Any]) -> tuple[FloatArray | None, int]:
+def _rotations(path: Path, content: Stored) -> tuple[FloatArray | None, int]:
     """Rotations (T, 24, 3, 3), and the width of the pose vector that they came from."""
     whole = first_of(content, POSE_KEYS)
     if whole is not None:
@@ -135,9 +232,9 @@ def _rotations(path: Path, content: Mapping[Any, Any]) -> tuple[FloatArray | Non
     return _to_24(path, body[0], matrices), 3 * matrices.shape[1]
 
 
-def _matrices(path: Path, key: str, value: Any, joints: int | None = None) -> FloatArray:
+def _matrices(path: Path, key: str, value: object, joints: int | None = None) -> FloatArray:
     """Rotation matrices (T, J, 3, 3) from matrices or axis-angle values of any of the usual shapes."""
-    array = _numbers(path, key, value)
+    array = numbers(path, key, value)
     if array.ndim >= 3 and array.shape[-2:] == (3, 3):
         matrices = array.reshape(-1, joints, 3, 3) if joints else array.reshape(-1, *array.shape[-3:])
         if np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0) > 1e-2:
@@ -171,11 +268,11 @@ def _to_24(path: Path, key: str, matrices: FloatArray) -> FloatArray:
     return np.concatenate([matrices[:, :_SMPLH_BODY], hands], axis=1)
 
 
-def _joints(path: Path, content: Mapping[Any, Any]) -> FloatArray | None:
+def _joints(path: Path, content: Stored) -> FloatArray | None:
     found = first_of(content, JOINT_KEYS)
     if found is None:
         return None
-    array = _numbers(path, *found)
+    array = numbers(path, *found)
     if array.ndim == 2 and array.shape == (_BODY_JOINTS, 3):
         array = array[None]
     if array.ndim != 3 or array.shape[1] < _BODY_JOINTS or array.shape[2] != 3:
@@ -183,17 +280,19 @@ def _joints(path: Path, content: Mapping[Any, Any]) -> FloatArray | None:
             return None
         raise FormatError(path, found[0], f"expected SMPL joints (T, 24, 3), got shape {array.shape}")
     array = array[:, :_BODY_JOINTS]
-    thigh = float(np.median(np.linalg.norm(array[:, 1] - array[:, 4], axis=1)))
-    if not 0.1 < thigh < 0.8:
-        raise FormatError(path, found[0], f"the thigh is {thigh:.4g} long: joints must be in metres and in SMPL's order")
+    thigh_m = float(np.median(np.linalg.norm(array[:, 1] - array[:, 4], axis=1)))
+    if not _THIGH_M[0] < thigh_m < _THIGH_M[1]:
+        raise FormatError(path, found[0], f"the thigh is {thigh_m:.4g} long: joints must be in metres and in SMPL's order")
     return array
 
 
-def _trans(path: Path, content: Mapping[Any, Any], frames: int) -> FloatArray | None:
+def _trans(path: Path, content: Stored, frames: int) -> FloatArray | None:
     found = first_of(content, TRANS_KEYS)
     if found is None:
         return None
-    array = _numbers(path, *found).reshape(-1, 3) if np.size(found[1]) % 3 == 0 else _numbers(path, *found)
+    array = numbers(path, *found)
+    if array.size % 3 == 0:
+        array = array.reshape(-1, 3)
     scale = first_of(content, ("smpl_scaling",))
     if scale is not None:
         array = array / float(np.asarray(scale[1]).reshape(-1)[0])
@@ -204,25 +303,14 @@ def _trans(path: Path, content: Mapping[Any, Any], frames: int) -> FloatArray | 
     return array
 
 
-def _betas(path: Path, content: Mapping[Any, Any], frames: int) -> FloatArray | None:
+def _betas(path: Path, content: Stored, frames: int) -> FloatArray | None:
     found = first_of(content, BETA_KEYS)
     if found is None:
         return None
-    array = _numbers(path, *found)
+    array = numbers(path, *found)
     rows = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
     if rows.shape[1] < 10:
         raise FormatError(path, found[0], f"at least 10 shape values are needed, there are {rows.shape[1]}")
     if len(rows) not in (1, frames):
         raise FormatError(path, found[0], f"{len(rows)} rows of betas do not fit {frames} frames")
     return np.asarray(rows[0, :10] if len(rows) == 1 else rows[:, :10])
-
-
-def _sex(path: Path, content: Mapping[Any, Any]) -> Sex:
-    found = first_of(content, ("gender", "sex"))
-    if found is None:
-        return "neutral"
-    value = np.asarray(found[1]).reshape(-1)[0] if np.size(found[1]) else ""
-    text = (value.decode("latin1") if isinstance(value, bytes) else str(value)).strip().lower()
-    if text not in _SEXES:
-        raise FormatError(path, found[0], f"expected female, male or neutral, got {text!r}")
-    return _SEXES[text]

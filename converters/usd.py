@@ -1,4 +1,4 @@
-"""USD (.usda, .usdc, .usd): the moving skeleton with its skin as UsdSkel, through Pixar's own library.
+"""USD (.usda, .usdc, .usd): skeleton animation with skin as UsdSkel, through Pixar's library.
 
 Source:
     Pixar, Universal Scene Description, schema UsdSkel: joint paths, bind and rest transforms (row vectors), animation.
@@ -16,6 +16,7 @@ import numpy as np
 from hsmr_bio.errors import InputError, require
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.trc import mean_rate_hz
+from hsmr_bio.types import FloatArray
 
 from .animation import Animation
 from .content import Content, ConvertOptions, Written, as_bones, body_of, start_time_lost
@@ -25,7 +26,7 @@ ENDINGS = (".usda", ".usdc", ".usd")
 
 
 def write_usd(path: str | os.PathLike[str], animation: Animation, meshes: Sequence[SkinnedMesh] = ()) -> None:
-    """Write bones in motion, with surfaces that follow them; metres, y up, the first frame at time code 0.
+    """Write an animation, with surfaces that follow its bones; metres, y up, the first frame at time code 0.
 
     Args:
         path: ``.usda`` (text), ``.usdc`` (binary) or ``.usd``; replaced if it exists.
@@ -49,13 +50,22 @@ def write_usd(path: str | os.PathLike[str], animation: Animation, meshes: Sequen
             stage = pxr["Usd"].Stage.CreateNew(str(named))
             _fill(pxr, stage, animation, meshes or (sticks(animation),))
             stage.GetRootLayer().Save()
-            os.replace(named, part)
+            named.replace(part)
         finally:
             named.unlink(missing_ok=True)
 
 
 def to_usd(path: Path, content: Content, options: ConvertOptions) -> Written:
-    """Write bones, with the body's skin where there is a body."""
+    """Write an animation, with the body's surfaces if it is of a SKEL motion.
+
+    Args:
+        path: the file.
+        content: see :func:`~hsmr_bio.converters.content.as_bones`.
+        options: ``body``, ``parts``.
+
+    Returns:
+        What the file does not hold.
+    """
     animation, lost = as_bones(content, options)
     meshes = []
     if content.skel is not None:
@@ -86,15 +96,13 @@ def _fill(pxr: dict[str, Any], stage: Any, animation: Animation, meshes: Sequenc
     motion = skel.Animation.Define(stage, "/body/motion")
     motion.CreateJointsAttr(joints)
     motion.CreateScalesAttr(pxr["Vt"].Vec3hArray([pxr["Gf"].Vec3h(1, 1, 1)] * len(joints)))
-    places, turns = motion.CreateTranslationsAttr(), motion.CreateRotationsAttr()
+    translations, rotations = motion.CreateTranslationsAttr(), motion.CreateRotationsAttr()
     quaternions = quaternions_of(animation.rotations)
     quatf = pxr["Gf"].Quatf
     for row, code in enumerate(codes):
-        places.Set(pxr["Vt"].Vec3fArray.FromNumpy(animation.translations_m[row].astype(np.float32)), float(code))
-        turns.Set(
-            pxr["Vt"].QuatfArray([quatf(float(w), float(x), float(y), float(z)) for x, y, z, w in quaternions[row]]),
-            float(code),
-        )
+        translations.Set(pxr["Vt"].Vec3fArray.FromNumpy(animation.translations_m[row].astype(np.float32)), float(code))
+        values = [quatf(w, x, y, z) for x, y, z, w in quaternions[row].tolist()]
+        rotations.Set(pxr["Vt"].QuatfArray(values), float(code))
     skel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([motion.GetPath()])
     for mesh in meshes:
         _add_mesh(pxr, stage, mesh, skeleton)
@@ -119,7 +127,7 @@ def _add_mesh(pxr: dict[str, Any], stage: Any, mesh: SkinnedMesh, skeleton: Any)
 
 
 def _joint_paths(animation: Animation) -> list[str]:
-    """``pelvis``, ``pelvis/femur_r`` ...: USD says a skeleton's tree by the names."""
+    """``pelvis``, ``pelvis/femur_r`` ...: in USD the names state the tree of a skeleton."""
     paths: list[str] = []
     for name, parent in zip(animation.names, animation.parents, strict=True):
         plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter == "_") else "_" for letter in name)
@@ -128,7 +136,7 @@ def _joint_paths(animation: Animation) -> list[str]:
     return paths
 
 
-def _moves(pxr: dict[str, Any], offsets_m: Any) -> Any:
+def _moves(pxr: dict[str, Any], offsets_m: FloatArray) -> Any:
     """Pure translations as USD's row-vector matrices."""
     matrices = np.tile(np.eye(4), (len(offsets_m), 1, 1))
     matrices[:, 3, :3] = offsets_m

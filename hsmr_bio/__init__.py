@@ -1,12 +1,12 @@
 """From one video to OpenSim: scaled model, motion, markers, report.
 
-Start with :func:`image2mot`; each station of its road is a public function of this module. Importing loads numpy only:
-everything heavier is loaded when a name is used for the first time.
+Start with :func:`image2mot`; each of its steps is a public function of this module. Importing loads numpy only; heavier
+packages load at the first use of a name.
 """
 
 import logging
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .types import GeneralizedForces, Markers, Observation, OsimMotion, SkelMotion, Subject
 from .version import __version__ as __version__
@@ -94,59 +94,45 @@ __all__ = [
     "write_trc",
 ]
 
-_HOME = {
-    "Body": "body",
-    "CheckReport": "checks.check_motion",
-    "EstimateOptions": "estimators",
-    "FitOptions": "fitting.video.keypoints",
-    "GroundOptions": "fitting.world.options",
-    "Image2MotOptions": "pipeline.options",
-    "LimitReport": "checks.limits",
-    "Result": "pipeline.results",
-    "ResultOptions": "pipeline.options",
-    "Skel2MotOptions": "pipeline.options",
-    "Smpl2MotOptions": "pipeline.options",
-    "SmplImportOptions": "converters.smpl_options",
-    "bsm": "osim.library",
-    "check_limits": "checks.limits",
-    "check_motion": "checks.check_motion",
-    "estimate": "estimators",
-    "estimate_people": "estimators",
-    "filter_motion": "fitting.world.smoothing",
-    "fit_motion": "fitting.video.fit_motion",
-    "image2mot": "pipeline.image2mot",
-    "inverse_dynamics": "dynamics.inverse_dynamics",
-    "inverse_kinematics": "fitting.markers.inverse_kinematics",
-    "load_body": "body",
-    "load_hsmr": "hsmr.checkpoint",
-    "load_motion": "io.npz",
-    "load_observation": "io.npz",
-    "read_mot": "io.mot",
-    "read_sto": "io.sto",
-    "read_trc": "io.trc",
-    "save_motion": "io.npz",
-    "save_observation": "io.npz",
-    "scale_model": "scaling",
-    "skel2mot": "pipeline.skel2mot",
-    "skelify": "fitting.skelify.skelify",
-    "smpl2mot": "pipeline.smpl2mot",
-    "smpl_to_skel": "fitting.smpl.to_skel",
-    "to_coordinates": "mapping",
-    "to_skel": "mapping",
-    "to_world": "fitting.world.ground",
-    "twin_model": "osim.twin",
-    "virtual_markers": "mapping",
-    "write_mot": "io.mot",
-    "write_sto": "io.sto",
-    "write_trc": "io.trc",
+_NAMES = {
+    "body": ("Body", "load_body"),
+    "checks.check_motion": ("CheckReport", "check_motion"),
+    "checks.limits": ("LimitReport", "check_limits"),
+    "converters.smpl_options": ("SmplImportOptions",),
+    "dynamics.inverse_dynamics": ("inverse_dynamics",),
+    "estimators": ("EstimateOptions", "estimate", "estimate_people"),
+    "fitting.markers.inverse_kinematics": ("inverse_kinematics",),
+    "fitting.skelify.skelify": ("skelify",),
+    "fitting.smpl.to_skel": ("smpl_to_skel",),
+    "fitting.video.fit_motion": ("fit_motion",),
+    "fitting.video.keypoints": ("FitOptions",),
+    "fitting.world.ground": ("to_world",),
+    "fitting.world.options": ("GroundOptions",),
+    "fitting.world.smoothing": ("filter_motion",),
+    "hsmr.checkpoint": ("load_hsmr",),
+    "io.mot": ("read_mot", "write_mot"),
+    "io.npz": ("load_motion", "load_observation", "save_motion", "save_observation"),
+    "io.sto": ("read_sto", "write_sto"),
+    "io.trc": ("read_trc", "write_trc"),
+    "mapping": ("to_coordinates", "to_skel", "virtual_markers"),
+    "osim.library": ("bsm",),
+    "osim.twin": ("twin_model",),
+    "pipeline.image2mot": ("image2mot",),
+    "pipeline.options": ("Image2MotOptions", "ResultOptions", "Skel2MotOptions", "Smpl2MotOptions"),
+    "pipeline.results": ("Result",),
+    "pipeline.skel2mot": ("skel2mot",),
+    "pipeline.smpl2mot": ("smpl2mot",),
+    "scaling": ("scale_model",),
 }
+"""Module -> public names that it defines."""
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 """Name -> module that defines it."""
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module the first time it is used."""
+def __getattr__(name: str) -> object:
+    """Load a public name from its module at its first use."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)
@@ -155,5 +141,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, so that completion finds them."""
+    """Return the public names, for completion."""
     return [*__all__, "__version__"]

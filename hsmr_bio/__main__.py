@@ -1,4 +1,4 @@
-"""``python -m hsmr_bio`` is ``hsmr-bio``."""
+"""Runs ``hsmr-bio`` as ``python -m hsmr_bio``."""
 
 import sys
 

@@ -64,7 +64,7 @@ class UnknownCoordinateError(ModelError):
 
 
 class EstimationError(HsmrBioError):
-    """The images do not show what the estimator or the fit needs."""
+    """The images lack what the estimator or the fit needs."""
 
 
 class MissingAssetError(HsmrBioError, FileNotFoundError):

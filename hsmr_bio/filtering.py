@@ -1,4 +1,4 @@
-"""Signals over time: low-pass filter, constant rate, derivatives."""
+"""Signals over time: low-pass filter, constant rate."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from .arrays import increasing_time
 from .errors import InputError
-from .types import FloatArray, increasing_time, readonly
+from .types import FloatArray
 
 _FILTER_ORDER = 2
 """Of the Butterworth filter, per pass."""
@@ -110,35 +111,6 @@ def resample(
         spline = make_interp_spline(time[rows], columns[np.ix_(rows, chosen)], k=degree)
         result[np.ix_(inside, chosen)] = spline(new_time[inside])
     return new_time, result.reshape(count, *signal.shape[1:])
-
-
-def differentiate(values: FloatArray, *, time_s: FloatArray, order: int = 1) -> FloatArray:
-    """Differentiate each column with respect to time, by an interpolating spline of degree five.
-
-    OpenSim's inverse dynamics differentiates the same type of spline. It does not smooth: use :func:`lowpass` before.
-
-    Args:
-        values: (T, ...), no NaN; angles unwrapped.
-        time_s: (T,) strictly increasing, even or not.
-        order: 1 for velocity, 2 for acceleration.
-
-    Returns:
-        (T, ...) in the unit of ``values`` per second to the power of ``order``.
-
-    Raises:
-        InputError: fewer than ``order + 2`` frames, an order that is not 1 or 2, or values that are not finite.
-    """
-    from scipy.interpolate import make_interp_spline
-
-    if order not in (1, 2):
-        raise InputError(f"order must be 1 or 2, got {order}")
-    time = increasing_time(time_s)
-    signal = np.asarray(values, dtype=np.float64)
-    flat = readonly("values", signal.reshape(len(signal), -1), (len(time), None))
-    if len(time) < order + 2:
-        raise InputError(f"{len(time)} frames are too few for a derivative of order {order}; at least {order + 2} are needed")
-    degree = 5 if len(time) > 5 else 3 if len(time) > 3 else 2
-    return np.asarray(make_interp_spline(time, flat, k=degree)(time, nu=order)).reshape(signal.shape)
 
 
 def _inside(seen_s: FloatArray, new_s: FloatArray, max_gap_s: float | None) -> npt.NDArray[np.intp]:

@@ -1,8 +1,8 @@
-"""SKEL motion to OpenSim coordinates and back; markers of a moving model.
+"""Maps SKEL motion to OpenSim coordinates and back; markers of a moving model.
 
-SKEL's angles and BSM's share their names and not their zeros, axis order or joint shapes, so values are never copied.
-What the two bodies share are bones: the map places every bone of the OpenSim model where SKEL's bone is, and reports what
-is left over per joint in metres and radians. The twin's coordinates are SKEL's angles; for it the map is exact.
+SKEL's angles and BSM's have the same names but other zeros, axis orders and joints, so values are never copied. The map places
+every bone of the OpenSim model at SKEL's bone and reports the residual per joint in metres and radians. The twin's coordinates
+are SKEL's angles; for it the map is exact.
 """
 
 from __future__ import annotations
@@ -26,21 +26,25 @@ _TO_WORLD: dict[Frame, FloatArray] = {
     "skel": SKEL_TO_WORLD,
     "camera": SKEL_TO_WORLD @ np.diag([1.0, -1.0, -1.0]),
 }
-"""Axes of a motion's frame -> ground. A camera is taken as level: gravity is not in a camera motion."""
+"""Axes of a motion's frame -> ground. A camera is assumed level: a camera motion has no gravity."""
+_SAME_BETAS = 1e-6
+"""Largest difference of betas that are the same but for float32 files."""
+_MISSING_SHARE = 0.1
+"""Largest share of a model's coordinates that a motion may lack; chosen: a motion of another model lacks more."""
 
 
 def to_coordinates(motion: SkelMotion, subject: Subject, body: Body, *, continuous: bool = True) -> OsimMotion:
-    """Coordinates of a subject's model that put its bones where the SKEL motion has them.
+    """Map a SKEL motion to the coordinates of a subject's model.
 
     Args:
-        motion: any frame; ``world`` is taken as OpenSim's ground, the others are turned into it.
-        subject: made by ``scale_model`` or ``twin_model`` from the same body and betas.
+        motion: any frame; ``world`` is OpenSim's ground, the others are rotated to it.
+        subject: from ``scale_model`` or ``twin_model`` with the same body and betas.
         body: the motion's body.
-        continuous: whether the frames are a motion; False: each is a case of its own.
+        continuous: whether the frames are a motion; False for independent poses.
 
     Returns:
-        All coordinates of the model over the motion's time, with the distance (T, 24) and the angle (T, 24) that the map
-        leaves over per bone, and the standard deviations that came with the motion.
+        All coordinates of the model over the motion's time, with the residual distance (T, 24) and angle (T, 24) per bone,
+        and the motion's standard deviations.
 
     Raises:
         InputError: motion, subject and body do not belong together.
@@ -55,22 +59,21 @@ def to_coordinates(motion: SkelMotion, subject: Subject, body: Body, *, continuo
     document = as_document(subject)
     tree = document.tree()
     rows = [JOINT_NAMES.index(name) for name in tree.bodies]
-    turn = torch.as_tensor(_TO_WORLD[motion.frame])
-    length = subject.stature_m / body.stature_m(motion.betas)
+    rotation = torch.as_tensor(_TO_WORLD[motion.frame])
+    length_factor = subject.stature_m / body.stature_m(motion.betas)
     pose = body.tree(motion.betas).forward(motion.q)
     result = fit_tree(
         tree,
-        pose.positions_m[:, rows] @ turn.T * length,
-        turn @ pose.rotations[:, rows],
-        Bounds.of(np.array([document.coordinates[name].range_si for name in tree.coordinates])),
+        pose.positions_m[:, rows] @ rotation.T * length_factor,
+        rotation @ pose.rotations[:, rows],
+        Bounds.of(document.ranges_si),
         continuous=continuous,
     )
-    rotational = np.array([document.coordinates[name].rotational for name in tree.coordinates])
     return OsimMotion(
         time_s=motion.time_s,
         coordinates=tree.coordinates,
         values_si=result.q,
-        rotational=rotational,
+        rotational=document.rotational,
         residual_m=result.residual_m,
         residual_rad=result.residual_rad,
         bodies=tree.bodies,
@@ -79,16 +82,16 @@ def to_coordinates(motion: SkelMotion, subject: Subject, body: Body, *, continuo
 
 
 def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: bool = True) -> SkelMotion:
-    """SKEL motion of the body that a subject was made from: the inverse of :func:`to_coordinates`.
+    """Map coordinates of a subject's model to a SKEL motion: the inverse of :func:`to_coordinates`.
 
     Args:
-        motion: coordinates of the subject's model, at least all its 46 angles and the pelvis' place.
+        motion: coordinates of the subject's model, at least its 46 angles and the pelvis' translation.
         subject: the model, with its betas.
-        body: the body that the betas belong to.
-        continuous: whether the frames are a motion.
+        body: the body of the betas.
+        continuous: whether the frames are a motion; False for independent poses.
 
     Returns:
-        The motion in the world frame. Angles that BSM has and SKEL has not (the rolling of the knee) show as residuals in
+        The motion in the world frame. Motion that SKEL lacks (the rolling of BSM's knee) is in the residuals in
         ``notes["map"]``.
 
     Raises:
@@ -105,10 +108,11 @@ def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: boo
     source = document.tree()
     pose = source.forward(coordinate_values(motion, document))
     rows = [source.bodies.index(name) for name in JOINT_NAMES]
-    length = subject.stature_m / body.stature_m(subject.betas)
+    length_factor = subject.stature_m / body.stature_m(subject.betas)
     target = body.tree(subject.betas)
     bounds = Bounds.of(fit_bounds(MAP_LIMITS_RAD))
-    result = fit_tree(target, pose.positions_m[:, rows] / length, pose.rotations[:, rows], bounds, continuous=continuous)
+    positions_m = pose.positions_m[:, rows] / length_factor
+    result = fit_tree(target, positions_m, pose.rotations[:, rows], bounds, continuous=continuous)
     poses = result.q[:, : len(DOF_NAMES)].copy()
     if continuous:
         poses[:, :3] = near_branch(poses[:, :3])
@@ -125,30 +129,36 @@ def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: boo
 
 
 def coordinate_values(motion: OsimMotion, document: OsimDocument) -> FloatArray:
-    """(T, N) values in the order of the model's tree; coordinates that the motion lacks keep their defaults.
+    """Values of a motion in the order of a model's coordinates.
+
+    Args:
+        motion: coordinates of the model.
+        document: the model.
+
+    Returns:
+        (T, N) rad or m; coordinates that the motion lacks have their defaults.
 
     Raises:
-        InputError: the motion has no coordinate of the model at all, or lacks more than a tenth of them.
+        InputError: the motion lacks more than a tenth of the model's coordinates.
     """
-    tree = document.tree()
-    missing = [name for name in tree.coordinates if name not in motion.coordinates]
-    if len(missing) > len(tree.coordinates) / 10:
+    missing = [name for name in document.coordinates if name not in motion.coordinates]
+    if len(missing) > len(document.coordinates) * _MISSING_SHARE:
         raise InputError(
-            f"the motion lacks {len(missing)} of the model's {len(tree.coordinates)} coordinates "
+            f"the motion lacks {len(missing)} of the model's {len(document.coordinates)} coordinates "
             f"({', '.join(missing[:5])} ...): it belongs to another model"
         )
-    values = np.tile([document.coordinates[name].default_si for name in tree.coordinates], (len(motion.time_s), 1))
-    for n, name in enumerate(tree.coordinates):
+    values = np.tile(document.default_si, (len(motion.time_s), 1))
+    for n, name in enumerate(document.coordinates):
         if name not in missing:
             values[:, n] = motion.column(name)
     return values
 
 
 def virtual_markers(motion: OsimMotion, subject: Subject) -> Markers:
-    """Markers of a subject's model, carried along by a motion.
+    """Positions of the markers of a subject's model during a motion.
 
     Args:
-        motion: its coordinates.
+        motion: coordinates of the model.
         subject: a model with markers.
 
     Returns:
@@ -170,23 +180,20 @@ def virtual_markers(motion: OsimMotion, subject: Subject) -> Markers:
 def _require_subject(motion: SkelMotion, subject: Subject) -> None:
     if subject.body != motion.body:
         raise InputError(f"the subject was made from {subject.body!r}, but the motion belongs to {motion.body!r}")
-    if not np.allclose(subject.betas, motion.betas, atol=1e-6):
+    if not np.allclose(subject.betas, motion.betas, atol=_SAME_BETAS):
         raise InputError("the subject was made from other betas than the motion's: scale the model from the motion's betas")
 
 
 def _deviations(motion: SkelMotion, coordinates: tuple[str, ...]) -> FloatArray | None:
-    """Standard deviations by name: one SKEL angle moves the coordinate of its name, to within the different zeros."""
+    """Standard deviations of the coordinates with the names of SKEL's angles, whose changes they follow; others have 0."""
     if motion.poses_sd_rad is None:
         return None
-    sd = np.zeros((len(motion.time_s), len(coordinates)))
-    for n, name in enumerate(coordinates):
-        if name in DOF_NAMES:
-            sd[:, n] = motion.poses_sd_rad[:, DOF_NAMES.index(name)]
-    return sd
+    named = dict(zip(DOF_NAMES, motion.poses_sd_rad.T, strict=True))
+    return np.stack([named.get(name, np.zeros(len(motion.time_s))) for name in coordinates], axis=1)
 
 
 def _summary(result: MapResult) -> dict[str, dict[str, float]]:
-    """RMS of what the map left over, per bone."""
+    """RMS of the map's residuals per bone."""
     centre = np.sqrt(np.square(result.residual_m).mean(axis=0)) * 1e3
     angle = np.degrees(np.sqrt(np.square(result.residual_rad).mean(axis=0)))
     return {

@@ -1,4 +1,4 @@
-"""Checks of options and arguments: a wrong value is an InputError before any work, and the error says what is allowed."""
+"""Checks of options and arguments: a wrong value raises an InputError that names the allowed ones, before any work."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import re
 from collections.abc import Sequence
 from math import inf, isfinite
 from types import NoneType
-from typing import Any, SupportsFloat, TypeVar
+from typing import SupportsFloat, TypeVar
 
 from .errors import InputError
 
 T = TypeVar("T")
 
 STATURE_RANGE_M = (0.5, 2.6)
+"""Accepted statures; others are probably in another unit."""
 MASS_RANGE_KG = (5.0, 400.0)
-"""What is accepted as a person; anything else is taken for a mistake in the unit."""
+"""Accepted masses; others are probably in another unit."""
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 
 
@@ -23,33 +24,44 @@ def check_options(kind: type[T], value: object, name: str = "options") -> T:
 
     Args:
         kind: the dataclass of the options.
-        value: what the caller gave.
+        value: of the argument.
         name: of the argument, for the message.
 
     Returns:
         The options.
 
     Raises:
-        InputError: another type, for example a dict; the message shows the constructor to call.
+        InputError: another type, for example a dict; the message shows the call of the constructor.
     """
     if isinstance(value, kind):
         return value
     given = value.items() if isinstance(value, dict) else ()
-    example = ", ".join(f"{key}={word!r}" for key, word in given)
+    example = ", ".join(f"{key}={item!r}" for key, item in given)
     raise InputError(f"{name} must be {kind.__name__}, got {type(value).__name__}: {kind.__name__}({example})")
 
 
 def options_or_default(kind: type[T], value: T | None) -> T:
-    """Return the options that the caller gave, or the defaults for None; InputError for another type."""
+    """Return options, or the defaults for None.
+
+    Args:
+        kind: the dataclass of the options.
+        value: an object of that class, or None.
+
+    Returns:
+        The options.
+
+    Raises:
+        InputError: another type, see :func:`check_options`.
+    """
     return kind() if value is None else check_options(kind, value)
 
 
 def check_arguments(call: str, **given: tuple[object, type | tuple[type, ...]]) -> None:
-    """Check the types of arguments that are easily given in another order.
+    """Check the types of arguments that are easily swapped.
 
     Args:
-        call: how the function is called, for the message.
-        given: name of the argument -> what the caller gave, and the types that are allowed.
+        call: the function with its arguments, for the message.
+        given: name of the argument -> its value and the allowed types.
 
     Raises:
         InputError: another type.
@@ -57,43 +69,45 @@ def check_arguments(call: str, **given: tuple[object, type | tuple[type, ...]]) 
     for name, (value, kinds) in given.items():
         if not isinstance(value, kinds):
             allowed = kinds if isinstance(kinds, tuple) else (kinds,)
-            words = " or ".join("None" if kind is NoneType else kind.__name__ for kind in allowed)
-            raise InputError(f"{name} must be {words}, got {type(value).__name__}: the arguments are {call}")
+            names = " or ".join("None" if kind is NoneType else kind.__name__ for kind in allowed)
+            raise InputError(f"{name} must be {names}, got {type(value).__name__}: the arguments are {call}")
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """Check that a word is one of those known.
+    """Check that a value is one of the known ones.
+
+    Args:
+        name: of the option, for the message.
+        value: of the option.
+        choices: the known values.
 
     Raises:
-        InputError: it is not; the message lists them.
+        InputError: an unknown value; the message lists the known ones.
     """
     if value not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def check_number(
-    name: str, value: Any, unit: str = "", *, low: float = -inf, high: float = inf, above: float | None = None
+    name: str, value: object, unit: str = "", *, low: float = -inf, high: float = inf, above: float | None = None
 ) -> None:
-    """Check that a number is finite and in its range; None is an option that was not given.
+    """Check that a number is finite and in its range; None is an option that is not given.
 
     Args:
-        name: of the option.
+        name: of the option, for the message.
         value: a number or None.
         unit: for the message.
         low: smallest value allowed.
         high: largest value allowed.
-        above: bound that itself is not allowed, instead of ``low``.
+        above: lower bound that is not allowed itself, instead of ``low``.
 
     Raises:
-        InputError: no number, not finite, or outside of the range.
+        InputError: no number, not finite, or outside the range.
     """
     if value is None or _in_range(value, low, high, above):
         return
-    if above is not None or high == inf:
-        least = f"more than {above:g}" if above is not None else f"at least {low:g}" if low > -inf else "a finite number"
-        wanted = f"{least} and at most {high:g}" if high < inf else least
-    else:
-        wanted = f"between {low:g} and {high:g}"
+    least = f"more than {above:g}" if above is not None else f"at least {low:g}" if low > -inf else "a finite number"
+    wanted = least if high == inf else f"between {low:g} and {high:g}"
     got = repr(value) if isinstance(value, bool) or not isinstance(value, SupportsFloat) else f"{float(value):g}"
     raise InputError(f"{name} must be {wanted}{f' {unit}' if unit else ''}, got {got}")
 
@@ -105,25 +119,29 @@ def _in_range(value: object, low: float, high: float, above: float | None) -> bo
     return isfinite(number) and low <= number <= high and (above is None or number > above)
 
 
-def check_height(height_m: Any, name: str = "--height-m") -> None:
-    """Check the height of a person in metres; None is an unknown height.
+def check_height(height_m: object, name: str = "--height-m") -> None:
+    """Check the stature of a person.
+
+    Args:
+        height_m: a number, or None for an unknown stature.
+        name: of the option, for the message.
 
     Raises:
-        InputError: a height that no person has, for example one in centimetres.
+        InputError: outside the range of people, for example in centimetres.
     """
     check_number(name, height_m, "m (metres)", low=STATURE_RANGE_M[0], high=STATURE_RANGE_M[1])
 
 
-def check_mass(mass_kg: Any) -> None:
+def check_mass(mass_kg: object) -> None:
     """Check the mass of a person in kilograms; None is an unknown mass.
 
     Raises:
-        InputError: a mass that no person has.
+        InputError: outside the range of people.
     """
     check_number("--mass-kg", mass_kg, "kg (kilograms)", low=MASS_RANGE_KG[0], high=MASS_RANGE_KG[1])
 
 
-def check_cutoff(cutoff_hz: Any) -> None:
+def check_cutoff(cutoff_hz: object) -> None:
     """Check the cutoff of a low-pass filter; None is no filter.
 
     Raises:
@@ -136,7 +154,7 @@ def check_device(device: object) -> None:
     """Check the name of a torch device, and that this machine has it.
 
     Raises:
-        InputError: an unknown name, or a device that is not there.
+        InputError: an unknown name, or a device that this machine does not have.
     """
     if not isinstance(device, str) or not _DEVICE.fullmatch(device):
         raise InputError(f"device must be cpu, cuda, cuda:0, mps or xpu, got {device!r}")
@@ -148,13 +166,13 @@ def check_device(device: object) -> None:
 
 
 def check_file_name(name: str) -> str:
-    """Check that a name can begin the names of files on every system.
+    """Check that a name can begin a file name on every operating system.
 
     Returns:
         The name.
 
     Raises:
-        InputError: empty, with a separator or a character that some system refuses, or with blanks at its ends.
+        InputError: empty, with blanks at its ends, or with a separator or another character that a system refuses.
     """
     usable = isinstance(name, str) and name not in ("", ".", "..") and name == name.strip() and name.isprintable()
     if not usable or any(c in name for c in '/\\:*?"<>|'):

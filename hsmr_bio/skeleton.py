@@ -1,6 +1,7 @@
-"""SKEL's names as tables: 24 joints, 46 pose parameters, limits, left/right pairs.
+"""Tables of SKEL's 24 joints and 46 pose parameters: names, axes, limits, left/right pairs.
 
-Source of all of it: Keller et al. 2023 (SKEL 1.1.1), as facts; hip and shoulder limits: Xia et al. 2025 (HSMR).
+Source:
+    Keller et al. 2023 (SKEL 1.1.1), as facts; hip and shoulder limits: Xia et al. 2025 (HSMR).
 """
 
 from __future__ import annotations
@@ -8,9 +9,8 @@ from __future__ import annotations
 from math import cos, pi, sin
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]  # as in types.py, which reads the names of this module
+from .arrays import FloatArray
 
 JOINT_NAMES: tuple[str, ...] = (
     "pelvis",
@@ -20,9 +20,10 @@ JOINT_NAMES: tuple[str, ...] = (
     *("scapula_r", "humerus_r", "ulna_r", "radius_r", "hand_r"),
     *("scapula_l", "humerus_l", "ulna_l", "radius_l", "hand_l"),
 )
-"""The 24 bones; each is named after the OpenSim body and has its joint at its origin."""
+"""The 24 bones, with the names of OpenSim's bodies; the joint of a bone is at its origin."""
 
 PARENTS: tuple[int, ...] = (-1, 0, 1, 2, 3, 4, 0, 6, 7, 8, 9, 0, 11, 12, 12, 14, 15, 16, 17, 12, 19, 20, 21, 22)
+"""Parent of each bone, -1 for the root."""
 
 _LEG = ("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle", "subtalar_angle", "mtp_angle")
 _SPINE = ("bending", "extension", "twist")
@@ -59,7 +60,7 @@ _MX, _MY, _MZ = (-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)
 
 
 def _hinge(a: float, b: float) -> tuple[float, float, float]:
-    """Third column of Rx(a) Ry(b): SKEL states its foot axes by such angles, and needs them to full precision."""
+    """Third column of Rx(a) Ry(b): SKEL defines its foot axes by such angles."""
     return (sin(b), -sin(a) * cos(b), cos(a) * cos(b))
 
 
@@ -75,7 +76,7 @@ JOINT_AXES: tuple[tuple[tuple[float, float, float], ...], ...] = (
     *((_Y, _MZ, _MX), (_X, _Y, _Z), ((0.0494, 0.0366, 0.99810825),), ((-0.01716099, 0.99266564, -0.11966796),), (_X, _MZ)),
     *((_Y, _Z, _X), (_X, _Y, _Z), ((-0.0494, -0.0366, 0.99810825),), ((0.01716099, -0.99266564, -0.11966796),), (_MX, _MZ)),
 )
-"""Rotation axis of each pose parameter, signs applied. The left ankle has the right one's axis, as in SKEL. SKEL does not
+"""Rotation axis of each pose parameter, with its sign. The left ankle has the axis of the right one, as in SKEL. SKEL does not
 normalise the elbow and forearm axes: their lengths, 1 to 4e-9, multiply the angle."""
 
 
@@ -116,12 +117,12 @@ def _limits() -> FloatArray:
 LIMITS_RAD: FloatArray = _limits()
 """(46, 2) lower and upper limit; NaN for the free root. SKEL's table, with hip and shoulder limits from HSMR.
 
-SKEL writes scapula_elevation_l as (-0.1, -0.4): bounds swapped. Its mirror rule gives the left side the opposite
-sign, so (0.1, 0.4) raises both shoulders alike and is used here."""
+SKEL's table has (-0.1, -0.4) for scapula_elevation_l, with swapped bounds. By its mirror rule the left side has the opposite
+sign: (0.1, 0.4), used here, raises both shoulders equally."""
 
 
 def _with_rest(slack_rad: float) -> FloatArray:
-    """(46, 2) ``LIMITS_RAD`` whose ranges of scapula elevation reach ``slack_rad`` beyond 0."""
+    """(46, 2) ``LIMITS_RAD`` with ranges of scapula elevation that extend ``slack_rad`` beyond 0."""
     table = np.array(LIMITS_RAD)
     table[DOF_NAMES.index("scapula_elevation_r"), 1] = slack_rad
     table[DOF_NAMES.index("scapula_elevation_l"), 0] = -slack_rad
@@ -130,28 +131,27 @@ def _with_rest(slack_rad: float) -> FloatArray:
 
 
 LIMITS_WITH_REST_RAD: FloatArray = _with_rest(0.1)
-"""(46, 2) limits with SKEL's rest pose inside: its ranges of scapula elevation leave out 0, where the shoulders of the template
-are; here they reach 0.1 rad beyond it (chosen). For fits to SMPL's skin, for checks, and for a model that opens in its rest
-pose."""
+"""(46, 2) limits that include SKEL's rest pose: SKEL's ranges of scapula elevation exclude 0, the value of the template; here
+they extend 0.1 rad beyond it (chosen). For fits to SMPL's skin, for checks, and for a model that opens in its rest pose."""
 
 KEYPOINT_LIMITS_RAD: FloatArray = _with_rest(0.2)
-"""(46, 2) limits of the keypoint fit: as ``LIMITS_WITH_REST_RAD``, with 0.2 rad beyond 0 (chosen), where the fit's pose prior
-has the scapula's mean."""
+"""(46, 2) limits of the keypoint fit: as ``LIMITS_WITH_REST_RAD``, but 0.2 rad beyond 0 (chosen), the mean of the fit's
+pose prior."""
 
 MAP_LIMITS_RAD: FloatArray = LIMITS_RAD + np.array([-0.5, 0.5])
-"""(46, 2) limits of the map from OpenSim coordinates to SKEL, each 0.5 rad wider on both ends (chosen), so that motion of a
-model beyond SKEL's limits is kept."""
+"""(46, 2) limits of the map from OpenSim coordinates to SKEL: 0.5 rad wider on both sides (chosen), so that motion of a model
+beyond SKEL's limits is kept."""
 MAP_LIMITS_RAD.flags.writeable = False
 
 
 def fit_bounds(limits_rad: FloatArray) -> FloatArray:
-    """Complete limits for a fit of angles and translation.
+    """Bounds of a fit of angles and translation.
 
     Args:
-        limits_rad: (46, 2) one of the tables above, NaN where there is no limit.
+        limits_rad: (46, 2) one of the tables above; NaN for no limit.
 
     Returns:
-        (49, 2) bounds of the 46 angles and 3 translations, infinite where there is none.
+        (49, 2) bounds of the 46 angles and 3 translations; infinite for no limit.
     """
     table = np.concatenate([limits_rad, np.full((3, 2), np.nan)])
     return np.where(np.isnan(table), np.array([-np.inf, np.inf]), table)
@@ -165,10 +165,11 @@ MIRROR_DOF: tuple[int, ...] = (
     *range(36, 46),
     *range(26, 36),
 )
-"""Pose parameter whose value, times ``MIRROR_SIGN``, a left-right mirrored pose takes over."""
+"""Pose parameter whose value, times ``MIRROR_SIGN``, a left-right mirrored pose has."""
 
 _ARM_SIGN = (-1, -1, 1, -1, -1, 1, 1, 1, 1, 1)
 MIRROR_SIGN: FloatArray = np.array([1, -1, -1] + [1] * 14 + [-1, 1, -1] * 3 + [*_ARM_SIGN, *_ARM_SIGN], dtype=np.float64)
+"""(46,) sign of each pose parameter in a left-right mirrored pose."""
 MIRROR_SIGN.flags.writeable = False
 
 
@@ -182,6 +183,6 @@ def mirror_poses(poses_rad: FloatArray) -> FloatArray:
         (..., 46) pose of the mirrored body.
 
     Source:
-        Follows from the mirrored axes of ``JOINT_AXES``; exact but for the ankle axes, which SKEL does not mirror.
+        The mirror images of ``JOINT_AXES``; exact except for the ankle axes, which SKEL does not mirror.
     """
     return np.asarray(poses_rad[..., list(MIRROR_DOF)] * MIRROR_SIGN)

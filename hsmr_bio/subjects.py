@@ -1,11 +1,11 @@
-"""A person's model read back from its file: what the file does not say is found from the body and its betas."""
+"""Restores a subject from its ``.osim`` file, the body and its betas."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
+from .arrays import readonly
 from .body.body import Body
 from .checks.measures import bone_lengths_m, place_model
 from .errors import InputError
@@ -13,44 +13,47 @@ from .osim.document import OsimDocument
 from .osim.library import as_document
 from .osim.twin import twin_model
 from .scaling import scale_model
-from .types import OsimMotion, Sex, Subject, readonly
+from .types import OsimMotion, Sex, Subject
 
 _TWIN_MARK = b"SKEL-exact twin of"
+"""Text in the credits of every twin."""
 _SAME_LENGTH = 0.01
+"""Largest relative difference of a bone's length from its expected length; chosen."""
 
 
-def subject_of_model(document: OsimDocument, body: Body, betas: Any, *, sex: Sex | None = None) -> Subject:
-    """Put a ``.osim`` file and the betas that it was made from together again.
+def subject_of_model(document: OsimDocument, body: Body, betas: npt.ArrayLike, *, sex: Sex | None = None) -> Subject:
+    """Join a ``.osim`` file and the betas that it was made from.
 
     Args:
-        document: a BSM or twin that ``scale_model`` or ``twin_model`` made.
+        document: a BSM or twin from ``scale_model`` or ``twin_model``.
         body: the body that it was made from.
         betas: (10,) of that body.
-        sex: as it was made with; by default the body's.
+        sex: as given to that function; None for the body's.
 
     Returns:
-        The subject, with the file's own bytes and mass, and the stature that its bones say.
+        The subject, with the file's own bytes and mass, and the stature from the lengths of its bones.
 
     Raises:
-        InputError: the model's limbs have other proportions than the betas give: it was made from other betas.
+        InputError: the proportions of the model's limbs are not those of the betas.
         ModelError: a model of another kind, which cannot be evaluated.
     """
     values = readonly("betas", betas, (10,))
     content = document.to_bytes()
     twin = _TWIN_MARK in content
     made = (twin_model if twin else scale_model)(body, values, sex=sex, name="reference")
-    own = _lengths_m(document)
+    lengths = _lengths_m(document)
     reference = _lengths_m(as_document(made))
-    if set(own) != set(reference):
+    if set(lengths) != set(reference):
         raise InputError(
             f"{document.source} has not the bodies of BSM or of a twin (it has {', '.join(list(document.bodies)[:6])} ...)"
         )
-    ratios = np.array([own[name] / reference[name] for name in reference])
+    ratios = np.array([lengths[name] / reference[name] for name in reference])
     factor = float(np.median(ratios))
-    if np.abs(ratios / factor - 1).max() > _SAME_LENGTH:
-        worst = list(reference)[int(np.argmax(np.abs(ratios / factor - 1)))]
+    error = np.abs(ratios / factor - 1)
+    if error.max() > _SAME_LENGTH:
+        worst = list(reference)[int(np.argmax(error))]
         raise InputError(
-            f"{document.source} was not made from these betas of {body.name}: its {worst} is {own[worst]:.3f} m long, "
+            f"{document.source} was not made from these betas of {body.name}: its {worst} is {lengths[worst]:.3f} m long, "
             f"they give {reference[worst] * factor:.3f} m. Give the _skel.npz that belongs to the model"
         )
     return Subject(

@@ -22,7 +22,7 @@ SOURCES = {
     "hsmr_bio.osim_models": ROOT / "osim_models",
 }
 LAYERS = (
-    {"errors", "option_checks", "skeleton", "types", "version"},
+    {"arrays", "errors", "option_checks", "skeleton", "types", "version"},
     {"filtering", "kinematics"},
     {"io", "osim", "body", "osim_models"},
     {"scaling", "subjects", "mapping", "checks", "fitting", "hsmr", "dynamics"},
@@ -34,6 +34,7 @@ LAYERS = (
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 NEVER_AT_IMPORT = {"opensim", "nimblephysics", "mediapipe", "av", "cv2", "trimesh", "ezc3d", "pandas", "matplotlib"}
 LIGHT = {
+    "arrays",
     "errors",
     "option_checks",
     "types",

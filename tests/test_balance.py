@@ -1,4 +1,4 @@
-"""Feet carry the centre of mass, also while it moves."""
+"""The centre of mass that the feet can carry, at rest and in movement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEIGHT_M = 0.95
 
 
 def _swaying(rate_hz: float = 30.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Time, centre of pressure that goes to and fro under the feet, and the pendulum's centre of mass above it."""
+    """Time, centre of pressure that sways under the feet, and the pendulum's centre of mass above it."""
     time_s = np.arange(0, 6, 1 / rate_hz)
     turn = 2 * np.pi * 0.4
     support = np.zeros((len(time_s), 3))
@@ -22,14 +22,14 @@ def _swaying(rate_hz: float = 30.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return time_s, support, centre
 
 
-def test_a_swaying_body_stays_where_it_is() -> None:
+def test_a_swaying_pendulum_stays_as_it_is() -> None:
     time_s, support, centre = _swaying()
     carried = carried_centre(time_s, centre, support, np.ones(len(time_s)))
     assert np.abs(carried - centre).max() < 1e-3
-    assert np.abs(support - centre).max() > 0.02, "the pressure itself would not do"
+    assert np.abs(support - centre).max() > 0.02, "the centre of pressure itself is far off"
 
 
-def test_a_wrong_depth_is_brought_over_the_feet() -> None:
+def test_a_wrong_depth_is_corrected_towards_the_feet() -> None:
     time_s, support, centre = _swaying()
     wrong = centre + 0.15 * np.sin(0.5 * time_s)[:, None] * [0.0, 0.0, 1.0]
     carried = carried_centre(time_s, wrong, support, np.ones(len(time_s)))
@@ -37,8 +37,8 @@ def test_a_wrong_depth_is_brought_over_the_feet() -> None:
     assert error < 0.35 * np.sqrt(np.mean((wrong - centre)[:, 2] ** 2))
 
 
-def test_a_fall_is_not_held_up() -> None:
-    """Somebody who walks is ahead of the feet by what gravity accelerates; static balance would pull the body back."""
+def test_a_falling_pendulum_stays_as_it_is() -> None:
+    """A walking body is ahead of its feet; static balance would pull it back."""
     time_s = np.arange(0, 0.5, 1 / 60)
     rate = np.sqrt(GRAVITY_M_S2 / HEIGHT_M)
     centre = np.zeros((len(time_s), 3))

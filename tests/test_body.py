@@ -14,7 +14,7 @@ from hsmr_bio.body import Body, load_body
 from hsmr_bio.body.body import volume_m3
 from hsmr_bio.body.data_model import ScalePair
 from hsmr_bio.errors import InputError, MissingAssetError, ShapeError
-from hsmr_bio.skeleton import mirror_poses
+from hsmr_bio.skeleton import JOINT_NAMES, mirror_poses
 
 RNG = np.random.default_rng(5)
 BETAS = RNG.normal(size=10)
@@ -143,6 +143,7 @@ def test_shapes_that_do_not_fit_are_named(body, arguments, wrong) -> None:
         ({"density_kg_m3": 0.0}, "density"),
         ({"skin_faces": np.array([[0, 1, 10**7]])}, "skin_faces"),
         ({"scale_pairs": (ScalePair(bone=13, bone_axis=0, rest_axis=0, vertex_pairs=((0, 10**7),)),)}, "head"),
+        ({"scale_pairs": (ScalePair(bone=13, bone_axis=0, rest_axis=0, vertex_pairs=((0, -1),)),)}, "head"),
         ({"rest_joints_m": None, "rest_joint_shapedirs": np.zeros((24, 3, 10))}, "both or neither"),
     ],
 )
@@ -158,3 +159,35 @@ def test_a_licensed_file_that_is_missing_is_named_with_the_way_to_get_it(tmp_pat
         load_body("skel", sex="female")
     with pytest.raises(InputError, match="does not exist"):
         load_body(tmp_path / "nothing.pkl")
+
+
+def test_bones_of_the_resting_body_are_on_their_side_and_above_each_other(open_body: Body) -> None:
+    at = dict(zip(JOINT_NAMES, open_body.rest(np.zeros(10)).joints_m, strict=True))
+    for name, place in at.items():
+        assert name[-2:] not in ("_r", "_l") or (place[0] < 0) == name.endswith("_r"), name
+    for upper, lower in (("head", "thorax"), ("thorax", "pelvis"), ("femur_r", "tibia_r"), ("tibia_l", "talus_l")):
+        assert at[upper][1] > at[lower][1] + 0.1
+    assert at["toes_r"][2] > at["calcn_r"][2] + 0.1 and at["hand_l"][0] > at["ulna_l"][0] > at["humerus_l"][0]
+
+
+def test_an_offset_of_a_joint_at_rest_moves_it_and_what_hangs_on_it(open_body: Body) -> None:
+    offset = np.zeros((24, 3))
+    knee = JOINT_NAMES.index("tibia_r")
+    offset[knee] = [0.01, -0.02, 0.03]
+    pose = np.zeros((2, 46))
+    plain = open_body.forward(pose, np.zeros(10)).joints_m.numpy()
+    moved = open_body.forward(pose, np.zeros(10), joint_offset_m=offset).joints_m.numpy() - plain
+    np.testing.assert_allclose(moved[:, knee], [[0.01, -0.02, 0.03]] * 2, atol=1e-9)
+    np.testing.assert_allclose(moved[:, JOINT_NAMES.index("femur_l")], 0, atol=1e-9)
+    each = open_body.forward(pose, np.zeros(10), joint_offset_m=np.stack([0 * offset, offset])).joints_m.numpy() - plain
+    np.testing.assert_allclose(each, np.stack([0 * moved[0], moved[1]]), atol=1e-9)
+    with pytest.raises(ShapeError, match="joint_offset_m"):
+        open_body.forward(pose, np.zeros(10), joint_offset_m=np.zeros((3, 24, 3)))
+
+
+def test_a_translation_moves_every_bone_and_the_skin(open_body: Body) -> None:
+    pose, trans = np.zeros((1, 46)), np.array([[0.3, -0.2, 1.0]])
+    plain, moved = (open_body.forward(pose, np.zeros(10), t, skin=True, skeleton=True) for t in (None, trans))
+    for name in ("joints_m", "skin_m", "skeleton_m"):
+        by = (getattr(moved, name) - getattr(plain, name)).numpy()
+        np.testing.assert_allclose(by, np.broadcast_to(trans[0], by.shape), atol=1e-9)

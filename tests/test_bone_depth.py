@@ -1,4 +1,4 @@
-"""What is read from the detector's landmarks about depth."""
+"""Depths of the bones from the detector's landmarks."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def names(open_body: Body) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def looks(golden: Path) -> dict[str, np.ndarray]:
-    """300 renders that the networks were not trained on, as BlazePose saw them: seed 9999 of ``tools/detector/pictures.py``."""
+def renders(golden: Path) -> dict[str, np.ndarray]:
+    """300 renders outside of the training set, with BlazePose landmarks: seed 9999 of ``tools/detector/pictures.py``."""
     return {name: array.astype(np.float64) for name, array in np.load(golden / "detector_looks.npz").items()}
 
 
-def test_each_bone_of_both_sides_is_told(names: tuple[str, ...]) -> None:
+def test_each_bone_of_both_sides_is_estimated(names: tuple[str, ...]) -> None:
     pairs = [pair for _, pair in bone_pairs(names)]
     assert len(pairs) == 2 + 2 * (len(BONES) - 2), "hips and shoulders lie across"
     assert len(set(pairs)) == len(pairs)
@@ -45,37 +45,37 @@ def test_each_bone_of_both_sides_is_told(names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("bone", "share"), [("knee", 0.9), ("ankle", 0.9), ("elbow", 0.9), ("wrist", 0.92), ("foot_index", 0.6)]
 )
-def test_the_network_knows_more_than_the_detectors_depth(
-    names: tuple[str, ...], looks: dict[str, np.ndarray], bone: str, share: float
+def test_the_network_is_more_accurate_than_the_detectors_depth(
+    names: tuple[str, ...], renders: dict[str, np.ndarray], bone: str, share: float
 ) -> None:
-    """Against the detector's own depth of the bone with the best factor and shift for these very pictures."""
-    depths = read_bone_depths(names, looks["px"], looks["world_m"])
+    """Against the detector's own depth of the bone with the best factor and shift for these images."""
+    depths = read_bone_depths(names, renders["px"], renders["world_m"])
     columns = [c for c, (one, _) in enumerate(bone_pairs(names)) if one.far == bone]
     far, near = (depths.pairs[columns, k].numpy() for k in (0, 1))
     true, drawn = (
-        (looks["true_m"][:, far] - looks["true_m"][:, near]),
-        (looks["world_m"][:, far, 2] - looks["world_m"][:, near, 2]),
+        (renders["true_m"][:, far] - renders["true_m"][:, near]),
+        (renders["world_m"][:, far, 2] - renders["world_m"][:, near, 2]),
     )
     rescaled = np.polyval(np.polyfit(drawn.ravel(), true.ravel(), 1), drawn)
     error = depths.depth_m[:, columns].numpy() - true
     assert np.sqrt(np.mean(error**2)) < share * np.sqrt(np.mean((rescaled - true) ** 2))
 
 
-def test_the_deviations_are_honest(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
-    depths = read_bone_depths(names, looks["px"], looks["world_m"])
+def test_the_deviations_match_the_errors(names: tuple[str, ...], renders: dict[str, np.ndarray]) -> None:
+    depths = read_bone_depths(names, renders["px"], renders["world_m"])
     pairs = depths.pairs.numpy()
-    true = looks["true_m"][:, pairs[:, 0]] - looks["true_m"][:, pairs[:, 1]]
+    true = renders["true_m"][:, pairs[:, 0]] - renders["true_m"][:, pairs[:, 1]]
     ratio = (depths.depth_m.numpy() - true) / (depths.sigma_m.numpy())
     assert 0.7 < np.sqrt(np.mean(ratio**2)) < 1.3
     sigma = depths.sigma_m.numpy()
     clear, unclear = np.quantile(sigma, [0.1, 0.9], axis=0)
-    assert (unclear > 1.1 * clear).all(), "some pictures tell more than others"
+    assert (unclear > 1.1 * clear).all(), "some images show more than others"
 
 
-def test_a_mirror_image_bone_depths_the_same(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
+def test_a_mirror_image_has_the_mirrored_depths(names: tuple[str, ...], renders: dict[str, np.ndarray]) -> None:
     swap = mirrored(names)
-    depths = read_bone_depths(names, looks["px"], looks["world_m"])
-    px, world = looks["px"][:, swap] * (-1, 1), looks["world_m"][:, swap] * (-1, 1, 1)
+    depths = read_bone_depths(names, renders["px"], renders["world_m"])
+    px, world = renders["px"][:, swap] * (-1, 1), renders["world_m"][:, swap] * (-1, 1, 1)
     other = read_bone_depths(names, px + np.array([640.0, 0.0]), world)
     left, right = (
         [c for c, (_, (far, _)) in enumerate(bone_pairs(names)) if names[far] == f"{side}_knee"] for side in ("left", "right")
@@ -86,28 +86,31 @@ def test_a_mirror_image_bone_depths_the_same(names: tuple[str, ...], looks: dict
     np.testing.assert_allclose(other.depth_m[:, hips], -depths.depth_m[:, hips], atol=1e-9)
 
 
-def test_place_and_size_in_the_picture_do_not_matter(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
-    depths = read_bone_depths(names, looks["px"], looks["world_m"])
-    other = read_bone_depths(names, 2.5 * looks["px"] + (300.0, -40.0), looks["world_m"])
+def test_place_and_size_in_the_picture_do_not_matter(names: tuple[str, ...], renders: dict[str, np.ndarray]) -> None:
+    depths = read_bone_depths(names, renders["px"], renders["world_m"])
+    other = read_bone_depths(names, 2.5 * renders["px"] + (300.0, -40.0), renders["world_m"])
     np.testing.assert_allclose(other.depth_m, depths.depth_m, atol=1e-9)
 
 
-def test_heads_do_not_matter(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
-    turned = looks["px"].copy()
+def test_head_landmarks_are_no_input(names: tuple[str, ...], renders: dict[str, np.ndarray]) -> None:
+    turned = renders["px"].copy()
     turned[:, [names.index(name) for name in ("nose", "left_ear", "right_eye", "mouth_left")]] += 40.0
-    depths, other = read_bone_depths(names, looks["px"], looks["world_m"]), read_bone_depths(names, turned, looks["world_m"])
+    depths, other = (
+        read_bone_depths(names, renders["px"], renders["world_m"]),
+        read_bone_depths(names, turned, renders["world_m"]),
+    )
     np.testing.assert_array_equal(other.depth_m, depths.depth_m)
 
 
-def test_errors_go_together(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
-    stored = read_bone_depths(names, looks["px"], looks["world_m"]).correlation.numpy()
+def test_errors_of_the_thighs_are_correlated(names: tuple[str, ...], renders: dict[str, np.ndarray]) -> None:
+    stored = read_bone_depths(names, renders["px"], renders["world_m"]).correlation.numpy()
     columns = [c for c, (bone, _) in enumerate(bone_pairs(names)) if bone.far == "knee"]
-    assert stored[columns[0], columns[1]] > 0.2, "both thighs hang on one pelvis"
+    assert stored[columns[0], columns[1]] > 0.2, "a tilt of the pelvis affects both thighs"
     np.linalg.cholesky(stored)
 
 
-def test_a_hand_that_jumps_for_a_moment_changes_nothing(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
-    still_px, still_m = (np.repeat(looks[name][:1], 12, axis=0) for name in ("px", "world_m"))
+def test_a_short_jump_of_a_landmark_is_interpolated(names: tuple[str, ...], renders: dict[str, np.ndarray]) -> None:
+    still_px, still_m = (np.repeat(renders[name][:1], 12, axis=0) for name in ("px", "world_m"))
     confidence, time_s = np.ones(still_px.shape[:2]), np.arange(12) / 30.0
     px, world, wrist = still_px.copy(), still_m.copy(), names.index("left_wrist")
     px[5, wrist] += 80.0
@@ -122,15 +125,15 @@ def test_a_hand_that_jumps_for_a_moment_changes_nothing(names: tuple[str, ...], 
     np.testing.assert_array_equal(bridged(time_s, px, world, confidence)[0], px)
 
 
-def test_who_is_not_seen_has_no_slant(names: tuple[str, ...], looks: dict[str, np.ndarray]) -> None:
-    px, world = looks["px"].copy(), looks["world_m"].copy()
+def test_unseen_frames_have_no_depth(names: tuple[str, ...], renders: dict[str, np.ndarray]) -> None:
+    px, world = renders["px"].copy(), renders["world_m"].copy()
     px[3], world[3] = np.nan, np.nan
     depths = read_bone_depths(names, px, world)
     assert depths.depth_m[3].isnan().all() and depths.depth_m[4].isfinite().all()
     assert depths.at(slice(3, 5)).depth_m.shape == (2, len(depths.pairs))
 
 
-def test_another_detectors_depth_is_taken_as_drawn(open_body: Body) -> None:
+def test_another_detectors_depth_is_taken_as_it_is(open_body: Body) -> None:
     names = tuple(name for name, _ in keypoints_of(open_body.data, "coco17")[1])
     behind = np.random.default_rng(0).normal(size=(4, len(names)))
     depths = drawn_bone_depths(names, behind)
@@ -147,7 +150,7 @@ def test_another_detectors_depth_is_taken_as_drawn(open_body: Body) -> None:
 
 
 def test_depths_are_those_of_a_person_of_165_centimetres(clip, open_body: Body) -> None:
-    """The detector draws everybody 1.65 m tall: on a body of another stature its depths are longer or shorter in proportion."""
+    """Depths are those of a stature of 1.65 m and are scaled in proportion to the body's own stature."""
     seen = Clip.of(clip.observation, open_body, FitOptions())
     for beta in (-1.0, 2.0):
         betas = np.array([beta, *np.zeros(9)])

@@ -126,3 +126,19 @@ def test_a_wall_without_texture_is_no_evidence_of_motion() -> None:
     for time in (0.0, 0.5, 1.0):
         motion.update(time, np.full((360, 640, 3), 120, dtype=np.uint8))
     np.testing.assert_array_equal(motion.shift_px(np.array([0.0, 0.7, 1.0])), 0)
+
+
+def test_without_the_videos_name_no_camera_of_several_is_chosen(tmp_path: Path) -> None:
+    cameras = {
+        "one": {"K": K},
+        "two": {"K": K, "name": "side"},
+        "three": {"K": (2 * np.array(K)).tolist(), "file": "front.mp4"},
+    }
+    (tmp_path / "all.json").write_text(json.dumps({"cameras": cameras}))
+    with pytest.raises(FormatError, match="there are 3 cameras"):
+        read_camera(tmp_path / "all.json", (640, 1280))
+    with pytest.raises(FormatError, match="none is called 'back'"):
+        read_camera(tmp_path / "all.json", (640, 1280), "back.mp4")
+    for video, focal_px in (("one.mp4", 905), ("side.mov", 905), ("front.avi", 1810)):
+        camera = read_camera(tmp_path / "all.json", (640, 1280), video)
+        assert camera.focal_px == pytest.approx(focal_px)

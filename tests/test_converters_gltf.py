@@ -23,6 +23,7 @@ from hsmr_bio.converters.meshes import write_meshes
 from hsmr_bio.errors import FormatError, InputError, ShapeError, UnknownCoordinateError
 from hsmr_bio.io.mot import write_mot
 from hsmr_bio.osim.document import OsimDocument
+from hsmr_bio.osim.geometry import vertex_normals
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.scaling import scale_model
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
@@ -239,7 +240,7 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     body, motion = load_body(), walking(2)
     with pytest.raises(InputError, match="parts"):
         write_skinned_glb(tmp_path / "a.glb", body, motion, parts=("muscles",))
-    with pytest.raises(InputError, match="not exchangeable"):
+    with pytest.raises(InputError, match="mean nothing to another"):
         write_skinned_glb(tmp_path / "a.glb", load_body(sex="male"), motion)
     mesh = SkinnedMesh(name="m", vertices_m=np.zeros((1, 3)), faces=np.zeros((0, 3), dtype=int), weights=np.ones((1, 3)))
     with pytest.raises(InputError, match="3 bones"):
@@ -292,3 +293,23 @@ def test_a_bsm_motion_animates_the_body(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*words, str(tmp_path / "frames")]) == 0
     assert len(list((tmp_path / "frames").glob("skin_*.ply"))) == 8
     assert main([*words, str(tmp_path / "anna.glb")]) == 1
+
+
+def test_a_surface_that_can_be_seen_through_says_so(tmp_path: Path) -> None:
+    triangle = {"vertices_m": np.eye(3), "faces": np.array([[0, 1, 2]]), "weights": np.eye(24)[[0, 0, 0]]}
+    skin = SkinnedMesh(name="skin", color=(0.1, 0.2, 0.3, 0.4), **triangle)
+    bone = SkinnedMesh(name="bone", color=(0.5, 0.6, 0.7, 1.0), **triangle)
+    write_glb(tmp_path / "a.glb", from_skel(walking(3), load_body()), [skin, bone])
+    content = (tmp_path / "a.glb").read_bytes()
+    materials = json.loads(content[20 : 20 + struct.unpack("<I", content[12:16])[0]])["materials"]
+    assert [material.get("alphaMode") for material in materials] == ["BLEND", None]
+    assert [material["doubleSided"] for material in materials] == [False, True]
+    assert materials[0]["pbrMetallicRoughness"]["baseColorFactor"] == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_normals_point_out_of_triangles_that_run_to_the_left() -> None:
+    """A triangle in the x-y plane and one of twice its area in the x-z plane share the x axis."""
+    vertices = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 2]])
+    faces = np.array([[0, 1, 2], [0, 3, 1]])
+    shared = np.array([0, 2, 1]) / np.sqrt(5)
+    np.testing.assert_allclose(vertex_normals(vertices, faces), [shared, shared, [0, 0, 1], [0, 1, 0]])

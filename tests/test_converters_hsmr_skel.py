@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hsmr_bio.converters.content import ConvertOptions
 from hsmr_bio.converters.hsmr import read_hsmr
+from hsmr_bio.converters.registry import read
 from hsmr_bio.converters.skel import read_skel_alignment, write_skel_alignment
-from hsmr_bio.converters.stored import read_skel_motions
 from hsmr_bio.errors import EstimationError, FormatError, InputError
 from hsmr_bio.io.npz import save_motion
 from hsmr_bio.types import SkelMotion
@@ -179,7 +180,7 @@ def test_one_shape_for_all_frames_and_a_stored_rate_are_understood(tmp_path: Pat
         (alignment(trans=np.zeros((4, 3))), "do not fit"),
         (alignment(poses=np.zeros((0, 46)), trans=np.zeros((0, 3)), betas=np.zeros((1, 10))), "no frame"),
         (alignment(betas=np.zeros((5, 8))), "10 shape"),
-        (alignment(trans=np.full((5, 3), np.nan)), "frame 0"),
+        (alignment(trans=np.full((5, 3), np.nan)), r"trans.*first at \(0, 0\)"),
         (alignment(gender="neutral"), "neutral"),
         (alignment(poses=Bomb()), "exec"),
     ],
@@ -199,10 +200,10 @@ def test_the_content_decides_who_reads_a_file(tmp_path: Path, still: SkelMotion)
     np.savez(tmp_path / "HSMR-a.jpg.npz", **frame((200, 0.1), (600, 0.2)))
     dump(tmp_path / "a.pkl", alignment(fps=50))
     store(tmp_path / "v.npy", [frame((200, 0.1))] * 2)
-    assert read_skel_motions(tmp_path / "ours.npz")[0].body == still.body
-    assert len(read_skel_motions(tmp_path / "HSMR-a.jpg.npz")) == 2
-    assert read_skel_motions(tmp_path / "a.pkl")[0].frame == "skel"
-    assert read_skel_motions(tmp_path / "v.npy", rate_hz=30)[0].frame == "camera"
+    assert read(tmp_path / "ours.npz").people[0].body == still.body
+    assert len(read(tmp_path / "HSMR-a.jpg.npz").people) == 2
+    assert read(tmp_path / "a.pkl").people[0].frame == "skel"
+    assert read(tmp_path / "v.npy", options=ConvertOptions(rate_hz=30)).people[0].frame == "camera"
+    (tmp_path / "a.txt").write_text("")
     with pytest.raises(InputError, match=r"\.pkl"):
-        (tmp_path / "a.txt").write_text("")
-        read_skel_motions(tmp_path / "a.txt")
+        read(tmp_path / "a.txt", "skel")

@@ -82,6 +82,36 @@ def test_coordinates_become_bones(folder: Path) -> None:
     np.testing.assert_allclose(joints.positions_m, fixed.world()[0], atol=1e-5)
 
 
+def test_a_coordinate_that_the_motion_lacks_follows_its_coupling(folder: Path) -> None:
+    """A kneecap, say: the model couples the right subtalar angle to the right knee. Markers in ground stay out."""
+    coupler = (
+        "<ConstraintSet><objects><CoordinateCouplerConstraint name='c'><coupled_coordinates_function><LinearFunction>"
+        "<coefficients>0.5 0.1</coefficients></LinearFunction></coupled_coordinates_function>"
+        "<independent_coordinate_names>knee_angle_r</independent_coordinate_names>"
+        "<dependent_coordinate_name>subtalar_angle_r</dependent_coordinate_name>"
+        "</CoordinateCouplerConstraint></objects></ConstraintSet></Model>"
+    )
+    text = (folder / "walk.osim").read_text().replace("</Model>", coupler)
+    first = text.index("<socket_parent_frame>", text.index("<MarkerSet"))
+    end = text.index("</socket_parent_frame>", first)
+    (folder / "walk.osim").write_text(f"{text[:first]}<socket_parent_frame>/ground{text[end:]}")
+    full = read_mot(folder / "walk.mot", bsm())
+    kept = [n for n, name in enumerate(full.coordinates) if name != "subtalar_angle_r"]
+    lacking = {"values_si": full.values_si[:, kept], "rotational": full.rotational[kept]}
+    motion = OsimMotion(time_s=full.time_s, coordinates=tuple(full.coordinates[n] for n in kept), **lacking)
+    write_mot(folder / "walk.mot", motion)
+    convert(folder / "walk.mot", folder / "walk.glb")
+    turned = read_glb(folder / "walk.glb").animation
+    values = full.values_si.copy()
+    values[:, full.coordinates.index("subtalar_angle_r")] = 0.5 * full.column("knee_angle_r") + 0.1
+    pose = bsm().tree().forward(values)
+    foot = turned.names.index("toes_r")
+    expected = pose.positions_m[:, bsm().tree().bodies.index("toes_r")].numpy()
+    np.testing.assert_allclose(turned.world()[0][:, foot], expected, atol=1e-6)
+    convert(folder / "walk.mot", folder / "walk.trc")
+    assert read_trc(folder / "walk.trc").names == tuple(bsm().markers)[1:]
+
+
 def test_a_skel_motion_becomes_a_body(folder: Path) -> None:
     done = convert(folder / "skel.npz", folder / "skel.glb", ConvertOptions(parts=("skin", "bones")))
     assert "surface differs" in done.lost[0]

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from hsmr_bio.dynamics import ground_reaction, inverse_dynamics, loads_from_arrays, trajectory
+from hsmr_bio.dynamics import ExternalForce, ground_reaction, inverse_dynamics, loads_from_arrays, trajectory
 from hsmr_bio.dynamics.checks import check_dynamics
-from hsmr_bio.dynamics.opensim_backend import BodyWrench, OpenSimBackend
+from hsmr_bio.dynamics.opensim_backend import OpenSimBackend
 from hsmr_bio.dynamics.trajectory import Trajectory, natural_spline, opensim_lowpass
 from hsmr_bio.errors import InputError, ModelError, ShapeError, UnknownCoordinateError
 from hsmr_bio.osim.document import OsimDocument
@@ -141,8 +141,10 @@ def test_nimble_agrees_with_opensim_and_newton_euler_with_loads(backend, hz) -> 
     motion, rng = moving(hz), np.random.default_rng(0)
     at = backend.poses(motion, ("calcn_r", "hand_l")).origins_m
     loads = tuple(
-        BodyWrench(
+        ExternalForce(
+            name=name,
             body=name,
+            time_s=motion.time_s,
             force_n=rng.normal(size=(40, 3)) * 100,
             point_m=at[:, k] + rng.normal(size=(40, 3)) * 0.1,
             torque_nm=rng.normal(size=(40, 3)),

@@ -344,3 +344,18 @@ def test_the_sole_is_wider_on_the_little_toes_side(feet, side: int, rightwards: 
 def test_feet_are_named_right_then_left(feet) -> None:
     assert feet.bodies == ("calcn_r", "calcn_l")
     assert (feet.middle_m[:, 0, 2] > feet.middle_m[:, 1, 2]).all(), "z points to the right"
+
+
+def test_a_force_without_frames_is_given_in_ground(feet, tmp_path: Path) -> None:
+    write_table(tmp_path / "grf.mot", table_of(feet))
+    plain = FORCE.format(name="r", body="/bodyset/calcn_r", k=1)
+    bare = plain.replace("<force_expressed_in_body>ground</force_expressed_in_body>", "")
+    bare = bare.replace("<point_expressed_in_body>ground</point_expressed_in_body>", "<point_expressed_in_body/>")
+    assert bare != plain
+    (tmp_path / "bare.xml").write_text(XML.format(forces=bare, data="grf.mot"))
+    (force,) = read_loads(tmp_path / "bare.xml").forces
+    assert (force.body, force.force_frame, force.point_frame) == ("calcn_r", "ground", "ground")
+    own = plain.replace("body>ground<", "body>/bodyset/calcn_r<")
+    (tmp_path / "own.xml").write_text(XML.format(forces=own, data="grf.mot"))
+    (force,) = read_loads(tmp_path / "own.xml").forces
+    assert (force.force_frame, force.point_frame) == ("calcn_r", "calcn_r")

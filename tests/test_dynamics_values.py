@@ -9,11 +9,11 @@ from hsmr_bio.dynamics import ExternalForce, ExternalLoads, ground_reaction, inv
 from hsmr_bio.dynamics.checks import CHECKS
 from hsmr_bio.dynamics.foot_outline import assign_to_feet, soles
 from hsmr_bio.dynamics.ground_reaction import FRICTION, _contact_weights, _distribute, _weights_of
-from hsmr_bio.dynamics.load_files import _lab_to_ground, _plate_force
+from hsmr_bio.dynamics.load_files import _lab_to_ground, _plate_force, _sensor_arm
 from hsmr_bio.dynamics.loads import LOADED_SHARE, loaded
 from hsmr_bio.dynamics.opensim_backend import OpenSimBackend
 from hsmr_bio.dynamics.trajectory import Trajectory, natural_spline, opensim_lowpass, point_reflected, trajectory
-from hsmr_bio.errors import InputError
+from hsmr_bio.errors import InputError, ModelError
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.types import OsimMotion
 
@@ -314,3 +314,19 @@ def test_residual_shares_are_of_the_peak_force_and_the_height(backend) -> None:
     result = inverse_dynamics(motion, backend, loads_from_arrays(TIME_S, force, shifted, bodies=list(feet.bodies)))
     assert result.residuals.moment_rms_bw_h == pytest.approx(1.2 * 0.1 / com[0, 1], rel=0.02)
     assert result.residuals.moment_share == pytest.approx(0.1 / com[0, 1], rel=0.02)
+
+
+def test_a_plates_sensor_is_found_in_the_plates_own_axes() -> None:
+    """Corners 1 to 4 give x (2 to 1) and y (4 to 1); z is normal to both."""
+    corners = np.array([[3.0, 1, 0], [1, 1, 0], [1, 4, 0], [3, 4, 0]]).T
+    x, y, z = np.array([1.0, 0, 0]), np.array([0, -1.0, 0]), np.array([0, 0, -1.0])
+    np.testing.assert_allclose(_sensor_arm(corners, np.array([1.0, 2.0, 3.0])), x + 2 * y + 3 * z)
+
+
+@pytest.mark.parametrize("frames", [{"force_frame": "calcn_r"}, {"point_frame": "calcn_r"}])
+def test_the_second_engine_takes_loads_in_ground_only(frames: dict[str, str]) -> None:
+    pytest.importorskip("nimblephysics")
+    zero = np.zeros((FRAMES, 3))
+    force = ExternalForce(name="a", body="calcn_r", time_s=TIME_S, force_n=zero, point_m=zero, torque_nm=zero, **frames)
+    with pytest.raises(ModelError, match="must be given in ground axes"):
+        inverse_dynamics(bsm(), standing(), ExternalLoads(forces=(force,)), backend="nimble")

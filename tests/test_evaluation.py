@@ -325,3 +325,11 @@ def test_the_evaluated_keypoints_are_those_of_h36m() -> None:
     assert metrics.PCK_THRESHOLDS == (0.05, 0.1)
     sides = [NAMES[i].removeprefix("extra_").split("_")[0] for i in labels.POSETRACK_TO_44[3:]]
     assert sides == ["left", "right"] * 7, "as COCO's"
+
+
+def test_the_first_of_smpls_24_rotations_is_the_bodys_own(tmp_path: Path) -> None:
+    pose = np.random.default_rng(0).normal(size=(2, 24, 3))
+    np.savez(tmp_path / "p.npz", smpl_pose=pose.reshape(2, 72))
+    found = read_predictions(tmp_path / "p.npz")
+    np.testing.assert_array_equal(found.global_orient, pose[:, 0])
+    np.testing.assert_array_equal(found.body_pose, pose[:, 1:])

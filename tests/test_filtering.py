@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hsmr_bio.errors import InputError
-from hsmr_bio.filtering import differentiate, lowpass, resample
+from hsmr_bio.filtering import lowpass, resample
 
 
 @pytest.mark.parametrize("rate_hz", [30.0, 59.94, 100.0])
@@ -99,29 +99,3 @@ def test_a_column_never_seen_stays_unseen_and_one_sample_stays_one() -> None:
     _, out = resample(np.array([0.0, 0.1, 0.2]), values)
     assert np.isnan(out[:, 0]).all()
     np.testing.assert_array_equal(out[:, 1], [1.0, np.nan, np.nan])
-
-
-@settings(max_examples=30, deadline=None)
-@given(steps=arrays(np.float64, 20, elements=st.floats(0.02, 0.05)), c=arrays(np.float64, 4, elements=st.floats(-2, 2)))
-def test_derivatives_of_polynomials_are_exact(steps: np.ndarray, c: np.ndarray) -> None:
-    time_s = np.cumsum(steps)
-    values = np.polyval(c, time_s)[:, None, None]
-    np.testing.assert_allclose(differentiate(values, time_s=time_s)[:, 0, 0], np.polyval(np.polyder(c), time_s), atol=1e-6)
-    second = differentiate(values, time_s=time_s, order=2)[:, 0, 0]
-    np.testing.assert_allclose(second, np.polyval(np.polyder(c, 2), time_s), atol=1e-4)
-
-
-def test_derivatives_of_a_fast_sine_are_close() -> None:
-    time_s = np.arange(200) / 100
-    wave = np.sin(2 * np.pi * 5 * time_s)
-    velocity = differentiate(wave, time_s=time_s)
-    np.testing.assert_allclose(velocity[5:-5], 10 * np.pi * np.cos(10 * np.pi * time_s)[5:-5], atol=2e-3 * 10 * np.pi)
-
-
-def test_wrong_orders_and_too_few_frames_are_errors() -> None:
-    with pytest.raises(InputError, match="order"):
-        differentiate(np.zeros(9), time_s=np.arange(9.0), order=3)
-    with pytest.raises(InputError, match="too few"):
-        differentiate(np.zeros(3), time_s=np.arange(3.0), order=2)
-    with pytest.raises(InputError):
-        differentiate(np.array([0, np.nan, 1, 2, 3]), time_s=np.arange(5.0))

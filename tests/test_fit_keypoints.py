@@ -1,4 +1,4 @@
-"""The keypoint fit on a clip whose motion is known: angles, size, uncertainty, and what it refuses."""
+"""The keypoint fit on a clip whose motion is known: angles, size, uncertainty, and refused input."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_joint_angles_are_found(clip, fitted: SkelMotion, angle: str, most_deg: 
     assert clip.angle_error_deg(fitted, f"{angle}_r", f"{angle}_l") < most_deg
 
 
-def test_a_straight_posture_would_not_pass(clip, still: SkelMotion) -> None:
-    """The bounds above mean something: a person who does not move is far outside of them."""
+def test_the_bounds_exclude_a_motionless_person(clip, still: SkelMotion) -> None:
+    """A person who does not move is far outside of the bounds above."""
     rest = replace(clip.truth, poses_rad=np.repeat(clip.truth.poses_rad[:1], 60, axis=0))
     assert clip.angle_error_deg(rest, "knee_angle_r", "knee_angle_l") > 30
     assert clip.angle_error_deg(rest, "elbow_flexion_r") > 25
@@ -55,7 +55,7 @@ def test_size_and_shape_with_known_height(clip, fitted: SkelMotion, open_body: B
     assert abs(open_body.stature_m(clip.truth.betas) - mean) > 0.03, "the mean body would not do"
 
 
-def test_without_a_height_the_population_decides(clip, open_body: Body) -> None:
+def test_without_a_height_the_stature_is_the_populations(clip, open_body: Body) -> None:
     some = clip.observation.at(slice(0, 20))
     motion = fit_motion(some, open_body).motion
     assert open_body.stature_m(motion.betas) == pytest.approx(open_body.stature_m(np.zeros(10)), abs=0.03)
@@ -72,7 +72,7 @@ def test_what_is_not_seen_is_uncertain(clip, fitted: SkelMotion) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_uncertainty_is_of_the_size_of_the_error(clip, open_body: Body, seed: int) -> None:
-    """Of a detector that errs as much as the fit is told, and alike for about a third of a second."""
+    """For a detector with the assumed errors, correlated over about a third of a second."""
     o, truth = clip.observation, clip.truth
     landmarks, random = KeypointPoints.of(open_body, o.keypoint_set), np.random.default_rng(seed)
     away = clip.landmarks_m
@@ -85,8 +85,8 @@ def test_the_uncertainty_is_of_the_size_of_the_error(clip, open_body: Body, seed
     pixels = o.camera.focal_px * seen[..., :2] / away[..., 2:] + np.array(o.camera.center_px)
     hips = away[:, [landmarks.names.index(f"{side}_hip") for side in ("left", "right")]].mean(axis=1, keepdims=True)
     metric = away - hips + lasting(np.full(len(landmarks.names), DRAWN_SIGMA_M / np.sqrt(2)))
-    told = replace(o, keypoints_px=pixels, keypoints_m=metric, confidence=np.ones_like(o.confidence))
-    fitted = fit_motion(told, open_body, FitOptions(height_m=open_body.stature_m(truth.betas))).motion
+    observed = replace(o, keypoints_px=pixels, keypoints_m=metric, confidence=np.ones_like(o.confidence))
+    fitted = fit_motion(observed, open_body, FitOptions(height_m=open_body.stature_m(truth.betas))).motion
     limbs = [name.startswith(("hip_", "knee", "ankle", "elbow")) for name in DOF_NAMES]
     ratio = (fitted.poses_rad - truth.poses_rad)[:, limbs] / fitted.poses_sd_rad[:, limbs]
     assert 0.5 < np.sqrt((ratio**2).mean()) < 2
@@ -98,8 +98,8 @@ def test_one_frame_is_enough_for_a_still(clip, open_body: Body) -> None:
     assert np.degrees(motion.poses_rad[0, DOF_NAMES.index("knee_angle_r")]) > 40, "the squat is seen"
 
 
-def test_a_frame_with_next_to_nothing_does_not_stop_the_shape(clip, open_body: Body) -> None:
-    """Landmarks below the trusted confidence: a frame that counts as seen, but pulls at nothing."""
+def test_a_frame_without_confident_landmarks_does_not_stop_the_shape(clip, open_body: Body) -> None:
+    """Landmarks below the least confidence: a frame that counts as seen, but gives no evidence."""
     some = clip.observation.at(slice(0, 20))
     confidence = np.array(some.confidence)
     confidence[10] = 0.03
@@ -109,7 +109,7 @@ def test_a_frame_with_next_to_nothing_does_not_stop_the_shape(clip, open_body: B
 
 
 def without(observation: Observation, frames: np.ndarray) -> Observation:
-    """The observation with nobody in some frames."""
+    """The observation without the person in some frames."""
     pixels, confidence = np.array(observation.keypoints_px), np.array(observation.confidence)
     pixels[frames], confidence[frames] = np.nan, 0
     return replace(observation, keypoints_px=pixels, confidence=confidence)
@@ -120,7 +120,7 @@ def test_too_few_seen_frames_are_refused(clip, open_body: Body) -> None:
         fit_motion(without(clip.observation, np.arange(1, 60)), open_body)
 
 
-def test_three_landmarks_place_nobody(clip, open_body: Body) -> None:
+def test_three_landmarks_do_not_determine_the_translation(clip, open_body: Body) -> None:
     confidence = np.array(clip.observation.confidence)
     confidence[:, 3:] = 0
     with pytest.raises(EstimationError, match="at least four landmarks"):

@@ -1,5 +1,7 @@
 """Every term of the fit: its gradient is that of its cost, by every unknown."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +132,61 @@ def test_keypoints_of_the_two_forms_are_the_same_place(body: Body) -> None:
 def test_an_unknown_keypoint_set_names_the_known_ones(body: Body) -> None:
     with pytest.raises(InputError, match="blazepose33"):
         KeypointPoints.of(body, "coco18")
+
+
+def satisfied(body: Body, state: State) -> dict[str, object]:
+    """Every term at its minimum for this guess, whose frames are all alike."""
+    view = make_problem(body, pose_prior()).view(state)
+    case, points = term_cases(body), view.points("landmarks")
+    camera = points @ state.camera_rotation.T
+    soles, masses = view.points("soles"), view.points("masses")
+    lowest = int(soles[0, :, 1].argmin())
+    stand = torch.zeros(FRAMES, 8, dtype=torch.float64)
+    stand[:, lowest] = 0.7
+    depth, balance, rhythm = case["depth"], case["balance"], case["rhythm"]
+    along = (camera * depth.ray[:, None]).sum(-1)
+    middle = points[:, [23, 24]].mean(dim=1, keepdim=True)
+    apart = torch.einsum("p,tpi->ti", balance.mass_share, masses) - torch.einsum("ts,tsi->ti", balance.support, soles)
+    line = StatureLine.of(body)
+    pixels = state.focal_px * camera[..., :2] / camera[..., 2:] + torch.tensor([360.0, 640.0]).double()
+    return {
+        "reprojection": replace(case["reprojection"], target_px=pixels),
+        "depth": replace(depth, target_m=along[:, depth.pairs[:, 0]] - along[:, depth.pairs[:, 1]]),
+        "positions": replace(case["positions"], target_m=points - middle),
+        "prior": replace(pose_prior(), mean=state.q[0]),
+        "rhythm": replace(rhythm, mean=state.q[0] @ rhythm.rows.T),
+        "smoothness": case["smoothness"],
+        "shared": t.SharedPrior(1.0, 0.02, state.focal_px, 0.1),
+        "stature": t.Stature(line.at(state.betas), line.at_zero_m, line.by_betas_m),
+        "contacts": case["contacts"],
+        "floor": t.Floor("soles", stand, 0.02, 10.0),
+        "balance": replace(balance, ahead_m=apart[:, [0, 2]]),
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "limits"])
+def test_the_curvature_is_that_of_the_cost_at_its_minimum(body: Body, name: str) -> None:
+    """There half of step^T H step is the cost, whatever robust functions do farther away."""
+    first = make_state()
+    q = first.q[:1].repeat(FRAMES, 1)
+    betas, offsets = (np.zeros(10), np.zeros((8, 3))) if name == "shared" else (first.betas, first.offsets_m)
+    state = replace(first, q=q, betas=betas, offsets_m=offsets)
+    floor = float(make_problem(body, pose_prior()).view(state).points("soles")[..., 1].min())
+    state = replace(state, floor_m=floor)
+    problem = make_problem(body, satisfied(body, state)[name])
+    assert problem.cost(problem.view(state)) == pytest.approx(0, abs=1e-12)
+    system = problem.system(problem.view(state))
+    rng = np.random.default_rng(3)
+    for trial in range(4):
+        step, shared = rng.normal(size=(FRAMES, 49)), rng.normal(size=SHARED)
+        if trial < 2 or name == "contacts":
+            shared = np.zeros(SHARED)
+        curved = np.einsum("tn,tnm,tm->", step, system.diagonal, step)
+        curved += (
+            2 * np.einsum("tn,tnm,tm->", step[1:], system.below, step[:-1]) + 2 * (step[2:] * system.second * step[:-2]).sum()
+        )
+        curved += 2 * np.einsum("tn,tnk,k->", step, system.border, shared) + shared @ system.shared @ shared
+        h = 1e-5
+        both = sum(problem.cost(problem.view(state.moved(sign * h * step, sign * h * shared))) for sign in (1, -1))
+        assert both / h**2 == pytest.approx(curved, rel=1e-3 if trial < 2 else 0.05, abs=1e-9)
+        assert trial > 1 or name in ("shared", "stature") or curved > 0

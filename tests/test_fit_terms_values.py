@@ -145,7 +145,7 @@ def test_depth_is_taken_along_the_ray_to_the_person(open_body: Body) -> None:
     )
 
 
-def test_errors_that_go_together_count_less(open_body: Body) -> None:
+def test_correlated_errors_are_made_independent(open_body: Body) -> None:
     """Residuals 2 and 1 with a correlation of 0.6 are 2 and (1 - 0.6 * 2) / 0.8 independent ones."""
     view = view_of(open_body, [[0, 0, -4.2], [0, 0, -4.0], [0, 0, -4.1]])
     term = depth_term(
@@ -200,7 +200,7 @@ def test_a_rhythm_is_a_combination_of_angles(open_body: Body) -> None:
 @pytest.mark.parametrize(
     ("beyond", "residual"), [(-1.0, np.exp(-1)), (0.0, 1.0), (1.0, np.e), (3.0, np.exp(3)), (4.0, 2 * np.exp(3))]
 )
-def test_both_walls_of_a_limit_are_exponential_and_straight_beyond_three_units(
+def test_the_barrier_is_exponential_on_both_sides_and_linear_beyond_three_units(
     open_body: Body, beyond: float, residual: float
 ) -> None:
     low, high = torch.full((2, UNKNOWNS), torch.inf).double() * tensor([[-1], [1]])
@@ -210,8 +210,21 @@ def test_both_walls_of_a_limit_are_exponential_and_straight_beyond_three_units(
         assert wall.cost(posed(open_body, {KNEE: value})) == pytest.approx(0.5 * (0.5 * residual) ** 2, rel=1e-3)
 
 
+def test_a_wall_pushes_back_by_its_slope(open_body: Body) -> None:
+    """One unit beyond, the residual is 0.5 e and its slope 0.5 e per unit of 0.1 rad, towards the inside."""
+    low, high = torch.full((2, UNKNOWNS), torch.inf).double() * tensor([[-1], [1]])
+    low[KNEE], high[KNEE] = -0.4, 0.7
+    for value, sign in ((0.8, 1), (-0.5, -1)):
+        view = posed(open_body, {KNEE: value})
+        system = Problem(open_body, {}, []).system(view)
+        t.Limits(low, high, scale_rad=0.1, weight=0.5).add(view, system)
+        assert system.gradient[0, KNEE] == pytest.approx(sign * (0.5 * np.e) ** 2 / 0.1, rel=1e-3)
+        assert system.diagonal[0, KNEE, KNEE] == pytest.approx((0.5 * np.e / 0.1) ** 2, rel=1e-3)
+        assert np.count_nonzero(system.diagonal) == np.count_nonzero(system.gradient) == 1
+
+
 @pytest.mark.parametrize("side", [0, 1])
-def test_every_limit_of_skel_is_a_wall_on_both_sides(open_body: Body, side: int) -> None:
+def test_every_limit_of_skel_is_a_barrier_on_both_sides(open_body: Body, side: int) -> None:
     wall, sign = priors.limits(), (-1, 1)[side]
     for column, name in enumerate(DOF_NAMES):
         if np.isnan(LIMITS_RAD[column, side]) or name.startswith("scapula_elevation"):
@@ -301,10 +314,10 @@ def test_the_centre_of_mass_is_over_the_soles_that_carry_it(open_body: Body) -> 
 
 def test_relaxed_standing_has_hanging_arms_and_slightly_bent_hinges() -> None:
     mean = dict(zip(DOF_NAMES, np.degrees(priors.mean_pose()), strict=True))
-    told = {"knee_angle_r": 5, "knee_angle_l": 5, "elbow_flexion_r": 15, "elbow_flexion_l": 15}
-    told |= {"shoulder_r_x": 80, "shoulder_l_x": -80}
-    assert {name: pytest.approx(value) for name, value in told.items()} == {name: mean[name] for name in told}
-    assert all(value == 0 for name, value in mean.items() if name not in told)
+    wanted = {"knee_angle_r": 5, "knee_angle_l": 5, "elbow_flexion_r": 15, "elbow_flexion_l": 15}
+    wanted |= {"shoulder_r_x": 80, "shoulder_l_x": -80}
+    assert {name: pytest.approx(value) for name, value in wanted.items()} == {name: mean[name] for name in wanted}
+    assert all(value == 0 for name, value in mean.items() if name not in wanted)
 
 
 @pytest.mark.parametrize(
@@ -404,9 +417,9 @@ def test_segments_carry_the_whole_mass_on_their_own_bones(open_body: Body) -> No
         if one.endswith("_r") and other == f"{one[:-2]}_l":
             assert shares[names.index(one)] == shares[names.index(other)]
     centres, joints = placed(open_body, MassPoints(open_body)), open_body.rest(np.zeros(10)).joints_m
-    for (bone, far, way, _), centre in zip(SEGMENTS, centres, strict=True):
+    for (bone, far, share, _), centre in zip(SEGMENTS, centres, strict=True):
         start, end = joints[JOINT_NAMES.index(bone)], joints[JOINT_NAMES.index(far)]
-        np.testing.assert_allclose(centre, (1 - way) * start + way * end, atol=1e-6, err_msg=bone)
+        np.testing.assert_allclose(centre, (1 - share) * start + share * end, atol=1e-6, err_msg=bone)
 
 
 # ---------------------------------------------------------------------- guesses and uncertainty
@@ -447,7 +460,7 @@ def test_terms_between_frames_are_not_weakened(open_body: Body) -> None:
     np.testing.assert_allclose(np.sqrt((sd**2).mean(axis=1)), exact, rtol=0.08)
 
 
-def test_the_caution_of_the_fit_is_none_of_the_uncertainty(open_body: Body) -> None:
+def test_the_uncertainty_ignores_the_caution_of_the_fit(open_body: Body) -> None:
     view = view_of(open_body, [[0, 0, -4.2], [0, 0, -4.0]])
 
     def sd(caution: float) -> np.ndarray:

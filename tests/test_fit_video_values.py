@@ -138,7 +138,7 @@ def test_the_place_is_where_the_pixels_of_the_posed_landmarks_meet(tilt: tuple[f
     np.testing.assert_allclose(found[2], place[[1, 3]].mean(axis=0), atol=1e-6, err_msg="unseen: between its neighbours")
     weight[3, 3:] = 0
     found = translations(seen_as(px), torch.as_tensor(points), torch.as_tensor(rotation), 1000.0, weight)
-    np.testing.assert_allclose(found[3], place[1], atol=1e-6, err_msg="three landmarks place nobody")
+    np.testing.assert_allclose(found[3], place[1], atol=1e-6, err_msg="three landmarks do not determine a translation")
 
 
 # ---------------------------------------------------------------------- what the depth networks read
@@ -230,7 +230,7 @@ def coco_clip(body: Body, **changes: Any) -> Clip:
 
 
 def test_a_landmark_counts_by_its_confidence(open_body: Body) -> None:
-    """The renders' deviation times 1.3 for people in clothes, up to five times as much where the detector is not sure."""
+    """The deviation on renders times 1.3 for people in clothes, up to five times as much at low confidence."""
     clip = coco_clip(open_body)
     plain = 1.3 * clip.landmarks.sigma_2d_m
     sigma = clip.sigma_m.numpy()[0]
@@ -266,9 +266,9 @@ def test_a_long_clip_is_worth_twenty_four_frames_of_shape(open_body: Body) -> No
     prior = long.shared_prior()
     assert (prior.sigma_beta, prior.focal_sigma) == (pytest.approx(0.5), pytest.approx(0.05))
     assert prior.sigma_offset_m == pytest.approx(0.003)
-    (mean,), (told,) = long.stature_terms(), replace(long, options=FitOptions(height_m=1.9)).stature_terms()
-    assert mean.sigma_m == pytest.approx(0.01) and told.sigma_m == pytest.approx(0.0025)
-    assert mean.height_m == pytest.approx(open_body.stature_m(np.zeros(10))) and told.height_m == 1.9
+    (mean,), (given,) = long.stature_terms(), replace(long, options=FitOptions(height_m=1.9)).stature_terms()
+    assert mean.sigma_m == pytest.approx(0.01) and given.sigma_m == pytest.approx(0.0025)
+    assert mean.height_m == pytest.approx(open_body.stature_m(np.zeros(10))) and given.height_m == 1.9
 
 
 def repeated(observation: Observation, frames: int) -> Observation:
@@ -286,7 +286,7 @@ def test_a_guessed_camera_has_four_fifths_of_the_longer_side() -> None:
     assert camera_for((720, 1280)).focal_px == pytest.approx(1024)
 
 
-def test_a_predicted_angle_is_known_to_fifteen_degrees_and_a_hand_to_thirty_five(open_body: Body) -> None:
+def test_a_predicted_angle_has_fifteen_degrees_of_deviation_and_a_hand_thirty_five(open_body: Body) -> None:
     """One frame, no landmarks: what remains is the prediction's own deviation (drawn with an error of 10 %)."""
     poses = np.zeros((1, 46))
     poses[0, 0] = np.pi
@@ -307,7 +307,7 @@ def test_a_predicted_angle_is_known_to_fifteen_degrees_and_a_hand_to_thirty_five
         assert 18 < sd[DOF_NAMES.index(name)] < 50, name
 
 
-# ---------------------------------------------------------------------- which way is down
+# ---------------------------------------------------------------------- gravity
 
 
 def ground_view(body: Body, trans_m: Any = ((0, 1.0, -4.0),)) -> View:

@@ -9,7 +9,7 @@ import torch
 from hsmr_bio.body.smpl_model import SMPL_PARENTS
 from hsmr_bio.hsmr import camera, config, crops, keypoints, losses
 from hsmr_bio.hsmr.head import Decoder
-from hsmr_bio.hsmr.pose import MEAN_CAMERA, MEAN_POSE_RAD
+from hsmr_bio.hsmr.pose import MEAN_CAMERA, MEAN_POSE_RAD, rows_to_matrix
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD, mirror_poses
 
 SMPL_JOINT_NAMES = (
@@ -220,3 +220,15 @@ def test_the_query_starts_as_bias_plus_position() -> None:
     decoder = Decoder(config.HeadConfig(context_width=8, width=4, layers=0))
     wanted = decoder.to_token_embedding.bias + decoder.pos_embedding[0, 0]
     torch.testing.assert_close(decoder(torch.ones(2, 3, 8))[1, 0], wanted)
+
+
+def test_a_box_beside_the_image_shows_nothing() -> None:
+    image = np.full((50, 60, 3), 200, dtype=np.uint8)
+    for centre in ([-30, 25], [90, 25], [30, -20], [30, 70]):
+        assert (crops.crop_window(image, [*centre, 20]) == 0).all()
+
+
+def test_two_rows_become_a_rotation_by_gram_schmidt() -> None:
+    found = rows_to_matrix(torch.tensor([[2.0, 0, 0, 3, 4, 0], [0, 0, 3, 0, 1, 5]], dtype=torch.float64))
+    wanted = [np.eye(3), np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])]
+    np.testing.assert_allclose(found.numpy(), wanted, atol=1e-12)

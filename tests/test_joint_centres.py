@@ -1,4 +1,4 @@
-"""Joint centres in space become a body and its motion."""
+"""Fit of a body and its motion to joint centres in space."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_angles_are_found(found: SkelMotion, truth: SkelMotion, angle: str, most
     assert error_deg(found, truth, angle) < most_deg
     if angle in ("hip_flexion", "knee_angle", "ankle_angle", "pelvis_tilt"):
         rest = replace(truth, poses_rad=np.repeat(truth.poses_rad[:1], 60, axis=0))
-        assert error_deg(rest, truth, angle) > most_deg, "who does not move would not pass"
+        assert error_deg(rest, truth, angle) > most_deg, "a motionless person would not pass"
 
 
 def test_the_body_is_where_the_centres_are(found: SkelMotion, truth: SkelMotion, open_body: Body) -> None:
@@ -84,7 +84,7 @@ def test_the_body_is_where_the_centres_are(found: SkelMotion, truth: SkelMotion,
 
 @pytest.mark.parametrize(("angle", "most_deg"), [("hip_flexion", 10), ("knee_angle", 5), ("elbow_flexion", 5)])
 def test_a_deep_squat_is_reached(deep: SkelMotion, open_body: Body, angle: str, most_deg: float, squatted: SkelMotion) -> None:
-    """From a standing first guess the limbs are half a metre off: they must not be given up."""
+    """From a standing first guess the limbs are half a metre off: they must not be rejected as outliers."""
     assert error_deg(squatted, deep, angle) < most_deg
     bottom = DOF_NAMES.index("knee_angle_r")
     assert np.degrees(squatted.poses_rad[15, bottom]) > 110
@@ -171,7 +171,7 @@ def test_a_shape_that_joints_hardly_show_stays_near_the_population(truth: SkelMo
 
 
 def test_a_clip_of_the_same_pose_is_worth_twelve_frames(truth: SkelMotion, open_body: Body) -> None:
-    """Frames that repeat each other say nothing new: more than twelve weigh against the prior as twelve do."""
+    """Frames that repeat each other are no new evidence: more than twelve count as twelve against the prior."""
     odd = replace(truth, betas=np.array([0.0, 0.0, 0.0, 3.0, *np.zeros(6)]))
     still = replace(odd, poses_rad=odd.poses_rad[:1].repeat(60, axis=0), trans_m=odd.trans_m[:1].repeat(60, axis=0))
     few, many, fewer = (

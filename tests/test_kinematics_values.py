@@ -107,3 +107,13 @@ KNOTS = (0.0, 0.5, 1.2, 2.0, 2.2)
 def test_joint_functions_have_the_values_of_their_formulas(function: f.Function, value: float) -> None:
     found, _ = function.value_and_partials(torch.tensor([[A, E]], dtype=torch.float64))
     assert float(found[0]) == pytest.approx(value, abs=1e-9)
+
+
+def test_places_of_every_frame_are_kept_in_a_long_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One orientation for all frames, a place for each: frames are not taken apart from their places."""
+    eye, zero = torch.eye(3).double(), torch.zeros(3).double()
+    places = torch.arange(18.0).double().reshape(6, 3)
+    pin = (((0.0, 0.0, 1.0), f.Linear(0)),)
+    tree = Tree([Joint("a", "a", -1, eye, places, eye, zero, pin)], ("q",))
+    monkeypatch.setattr("hsmr_bio.kinematics.tree._TOGETHER", 2)
+    torch.testing.assert_close(tree.forward(np.zeros((6, 1))).positions_m[:, 0], places)

@@ -297,3 +297,13 @@ def test_markers_are_compared_at_the_motions_own_times() -> None:
     later = Markers(time_s=times + 3, names=markers.names, positions_m=doubled)
     report = check_motion(motion, document, markers=later)
     assert report["marker error"].status == "skipped" and "share no time" in report["marker error"].detail
+
+
+def test_a_flip_is_twice_as_near_to_the_other_sides_place() -> None:
+    """Sides 0.4 m apart: a right foot that moves 0.3 m towards the left one's place has not changed sides, 0.35 m has."""
+    for moved, flips in ((0.25, ()), (0.35, (3,))):
+        right = np.tile([[[0.0, 0.0, 0.2]]], (6, 1, 1))
+        left = -right
+        right[3:, :, 2] -= moved
+        left[3:, :, 2] += moved
+        assert measures.left_right_flips(right, left) == flips

@@ -371,3 +371,10 @@ def test_every_bone_has_a_mesh_at_its_joint(body: Body) -> None:
         if name != "pelvis":
             assert np.linalg.norm(points, axis=1).min() < 0.035, name
     assert body.parents == PARENTS
+
+
+def test_bones_that_meet_share_their_ends_by_halves_at_most(body: Body) -> None:
+    weights = body.data.bone_weights.tocsr()
+    np.testing.assert_allclose(np.asarray(weights.sum(axis=1)).ravel(), 1)
+    shared = weights[np.flatnonzero(np.diff(weights.indptr) == 2)].data.reshape(-1, 2)
+    assert len(shared) > 1000 and shared.min(axis=1).max() == pytest.approx(0.5, abs=1e-4)

@@ -1,4 +1,4 @@
-"""An estimator from outside: its own points, no metric landmarks, and the whole road to a motion."""
+"""An external estimator with its own points and without metric landmarks, from the plugin to the motion."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ TOY = own_set(*(KeypointPlace(name=f"p{n}", joint=joint) for n, joint in enumera
 
 
 @pytest.mark.parametrize("heading_deg", [0, 90, 180, -135])
-def test_whichever_way_somebody_faces(clip, open_body: Body, heading_deg: float) -> None:
+def test_any_heading_is_found(clip, open_body: Body, heading_deg: float) -> None:
     some = slice(8, 40)
     px = pixels(open_body, clip.truth, heading_deg)[some]
     seen = Observation(
@@ -114,7 +114,7 @@ def test_whichever_way_somebody_faces(clip, open_body: Body, heading_deg: float)
     )
     assert mean_error_deg(found, truth) < 9
     still = replace(truth, poses_rad=np.repeat(truth.poses_rad[:1], len(px), axis=0))
-    assert mean_error_deg(still, truth) > 14, "the bound means something"
+    assert mean_error_deg(still, truth) > 14, "a motionless person would not pass"
 
 
 def test_the_shipped_points_without_their_depth(clip, fitted: SkelMotion, open_body: Body) -> None:
@@ -155,7 +155,7 @@ def test_a_row_of_a_regressor_is_a_point_on_its_bone(open_body: Body) -> None:
         ({"joint": "femur_l", "sigma_m": 0.0}, "must be positive"),
     ],
 )
-def test_places_that_are_nowhere_are_refused(open_body: Body, place: dict, message: str) -> None:
+def test_undefined_places_are_refused(open_body: Body, place: dict, message: str) -> None:
     with pytest.raises(InputError, match=f"'p'.*{message}"):
         keypoints_of(open_body.data, own_set(KeypointPlace(name="p", **place)))
 
@@ -178,8 +178,8 @@ def test_an_own_set_comes_back_from_its_file(clip, tmp_path: Path) -> None:
     assert load_observation(tmp_path / "o.npz").keypoint_set == own
 
 
-def test_a_likely_path_does_not_spin() -> None:
-    """Two headings half a turn apart: a picture that favours the wrong one does not turn the person round; evidence does."""
+def test_a_likely_path_does_not_rotate_for_one_image() -> None:
+    """Two headings half a turn apart: one image that favours the wrong one does not change the heading, several do."""
     turns = np.stack([np.eye(3), np.diag([-1.0, 1.0, -1.0])])[:, None].repeat(6, axis=1)
     time_s = np.arange(6) / 5
     costs = np.array([[0.0, 0.0, 9.0, 0.0, 0.0, 0.0], [3.0, 3.0, 0.0, 3.0, 3.0, 3.0]])

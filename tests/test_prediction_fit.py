@@ -31,7 +31,7 @@ def body():
 
 @pytest.fixture(scope="module")
 def truth():
-    """(T, 46) poses in camera axes and (T, 3) places: a person who squats a little and moves an arm."""
+    """(T, 46) poses in camera axes and (T, 3) translations: a person who squats a little and moves an arm."""
     time_s = np.arange(FRAMES) / 30
     poses = np.zeros((FRAMES, 46))
     poses[:, 0] = np.pi + 0.1
@@ -136,7 +136,7 @@ def test_one_picture_is_enough(body, observation) -> None:
 
 
 def test_another_focal_length_moves_the_person_and_keeps_the_picture(observation: Observation) -> None:
-    """Similar triangles: a network's placement must follow when the scene shows another focal length than the guess."""
+    """Similar triangles: a predicted translation is scaled in depth when the scene shows another focal length."""
     longer = with_focal(observation, 1.25 * FOCAL, "straight edges of the scene")
     assert longer.camera.focal_px == 1.25 * FOCAL and longer.camera.source == "straight edges of the scene"
     assert observation.skel_trans_m is not None and longer.skel_trans_m is not None
@@ -147,7 +147,7 @@ def test_another_focal_length_moves_the_person_and_keeps_the_picture(observation
 
 @pytest.mark.parametrize("refine", [False, True])
 def test_a_frame_without_prediction_is_no_evidence(body, observation, refine: bool) -> None:
-    """What is drawn across a gap does not count as seen: the posture there is less sure than where it was predicted."""
+    """Interpolated frames are no evidence: postures are less certain there than in predicted frames."""
     gap = slice(18, 27)
     poses = np.array(observation.skel_poses_rad)
     poses[gap] = np.nan

@@ -1,4 +1,4 @@
-"""Gravity and focal length from the edges of a room that is known, and nothing from edges that say nothing."""
+"""Gravity and focal length from the edges of a room that is known, and no result from random edges."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_known_focal_length_is_kept() -> None:
     assert np.degrees([found.pitch_rad, found.roll_rad]) == pytest.approx([10, 2], abs=0.6)
 
 
-def test_the_demo_clip_shows_its_camera() -> None:
+def test_the_camera_of_the_demo_clip_is_found() -> None:
     """From the file: edges of the drawn floor against the camera that drew it."""
     video = open_video(EXAMPLES / "demo.mp4")
     truth = load_motion(EXAMPLES / "demo_truth.npz")
@@ -76,7 +76,7 @@ def test_the_demo_clip_shows_its_camera() -> None:
 
 @pytest.mark.parametrize("count", [0, 5, 15, 60, 200])
 @pytest.mark.parametrize("seed", range(3))
-def test_edges_of_random_directions_say_nothing(count: int, seed: int) -> None:
+def test_edges_of_random_directions_give_no_result(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     middle, angle = rng.uniform((0, 0), SIZE, (count, 2)), rng.uniform(0, np.pi, count)
     half = np.stack([np.cos(angle), np.sin(angle)], axis=1) * (58 + rng.exponential(60, count))[:, None] / 2

@@ -1,18 +1,15 @@
-"""SKEL's tables: sides, limits and axes; and what a body does with offsets and places."""
+"""SKEL's tables: sides, limits and axes."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from hsmr_bio.body import Body
 from hsmr_bio.body.placing import SKEL_TO_WORLD
-from hsmr_bio.errors import ShapeError
 from hsmr_bio.skeleton import (
     DOF_NAMES,
     JOINT_AXES,
     JOINT_DOFS,
-    JOINT_NAMES,
     LIMITS_RAD,
     LIMITS_WITH_REST_RAD,
     MIRROR_DOF,
@@ -110,42 +107,3 @@ def test_rest_axes_become_ground_axes() -> None:
     np.testing.assert_array_equal(SKEL_TO_WORLD @ forward, [1, 0, 0])
     np.testing.assert_array_equal(SKEL_TO_WORLD @ up, [0, 1, 0])
     np.testing.assert_array_equal(SKEL_TO_WORLD @ left, [0, 0, -1])
-
-
-def test_bones_of_the_resting_body_are_on_their_side_and_above_each_other(open_body: Body) -> None:
-    at = dict(zip(JOINT_NAMES, open_body.rest(np.zeros(10)).joints_m, strict=True))
-    for name, place in at.items():
-        assert name[-2:] not in ("_r", "_l") or (place[0] < 0) == name.endswith("_r"), name
-    for upper, lower in (("head", "thorax"), ("thorax", "pelvis"), ("femur_r", "tibia_r"), ("tibia_l", "talus_l")):
-        assert at[upper][1] > at[lower][1] + 0.1
-    assert at["toes_r"][2] > at["calcn_r"][2] + 0.1 and at["hand_l"][0] > at["ulna_l"][0] > at["humerus_l"][0]
-
-
-def test_an_offset_of_a_joint_at_rest_moves_it_and_what_hangs_on_it(open_body: Body) -> None:
-    offset = np.zeros((24, 3))
-    knee = JOINT_NAMES.index("tibia_r")
-    offset[knee] = [0.01, -0.02, 0.03]
-    pose = np.zeros((2, 46))
-    plain = open_body.forward(pose, np.zeros(10)).joints_m.numpy()
-    moved = open_body.forward(pose, np.zeros(10), joint_offset_m=offset).joints_m.numpy() - plain
-    np.testing.assert_allclose(moved[:, knee], [[0.01, -0.02, 0.03]] * 2, atol=1e-9)
-    np.testing.assert_allclose(moved[:, JOINT_NAMES.index("femur_l")], 0, atol=1e-9)
-    each = open_body.forward(pose, np.zeros(10), joint_offset_m=np.stack([0 * offset, offset])).joints_m.numpy() - plain
-    np.testing.assert_allclose(each, np.stack([0 * moved[0], moved[1]]), atol=1e-9)
-    with pytest.raises(ShapeError, match="joint_offset_m"):
-        open_body.forward(pose, np.zeros(10), joint_offset_m=np.zeros((3, 24, 3)))
-
-
-def test_a_translation_moves_every_bone_and_the_skin(open_body: Body) -> None:
-    pose, trans = np.zeros((1, 46)), np.array([[0.3, -0.2, 1.0]])
-    plain, moved = (open_body.forward(pose, np.zeros(10), t, skin=True, skeleton=True) for t in (None, trans))
-    for name in ("joints_m", "skin_m", "skeleton_m"):
-        by = (getattr(moved, name) - getattr(plain, name)).numpy()
-        np.testing.assert_allclose(by, np.broadcast_to(trans[0], by.shape), atol=1e-9)
-
-
-def test_bones_that_meet_share_their_ends_by_halves_at_most(open_body: Body) -> None:
-    weights = open_body.data.bone_weights.tocsr()
-    np.testing.assert_allclose(np.asarray(weights.sum(axis=1)).ravel(), 1)
-    shared = weights[np.flatnonzero(np.diff(weights.indptr) == 2)].data.reshape(-1, 2)
-    assert len(shared) > 1000 and shared.min(axis=1).max() == pytest.approx(0.5, abs=1e-4)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hsmr_bio.fitting.skelify import objective as terms
+from hsmr_bio.fitting.skelify.lbfgs import _small
 from hsmr_bio.hsmr.losses import LIMIT_DOFS, angle_prior
 
 SHOULDER_R, HIP_R, SHOULDER_L, HIP_L = 2, 9, 5, 12
@@ -129,3 +130,10 @@ def test_an_error_is_weighed_by_confidence_over_all_keypoints() -> None:
 @pytest.mark.parametrize(("before", "after", "change"), [(0.5, 0.4, 0.1), (200.0, 100.0, 0.5), (100.0, 200.0, 0.5)])
 def test_a_change_is_relative_to_the_larger_value_or_to_one(before: float, after: float, change: float) -> None:
     assert terms.relative_change(before, after) == pytest.approx(change)
+
+
+def test_a_gradient_is_small_by_its_largest_component() -> None:
+    """The release looks at the largest signed component; so for parity."""
+    gradient = torch.tensor([1e-12, -1.0])
+    assert not _small(gradient, 1e-9, False) and _small(gradient, 1e-9, True)
+    assert _small(gradient, 2.0, False) and _small(None, 1e-9, False)

@@ -1,4 +1,4 @@
-"""Which frames are fitted, and what the filter does to the result."""
+"""Selection of frames, and the filter."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def seen_in(count: int, *stretches: tuple[int, int]) -> np.ndarray:
     return seen
 
 
-def test_short_gaps_stay_and_long_ones_go() -> None:
+def test_short_gaps_stay_and_long_ones_are_removed() -> None:
     kept = seen_frames(sight(seen_in(200, (10, 60), (75, 100), (140, 180))))
     assert frames_of(kept) == [*range(10, 101), *range(140, 181)]
     np.testing.assert_array_equal(kept.camera_shift_px, [*range(10, 101), *range(140, 181)])
@@ -52,7 +52,7 @@ def test_short_gaps_stay_and_long_ones_go() -> None:
     assert frames_of(wide) == list(range(10, 181))
 
 
-def test_glimpses_go() -> None:
+def test_short_stretches_are_removed() -> None:
     kept = seen_frames(sight(seen_in(200, (0, 60), (100, 103), (150, 199))))
     assert frames_of(kept) == [*range(61), *range(150, 200)]
 
@@ -62,12 +62,12 @@ def test_a_person_who_is_always_seen_passes_as_is() -> None:
     assert seen_frames(observation) is observation
 
 
-def test_one_short_sight_alone_is_kept() -> None:
-    """A still, or a clip of a few frames, is no glimpse."""
+def test_a_single_short_stretch_is_kept() -> None:
+    """A still, or a clip of a few frames, is no short stretch between gaps."""
     assert frames_of(seen_frames(sight(seen_in(40, (7, 8))))) == [7, 8]
 
 
-def test_nobody_and_glimpses_only_are_errors() -> None:
+def test_no_frame_and_only_short_stretches_are_errors() -> None:
     with pytest.raises(EstimationError, match="seen in no frame"):
         seen_frames(sight(np.zeros(10, dtype=bool)))
     with pytest.raises(EstimationError, match="only in glimpses"):
@@ -76,7 +76,7 @@ def test_nobody_and_glimpses_only_are_errors() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.booleans(), min_size=5, max_size=40), st.integers(1, 8))
-def test_no_sight_outside_of_glimpses_is_lost(pattern: list[bool], stretch: int) -> None:
+def test_only_frames_of_short_stretches_are_lost(pattern: list[bool], stretch: int) -> None:
     seen = np.repeat(pattern, stretch)
     try:
         kept = frames_of(seen_frames(sight(seen)))
@@ -114,7 +114,7 @@ def test_uneven_frames_become_even() -> None:
 
 
 @pytest.mark.parametrize(("frequency_hz", "low", "high"), [(1.0, 0.97, 1.02), (6.0, 0.6, 0.85), (14.0, 0.0, 0.1)])
-def test_the_filter_keeps_slow_and_removes_fast(frequency_hz: float, low: float, high: float) -> None:
+def test_the_filter_passes_low_and_removes_high_frequencies(frequency_hz: float, low: float, high: float) -> None:
     time_s = np.arange(400) / 100
     wave = np.sin(2 * np.pi * frequency_hz * time_s)
     filtered = filter_motion(motion_of(time_s, wave), cutoff_hz=6.0)
@@ -162,7 +162,7 @@ def test_an_impossible_cutoff_is_refused(cutoff_hz: float) -> None:
     assert len(filter_motion(replace(motion), cutoff_hz=14.9).time_s) == 60
 
 
-def test_gaps_up_to_04_seconds_are_bridged_and_sights_under_02_seconds_go() -> None:
+def test_gaps_up_to_04_seconds_are_kept_and_stretches_under_02_seconds_removed() -> None:
     bridged = seen_frames(sight(seen_in(100, (0, 40), (60, 99))))  # 0.4 s from sight to sight
     assert frames_of(bridged) == list(range(100))
     parted = seen_frames(sight(seen_in(100, (0, 40), (61, 99))))

@@ -454,7 +454,7 @@ def test_a_folder_of_labels_is_converted_and_resumed(tmp_path, sequence, smpl, s
     stored = np.load(out / "a.npz")
     np.testing.assert_array_equal(stored["orig_betas"], betas)
     assert "knee" in stored["reasons"][3]
-    assert "wrung" in stored["reasons"][5]
+    assert "twisted" in stored["reasons"][5]
     assert stored["accepted"][[0, 1, 2, 8, 9]].all()
     assert (stored["orig_pve_max"][stored["accepted"]] < 0.06).all()
     assert np.abs(stored["flip_pve_mean"] - stored["orig_pve_mean"]).max() < 0.02
@@ -488,7 +488,7 @@ def test_the_mirrored_person_is_the_mirror_image(sequence, smpl) -> None:
     np.testing.assert_allclose(first[:, swap] * [-1, 1, 1], second, atol=0.02)  # the synthetic body is symmetric to 5 mm
 
 
-def test_wrong_knees_and_wrung_arms_are_measured() -> None:
+def test_wrong_knees_and_twisted_forearms_are_measured() -> None:
     turns = np.tile(np.eye(3), (1, 24, 1, 1))
     turns[:, 4] = Rotation.from_rotvec([-0.5, 0, 0]).as_matrix()
     turns[:, 5] = Rotation.from_rotvec([1.5, 0, 0]).as_matrix()

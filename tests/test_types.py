@@ -1,4 +1,4 @@
-"""The tables that time series give: names with units, values as in the arrays."""
+"""The types of the pipeline: their fields are checked; their tables have names with units and the values of the arrays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from hsmr_bio.errors import ShapeError
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.types import GeneralizedForces, Markers, OsimMotion, SkelMotion
 
@@ -61,3 +63,10 @@ def test_generalized_forces_as_a_table() -> None:
     check(frame, {"pelvis_ty_force_n": values[:, 0], "knee_angle_r_moment_nm": values[:, 1]}, 2)
     frame.iloc[0, 0] = 7.0
     assert forces.values_si[0, 0] == values[0, 0], "the table is a copy"
+
+
+@pytest.mark.parametrize("name", ["poses_rad", "betas"])
+def test_only_a_field_whose_default_is_none_may_be_none(name: str) -> None:
+    values = {"poses_rad": np.zeros((3, 46)), "betas": np.zeros(10), name: None}
+    with pytest.raises(ShapeError, match=name):
+        SkelMotion(time_s=TIME_S, trans_m=np.zeros((3, 3)), body="b", frame="world", contacts=None, **values)

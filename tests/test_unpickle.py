@@ -229,3 +229,12 @@ def test_a_hostile_file_of_joblib_runs_nothing(golden, tmp_path) -> None:
     with pytest.raises(RefusedPickleError):
         load_pickle(tmp_path / "a.pkl")
     assert not target.exists()
+
+
+@pytest.mark.parametrize("outer", [list, tuple, lambda items: {"a": items}, lambda items: [{"b": items}, 1]])
+def test_arrays_deep_inside_come_back(outer) -> None:
+    back = reread(outer([np.arange(3), "word", [np.float64(2.5)]]))
+    while not isinstance(back, list | tuple) or not isinstance(back[0], np.ndarray):
+        back = next(iter(back.values())) if isinstance(back, dict) else back[0]
+    np.testing.assert_array_equal(back[0], [0, 1, 2])
+    assert type(back[0]) is np.ndarray and back[1] == "word" and back[2] == [2.5]

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from hsmr_bio.arrays import freeze, readonly
 from hsmr_bio.errors import InputError, ShapeError
 from hsmr_bio.skeleton import JOINT_NAMES
 from hsmr_bio.skeleton import PARENTS as SKEL_PARENTS
-from hsmr_bio.types import FloatArray, Sex, freeze, readonly
+from hsmr_bio.types import FloatArray, Sex
 
 IntArray = npt.NDArray[np.int64]
 

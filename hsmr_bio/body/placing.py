@@ -17,8 +17,8 @@ SKEL_TO_WORLD: FloatArray = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0
 
 WALKING = ((1.0, 0.3), (0.5, 1.0))
 """(m, m/s) A person walks whose distance and mean speed are above those of one of these rows. A shift of weight or a step aside
-is shorter than 1 m, a drift of the fit slower than 0.3 m/s (slow gait of patients is 0.4 m/s); below the length of a stride only
-the usual speed of walking shows it."""
+is shorter than 1 m, a drift of the fit slower than 0.3 m/s (slow gait of patients is 0.4 m/s); below the length of a stride
+only the usual speed of walking shows it."""
 _SHORTEST_S = 1e-6
 """Lower bound of the duration, against division by zero for a single frame."""
 

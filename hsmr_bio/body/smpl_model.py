@@ -16,8 +16,9 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from hsmr_bio.arrays import readonly
 from hsmr_bio.kinematics.rotations import exp
-from hsmr_bio.types import FloatArray, Sex, readonly
+from hsmr_bio.types import FloatArray, Sex
 
 from .body import Values
 from .data_model import BETA_COUNT, JOINT_COUNT, POSE_FEATURES, IntArray, readonly_ints

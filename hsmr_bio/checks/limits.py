@@ -180,17 +180,29 @@ def paper_table(poses_rad: FloatArray) -> tuple[PartViolation, ...]:
         excess = np.stack([excess_over(wrapped[:, column], *LIMITS_RAD[column]) for column in columns])
         for tolerance_deg in PAPER_TOLERANCES_DEG:
             violation = np.maximum(excess - np.deg2rad(tolerance_deg), 0.0).max(axis=0)
-            rows.append(
-                PartViolation(
-                    part=part,
-                    tolerance_deg=tolerance_deg,
-                    share=float((violation > 0).mean()),
-                    max_rad=float(violation.max()),
-                    mean_rad=float(violation.mean()),
-                    median_rad=float(np.sort(violation)[(len(violation) - 1) // 2]),  # the lower of two, as HSMR's
-                )
-            )
+            rows.append(part_violation(part, tolerance_deg, violation))
     return tuple(rows)
+
+
+def part_violation(part: str, tolerance_deg: float, violation_rad: FloatArray) -> PartViolation:
+    """Summarise the violations of one part.
+
+    Args:
+        part: name of the part.
+        tolerance_deg: of the violations.
+        violation_rad: (T,) excess of the worst angle of the part over its range and the tolerance.
+
+    Returns:
+        The row of the paper's table. The median is the lower of the two middle values, as in HSMR.
+    """
+    return PartViolation(
+        part=part,
+        tolerance_deg=tolerance_deg,
+        share=float((violation_rad > 0).mean()),
+        max_rad=float(violation_rad.max()),
+        mean_rad=float(violation_rad.mean()),
+        median_rad=float(np.sort(violation_rad)[(len(violation_rad) - 1) // 2]),
+    )
 
 
 def excess_over(values: FloatArray, lower: float, upper: float) -> FloatArray:

@@ -97,7 +97,7 @@ def place_model(motion: OsimMotion, document: OsimDocument) -> PlacedModel:
     for column, name in enumerate(motion.coordinates):
         values[:, tree.index(name)] = motion.values_si[:, column]
     pose = tree.forward(document.couple(values))
-    markers = tuple(document.markers.values())
+    markers = tuple(marker for marker in document.markers.values() if marker.body in tree.bodies)  # the rest stand in ground
     local = torch.tensor([marker.position_m for marker in markers], dtype=tree.dtype).reshape(-1, 3)
     index = [tree.bodies.index(marker.body) for marker in markers]
     return PlacedModel(

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         ready = posed(method, points=points, smpl_joint_regressor=joint_regressor, smpl=smpl, extra_regressor=extra)
         rows.append((method.name, evaluate(ready, labels, smpl=smpl, form=args.form)))
         if labels is not None and not {"MPJPE", "error_2d"} & set(rows[-1][1]):
-            note(args, f"{method.name}: only angles, which the labels do not have; a body gives joints: {_BODIES}")
+            note(args, f"{method.name}: nothing to compare with the labels but angles; joints need a body: {_BODIES}")
     if args.json:
         print_json(dict(rows))
     else:

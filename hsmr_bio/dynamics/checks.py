@@ -1,4 +1,4 @@
-"""Is this inverse dynamics believable? Residuals of the whole body against published thresholds."""
+"""Check the plausibility of an inverse dynamics: residuals of the whole body against published thresholds."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CHECKS: tuple[CheckRow[Residuals], ...] = (
 
 
 def check_dynamics(result: InverseDynamics) -> CheckReport:
-    """Judge the residuals of an inverse dynamics with external loads.
+    """Compare the residuals of an inverse dynamics with their thresholds.
 
     Args:
         result: of :func:`inverse_dynamics` with measured or estimated loads.
@@ -59,11 +59,11 @@ def check_dynamics(result: InverseDynamics) -> CheckReport:
         One entry per row of ``CHECKS``.
 
     Raises:
-        InputError: there were no external loads; then the base carries the body and nothing can be judged.
+        InputError: there are no external loads, and therefore no residuals.
     """
     residuals = result.residuals
     if residuals is None:
-        raise InputError("without external loads the whole body hangs on its base: there are no residuals to check")
+        raise InputError("without external loads the base carries the whole body: there are no residuals to check")
     source = result.loads.source if result.loads is not None else ""
     detail = f"forces {source}; largest residual force at {residuals.worst_time_s:.3f} s"
     measured = result.ground is None
@@ -71,7 +71,7 @@ def check_dynamics(result: InverseDynamics) -> CheckReport:
 
 
 def _explained(check: Check, detail: str, measured: bool) -> Check:
-    """Add where the figure comes from and, to a bad figure of measured forces, what may be the cause."""
+    """Set the detail of a check; for measured forces that do not pass, with a possible cause."""
     if measured and check.status != "pass":
         detail += " (a foot that stands beside the plates has no force)"
     return replace(check, detail=detail)

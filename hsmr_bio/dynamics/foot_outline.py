@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError, ModelError
 from ..types import FloatArray
-from .loads import Assignment, ExternalForce, ExternalLoads, loaded, with_forces
+from .loads import Assignment, ExternalForce, ExternalLoads, loaded
 from .opensim_backend import OpenSimBackend, Poses
 from .trajectory import Trajectory
 
@@ -128,7 +128,7 @@ def assign_to_feet(loads: ExternalLoads, feet: FootOutlines, time_s: FloatArray,
             f"no external force of {loads.source or 'the loads'} carries more than 5 % of body weight ({weight_n:.0f} N) while "
             f"the motion lasts ({time_s[0]:g} to {time_s[-1]:g} s): is it the right trial? A motion in the air needs no loads"
         )
-    return with_forces(loads, forces, assignments)
+    return replace(loads, forces=tuple(forces), assignments=tuple(assignments))
 
 
 def _contacts(force: ExternalForce, time_s: FloatArray, weight_n: float) -> Sequence[tuple[int, int]]:

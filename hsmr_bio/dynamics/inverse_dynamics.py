@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, UnknownCoordinateError
 from ..osim.library import Model
 from ..types import FloatArray, GeneralizedForces, OsimMotion
 from .foot_outline import assign_to_feet, soles
@@ -111,8 +111,14 @@ class InverseDynamics(GeneralizedForces):
         )
 
     def column(self, name: str) -> FloatArray:
-        """(T,) force of one coordinate; UnknownCoordinateError if there is none of that name."""
-        return column(self, name)
+        """(T,) force of one coordinate in N m or N.
+
+        Raises:
+            UnknownCoordinateError: there is no coordinate of that name.
+        """
+        if name not in self.coordinates:
+            raise UnknownCoordinateError(name, self.coordinates, "generalized forces")
+        return np.asarray(self.values_si[:, self.coordinates.index(name)])
 
     def to_frame(self, *, per_kg: bool = False, powers: bool = False) -> pd.DataFrame:
         """Give the forces as a table.
@@ -204,26 +210,6 @@ def inverse_dynamics(
         engine=backend,
         cutoff_hz=cutoff_hz,
     )
-
-
-def column(forces: GeneralizedForces, name: str) -> FloatArray:
-    """Give the generalized force of one coordinate.
-
-    Args:
-        forces: any.
-        name: of the coordinate.
-
-    Returns:
-        (T,) in N m or N.
-
-    Raises:
-        UnknownCoordinateError: there is no coordinate of that name.
-    """
-    from ..errors import UnknownCoordinateError
-
-    if name not in forces.coordinates:
-        raise UnknownCoordinateError(name, forces.coordinates, "generalized forces")
-    return np.asarray(forces.values_si[:, forces.coordinates.index(name)])
 
 
 def _assigned(motion: Trajectory, backend: OpenSimBackend, loads: ExternalLoads, floor_m: float) -> ExternalLoads:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, InputError, require
-from ..io.c3d_check import check_c3d
-from ..io.table import Table, read_table
+from ..errors import FormatError, InputError
+from ..io.c3d import open_c3d
+from ..io.table import Table, read_table, refuse_missing
 from ..types import FloatArray
 from .loads import ExternalForce, ExternalLoads
 
@@ -123,9 +123,7 @@ def _triple(table: Table, path: Path, stem: str) -> FloatArray:
     if missing:
         raise FormatError(path, None, f"column {missing[0]!r} is missing; the columns are {_listed(table.columns)}")
     values = table.values[:, [table.columns.index(name) for name in names]]
-    if np.isnan(values).any():
-        row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
-        raise FormatError(path, f"column {names[column]!r}", f"no value at {table.time_s[row]:g} s (NaN); write 0 if unloaded")
+    refuse_missing(path, names, table.time_s, values, "; write 0 if unloaded")
     return values
 
 
@@ -192,12 +190,7 @@ def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forw
         FormatError: no C3D file, or truncated; no force plates, plates that are not level, unknown units.
         MissingDependencyError: ezc3d is not installed.
     """
-    check_c3d(Path(path))
-    ezc3d = require("ezc3d", extra="c3d", feature="reading force plates from C3D")
-    try:
-        content = ezc3d.c3d(os.fspath(path), extract_forceplat_data=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise FormatError(path, None, f"not a readable C3D file: {error}") from None
+    content = open_c3d(Path(path), feature="reading force plates from C3D", force_plates=True)
     plates = content["data"]["platform"]
     if not plates:
         raise FormatError(path, None, "there is no force plate in this C3D file")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arrays import increasing_time, readonly
 from ..errors import InputError
-from ..types import BoolArray, FloatArray, increasing_time, readonly
-from .opensim_backend import BodyWrench
+from ..types import BoolArray, FloatArray
 
 LOADED_SHARE = 0.05
 """A plate counts as loaded above this share of body weight: well above the noise of force plates (a few N)."""
@@ -92,30 +92,21 @@ class ExternalLoads:
         if len(set(names)) != len(names):
             raise InputError(f"external forces must have different names, got {', '.join(names)}")
 
-    def at(self, time_s: FloatArray) -> tuple[BodyWrench, ...]:
+    def at(self, time_s: FloatArray) -> tuple[ExternalForce, ...]:
         """Interpolate all forces linearly at the times (T,), as OpenSim does.
 
         Raises:
             InputError: a force has no body, or does not cover the times.
         """
-        wrenches = []
+        sampled = []
         for force in self.forces:
             if force.body is None:
                 raise InputError(f"external force {force.name!r} has no body: assign it (assign_to_feet) or name one")
             _covers(force, time_s)
-            columns = {key: _sample(time_s, force.time_s, getattr(force, key)) for key in ("force_n", "point_m", "torque_nm")}
-            zero = np.zeros((len(time_s), 3))
-            wrenches.append(
-                BodyWrench(
-                    body=force.body,
-                    force_n=zero if columns["force_n"] is None else columns["force_n"],
-                    point_m=columns["point_m"],
-                    torque_nm=zero if columns["torque_nm"] is None else columns["torque_nm"],
-                    force_body=force.force_frame,
-                    point_body=force.point_frame,
-                )
-            )
-        return tuple(wrenches)
+            force_n, torque_nm = (_sample(time_s, force.time_s, values) for values in (force.force_n, force.torque_nm))
+            point_m = None if force.point_m is None else _sample(time_s, force.time_s, force.point_m)
+            sampled.append(replace(force, time_s=time_s, force_n=force_n, point_m=point_m, torque_nm=torque_nm))
+        return tuple(sampled)
 
 
 def loads_from_arrays(
@@ -212,20 +203,6 @@ def loaded(force: ExternalForce, weight_n: float) -> BoolArray:
     return np.asarray(np.linalg.norm(force.force_n, axis=1) > LOADED_SHARE * weight_n)
 
 
-def with_forces(loads: ExternalLoads, forces: Sequence[ExternalForce], assignments: Sequence[Assignment]) -> ExternalLoads:
-    """Copy loads with other forces.
-
-    Args:
-        loads: keeps its source.
-        forces: all of the copy's forces.
-        assignments: of these forces to feet.
-
-    Returns:
-        The copy.
-    """
-    return replace(loads, forces=tuple(forces), assignments=tuple(assignments))
-
-
 def _covers(force: ExternalForce, time_s: FloatArray) -> None:
     slack = 0.5 * np.diff(force.time_s).mean() if len(force.time_s) > 1 else 0.0
     if time_s[0] < force.time_s[0] - slack or time_s[-1] > force.time_s[-1] + slack:
@@ -235,9 +212,7 @@ def _covers(force: ExternalForce, time_s: FloatArray) -> None:
         )
 
 
-def _sample(at_s: FloatArray, time_s: FloatArray, values: FloatArray | None) -> FloatArray | None:
-    if values is None:
-        return None
+def _sample(at_s: FloatArray, time_s: FloatArray, values: FloatArray) -> FloatArray:
     return np.stack([np.interp(at_s, time_s, values[:, axis]) for axis in range(3)], axis=1)
 
 

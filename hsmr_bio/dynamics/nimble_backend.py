@@ -20,7 +20,7 @@ from ..osim.library import Model, as_document
 from ..osim.nimble_export import write_nimble_model
 from ..osim.nimble_states import NimbleStates
 from ..types import FloatArray
-from .opensim_backend import BodyWrench
+from .loads import ExternalForce
 from .trajectory import Trajectory
 
 GRAVITY_M_S2 = np.array([0.0, -9.80665, 0.0])
@@ -57,7 +57,7 @@ class NimbleBackend:
         self._order = [self._states.names.index(name) for name in names]
         self.mass_kg = float(self._skeleton.getMass())
 
-    def inverse_dynamics(self, motion: Trajectory, loads: Sequence[BodyWrench] = ()) -> FloatArray:
+    def inverse_dynamics(self, motion: Trajectory, loads: Sequence[ExternalForce] = ()) -> FloatArray:
         """Solve the equations of motion in every frame, as :meth:`OpenSimBackend.inverse_dynamics` does.
 
         Args:
@@ -98,10 +98,10 @@ class NimbleBackend:
         result[:, columns] = states.forces(q, forces)
         return result
 
-    def _body(self, load: BodyWrench) -> Any:
+    def _body(self, load: ExternalForce) -> _BodyNode:
         node = self._skeleton.getBodyNode(load.body)
         if node is None:
             raise ModelError(f"the model has no body {load.body!r}")
-        if load.force_body != "ground" or load.point_body != "ground":
+        if load.force_frame != "ground" or load.point_frame != "ground":
             raise ModelError(f"the load on {load.body!r} must be given in ground axes for nimblephysics; use backend='opensim'")
         return node

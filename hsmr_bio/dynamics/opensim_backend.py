@@ -16,6 +16,7 @@ from ..errors import InputError, ModelError, UnknownCoordinateError, require
 from ..osim.document import OsimDocument
 from ..osim.library import Model
 from ..types import BoolArray, FloatArray, Subject
+from .loads import ExternalForce
 from .polynomial_bias import PolynomialBias
 from .trajectory import Trajectory
 
@@ -31,23 +32,6 @@ _PROBE_TOLERANCE = 1e-12
 """Rounding of a rate that equals its speed."""
 _RANK_TOLERANCE = 1e-9
 """Relative singular value below which the base cannot carry a component of the wrench."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class BodyWrench:
-    """A force and a moment on one body over time, in ground axes."""
-
-    body: str
-    force_n: FloatArray
-    """(T, 3)."""
-    point_m: FloatArray | None
-    """(T, 3) where the force acts, in ground or in ``point_body``; None: the origin of ``body``."""
-    torque_nm: FloatArray
-    """(T, 3) free moment."""
-    force_body: str = "ground"
-    """Body in whose axes force and torque are given."""
-    point_body: str = "ground"
-    """Body in whose frame the point is given."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -144,7 +128,7 @@ class OpenSimBackend:
                 parts["q_si"][:, column] = locked[name]
         return Trajectory(time_s=motion.time_s, coordinates=self.coordinates, **parts)
 
-    def inverse_dynamics(self, motion: Trajectory, loads: Sequence[BodyWrench] = ()) -> FloatArray:
+    def inverse_dynamics(self, motion: Trajectory, loads: Sequence[ExternalForce] = ()) -> FloatArray:
         """Solve M udot + C + G - J^T F = tau in every frame.
 
         OpenSim's error for joints that translate by a polynomial of several coordinates is corrected
@@ -160,7 +144,7 @@ class OpenSimBackend:
         Raises:
             ModelError: a load acts on a body that the model does not have, or OpenSim cannot evaluate a pose.
         """
-        applied = [(self._body(load.body), load, self._frame(load.force_body), self._frame(load.point_body)) for load in loads]
+        bodies = [(self._body(load.body), self._frame(load.force_frame), self._frame(load.point_frame)) for load in loads]
         osim, state, count = self._osim, self._state, len(self.coordinates)
         zero = osim.SpatialVec(osim.Vec3(0), osim.Vec3(0))
         forces = osim.VectorOfSpatialVec(self._model.getBodySet().getSize() + 1, zero)
@@ -169,10 +153,10 @@ class OpenSimBackend:
         with _quiet(osim):
             for frame, (_, udot) in enumerate(self._frames(motion)):
                 tau = self._solver.solve(state, udot).to_numpy()
-                if applied:
-                    for index in {body.getMobilizedBodyIndex() for body, *_ in applied}:
+                if loads:
+                    for index in {body.getMobilizedBodyIndex() for body, *_ in bodies}:
                         forces.set(index, zero)
-                    for body, load, force_frame, point_frame in applied:
+                    for load, (body, force_frame, point_frame) in zip(loads, bodies, strict=True):
                         self._add_wrench(forces, frame, body, load, force_frame, point_frame)
                     self._matter.multiplyBySystemJacobianTranspose(state, forces, mapped)
                     tau = tau - mapped.to_numpy()
@@ -278,7 +262,7 @@ class OpenSimBackend:
         return np.asarray(out.to_numpy()[self._q_slots])
 
     def _add_wrench(
-        self, forces: _Osim, frame: int, body: _Osim, load: BodyWrench, force_frame: _Osim, point_frame: _Osim
+        self, forces: _Osim, frame: int, body: _Osim, load: ExternalForce, force_frame: _Osim, point_frame: _Osim
     ) -> None:
         """Add one frame of a load to the spatial forces, about the body's origin in ground axes."""
         osim = self._osim
@@ -298,7 +282,7 @@ class OpenSimBackend:
         total = [previous.get(i).to_numpy() + part for i, part in enumerate((torque, force))]
         forces.set(index, osim.SpatialVec(osim.Vec3(*total[0]), osim.Vec3(*total[1])))
 
-    def _body(self, name: str) -> _Osim:
+    def _body(self, name: str | None) -> _Osim:
         if name not in self.body_masses_kg:
             raise ModelError(f"the model has no body {name!r}; its bodies are: {', '.join(self.body_masses_kg)}")
         return self._model.getBodySet().get(name)

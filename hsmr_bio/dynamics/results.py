@@ -1,4 +1,4 @@
-"""What inverse dynamics leaves on disk, and its figures for reports and scripts."""
+"""Files of an inverse dynamics, and its figures for reports and scripts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def write_dynamics(
     """Write ``NAME_id.sto``, ``NAME_power.sto``, the loads (``NAME_loads.xml`` and ``.mot``) and ``NAME_setup_id.xml``.
 
     Args:
-        folder: where to; exists.
+        folder: existing folder.
         result: of :func:`inverse_dynamics`.
-        name: stem of the files.
-        model_file: the model as the setup shall name it, relative to ``folder``.
-        motion_file: the unfiltered motion, likewise.
-        per_kg: whether forces and powers are divided by the body's mass.
+        name: first part of the file names.
+        model_file: path of the model relative to ``folder``, for the setup.
+        motion_file: path of the unfiltered motion relative to ``folder``, for the setup.
+        per_kg: whether to divide forces and powers by the body's mass.
         overwrite: whether existing files may be replaced.
 
     Returns:
@@ -80,7 +80,7 @@ def write_dynamics(
 
 
 def summary(result: InverseDynamics) -> dict[str, Any]:
-    """Figures of an inverse dynamics as JSON values: peaks, work, ground reaction, residuals, checks, assignment.
+    """Return the figures of an inverse dynamics as JSON values: peaks, work, ground reaction, residuals, checks, assignment.
 
     Moments are in N m/kg, powers in W/kg, work in J/kg; forces in body weights.
     """

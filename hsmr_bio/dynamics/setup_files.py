@@ -1,4 +1,4 @@
-"""Setup files with which OpenSim's own tools (GUI or command line) redo our inverse dynamics and inverse kinematics."""
+"""Setup files with which OpenSim's own tools repeat our inverse dynamics and inverse kinematics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from ..types import FloatArray
 from .loads import ExternalLoads
 
 _VERSION = "40000"
-"""Every OpenSim since 4.0 reads it; higher numbers are unknown to the older ones."""
+"""Version of the document: every OpenSim since 4.0 reads it."""
 NO_FILTER_HZ = -1.0
-"""OpenSim's word for "do not filter"."""
-
+"""OpenSim's value for no filter."""
 PULL_WEIGHT = 1e-3
-"""Pull per rad^2 towards the stored motion: 0.1 rad costs as much as 3 mm at one of the 105 markers. With noise-free
-markers the tool then meets the motion within 0.1 degrees; without it weakly observed coordinates end 4 degrees off."""
+"""Weight per rad^2 of the stored coordinates: 0.1 rad costs as much as 3 mm at one of the 105 markers. With noise-free markers
+the tool then reproduces the motion within 0.1 degrees; without it weakly observed coordinates deviate by 4 degrees."""
 
 
 def write_id_setup(
@@ -38,17 +37,17 @@ def write_id_setup(
 ) -> None:
     """Write a setup file for OpenSim's Inverse Dynamics Tool.
 
-    Our filter and derivatives are OpenSim's, and like ours the tool is told to leave out every force inside the
-    model, so it gives the numbers of :func:`inverse_dynamics` on the same files.
+    The tool gives the figures of :func:`inverse_dynamics` on the same files: filter and derivatives are the same, and the
+    setup excludes all forces inside the model.
 
     Args:
         path: the setup file.
         model_file: ``.osim``, relative to the setup file.
         motion_file: ``.mot``, unfiltered, relative to the setup file.
         time_range_s: first and last time.
-        cutoff_hz: of the low-pass filter; None: none.
+        cutoff_hz: of the low-pass filter; None: no filter.
         loads_file: ExternalLoads ``.xml``, see :func:`write_loads`; None: no external loads.
-        result_file: name of the ``.sto`` file that the tool shall write.
+        result_file: name of the ``.sto`` file that the tool writes.
         overwrite: whether an existing file may be replaced.
 
     Raises:
@@ -87,10 +86,10 @@ def write_ik_setup(
         marker_file: ``.trc``, relative to the setup file.
         time_range_s: first and last time.
         markers: names (weight 1), or name -> weight.
-        coordinate_file: ``.mot`` with values that weakly observed coordinates are drawn to.
-        coordinates: names (weight ``PULL_WEIGHT``), or name -> weight of that pull, per rad^2 against a marker's 1 per
-            m^2. Give all joint coordinates: then the tool ends where the motion is, not where its search gets tired.
-        result_file: name of the ``.mot`` file that the tool shall write.
+        coordinate_file: ``.mot`` with target values of coordinates.
+        coordinates: names (weight ``PULL_WEIGHT``), or name -> weight of the target value, per rad^2 against a marker's 1 per
+            m^2. With all joint coordinates the tool converges to the motion.
+        result_file: name of the ``.mot`` file that the tool writes.
         overwrite: whether an existing file may be replaced.
 
     Raises:
@@ -102,7 +101,7 @@ def write_ik_setup(
         raise InputError("inverse kinematics needs at least one marker")
     pulls = dict(coordinates) if isinstance(coordinates, Mapping) else dict.fromkeys(coordinates, PULL_WEIGHT)
     if pulls and coordinate_file is None:
-        raise InputError("coordinate weights need coordinate_file, the .mot with the values to be drawn to")
+        raise InputError("coordinate weights need coordinate_file, the .mot with the target values")
     tool = etree.Element("InverseKinematicsTool", name="inverse_kinematics")
     _text(tool, "results_directory", ".")
     _text(tool, "model_file", model_file)
@@ -128,11 +127,11 @@ def write_ik_setup(
 
 
 def write_loads(path: str | os.PathLike[str], loads: ExternalLoads, *, overwrite: bool = True) -> Path:
-    """Write external loads as OpenSim reads them: ExternalLoads ``.xml`` and, beside it, its ``.mot`` of forces.
+    """Write external loads for OpenSim: ExternalLoads ``.xml`` and, beside it, the ``.mot`` of its forces.
 
     Args:
-        path: the ``.xml`` file; the forces go to the same name with ``.mot``.
-        loads: every force with its body.
+        path: the ``.xml`` file; the forces are written to the same name with ``.mot``.
+        loads: the forces, each with its body.
         overwrite: whether existing files may be replaced.
 
     Returns:
@@ -143,9 +142,9 @@ def write_loads(path: str | os.PathLike[str], loads: ExternalLoads, *, overwrite
     """
     target = Path(path)
     data = target.with_suffix(".mot")
-    nobody = [force.name for force in loads.forces if force.body is None]
-    if nobody:
-        raise InputError(f"external force {nobody[0]!r} has no body: assign it before it is written")
+    unassigned = [force.name for force in loads.forces if force.body is None]
+    if unassigned:
+        raise InputError(f"external force {unassigned[0]!r} has no body: assign it before it is written")
     times = np.unique(np.concatenate([force.time_s for force in loads.forces]))
     columns: list[str] = []
     values: list[FloatArray] = []
@@ -165,7 +164,7 @@ def write_loads(path: str | os.PathLike[str], loads: ExternalLoads, *, overwrite
             _text(part, f"{key}_identifier", stem if array is not None else "")
             if array is not None:
                 columns += [stem + axis for axis in "xyz"]
-                values += [_held(times, force.time_s, array[:, axis], key) for axis in range(3)]
+                values += [_interpolated(times, force.time_s, array[:, axis], key) for axis in range(3)]
         _text(part, "data_source_name", "Unassigned")
     _text(root, "datafile", data.name)
     table = Table(
@@ -176,11 +175,10 @@ def write_loads(path: str | os.PathLike[str], loads: ExternalLoads, *, overwrite
     return data
 
 
-def _held(times: FloatArray, time_s: FloatArray, column: FloatArray, key: str) -> FloatArray:
-    """Values at all times; outside of its own time a force is zero and its point stays."""
-    if key == "point":
-        return np.interp(times, time_s, column)
-    return np.interp(times, time_s, column, left=0.0, right=0.0)
+def _interpolated(times: FloatArray, time_s: FloatArray, column: FloatArray, key: str) -> FloatArray:
+    """Interpolate a column; outside its own time a force is zero and its point constant."""
+    outside = None if key == "point" else 0.0
+    return np.interp(times, time_s, column, left=outside, right=outside)
 
 
 def _check_range(time_range_s: tuple[float, float]) -> None:

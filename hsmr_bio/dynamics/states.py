@@ -48,7 +48,15 @@ def check_order(call: str, motion: object, model: object) -> None:
 
 
 def read_motion(path: str | os.PathLike[str], backend: OpenSimBackend) -> OsimMotion:
-    """Read a ``.mot`` file with the model's own word on which coordinates are angles."""
+    """Read a ``.mot`` file; the backend decides which coordinates are angles.
+
+    Args:
+        path: the file.
+        backend: the model.
+
+    Returns:
+        The motion.
+    """
     flags = zip(backend.coordinates, backend.rotational.tolist(), strict=True)
     return read_mot(path, _Coordinates({name: _Coordinate(angle) for name, angle in flags}))
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import increasing_time, readonly
 from ..errors import InputError
-from ..types import FloatArray, OsimMotion, increasing_time, readonly
+from ..types import FloatArray, OsimMotion
 
 _EVEN_TOLERANCE = 0.01
 """Largest error of a time stamp of even sampling, as a share of a step: stamps rounded to 0.1 ms at 100 Hz."""

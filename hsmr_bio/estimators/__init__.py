@@ -1,4 +1,4 @@
-"""Estimators: from a video to one observation per person. The protocol, and the registry of ours and of plugins."""
+"""Estimators, from a video to one observation per person: the protocol, and the registry of ours and of plugins."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hsmr_bio.option_checks import check_choice, check_device, check_number, opt
 from hsmr_bio.types import Observation, Progress, quiet
 
 GROUP = "hsmr_bio.estimators"
+"""Entry point group of plugins."""
 DTYPES = ("float32", "bfloat16")
 _OURS = {
     "blazepose": "hsmr_bio.estimators.blazepose:BlazePose",
@@ -26,11 +27,12 @@ _OURS = {
 
 @dataclass(frozen=True, kw_only=True)
 class EstimateOptions:
-    """What every estimator understands."""
+    """Options of every estimator."""
 
     start_s: float = 0.0
-    """Seconds after the first frame of the file."""
+    """First time to read, after the first frame of the file."""
     end_s: float | None = None
+    """Last time to read, after the first frame of the file; None: the end."""
     fps_hz: float | None = None
     """Frame rate of a folder of images."""
     source_clock: bool = False
@@ -39,15 +41,15 @@ class EstimateOptions:
     """Angle of view along the longer side of the picture."""
     focal_px: float | None = None
     calibration: Path | None = None
-    """File with the camera's intrinsics: JSON, Pose2Sim TOML, OpenCV YAML or XML."""
+    """File of the camera's intrinsics: JSON, Pose2Sim TOML, OpenCV YAML or XML."""
     person_box: tuple[float, float, float, float] | None = None
     """(x0, y0, x1, y1) px around the wanted person in the first frame that is read."""
     max_people: int = 4
-    """Most people followed at a time by ``estimate_people``."""
+    """Most people at a time in ``estimate_people``."""
     checkpoint: Path | None = None
-    """Weights of an estimator that needs the user's (``hsmr``)."""
+    """File of the weights that the user provides (``hsmr``)."""
     device: str = "cpu"
-    """Where a network runs: ``cpu``, ``cuda`` ..."""
+    """Device of a network: ``cpu``, ``cuda`` ..."""
     dtype: str = "float32"
     """Precision of a network: ``float32`` or ``bfloat16``."""
     boxes: Path | None = None
@@ -77,20 +79,20 @@ def estimate(
     estimator: str | Estimator = "blazepose",
     progress: Progress = quiet,
 ) -> Observation:
-    """Find the main person in every frame of a video.
+    """Estimate the keypoints of the main person in every frame of a video.
 
     Args:
         source: a video, an image, a folder of images, or for the estimator ``replay`` a saved observation.
-        options: part of the video, camera, wanted person.
+        options: part of the video, camera, person.
         estimator: one of :func:`estimator_names`, or an object with the methods of :class:`Estimator`.
-        progress: told about the frames that are done.
+        progress: called as frames are finished.
 
     Returns:
-        What was seen of the person; NaN where nothing was seen.
+        The observation of the person; NaN where nothing is seen.
 
     Raises:
-        InputError: a source or option that cannot be used.
-        EstimationError: nobody is seen.
+        InputError: a source or option cannot be used.
+        EstimationError: no person is seen.
     """
     chosen = get_estimator(estimator) if isinstance(estimator, str) else estimator
     return chosen.estimate(source, options_or_default(EstimateOptions, options), progress=progress)
@@ -103,13 +105,13 @@ def estimate_people(
     estimator: str | Estimator = "blazepose",
     progress: Progress = quiet,
 ) -> list[Observation]:
-    """Find everybody in every frame of a video.
+    """Estimate the keypoints of all people in every frame of a video.
 
     Args:
-        source: a video, an image, a folder of images, or for the estimator ``replay`` a saved observation.
-        options: part of the video, camera, wanted person.
-        estimator: one of :func:`estimator_names`, or an object with the methods of :class:`Estimator`.
-        progress: told about the frames that are done.
+        source: as for :func:`estimate`.
+        options: part of the video, camera, number of people.
+        estimator: as for :func:`estimate`.
+        progress: called with the number of frames done.
 
     Returns:
         One observation per person, the most prominent first, all on the same frames.
@@ -123,10 +125,10 @@ def estimate_people(
 
 
 class Estimator(Protocol):
-    """Anything that says where a person is in each frame of a video.
+    """An estimator of keypoints of people in each frame of a video.
 
-    Image points are enough; metric positions help. Points that are not one of the shipped sets are described by the
-    estimator itself: ``Observation(keypoint_set=KeypointSet(...))``.
+    Image points are enough; metric positions are optional. An estimator with its own set of keypoints describes it in
+    ``Observation(keypoint_set=KeypointSet(...))``.
     """
 
     def estimate(
@@ -165,12 +167,12 @@ class Estimator(Protocol):
 
 
 def estimator_names() -> tuple[str, ...]:
-    """Names for :func:`get_estimator`: ours and those of installed plugins."""
+    """Return the names for :func:`get_estimator`: ours and those of installed plugins."""
     return tuple(sorted({*_OURS, *(entry.name for entry in entry_points(group=GROUP))}))
 
 
 def get_estimator(name: str) -> Estimator:
-    """Make an estimator by name.
+    """Create an estimator by name.
 
     Args:
         name: one of :func:`estimator_names`; plugins register a class under the entry point group ``hsmr_bio.estimators``.
@@ -180,7 +182,7 @@ def get_estimator(name: str) -> Estimator:
 
     Raises:
         InputError: no estimator of that name.
-        MissingDependencyError: a plugin that does not load.
+        MissingDependencyError: a plugin does not load.
     """
     if name in _OURS:
         module, _, attribute = _OURS[name].partition(":")

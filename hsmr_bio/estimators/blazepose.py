@@ -137,7 +137,8 @@ class BlazePose:
 def _read_video(source: str | PathLike[str], options: EstimateOptions, people: int, progress: Progress) -> _VideoPass:
     """Run tracking, camera motion, edges and thumbnails in one pass over the video."""
     video = open_source(source, options, max_side_px=MAX_SIDE_PX)
-    size, camera = video.info.image_size_px, source_camera(video, options)
+    size = video.info.image_size_px
+    camera = source_camera(size, options, video.info.path.name)
     shrink = min(1.0, MAX_SIDE_PX / max(size))
     box = options.person_box
     small_box = (box[0] * shrink, box[1] * shrink, box[2] * shrink, box[3] * shrink) if box and people == 1 else None

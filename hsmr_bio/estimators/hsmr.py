@@ -234,7 +234,7 @@ def _without_landmarks(source: str | PathLike[str], options: EstimateOptions) ->
         thumbnails.update(frame)
     return Observation(
         time_s=np.array(times),
-        camera=source_camera(video, options),
+        camera=source_camera(video.info.image_size_px, options, video.info.path.name),
         keypoint_set=KEYPOINT_SET,
         keypoints_px=np.full((len(times), LANDMARKS, 2), np.nan),
         confidence=np.zeros((len(times), LANDMARKS)),

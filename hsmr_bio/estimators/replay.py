@@ -8,11 +8,11 @@ from os import PathLike
 import numpy as np
 
 from hsmr_bio.errors import InputError
-from hsmr_bio.io.cameras import camera_for
 from hsmr_bio.io.npz import load_observation
 from hsmr_bio.types import Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
+from .source import source_camera
 
 _TIME_SLACK_S = 1e-6
 """Rounding of a start or end given by the user."""
@@ -42,13 +42,7 @@ class Replay:
             raise InputError("a saved observation has no pictures: a person box or a frame rate cannot be used with it")
         observation = load_observation(source)
         if options.fov_deg is not None or options.focal_px is not None or options.calibration is not None:
-            camera = camera_for(
-                observation.camera.image_size_px,
-                fov_deg=options.fov_deg,
-                focal_px=options.focal_px,
-                calibration=options.calibration,
-            )
-            observation = replace(observation, camera=camera)
+            observation = replace(observation, camera=source_camera(observation.camera.image_size_px, options))
         observation = _cut(observation, options)
         progress("estimate", len(observation.time_s), len(observation.time_s))
         return observation

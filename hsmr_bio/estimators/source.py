@@ -35,20 +35,21 @@ def open_source(source: str | PathLike[str], options: EstimateOptions, *, max_si
     )
 
 
-def source_camera(video: Video, options: EstimateOptions) -> Camera:
+def source_camera(image_size_px: tuple[int, int], options: EstimateOptions, video_name: str = "") -> Camera:
     """Give the camera of a video.
 
     Args:
-        video: opened.
+        image_size_px: (width, height) of the upright picture.
         options: angle of view, focal length or calibration file.
+        video_name: chooses among several cameras of a calibration file.
 
     Returns:
         The camera; a guess if the options state none.
     """
     return camera_for(
-        video.info.image_size_px,
+        image_size_px,
         fov_deg=options.fov_deg,
         focal_px=options.focal_px,
         calibration=options.calibration,
-        video_name=video.info.path.name,
+        video_name=video_name,
     )

@@ -1,1 +1,1 @@
-"""The paper's tables: accuracy and joint-limit violations of any predictions, on data that the user has."""
+"""The paper's tables: accuracy and joint-limit violations of any predictions on the user's data."""

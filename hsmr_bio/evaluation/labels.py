@@ -1,4 +1,4 @@
-"""Readers of the official label files, and the items that a network is evaluated on.
+"""Readers of the official label files, and the image patches for the evaluation of a network.
 
 Source: Goel et al. 2023 (HMR2.0's evaluation bundle), Tripathi et al. 2023 (MOYO), Xia et al. 2025 (HSMR).
 """
@@ -19,24 +19,24 @@ from ..io.unpickle import load_numpy
 from ..types import FloatArray
 
 _NO_DEPTH = slice(1, 15)
-"""OpenPose joints whose 3D labels are switched off on loading: the extra ones are evaluated."""
+"""OpenPose joints whose 3D labels are not used: the extra keypoints replace them (release)."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Labels:
-    """A label file in memory; N people."""
+    """Content of a label file with N people."""
 
     path: Path
     names: tuple[str, ...]
     """Image of each person, relative to the data set's folder."""
     centres_px: FloatArray
-    """(N, 2) of the box."""
+    """(N, 2) centre of the box."""
     sizes_px: FloatArray
     """(N, 2) width and height of the box, its margin included."""
     keypoints_px: FloatArray | None = None
     """(N, 44, 3) image pixels and confidence."""
     keypoints_m: FloatArray | None = None
-    """(N, 44, 4)."""
+    """(N, 44, 4) metres and confidence."""
     smpl: dict[str, FloatArray] | None = None
     """SMPL parameters, if labelled: global_orient (N, 1, 3), body_pose (N, 23, 3), betas (N, 10)."""
 
@@ -45,7 +45,7 @@ class Labels:
 
     @property
     def is_moyo(self) -> bool:
-        """Whether the labels are SMPL meshes without keypoints."""
+        """Whether the labels are SMPL parameters without keypoints."""
         return self.keypoints_px is None
 
     @property
@@ -56,7 +56,7 @@ class Labels:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EvaluationItem:
-    """One person of a label file, cropped."""
+    """The image patch of one person of a label file."""
 
     index: int
     patch: Image
@@ -71,7 +71,8 @@ def read_labels(path: str | Path) -> Labels:
     """Read a label file of either layout (standard ``imgname``/``center``/``scale``, or MOYO's).
 
     Raises:
-        FormatError: a key is missing, or a shape does not fit.
+        InputError: no such file.
+        FormatError: a key is missing, or an array has a wrong shape.
     """
     path = Path(path)
     if not path.is_file():
@@ -83,16 +84,26 @@ def read_labels(path: str | Path) -> Labels:
 
 
 def _need(path: Path, content: dict[str, Any], key: str) -> npt.NDArray[Any]:
+    """Return the array of a key that the file must have."""
     if key not in content:
         raise FormatError(path, key, f"the key is missing (there are: {', '.join(sorted(content))})")
     return np.asarray(content[key])
 
 
-def shaped(path: Path, key: str, values: Any, *shape: int) -> FloatArray:
-    """Numbers of a file in the shape they must have; -1 stands for any length.
+def shaped(path: Path, key: str, values: npt.ArrayLike, *shape: int) -> FloatArray:
+    """Convert values of a file to an array of the required shape.
+
+    Args:
+        path: of the file, for the message.
+        key: of the values, for the message.
+        values: nested numbers.
+        shape: of the result; -1 stands for any length.
+
+    Returns:
+        The array.
 
     Raises:
-        FormatError: no numbers, or not that many.
+        FormatError: no numbers, or another number of them.
     """
     try:
         return np.asarray(values, dtype=np.float64).reshape(shape)
@@ -102,6 +113,7 @@ def shaped(path: Path, key: str, values: Any, *shape: int) -> FloatArray:
 
 
 def _standard(path: Path, content: dict[str, Any]) -> Labels:
+    """Read labels in the standard layout."""
     names = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in _need(path, content, "imgname").tolist())
     count = len(names)
     centres = shaped(path, "center", _need(path, content, "center"), count, 2)
@@ -109,23 +121,27 @@ def _standard(path: Path, content: dict[str, Any]) -> Labels:
     sizes = np.repeat(scale, 2, axis=1) if scale.shape[1] == 1 else scale
     if sizes.shape != (count, 2):
         raise FormatError(path, "scale", f"expected {count} rows of 1 or 2, got {scale.shape}")
-    parts: dict[str, FloatArray] = {}
-    for suffix, width in (("2d", 3), ("3d", 4)):
-        for kind, points in (("body", 25), ("extra", 19)):
-            key = f"{kind}_keypoints_{suffix}"
-            values = np.asarray(content.get(key, np.zeros((count, points, width))), dtype=np.float64)
-            if values.shape != (count, points, width):
-                raise FormatError(path, key, f"expected shape ({count}, {points}, {width}), got {values.shape}")
-            parts[key] = values
-    keypoints_3d = np.concatenate([parts["body_keypoints_3d"], parts["extra_keypoints_3d"]], axis=1)
-    keypoints_3d[:, _NO_DEPTH, 3] = 0
-    keypoints_2d = np.concatenate([parts["body_keypoints_2d"], parts["extra_keypoints_2d"]], axis=1)
+    keypoints_px, keypoints_m = (_keypoints(path, content, count, suffix, width) for suffix, width in (("2d", 3), ("3d", 4)))
+    keypoints_m[:, _NO_DEPTH, 3] = 0
     return Labels(
-        path=path, names=names, centres_px=centres, sizes_px=sizes, keypoints_px=keypoints_2d, keypoints_m=keypoints_3d
+        path=path, names=names, centres_px=centres, sizes_px=sizes, keypoints_px=keypoints_px, keypoints_m=keypoints_m
     )
 
 
+def _keypoints(path: Path, content: dict[str, Any], count: int, suffix: str, width: int) -> FloatArray:
+    """Join OpenPose's and the extra keypoints to (N, 44, width); zeros where the file has none."""
+    parts = []
+    for kind, points in (("body", 25), ("extra", 19)):
+        key = f"{kind}_keypoints_{suffix}"
+        values = np.asarray(content.get(key, np.zeros((count, points, width))), dtype=np.float64)
+        if values.shape != (count, points, width):
+            raise FormatError(path, key, f"expected shape ({count}, {points}, {width}), got {values.shape}")
+        parts.append(values)
+    return np.concatenate(parts, axis=1)
+
+
 def _moyo(path: Path, content: dict[str, Any]) -> Labels:
+    """Read labels in MOYO's layout."""
     names = tuple(str(n) for n in content["img_paths"].tolist())
     count = len(names)
     raw = _need(path, content, "smpl")
@@ -151,24 +167,32 @@ def _moyo(path: Path, content: dict[str, Any]) -> Labels:
 def items(labels: Labels, image_folder: str | Path) -> Iterator[EvaluationItem]:
     """Crop every person of a label file, one at a time: by warp for the standard sets, by window for MOYO.
 
+    Args:
+        labels: of the people.
+        image_folder: folder from which the image names of the labels start.
+
+    Yields:
+        One item per person.
+
     Raises:
-        InputError, FormatError: an image is missing or damaged.
+        InputError: an image is missing.
+        FormatError: an image is damaged.
     """
     sides = labels.box_size_px
     for index, name in enumerate(labels.names):
         image = read_image(Path(image_folder) / name)
-        size = image.shape[1], image.shape[0]
+        points = None
         if labels.keypoints_px is None:
             patch = crop_window(image, [*labels.centres_px[index], sides[index]])
-            yield EvaluationItem(index=index, patch=patch, keypoints_2d=None, image_size_px=size)
-            continue
-        patch, matrix = crop_warp(image, labels.centres_px[index], sides[index])
-        points = keypoints_to_patch(labels.keypoints_px[index], matrix)
+        else:
+            patch, matrix = crop_warp(image, labels.centres_px[index], sides[index])
+            points = keypoints_to_patch(labels.keypoints_px[index], matrix)
+        size = image.shape[1], image.shape[0]
         yield EvaluationItem(index=index, patch=patch, keypoints_2d=points, image_size_px=size)
 
 
 def read_image(path: str | Path) -> Image:
-    """One picture, 8-bit RGB, as it is stored: the release ignores a photograph's orientation tag.
+    """Read a picture as 8-bit RGB as stored: like the release, without its orientation tag.
 
     Raises:
         InputError: no such file.

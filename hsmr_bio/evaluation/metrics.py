@@ -5,24 +5,27 @@ Source: Xia et al. 2025 (HSMR) and its release; Goel et al. 2023 (HMR2.0) for th
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import readonly
 from ..errors import ShapeError
 from ..hsmr.keypoints import ROOT
-from ..types import FloatArray, readonly
+from ..types import FloatArray
 
 EVALUATED_KEYPOINTS: tuple[int, ...] = (*range(25, 38), 43)
 """The 14 keypoints of H36M and 3DPW among the 44."""
 VISIBLE = 0.5
+"""Keypoints with a higher confidence are seen (release)."""
 PCK_THRESHOLDS = (0.05, 0.1)
+"""Thresholds of the paper."""
 MM_PER_M = 1000.0
 
 
 def similarity_align(points: npt.ArrayLike, target: npt.ArrayLike) -> FloatArray:
-    """Best rotation (proper), scale and shift of each point set onto its target (Procrustes; Umeyama 1991).
+    """Align each point set with its target by the best proper rotation, scale and shift (Procrustes).
 
     Args:
         points: (N, K, 3).
@@ -30,6 +33,12 @@ def similarity_align(points: npt.ArrayLike, target: npt.ArrayLike) -> FloatArray
 
     Returns:
         (N, K, 3) aligned points.
+
+    Raises:
+        ShapeError: points and target have no common shape (N, K, 3).
+
+    Source:
+        S. Umeyama, IEEE Trans Pattern Anal Mach Intell 13, 1991, 376-380.
     """
     source, goal = np.asarray(points, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if source.shape != goal.shape or source.ndim != 3 or source.shape[2] != 3:
@@ -46,7 +55,19 @@ def similarity_align(points: npt.ArrayLike, target: npt.ArrayLike) -> FloatArray
 
 
 def distance_mm(points_m: npt.ArrayLike, target_m: npt.ArrayLike, *, align: bool = False) -> FloatArray:
-    """Mean distance per sample in millimetres: (N, K, 3) twice to (N,); ``align`` gives the Procrustes ("PA") form."""
+    """Compute the mean distance per sample.
+
+    Args:
+        points_m: (N, K, 3).
+        target_m: (N, K, 3).
+        align: whether to align the points first (the "PA" form).
+
+    Returns:
+        (N,) millimetres.
+
+    Raises:
+        ShapeError: the two shapes differ.
+    """
     source, goal = np.asarray(points_m, dtype=np.float64), np.asarray(target_m, dtype=np.float64)
     if source.shape != goal.shape:
         raise ShapeError(f"prediction and label must have one shape, got {source.shape} and {goal.shape}")
@@ -55,7 +76,15 @@ def distance_mm(points_m: npt.ArrayLike, target_m: npt.ArrayLike, *, align: bool
 
 
 def relative_to(points_m: npt.ArrayLike, root: int | npt.ArrayLike) -> FloatArray:
-    """Points relative to one of them (its index), or to given positions (N, 3)."""
+    """Subtract an origin from points.
+
+    Args:
+        points_m: (N, K, 3).
+        root: index of one of the points, or positions (N, 3).
+
+    Returns:
+        (N, K, 3) metres.
+    """
     points = np.asarray(points_m, dtype=np.float64)
     origin = points[:, root] if isinstance(root, int) else np.asarray(root, dtype=np.float64)
     return np.asarray(points - origin[:, None])
@@ -64,7 +93,7 @@ def relative_to(points_m: npt.ArrayLike, root: int | npt.ArrayLike) -> FloatArra
 def keypoint_errors_mm(
     predicted_m: npt.ArrayLike, label_m: npt.ArrayLike, keypoints: tuple[int, ...] = EVALUATED_KEYPOINTS
 ) -> dict[str, FloatArray]:
-    """MPJPE and PA-MPJPE of the 44 keypoints, relative to the pelvis (keypoint 39).
+    """Compute MPJPE and PA-MPJPE of the 44 keypoints, relative to the pelvis (keypoint 39).
 
     Args:
         predicted_m: (N, 44, 3).
@@ -85,7 +114,7 @@ def mesh_errors_mm(
     predicted_skin_m: npt.ArrayLike | None = None,
     label_skin_m: npt.ArrayLike | None = None,
 ) -> dict[str, FloatArray]:
-    """MPJPE, MPVPE and their Procrustes forms (MOYO); each side relative to its own joint 0.
+    """Compute MPJPE, MPVPE and their Procrustes forms (MOYO), each side relative to its joint 0.
 
     Args:
         predicted_joints_m: (N, 24, 3) SMPL's joints.
@@ -96,10 +125,10 @@ def mesh_errors_mm(
     Returns:
         Per sample (N,), in millimetres.
     """
-    ours, theirs = np.asarray(predicted_joints_m, dtype=np.float64), np.asarray(label_joints_m, dtype=np.float64)
-    pairs = {"MPJPE": (relative_to(ours, 0), relative_to(theirs, 0))}
+    predicted, label = np.asarray(predicted_joints_m, dtype=np.float64), np.asarray(label_joints_m, dtype=np.float64)
+    pairs = {"MPJPE": (relative_to(predicted, 0), relative_to(label, 0))}
     if predicted_skin_m is not None and label_skin_m is not None:
-        pairs["MPVPE"] = relative_to(predicted_skin_m, ours[:, 0]), relative_to(label_skin_m, theirs[:, 0])
+        pairs["MPVPE"] = relative_to(predicted_skin_m, predicted[:, 0]), relative_to(label_skin_m, label[:, 0])
     out = {name: distance_mm(*pair) for name, pair in pairs.items()}
     return out | {f"PA-{name}": distance_mm(*pair, align=True) for name, pair in pairs.items()}
 
@@ -111,17 +140,17 @@ def pck(
     scale200: npt.ArrayLike,
     thresholds: tuple[float, ...] = PCK_THRESHOLDS,
 ) -> dict[str, float]:
-    """Percentage of correct keypoints, in units of the longer side of the label's box (before aspect enlargement).
+    """Compute the percentage of correct keypoints; distances in units of the longer side of the label's box.
 
     Args:
         predicted: (N, 44, 2) normalised patch units.
         label: (N, 44, 3); seen where the confidence is above 0.5.
         box_size_px: (N,) side of the square box.
         scale200: (N, 2) label scale, in units of 200 px.
-        thresholds: a keypoint is correct if its distance is smaller (strictly).
+        thresholds: a keypoint is correct if its distance is smaller.
 
     Returns:
-        ``kp<i>_pck_<t>`` for every keypoint that is seen at all, and ``kpAvg_pck_<t>``, their unweighted mean; 0 to 1.
+        ``kp<i>_pck_<t>`` of every keypoint that is seen, and ``kpAvg_pck_<t>``, their unweighted mean; 0 to 1.
     """
     truth = readonly("label keypoints", label, (None, None, 3))
     ours = readonly("predicted keypoints", predicted, (len(truth), truth.shape[1], 2))
@@ -132,20 +161,28 @@ def pck(
     seen = visible.sum(axis=0)
     out: dict[str, float] = {}
     for threshold in thresholds:
-        right = ((distance < threshold) & visible).sum(axis=0)
-        shares = {i: float(right[i] / seen[i]) for i in range(truth.shape[1]) if seen[i]}
+        correct = ((distance < threshold) & visible).sum(axis=0)
+        shares = {i: float(correct[i] / seen[i]) for i in range(truth.shape[1]) if seen[i]}
         out |= {f"kp{i}_pck_{threshold:g}": share for i, share in shares.items()}
         out[f"kpAvg_pck_{threshold:g}"] = float(np.mean(list(shares.values()))) if shares else float("nan")
     return out
 
 
 def weighted_2d_error(predicted: npt.ArrayLike, label: npt.ArrayLike) -> FloatArray:
-    """(N,) mean over keypoints of confidence times squared distance, in (normalised patch units)^2."""
+    """Compute the mean over keypoints of confidence times squared distance.
+
+    Args:
+        predicted: (N, K, 2) normalised patch units.
+        label: (N, K, 3) normalised patch units and confidence.
+
+    Returns:
+        (N,) in (normalised patch units)^2.
+    """
     truth = readonly("label keypoints", label, (None, None, 3))
     ours = readonly("predicted keypoints", predicted, (len(truth), truth.shape[1], 2))
     return np.asarray((truth[..., 2] * ((ours - truth[..., :2]) ** 2).sum(axis=-1)).mean(axis=-1))
 
 
-def table(per_sample: dict[str, Any]) -> dict[str, float]:
-    """Means over samples."""
-    return {name: float(np.mean(values)) for name, values in per_sample.items()}
+def table(per_sample: Mapping[str, FloatArray]) -> dict[str, float]:
+    """Average figures per sample over the samples."""
+    return {name: float(np.asarray(values).mean()) for name, values in per_sample.items()}

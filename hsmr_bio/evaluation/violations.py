@@ -1,7 +1,7 @@
 """Joint-limit violations of knees and elbows (the paper's Table 4), for SKEL and for SMPL predictions.
 
-The official form tries two Euler triples per SMPL rotation, of which the second is not a solution at all; the corrected form
-tries both true solutions. Differences are real: report which form a number is from.
+The official form compares two Euler triples per SMPL rotation, of which the second does not describe the rotation; the
+corrected form compares the two that do. The figures differ: report the form with them.
 Source: Xia et al. 2025 (HSMR) and its release.
 """
 
@@ -14,57 +14,52 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..hsmr.pose import euler_from_matrix, rodrigues
-from ..skeleton import DOF_NAMES
-from ..types import FloatArray, readonly
+from ..arrays import readonly
+from ..checks.limits import PAPER_PARTS, PAPER_TOLERANCES_DEG, part_violation, wrap
+from ..hsmr.pose import euler_from_matrix
+from ..kinematics.rotations import exp
+from ..skeleton import DOF_NAMES, LIMITS_RAD
+from ..types import FloatArray
 
-PARTS = ("l_knee", "r_knee", "l_elbow", "r_elbow")
-TOLERANCES_DEG = (0, 5, 10, 20, 30)
-TABLE_TOLERANCES_DEG = (10, 20, 30)
-"""Those of the paper's table."""
 Form = Literal["official", "corrected"]
 
-_SKEL: dict[str, tuple[tuple[str, ...], tuple[tuple[float, float], ...]]] = {
-    "l_knee": (("knee_angle_l",), ((0, 135),)),
-    "r_knee": (("knee_angle_r",), ((0, 135),)),
-    "l_elbow": (("elbow_flexion_l", "pro_sup_l"), ((0, 135), (-90, 90))),
-    "r_elbow": (("elbow_flexion_r", "pro_sup_r"), ((0, 135), (-67.5, 67.5))),
-}
 _SMPL: dict[str, tuple[int, str, tuple[tuple[float, float], ...]]] = {
     "l_knee": (4, "XZY", ((0, 135), (0, 0), (0, 0))),
     "r_knee": (5, "XZY", ((0, 135), (0, 0), (0, 0))),
     "l_elbow": (18, "YZX", ((-135, 0), (0, 0), (-67.5, 67.5))),
     "r_elbow": (19, "YZX", ((0, 135), (0, 0), (-67.5, 67.5))),
 }
+"""Part -> SMPL joint, Euler order, and limits of the three angles in degrees (release)."""
 
 
-def wrap(angle_rad: FloatArray) -> FloatArray:
-    """To [-pi, pi)."""
-    return np.asarray((angle_rad + pi) % (2 * pi) - pi)
-
-
-def outside(angles_rad: FloatArray, limits_deg: tuple[tuple[float, float], ...], tolerance_deg: float) -> FloatArray:
-    """(N, A) amount in radians by which angles lie outside their limits, widened by the tolerance."""
-    limits = np.deg2rad(np.array(limits_deg) + np.array([-tolerance_deg, tolerance_deg]))
-    return np.asarray(np.maximum(np.maximum(limits[:, 0] - angles_rad, angles_rad - limits[:, 1]), 0))
+def _outside(angles_rad: FloatArray, limits_rad: FloatArray, tolerance_deg: float) -> FloatArray:
+    """(N, A) excess of angles over their limits (A, 2), widened by the tolerance, in radians."""
+    low, high = limits_rad[:, 0] - np.deg2rad(tolerance_deg), limits_rad[:, 1] + np.deg2rad(tolerance_deg)
+    return np.asarray(np.maximum(np.maximum(low - angles_rad, angles_rad - high), 0))
 
 
 def skel_violations(poses_rad: npt.ArrayLike, tolerance_deg: float) -> dict[str, FloatArray]:
-    """Violations of SKEL poses (N, 46): per part (N, 1) for knees, (N, 2) for elbows, in radians."""
-    poses = readonly("poses", poses_rad, (None, 46))
-    out = {}
-    for part, (names, limits) in _SKEL.items():
-        out[part] = outside(wrap(poses[:, [DOF_NAMES.index(name) for name in names]]), limits, tolerance_deg)
-    return out
+    """Compute the violations of SKEL poses.
+
+    Args:
+        poses_rad: (N, 46).
+        tolerance_deg: widens the limits on both ends.
+
+    Returns:
+        Per part, in radians: (N, 1) for knees, (N, 2) for elbows.
+    """
+    poses = wrap(readonly("poses", poses_rad, (None, 46)))
+    dofs = {part: [DOF_NAMES.index(name) for name in names] for part, names in PAPER_PARTS.items()}
+    return {part: _outside(poses[:, columns], LIMITS_RAD[columns], tolerance_deg) for part, columns in dofs.items()}
 
 
 def smpl_violations(body_pose: npt.ArrayLike, tolerance_deg: float, form: Form = "official") -> dict[str, FloatArray]:
-    """Violations of SMPL poses.
+    """Compute the violations of SMPL poses.
 
     Args:
         body_pose: (N, 23, 3) or (N, 69) axis-angle of joints 1 to 23.
-        tolerance_deg: limits are widened by it on both ends.
-        form: ``"official"`` tries the triples (a, b, c) and (a, pi - b, c); ``"corrected"`` tries (a, b, c) and
+        tolerance_deg: widens the limits on both ends.
+        form: ``"official"`` compares the triples (a, b, c) and (a, pi - b, c); ``"corrected"`` compares (a, b, c) and
             (a + pi, pi - b, c + pi), the two that describe the rotation.
 
     Returns:
@@ -74,55 +69,46 @@ def smpl_violations(body_pose: npt.ArrayLike, tolerance_deg: float, form: Form =
     half_turn = 0.0 if form == "official" else pi
     out = {}
     for part, (joint, order, limits) in _SMPL.items():
-        angles = euler_from_axis_angle(vectors[:, joint - 1], order)
-        other = np.stack([angles[:, 0] + half_turn, pi - angles[:, 1], angles[:, 2] + half_turn], axis=1)
-        first, second = (outside(wrap(triple), limits, tolerance_deg) for triple in (angles, other))
+        rotations = exp(torch.tensor(vectors[:, joint - 1]))
+        a, b, c = (angle.numpy() for angle in euler_from_matrix(rotations, order))
+        triples = (np.stack([a, b, c], axis=1), np.stack([a + half_turn, pi - b, c + half_turn], axis=1))
+        first, second = (_outside(wrap(triple), np.deg2rad(limits), tolerance_deg) for triple in triples)
         out[part] = np.where((first.sum(axis=1) <= second.sum(axis=1))[:, None], first, second)
     return out
 
 
-def euler_from_axis_angle(vectors: FloatArray, order: str) -> FloatArray:
-    """(N, 3) rotation vectors to Tait-Bryan angles (alpha, beta, gamma) of the order, (N, 3) radians."""
-    rotation = torch.from_numpy(np.array(vectors))
-    angle = rotation.norm(dim=-1)
-    axis = rotation / angle.clamp_min(1e-12)[:, None]
-    return torch.stack(euler_from_matrix(rodrigues(axis, angle), order), dim=-1).numpy()
-
-
 def statistics(violations: dict[str, FloatArray], tolerance_deg: float) -> dict[str, float]:
-    """Share of violating samples and max, mean, median excess in radians, per part; the excess is that of the worst angle.
+    """Compute the share of violating samples and the max, mean and median excess of the worst angle of each part.
 
-    Keys are the release's: ``VD<t>_<part>_<percentage|max|mean|median>``; the percentage is a share from 0 to 1.
+    Args:
+        violations: part -> (N, A) radians.
+        tolerance_deg: of the violations, for the keys.
+
+    Returns:
+        The release's keys ``VD<t>_<part>_<percentage|max|mean|median>``; the percentage is a share from 0 to 1, the others are
+        radians.
     """
-    out = {}
+    out: dict[str, float] = {}
     for part, values in violations.items():
-        worst = values.max(axis=1)
-        name = f"VD{tolerance_deg:g}_{part}"
-        out[f"{name}_percentage"] = float((worst > 0).mean())
-        out[f"{name}_max"] = float(worst.max())
-        out[f"{name}_mean"] = float(worst.mean())
-        # the lower of the two middle values, as the release's median of a tensor
-        out[f"{name}_median"] = float(np.sort(worst)[(len(worst) - 1) // 2])
+        row, name = part_violation(part, tolerance_deg, values.max(axis=1)), f"VD{tolerance_deg:g}_{part}"
+        out |= {f"{name}_percentage": row.share, f"{name}_max": row.max_rad}
+        out |= {f"{name}_mean": row.mean_rad, f"{name}_median": row.median_rad}
     return out
 
 
-def violation_table(
-    poses: npt.ArrayLike,
-    kind: Literal["skel", "smpl"],
-    *,
-    form: Form = "official",
-    tolerances_deg: tuple[float, ...] = TOLERANCES_DEG,
-) -> dict[str, float]:
-    """All statistics of a set of predictions.
+def violation_table(poses: npt.ArrayLike, kind: Literal["skel", "smpl"], *, form: Form = "official") -> dict[str, float]:
+    """Compute the statistics of a set of predictions at the tolerances of the paper.
 
     Args:
         poses: SKEL poses (N, 46), or SMPL ``body_pose`` (N, 23, 3).
-        kind: which of the two.
+        kind: of the poses.
         form: of the SMPL test; SKEL's has only one.
-        tolerances_deg: see :func:`statistics`.
+
+    Returns:
+        See :func:`statistics`.
     """
     out: dict[str, float] = {}
-    for tolerance in tolerances_deg:
+    for tolerance in PAPER_TOLERANCES_DEG:
         found = skel_violations(poses, tolerance) if kind == "skel" else smpl_violations(poses, tolerance, form)
         out |= statistics(found, tolerance)
     return out

@@ -1,1 +1,1 @@
-"""The network of HSMR (Xia et al., CVPR 2025), from our own code: patch to SKEL pose, shape and camera."""
+"""The network of HSMR (Xia et al., CVPR 2025), implemented independently: image patch to SKEL pose, shape and camera."""

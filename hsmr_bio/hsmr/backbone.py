@@ -1,6 +1,6 @@
-"""The image encoder: a vision transformer without class token, as pre-trained by ViTPose.
+"""The image encoder: a vision transformer without class token, pre-trained by ViTPose.
 
-Attribute names are those of the released state dict, so that checkpoints load strictly by name.
+Attribute names are those of the released state dict, so that checkpoints load by name.
 Source: Dosovitskiy et al. 2021 (ViT); Xu et al. 2022 (ViTPose); Xia et al. 2025 (HSMR).
 """
 
@@ -13,23 +13,26 @@ from torch.nn import functional
 from .config import BackboneConfig
 
 NORM_EPS = 1e-6
+"""Epsilon of the layer norms of ViTPose."""
+POSITION_STD = 0.02
+"""Standard deviation of the initial position embedding (Dosovitskiy et al. 2021)."""
 
 
 class PatchEmbedding(nn.Module):
-    """One strided convolution: an image (B, 3, H, W) to tokens (B, rows x columns, C), row by row."""
+    """One strided convolution from an image (B, 3, H, W) to tokens (B, rows x columns, C), row by row."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.proj = nn.Conv2d(3, config.width, config.patch_px, stride=config.patch_px, padding=config.padding_px)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Embed the patches."""
+        """(B, 3, H, W) to (B, rows x columns, C)."""
         features: Tensor = self.proj(image)
         return features.flatten(2).transpose(1, 2)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention through torch's fused kernel; queries, keys and values come from one linear map."""
+    """Multi-head self-attention with torch's fused kernel; one linear map gives queries, keys and values."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -58,14 +61,14 @@ class Mlp(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, C) to (B, N, C)."""
         hidden: Tensor = self.fc1(tokens)
-        # without gradients in place: a fresh buffer of this size costs as much as the function itself
+        # in place without gradients: allocating a buffer of this size takes as long as the function itself
         hidden = functional.gelu(hidden) if hidden.requires_grad else torch.ops.aten.gelu_(hidden)
         out: Tensor = self.fc2(hidden)
         return out
 
 
 def _add(branch: Tensor, tokens: Tensor) -> Tensor:
-    """Their sum; without gradients in the branch's buffer."""
+    """Add a branch to the tokens; in place without gradients."""
     return branch + tokens if branch.requires_grad else branch.add_(tokens)
 
 
@@ -94,7 +97,7 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Image (B, 3, 256, 192), normalised, to a feature map (B, C, 16, 12)."""
+    """Encoder of a normalised image (B, 3, 256, 192) to a feature map (B, C, 16, 12)."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -106,10 +109,10 @@ class Backbone(nn.Module):
         hidden = config.mlp_ratio * config.width
         self.blocks = nn.ModuleList(Block(config.width, config.heads, hidden, rate) for rate in rates)
         self.last_norm = nn.LayerNorm(config.width, eps=NORM_EPS)
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=POSITION_STD)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Encode the image; entry 0 of the position embedding (of the absent class token) is added to every token."""
+        """Encode the image; entry 0 of the position embedding (that of the absent class token) is added to every token."""
         rows, columns = self.config.grid
         tokens: Tensor = self.patch_embed(image)
         tokens = tokens + self.pos_embed[:, 1:] + self.pos_embed[:, :1]

@@ -1,6 +1,6 @@
-"""The cameras of HSMR: of the patch (what the network predicts) and of the whole image.
+"""The cameras of HSMR: of the patch, which the network predicts, and of the whole image.
 
-Axes: x right, y down, z away from the camera. "Normalised patch units" run from -0.5 to 0.5 over the square patch.
+Axes: x right, y down, z away from the camera. Normalised patch units run from -0.5 to 0.5 over the square patch.
 Source: Xia et al. 2025 (HSMR) and its release; Kolotouros et al. 2019 (SPIN) for the least-squares translation.
 """
 
@@ -14,11 +14,13 @@ from .config import FOCAL_PATCH, FOCAL_PX, PATCH_PX
 EXTRA = slice(25, 44)
 """The 19 keypoints beyond OpenPose's 25."""
 MIN_EXTRA_CONFIDENCE = 4.0
-"""Below this sum of the extra keypoints' confidences, the translation uses all 44."""
+"""Below this sum of the confidences of the extra keypoints, the translation uses all 44 (release)."""
+MIN_SCALE = 1e-9
+"""Added to the scaled patch size against a division by zero (release)."""
 
 
 def camera_to_translation(camera: Tensor) -> Tensor:
-    """Weak-perspective (s, tx, ty) of the network to a translation in metres.
+    """Convert the weak-perspective camera (s, tx, ty) of the network to a translation in metres.
 
     Args:
         camera: (..., 3).
@@ -27,16 +29,16 @@ def camera_to_translation(camera: Tensor) -> Tensor:
         (..., 3): ``(tx, ty, 2 f / (256 s + 1e-9))`` with f = 5000 px.
     """
     scale, x, y = camera.unbind(-1)
-    return torch.stack([x, y, 2 * FOCAL_PX / (PATCH_PX * scale + 1e-9)], dim=-1)
+    return torch.stack([x, y, 2 * FOCAL_PX / (PATCH_PX * scale + MIN_SCALE)], dim=-1)
 
 
 def project(points_m: Tensor, translation_m: Tensor, *, focal: float = FOCAL_PATCH) -> Tensor:
-    """Perspective projection with the principal point at the origin.
+    """Project points in perspective, with the principal point at the origin.
 
     Args:
         points_m: (..., K, 3) model points in camera axes.
         translation_m: (..., 3).
-        focal: focal length in the unit wanted: 19.53 for normalised patch units, 5000 for pixels.
+        focal: focal length in the unit of the result: 19.53 for normalised patch units, 5000 for pixels.
 
     Returns:
         (..., K, 2).
@@ -46,7 +48,7 @@ def project(points_m: Tensor, translation_m: Tensor, *, focal: float = FOCAL_PAT
 
 
 def full_image_translation(translation_m: Tensor, box_cxcys_px: Tensor, image_size_px: Tensor) -> Tensor:
-    """The patch translation seen by a camera of the whole image (principal point at its centre, focal length 5000 px).
+    """Convert a patch translation to the camera of the whole image, with centred principal point and focal length 5000 px.
 
     Args:
         translation_m: (..., 3) patch translation.
@@ -54,7 +56,7 @@ def full_image_translation(translation_m: Tensor, box_cxcys_px: Tensor, image_si
         image_size_px: (..., 2) width and height.
 
     Returns:
-        (..., 3). Exact for points at Z = 0 of the body; deeper points are scaled a little differently.
+        (..., 3). Exact for points at the depth of the translation, approximate for others.
     """
     x, y, z = translation_m.unbind(-1)
     centre, side = box_cxcys_px[..., :2], box_cxcys_px[..., 2]
@@ -66,16 +68,19 @@ def full_image_translation(translation_m: Tensor, box_cxcys_px: Tensor, image_si
 def translation_for_focal(
     translation_m: Tensor, image_size_px: tuple[int, int], center_px: tuple[float, float], focal_px: float
 ) -> Tensor:
-    """The full-image translation for the focal length and principal point of the actual camera.
+    """Convert a full-image translation to the focal length and principal point of the actual camera.
 
-    Keeps the person's size and place in the image (similar triangles): nearer by the ratio of the focal lengths. The release
-    stays with 5000 px and the image's centre; with those numbers this returns its input.
+    The depth is scaled by the ratio of the focal lengths, which keeps the person's size and place in the image (similar
+    triangles). For 5000 px and the image's centre, the values of the release, the translation stays the same.
 
     Args:
         translation_m: (..., 3) for a focal length of 5000 px and the principal point at the image's centre.
         image_size_px: (width, height).
         center_px: principal point.
         focal_px: focal length.
+
+    Returns:
+        (..., 3) metres.
     """
     depth = translation_m[..., 2] * focal_px / FOCAL_PX
     middle = translation_m.new_tensor(image_size_px) / 2
@@ -86,9 +91,9 @@ def translation_for_focal(
 def least_squares_translation(
     points_m: Tensor, keypoints: Tensor, *, focal: float = FOCAL_PX, size: float = PATCH_PX
 ) -> Tensor:
-    """Translation that best explains 2D keypoints, by linear least squares.
+    """Estimate a translation from 2D keypoints by linear least squares.
 
-    Minimises, over t, the confidence-weighted square of ``(f t_xy - u t_z) - (u Z - f X_xy)`` with u = keypoint - size/2,
+    It minimises the confidence-weighted square of ``(f t_xy - u t_z) - (u Z - f X_xy)`` over t, with u = keypoint - size/2,
     over the 19 extra keypoints; over all 44 where the extra ones are not seen.
 
     Args:
@@ -118,5 +123,5 @@ def least_squares_translation(
 
 
 def to_patch_px(keypoints: Tensor) -> Tensor:
-    """(..., 2 or more) normalised patch units to patch pixels; further columns stay."""
+    """Convert (..., 2 or more) normalised patch units to patch pixels; further columns are unchanged."""
     return torch.cat([(keypoints[..., :2] + 0.5) * PATCH_PX, keypoints[..., 2:]], dim=-1)

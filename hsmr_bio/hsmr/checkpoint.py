@@ -1,4 +1,4 @@
-"""Reads HSMR's weights: the official Lightning file, plain state dicts and safetensors, without running code from them."""
+"""Read HSMR's weights (the official Lightning file, state dicts, safetensors) without running code from the file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zipfile
 from collections import OrderedDict, defaultdict
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -18,8 +18,12 @@ from .config import BackboneConfig, HeadConfig, HsmrConfig
 from .network import Hsmr
 
 PREFIXES = ("backbone.", "head.")
+"""Names of the network's weights begin with one of these."""
 CHECKPOINT_NAME = "hsmr.ckpt"
 _HEADS_OF_WIDTH = {768: 12, 1024: 16, 1280: 16}
+"""Width -> attention heads of ViT-B, ViT-L and ViT-H."""
+_LISTED = 5
+"""Most names or problems that an error message lists."""
 _TENSOR_PARTS: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("collections", "defaultdict"): defaultdict,
@@ -46,12 +50,12 @@ _INERT_NAMES = {("argparse", "Namespace"), ("pathlib", "PosixPath"), ("pathlib",
 
 
 class _Inert:
-    """Stands in for training state that loading does not need; takes anything and does nothing."""
+    """Replacement of training state that loading does not need; accepts every call and does nothing."""
 
-    def __new__(cls, *args: object, **kwargs: object) -> _Inert:
+    def __new__(cls, *_: object, **__: object) -> _Inert:
         return object.__new__(cls)
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         pass
 
     def __setstate__(self, state: object) -> None:
@@ -75,7 +79,7 @@ class _Refused(pickle.UnpicklingError):
 
 
 class _WeightsUnpickler(pickle.Unpickler):
-    """Finds tensors and plain containers; training state becomes inert; any other name is refused."""
+    """Unpickler of tensors and plain containers; training state becomes inert, every other name is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "__builtin__":  # torch saves with the names of Python 2
@@ -91,8 +95,8 @@ class _WeightsUnpickler(pickle.Unpickler):
         raise _Refused(f"{module}.{name}")
 
 
-def _load(file: Any, **options: Any) -> Any:
-    return _WeightsUnpickler(file, **options).load()
+def _load(file: IO[bytes], *, encoding: str = "ASCII") -> object:
+    return _WeightsUnpickler(file, encoding=encoding).load()
 
 
 _PICKLE = SimpleNamespace(Unpickler=_WeightsUnpickler, load=_load, __name__="weights only")
@@ -107,22 +111,22 @@ def load_hsmr(
 ) -> Hsmr:
     """Load the network for inference.
 
-    Weights of ``backbone.`` and ``head.`` must all be there, of the right shape, and no others with these prefixes;
-    body-model data in the file (``skel_model.``) is ignored.
+    The weights of ``backbone.`` and ``head.`` must be complete and of the right shape, without further ones; body-model data
+    in the file (``skel_model.``) is ignored.
 
     Args:
         checkpoint: ``hsmr.ckpt`` of the package HSMR-ViTH-r1d1, a plain state dict (``.pt``, ``.pth``) or a
-            ``.safetensors`` file; None looks in ``HSMR_BIO_ASSETS`` and the user's data folder.
+            ``.safetensors`` file; None: the one in ``HSMR_BIO_ASSETS`` or the user's data folder.
         device: such as ``"cpu"`` or ``"cuda"``.
-        dtype: precision of the backbone, float32 or bfloat16 (the head stays float32).
-        config: sizes; None reads them from the shapes in the file.
+        dtype: precision of the backbone, float32 or bfloat16 (the head is always float32).
+        config: sizes; None: from the shapes in the file.
 
     Returns:
         The network, in evaluation mode.
 
     Raises:
-        MissingAssetError: there is no such file; says what to get.
-        FormatError: the file is damaged, holds something else than weights, or belongs to another network.
+        MissingAssetError: there is no such file.
+        FormatError: the file is damaged, has no weights, or belongs to another network.
         InputError: unknown ``dtype`` or ``device``.
     """
     path = find_checkpoint(checkpoint)
@@ -142,19 +146,17 @@ def load_hsmr(
 
 
 def find_checkpoint(checkpoint: str | Path | None) -> Path:
-    """The file asked for, or the first ``hsmr.ckpt`` in ``HSMR_BIO_ASSETS`` and the user's data folder.
+    """Find a checkpoint: the given file, or the first ``hsmr.ckpt`` in ``HSMR_BIO_ASSETS`` and the user's data folder.
 
     Raises:
-        MissingAssetError: nothing there; the message says what to get, where it goes and how to check it.
+        MissingAssetError: there is none; the message tells how to get, place and check it.
     """
-    if checkpoint is not None:
-        candidates = [Path(checkpoint).expanduser()]
-    else:
-        candidates = [folder / CHECKPOINT_NAME for folder in search_folders()]
+    given = [] if checkpoint is None else [Path(checkpoint).expanduser()]
+    candidates = given or [folder / CHECKPOINT_NAME for folder in search_folders()]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    looked = ", ".join(str(candidate) for candidate in candidates)
+    looked = ", ".join(map(str, candidates))
     raise MissingAssetError(
         f"HSMR's weights were not found (looked for: {looked}). Get the package HSMR-ViTH-r1d1 from the HSMR project "
         "(https://github.com/IsshikiHugh/HSMR; its licence allows research only), pass its checkpoints/hsmr.ckpt with "
@@ -164,9 +166,9 @@ def find_checkpoint(checkpoint: str | Path | None) -> Path:
 
 
 def register_checkpoint(path: str | Path) -> Path:
-    """Check the user's checkpoint and put its network into the user's data folder, where it is found without an argument.
+    """Check the user's checkpoint and write its network to the user's data folder, where :func:`load_hsmr` finds it.
 
-    Only the network's weights are written; training state and licensed body data stay behind.
+    Only the network's weights are written, without training state and licensed body data.
 
     Returns:
         The file written.
@@ -184,10 +186,10 @@ def register_checkpoint(path: str | Path) -> Path:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of ``backbone.`` and ``head.`` in a checkpoint, memory-mapped where the format allows.
+    """Read the tensors of ``backbone.`` and ``head.`` in a checkpoint, memory-mapped where the format allows.
 
     Raises:
-        FormatError: damaged, hostile, or without such tensors.
+        FormatError: the file is damaged, asks for code, or has no such tensors.
     """
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
@@ -197,14 +199,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise FormatError(path, None, f"expected a state dict or a Lightning checkpoint, found {type(content).__name__}")
     found = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor) and k.startswith(PREFIXES)}
     if not found:
-        names = ", ".join(str(k) for k in list(state)[:5]) or "nothing"
+        names = ", ".join(str(k) for k in list(state)[:_LISTED]) or "nothing"
         raise FormatError(
             path, None, f"no weights named backbone.* or head.*, so this is not an HSMR checkpoint (it holds {names})"
         )
     return {name: value.detach() for name, value in found.items()}
 
 
-def _read_torch(path: Path) -> Any:
+def _read_torch(path: Path) -> object:
+    """Read a file of ``torch.save``: the content of a Lightning checkpoint, or a state dict."""
     try:
         zipped = zipfile.is_zipfile(path)
         if zipped:
@@ -218,7 +221,7 @@ def _read_torch(path: Path) -> Any:
         ) from error
     except FormatError:
         raise
-    except Exception as error:  # a damaged pickle can raise anything
+    except Exception as error:  # a damaged pickle can raise any exception
         first = (str(error).splitlines() or [""])[0].split(". ")[0]
         raise FormatError(
             path,
@@ -237,10 +240,17 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def infer_config(weights: dict[str, Tensor], path: Path) -> HsmrConfig:
-    """Sizes of the network from the shapes of its weights.
+    """Find the sizes of the network from the shapes of its weights.
+
+    Args:
+        weights: name -> tensor.
+        path: of the checkpoint, for the messages.
+
+    Returns:
+        The sizes.
 
     Raises:
-        FormatError: a key tensor is missing, or the width is of no known variant (then pass ``config``).
+        FormatError: a tensor is missing, or no variant has this width (then pass ``config``).
     """
     layer = "head.transformer.transformer.layers."
     try:
@@ -270,11 +280,13 @@ def infer_config(weights: dict[str, Tensor], path: Path) -> HsmrConfig:
 
 
 def _count(weights: dict[str, Tensor], prefix: str) -> int:
+    """Count the blocks or layers whose names are the prefix and a number."""
     indices = [int(name[len(prefix) :].split(".")[0]) for name in weights if name.startswith(prefix)]
     return max(indices, default=-1) + 1
 
 
 def _check_names(network: Hsmr, weights: dict[str, Tensor], path: Path) -> None:
+    """Check names, shapes and values of the weights, and convert them to float32 in place."""
     wanted = network.state_dict()
     problems = [f"{name} is missing" for name in wanted if name not in weights]
     problems += [f"{name} is not part of the network" for name in weights if name not in wanted]
@@ -284,11 +296,10 @@ def _check_names(network: Hsmr, weights: dict[str, Tensor], path: Path) -> None:
         elif not value.is_floating_point():
             problems.append(f"{name} has dtype {value.dtype}, expected a floating-point one")
     if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise FormatError(path, None, f"the weights do not fit the network: {'; '.join(problems[:5])}{more}")
+        more = f" and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+        raise FormatError(path, None, f"the weights do not fit the network: {'; '.join(problems[:_LISTED])}{more}")
     for name, value in weights.items():
-        if value.dtype != torch.float32:
-            weights[name] = value.float()
+        weights[name] = value.float()
         if not bool(torch.isfinite(weights[name]).all()):
             raise FormatError(path, name, "this weight is not finite: the file is damaged, or its training failed")
 

@@ -1,4 +1,4 @@
-"""Sizes of the network, and the few constants that every part of it shares.
+"""Sizes of the network and shared constants.
 
 Source: Xia et al., "Reconstructing Humans with a Biomechanically Accurate Skeleton" (CVPR 2025) and its public release.
 """
@@ -11,19 +11,21 @@ from typing import Literal
 from ..errors import InputError
 
 PATCH_PX = 256
-"""Side of the square image patch. Keypoints and cameras live in it."""
+"""Side of the square image patch, to which keypoints and cameras refer."""
 STRIP_PX = (32, 224)
-"""Columns of the patch that the backbone sees (192 of 256)."""
+"""Range of columns of the patch that the backbone uses (192 of 256)."""
 FOCAL_PX = 5000.0
 """Focal length of the patch camera, in patch pixels; also the focal length of the full-image camera."""
 FOCAL_PATCH = FOCAL_PX / PATCH_PX
 """Focal length in normalised patch units (19.53125)."""
 IMAGE_MEAN = (0.485, 0.456, 0.406)
+"""Mean of ImageNet, RGB from 0 to 1."""
 IMAGE_STD = (0.229, 0.224, 0.225)
-"""ImageNet statistics, channel order RGB."""
+"""Standard deviation of ImageNet, RGB from 0 to 1."""
 POSE_NUMBERS = 144
 """24 joints with 6 numbers each."""
 BETAS = 10
+"""Shape parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ class BackboneConfig:
     blocks: int
     heads: int
     drop_path: float = 0.0
-    """Stochastic-depth rate of the last block; it grows linearly from 0 at the first one."""
+    """Stochastic-depth rate of the last block; linear from 0 at the first block."""
     image_size_px: tuple[int, int] = (PATCH_PX, STRIP_PX[1] - STRIP_PX[0])
     """(rows, columns)."""
     patch_px: int = 16
@@ -63,11 +65,11 @@ class HeadConfig:
     head_width: int = 64
     mlp_width: int = 1024
     pose_mode: Literal["rotation", "euler"] = "rotation"
-    """What the head regresses: 24x6 rotation numbers (the release), or the 46 Euler angles (the paper's ablation)."""
+    """Output of the head: 24x6 rotation numbers (the release), or 46 Euler angles (the paper's ablation)."""
 
     @property
     def inner_width(self) -> int:
-        """Width of queries, keys and values, all heads together."""
+        """Width of queries, keys and values of all heads."""
         return self.heads * self.head_width
 
 

@@ -1,8 +1,8 @@
-"""From a person's box to the 256x256 patch that the network sees.
+"""From a person's box to the 256x256 image patch of the network.
 
-Two croppers, as in the release: an integer window resized (demo, MOYO), and an affine warp (standard evaluation,
-training). Both calculate in the fixed-point arithmetic of OpenCV's kernels, so that patches agree to the grey level.
-Boxes: "lurb" = (x0, y0, x1, y1), "cwh" = (cx, cy, w, h), "cs" = (cx, cy, side of the square); pixels.
+Two croppers, as in the release: a resized integer window (demo, MOYO) and an affine warp (standard evaluation, training).
+Both use the fixed-point arithmetic of OpenCV, so that patches agree to the grey level.
+Boxes in pixels: "lurb" = (x0, y0, x1, y1), "cwh" = (cx, cy, w, h), "cs" = (cx, cy, side of the square).
 
 Source: Xia et al. 2025 (HSMR) and its release; OpenCV 4.10 (INTER_LINEAR of resize and warpAffine on 8-bit images).
 """
@@ -22,15 +22,16 @@ from .config import IMAGE_MEAN, IMAGE_STD, PATCH_PX, STRIP_PX
 
 Image = npt.NDArray[np.uint8]
 ASPECT = PATCH_PX / (STRIP_PX[1] - STRIP_PX[0])
-"""Height over width (256:192) that a box is enlarged to before its square is taken."""
+"""Height over width (256:192) to which a box is enlarged before its square is taken."""
 _RESIZE_BITS, _WARP_BITS, _POSITION_BITS = 11, 5, 10
+"""Fractional bits in OpenCV: weights of resize, sub-pixel positions and coordinates of warpAffine."""
 
 
-def check_image(image: Any) -> Image:
-    """An (H, W, 3) 8-bit RGB image, or an error.
+def check_image(image: npt.ArrayLike) -> Image:
+    """Check an (H, W, 3) 8-bit RGB image and return it as an array.
 
     Raises:
-        ShapeError: something else.
+        ShapeError: another shape or type.
     """
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
@@ -39,7 +40,11 @@ def check_image(image: Any) -> Image:
 
 
 def lurb_to_cwh(box_px: npt.ArrayLike) -> FloatArray:
-    """(..., 4) corners to centre, width and height."""
+    """Convert (..., 4) corners to centre, width and height.
+
+    Raises:
+        InputError: a box without area.
+    """
     box = np.asarray(box_px, dtype=np.float64)
     low, high = box[..., :2], box[..., 2:]
     if np.any(high <= low):
@@ -48,7 +53,7 @@ def lurb_to_cwh(box_px: npt.ArrayLike) -> FloatArray:
 
 
 def fit_aspect(size_px: npt.ArrayLike) -> FloatArray:
-    """Enlarge (..., 2) widths and heights to the aspect 192:256; never shrinks."""
+    """Enlarge (..., 2) widths and heights to the aspect 192:256; neither is reduced."""
     width, height = np.moveaxis(np.asarray(size_px, dtype=np.float64), -1, 0)
     tall = height / width >= ASPECT
     return np.stack(
@@ -57,23 +62,26 @@ def fit_aspect(size_px: npt.ArrayLike) -> FloatArray:
 
 
 def square_box(box_lurb_px: npt.ArrayLike) -> FloatArray:
-    """(..., 4) person boxes to the square (cx, cy, side) that the network looks at."""
+    """Convert (..., 4) person boxes to the square (cx, cy, side) of the patch."""
     box = lurb_to_cwh(box_lurb_px)
     return np.concatenate([box[..., :2], fit_aspect(box[..., 2:]).max(axis=-1, keepdims=True)], axis=-1)
 
 
 def crop_window(image: Image, box_cs_px: npt.ArrayLike, *, sub_pixel: bool = False) -> Image:
-    """Patch of a square box by cutting an integer window (zeros outside the image) and resizing it.
+    """Crop the patch of a square box as an integer window (zeros outside the image) and resize it.
 
-    The corners are truncated toward zero, as in the release: the window may be a pixel off and not quite square.
+    The corners are truncated toward zero, as in the release: the window may be shifted by a pixel and not quite square.
 
     Args:
         image: (H, W, 3) 8-bit RGB.
         box_cs_px: (3,) centre and side.
-        sub_pixel: warp from the exact corners instead (better, but other numbers than the release's).
+        sub_pixel: warp from the exact corners instead (more accurate, but different from the release).
 
     Returns:
         (256, 256, 3) 8-bit RGB.
+
+    Raises:
+        InputError: the box contains no pixel.
     """
     image = check_image(image)
     centre_x, centre_y, side = np.asarray(box_cs_px, dtype=np.float64)
@@ -92,14 +100,31 @@ def crop_window(image: Image, box_cs_px: npt.ArrayLike, *, sub_pixel: bool = Fal
 
 
 def window_matrix(centre_x: float, centre_y: float, side: float) -> FloatArray:
-    """(2, 3) map from image pixels to patch pixels for an exact square window, with half-pixel centres as in ``resize``."""
+    """Compute the map of an exact square window, with half-pixel centres as in :func:`resize`.
+
+    Args:
+        centre_x: in image pixels.
+        centre_y: in image pixels.
+        side: in image pixels.
+
+    Returns:
+        (2, 3) from image pixels to patch pixels.
+    """
     scale = PATCH_PX / side
     centre = (PATCH_PX - 1) / 2
     return np.array([[scale, 0, centre + (0.5 - centre_x) * scale], [0, scale, centre + (0.5 - centre_y) * scale]])
 
 
 def resize(image: Image, side: int) -> Image:
-    """Bilinear resize of an 8-bit image to a square, half-pixel centres, no antialiasing."""
+    """Resize an 8-bit image to a square, bilinear, with half-pixel centres and without antialiasing.
+
+    Args:
+        image: (H, W, 3).
+        side: of the result, pixels.
+
+    Returns:
+        (side, side, 3).
+    """
     rows, columns = _taps(image.shape[0], side), _taps(image.shape[1], side)
     low, high, weight = columns
     one = 1 << _RESIZE_BITS
@@ -112,7 +137,7 @@ def resize(image: Image, side: int) -> Image:
 
 
 def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Both neighbours of each target pixel and the fixed-point weight of the second one."""
+    """Find the two source pixels of each target pixel and the fixed-point weight of the second one."""
     position = ((np.arange(target) + 0.5) * (source / target) - 0.5).astype(np.float32)
     low = np.floor(position).astype(np.int64)
     fraction = (position - low).astype(np.float32)
@@ -124,14 +149,17 @@ def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[
 def warp_matrix(
     centre_px: npt.ArrayLike, side_px: float, *, scale: float = 1.0, rotation_rad: float = 0.0, target_px: float = PATCH_PX
 ) -> FloatArray:
-    """(2, 3) map from image pixels to patch pixels; integers are pixel centres, there is no half-pixel shift.
+    """Compute the map of a square box; integers are pixel centres, without a half-pixel shift.
 
     Args:
         centre_px: (2,) of the box.
         side_px: of the square box.
         scale: augmentation of the box's size.
-        rotation_rad: of the box in image axes (y down); the content turns the other way.
+        rotation_rad: of the box in image axes (y down); the content rotates the opposite way.
         target_px: side of the patch.
+
+    Returns:
+        (2, 3) from image pixels to patch pixels.
     """
     factor = target_px / (side_px * scale)
     cosine, sine = np.cos(rotation_rad) * factor, np.sin(rotation_rad) * factor
@@ -141,12 +169,15 @@ def warp_matrix(
 
 
 def warp(image: Image, matrix: FloatArray, side: int = PATCH_PX) -> Image:
-    """Affine warp of an 8-bit image, bilinear at positions rounded to 1/32 px, zeros outside.
+    """Warp an 8-bit image, bilinear at positions rounded to 1/32 px, with zeros outside.
 
     Args:
         image: (H, W, 3).
         matrix: (2, 3) from image to patch pixels.
         side: of the patch.
+
+    Returns:
+        (side, side, 3).
     """
     image = check_image(image)
     inverse = np.linalg.inv(matrix[:, :2])
@@ -180,7 +211,15 @@ def crop_warp(
     rotation_rad: float = 0.0,
     flip: bool = False,
 ) -> tuple[Image, FloatArray]:
-    """Patch of a square box by an affine warp; a flip mirrors the image first.
+    """Crop the patch of a square box with an affine warp.
+
+    Args:
+        image: (H, W, 3) 8-bit RGB.
+        centre_px: (2,) of the box.
+        side_px: of the box.
+        scale: augmentation of the box's size.
+        rotation_rad: of the box, see :func:`warp_matrix`.
+        flip: whether to mirror the image first.
 
     Returns:
         The patch (256, 256, 3), and the (2, 3) map from pixels of the (mirrored, if ``flip``) image to patch pixels.
@@ -194,18 +233,26 @@ def crop_warp(
 
 
 def keypoints_to_patch(keypoints_px: npt.ArrayLike, matrix: FloatArray) -> FloatArray:
-    """(..., 3) image pixels and confidence to normalised patch units ([-0.5, 0.5] inside) and confidence."""
+    """Convert keypoints from image pixels to normalised patch units, [-0.5, 0.5] inside the patch.
+
+    Args:
+        keypoints_px: (..., 3) image pixels and confidence.
+        matrix: (2, 3) from image pixels to patch pixels.
+
+    Returns:
+        (..., 3) normalised patch units and confidence.
+    """
     points = np.array(keypoints_px, dtype=np.float64)
     points[..., :2] = (points[..., :2] @ matrix[:, :2].T + matrix[:, 2]) / PATCH_PX - 0.5
     return points
 
 
 def normalise(patches: npt.NDArray[Any], *, colour_scale: npt.ArrayLike = (1.0, 1.0, 1.0)) -> Tensor:
-    """8-bit patches to the network's input.
+    """Convert 8-bit patches to the network's input.
 
     Args:
         patches: (..., 256, 256, 3) grey levels 0-255.
-        colour_scale: factor per channel, then clipped to [0, 255] (augmentation).
+        colour_scale: factor per channel (augmentation); the result is clipped to [0, 255].
 
     Returns:
         (..., 3, 256, 256) float32.
@@ -214,7 +261,5 @@ def normalise(patches: npt.NDArray[Any], *, colour_scale: npt.ArrayLike = (1.0, 
     factors = np.asarray(colour_scale, dtype=np.float32)
     if np.any(factors != 1):
         values = np.clip(values * factors, 0, 255)
-    mean = 255 * np.array(IMAGE_MEAN)
-    std = 255 * np.array(IMAGE_STD)
-    scaled = ((values - mean) / std).astype(np.float32)
+    scaled = ((values - 255 * np.array(IMAGE_MEAN)) / (255 * np.array(IMAGE_STD))).astype(np.float32)
     return torch.from_numpy(np.moveaxis(scaled, -1, -3).copy())

@@ -1,6 +1,7 @@
-"""The regressor: a transformer decoder with one query token that reads the feature map.
+"""The regressor: a transformer decoder with one query token over the feature map.
 
-Attribute names are those of the released state dict (``head.``), so that checkpoints load strictly by name.
+Attribute names are those of the released state dict (``head.``), so that checkpoints load by name. Every part of a layer has
+the call ``forward(token, context)``: token (B, 1, D), context (B, N, C), result (B, 1, D).
 Source: Goel et al. 2023 (HMR2.0); Xia et al. 2025 (HSMR).
 """
 
@@ -16,8 +17,8 @@ from .config import BETAS, POSE_NUMBERS, HeadConfig
 from .pose import MEAN_BETAS, MEAN_CAMERA, MEAN_POSE_RAD, poses_to_rep
 
 
-class SelfAttention(nn.Module):
-    """Self-attention of a single token: its softmax is 1, so only the value map acts."""
+class _SelfAttention(nn.Module):
+    """Self-attention of a single token: the softmax is 1, so only the value map has an effect."""
 
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
@@ -26,15 +27,15 @@ class SelfAttention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(inner, config.width), nn.Dropout(0.0))
 
     def forward(self, token: Tensor, context: Tensor) -> Tensor:
-        """(B, 1, D) to (B, 1, D); the context plays no part."""
+        del context  # not used in self-attention
         weight = self.to_qkv.weight
         value = functional.linear(token, weight[2 * len(weight) // 3 :])
         out: Tensor = self.to_out(value)
         return out
 
 
-class CrossAttention(nn.Module):
-    """The token asks, the raw (not normalised) feature map answers."""
+class _CrossAttention(nn.Module):
+    """Attention of the token to the feature map, which is not normalised."""
 
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
@@ -45,7 +46,6 @@ class CrossAttention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(inner, config.width), nn.Dropout(0.0))
 
     def forward(self, token: Tensor, context: Tensor) -> Tensor:
-        """(B, 1, D) and (B, N, C) to (B, 1, D)."""
         query, (key, value) = self.to_q(token), self.to_kv(context).chunk(2, dim=-1)
         query, key, value = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
         mixed = functional.scaled_dot_product_attention(query, key, value)
@@ -53,7 +53,7 @@ class CrossAttention(nn.Module):
         return out
 
 
-class FeedForward(nn.Module):
+class _FeedForward(nn.Module):
     """Two linear maps with the exact GELU between them."""
 
     def __init__(self, config: HeadConfig) -> None:
@@ -67,13 +67,13 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, token: Tensor, context: Tensor) -> Tensor:
-        """(B, 1, D) to (B, 1, D); the context plays no part."""
+        del context  # not used
         out: Tensor = self.net(token)
         return out
 
 
-class PreNorm(nn.Module):
-    """Layer norm (eps 1e-5, unlike the backbone's) before a branch."""
+class _PreNorm(nn.Module):
+    """Layer norm (eps 1e-5, unlike the backbone's) before a branch; without the residual connection."""
 
     def __init__(self, width: int, branch: nn.Module) -> None:
         super().__init__()
@@ -81,23 +81,21 @@ class PreNorm(nn.Module):
         self.fn = branch
 
     def forward(self, token: Tensor, context: Tensor) -> Tensor:
-        """Value of the branch, without the residual."""
         out: Tensor = self.fn(self.norm(token), context)
         return out
 
 
-class DecoderLayers(nn.Module):
-    """Self-attention, cross-attention and feed-forward per layer, all with residuals; no norm at the end."""
+class _DecoderLayers(nn.Module):
+    """Self-attention, cross-attention and feed-forward per layer, with residual connections; no norm at the end."""
 
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
-        parts = (SelfAttention, CrossAttention, FeedForward)
+        parts = (_SelfAttention, _CrossAttention, _FeedForward)
         self.layers = nn.ModuleList(
-            nn.ModuleList(PreNorm(config.width, part(config)) for part in parts) for _ in range(config.layers)
+            nn.ModuleList(_PreNorm(config.width, part(config)) for part in parts) for _ in range(config.layers)
         )
 
     def forward(self, token: Tensor, context: Tensor) -> Tensor:
-        """(B, 1, D) and (B, N, C) to (B, 1, D)."""
         for layer in self.layers:
             for branch in cast(nn.ModuleList, layer):
                 token = token + branch(token, context)
@@ -105,13 +103,13 @@ class DecoderLayers(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The query token and the layers. Its input is a zero scalar, so it starts as bias plus position embedding."""
+    """The query token and the layers. The input is a zero scalar: the token starts as bias plus position embedding."""
 
     def __init__(self, config: HeadConfig) -> None:
         super().__init__()
         self.to_token_embedding = nn.Linear(1, config.width)
         self.pos_embedding = nn.Parameter(torch.randn(1, 1, config.width))
-        self.transformer = DecoderLayers(config)
+        self.transformer = _DecoderLayers(config)
 
     def forward(self, context: Tensor) -> Tensor:
         """(B, N, C) to (B, 1, D)."""
@@ -121,7 +119,7 @@ class Decoder(nn.Module):
 
 
 class Head(nn.Module):
-    """Feature map (B, C, 16, 12) to raw pose numbers, betas and camera, each added to its mean."""
+    """Regressor of pose numbers, betas and camera, each added to its mean, from a feature map (B, C, 16, 12)."""
 
     init_poses: Tensor
     init_betas: Tensor
@@ -141,7 +139,7 @@ class Head(nn.Module):
         self.register_buffer("init_cam", torch.tensor([MEAN_CAMERA]))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Regress.
+        """Regress the parameters of a feature map (B, C, 16, 12).
 
         Returns:
             Pose numbers (B, 144) or, in Euler mode, angles (B, 46); betas (B, 10); camera (s, tx, ty) (B, 3); float32.

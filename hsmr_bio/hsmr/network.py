@@ -1,4 +1,4 @@
-"""The whole network: patch in, SKEL parameters and camera out."""
+"""The whole network: from an image patch to SKEL parameters and camera."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .pose import rep_to_poses
 
 
 class HsmrPrediction(NamedTuple):
-    """Parameters per patch; float32."""
+    """Predicted parameters per patch, float32."""
 
     poses_rad: Tensor
     """(B, 46) SKEL pose in camera axes."""
@@ -26,7 +26,7 @@ class HsmrPrediction(NamedTuple):
     translation_m: Tensor
     """(B, 3) of the patch camera, focal length 5000 px."""
     pose_numbers: Tensor
-    """(B, 24, 6) as regressed, or (B, 46) in Euler mode."""
+    """(B, 24, 6) raw output, or (B, 46) in Euler mode."""
 
 
 class Hsmr(nn.Module):
@@ -44,19 +44,22 @@ class Hsmr(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.backbone.pos_embed.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Precision of the backbone; the head always calculates in float32."""
+        """Precision of the backbone; the head is always float32."""
         return self.backbone.pos_embed.dtype
 
     def forward(self, patches: Tensor) -> HsmrPrediction:
-        """Predict.
+        """Predict the parameters of image patches.
 
         Args:
-            patches: (B, 3, 256, 256) square patches, normalised; the backbone sees the middle 192 columns.
+            patches: (B, 3, 256, 256) square patches, normalised; the backbone uses the middle 192 columns.
+
+        Returns:
+            The prediction per patch.
         """
         strip = patches[..., STRIP_PX[0] : STRIP_PX[1]].to(device=self.device, dtype=self.dtype)
         numbers, betas, camera = self.head(self.backbone(strip).float())
@@ -68,6 +71,6 @@ class Hsmr(nn.Module):
         return HsmrPrediction(poses, betas, camera, camera_to_translation(camera), numbers)
 
     def set_precision(self, dtype: torch.dtype) -> Hsmr:
-        """Calculate the backbone in float32 or bfloat16; returns the network itself."""
+        """Set the precision of the backbone to float32 or bfloat16; returns the network itself."""
         self.backbone.to(dtype=dtype)
         return self

@@ -1,7 +1,7 @@
-"""Pose representations: 46 Euler angles, 24 rotation matrices, and the 24x6 numbers that the network regresses.
+"""Pose representations: 46 Euler angles, 24 rotation matrices, and the 24x6 numbers of the network's output.
 
-The network's own form ("rep") holds, per joint: the first two *rows* of the rotation (3 angles), ``cos q, -sin q``
-(1 angle), or the angles themselves (2 angles: the wrists, a quirk of the release kept for its weights).
+The network's output ("rep") has per joint: the first two *rows* of the rotation (3 angles), ``cos q, -sin q`` (1 angle), or
+the angles themselves (2 angles: the wrists, as in the release, for its weights).
 Source: Xia et al. 2025 (HSMR) and its release; Zhou et al. 2019 (6D rotations).
 """
 
@@ -26,35 +26,37 @@ MEAN_POSE_RAD: tuple[float, ...] = (
     *(-0.072227731, -0.20905407, -0.2010324, -0.79168558, 0.084718391, 0.39035177),
     *(0.90358895, -0.023677995, -0.029802602, -0.18856768),
 )
-"""Mean pose that the head's output is added to; the pelvis tilt of pi puts the body upright in a y-down camera."""
+"""Mean pose, added to the output of the head; a pelvis tilt of pi is upright in a y-down camera."""
 MEAN_BETAS = (
     *(0.07217558, 0.49867696, 0.4030121, -0.009203382, 0.25984487),
     *(-0.6515638, 0.30399042, -0.5180162, 0.4775672, 0.21772282),
 )
+"""Mean betas, added to the output of the head."""
 MEAN_CAMERA = (0.9, 0.0, 0.0)
+"""Mean camera (s, tx, ty), added to the output of the head."""
 
 _ONE = tuple(j for j, dofs in enumerate(JOINT_DOFS) if len(dofs) == 1)
 _TWO = tuple(j for j, dofs in enumerate(JOINT_DOFS) if len(dofs) == 2)
 _THREE = tuple(j for j, dofs in enumerate(JOINT_DOFS) if len(dofs) == 3)
 _ONE_Q = [JOINT_DOFS[j][0] for j in _ONE]
 
-# Joints by Euler order; the signs that turn the angles of R into q0, q1, q2.
 _EULER: tuple[tuple[str, tuple[int, ...], tuple[tuple[int, int, int], ...]], ...] = (
     ("YXZ", (0, 1, 6), ((1, 1, 1), (1, 1, 1), (1, -1, -1))),
     ("YZX", (11, 12, 13), ((1, 1, 1),) * 3),
     ("XZY", (14, 19), ((1, -1, -1), (1, 1, 1))),
     ("ZYX", (15, 20), ((1, 1, 1),) * 2),
 )
+"""Euler order, its joints, and per joint the signs from the Euler angles to q0, q1, q2."""
 
 
 def _safe_asin(x: Tensor) -> Tensor:
-    """Return asin with the argument clamped to [-1, 1] and a zero gradient there, where asin's own is infinite."""
+    """Return asin of the argument clamped to [-1, 1], with zero gradient at the ends, where that of asin is infinite."""
     inside = x.abs() < 1
     return torch.where(inside, torch.asin(torch.where(inside, x, torch.zeros_like(x))), torch.sign(x) * (pi / 2))
 
 
 def euler_from_matrix(rotation: Tensor, order: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Angles (alpha, beta, gamma) of ``R = R_A(alpha) R_B(beta) R_C(gamma)`` for three different axes ABC.
+    """Compute the angles (alpha, beta, gamma) of ``R = R_A(alpha) R_B(beta) R_C(gamma)`` for three different axes ABC.
 
     Args:
         rotation: (..., 3, 3).
@@ -71,16 +73,22 @@ def euler_from_matrix(rotation: Tensor, order: str) -> tuple[Tensor, Tensor, Ten
     return alpha, beta, gamma
 
 
-def axis_rotation(axis: str | int, angle_rad: Tensor) -> Tensor:
-    """(..., 3, 3) right-handed rotation about the x, y or z axis."""
-    index = "XYZ".index(axis) if isinstance(axis, str) else axis
-    unit = torch.zeros(3, dtype=angle_rad.dtype, device=angle_rad.device)
-    unit[index] = 1
+def axis_rotation(axis: str, angle_rad: Tensor) -> Tensor:
+    """Compute the right-handed rotation about a coordinate axis.
+
+    Args:
+        axis: X, Y or Z.
+        angle_rad: (...).
+
+    Returns:
+        (..., 3, 3).
+    """
+    unit = angle_rad.new_tensor([float(name == axis) for name in "XYZ"])
     return rodrigues(unit, angle_rad)
 
 
 def rodrigues(axis: Tensor, angle_rad: Tensor) -> Tensor:
-    """Rotation about a unit axis (Rodrigues' formula).
+    """Compute the rotation about a unit axis with Rodrigues' formula.
 
     Args:
         axis: (..., 3).
@@ -99,7 +107,7 @@ def rodrigues(axis: Tensor, angle_rad: Tensor) -> Tensor:
 
 
 def poses_to_matrices(poses_rad: Tensor) -> Tensor:
-    """Local rotation of each joint, in the OpenSim bone frames; the first angle of a joint acts first.
+    """Compute the local rotation of each joint in the OpenSim bone frames; the first angle of a joint acts first.
 
     Args:
         poses_rad: (..., 46).
@@ -119,7 +127,7 @@ def poses_to_matrices(poses_rad: Tensor) -> Tensor:
 
 
 def poses_to_rep(poses_rad: Tensor) -> Tensor:
-    """The network's 24x6 numbers of a pose.
+    """Convert poses to the network's 24x6 numbers.
 
     Args:
         poses_rad: (..., 46).
@@ -137,13 +145,13 @@ def poses_to_rep(poses_rad: Tensor) -> Tensor:
 
 
 def rep_to_poses(rep: Tensor) -> Tensor:
-    """The pose of the network's 24x6 numbers; scale and skew of the six numbers do not matter (Gram-Schmidt on rows).
+    """Convert the network's 24x6 numbers to poses; the rows are made orthonormal by Gram-Schmidt.
 
     Args:
         rep: (..., 24, 6).
 
     Returns:
-        (..., 46) radians. A middle angle beyond +-pi/2 comes back as the other Euler triple of the same rotation.
+        (..., 46) radians. A middle angle beyond +-pi/2 is returned as the other Euler triple of the same rotation.
     """
     out: list[Tensor] = [rep.new_zeros(0)] * 46
     for joint, dof in zip(_ONE, _ONE_Q, strict=True):
@@ -161,7 +169,7 @@ def rep_to_poses(rep: Tensor) -> Tensor:
 
 
 def rows_to_matrix(six: Tensor) -> Tensor:
-    """(..., 6) two rows, not orthonormal, to a rotation (..., 3, 3) by Gram-Schmidt."""
+    """Convert (..., 6) two rows to a rotation (..., 3, 3) by Gram-Schmidt."""
     first = functional.normalize(six[..., :3], dim=-1)
     rest = six[..., 3:]
     second = functional.normalize(rest - (first * rest).sum(-1, keepdim=True) * first, dim=-1)
@@ -169,7 +177,7 @@ def rows_to_matrix(six: Tensor) -> Tensor:
 
 
 def rotate_in_image(poses_rad: Tensor, angle_rad: Tensor) -> Tensor:
-    """Turn poses by the augmentation's image rotation (the content turns by minus the angle of the box).
+    """Rotate poses with the image rotation of the augmentation: the content rotates by minus the angle of the box.
 
     Args:
         poses_rad: (..., 46).

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import FormatError, InputError, UnknownCoordinateError
 from ..skeleton import DOF_NAMES
 from ..types import BoolArray, OsimMotion
-from .table import Table, read_table, write_table
+from .table import Table, read_table, refuse_missing, write_table
 
 _TITLE = "Coordinates"
 _STATE = re.compile(r"^/(?:.*/)?(?P<name>[^/]+)/(?P<kind>value|speed)$")
@@ -96,10 +96,7 @@ def read_mot(path: str | os.PathLike[str], model: _Model | None = None) -> OsimM
         raise FormatError(path, None, "the header must say inDegrees=yes or inDegrees=no")
     columns = _coordinate_columns(path, table.columns)
     values = table.values[:, list(columns.values())]
-    if np.isnan(values).any():
-        row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
-        name = list(columns)[column]
-        raise FormatError(path, f"column {name!r}", f"no value at {table.time_s[row]:g} s (NaN); cut or fill the gap first")
+    refuse_missing(path, tuple(columns), table.time_s, values, "; cut or fill the gap first")
     rotational = rotational_columns(tuple(columns), model)
     if table.in_degrees:
         values = np.where(rotational, np.deg2rad(values), values)

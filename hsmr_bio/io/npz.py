@@ -1,22 +1,24 @@
-"""Our own files: SkelMotion and Observation as ``.npz``, with a kind and a version inside, never pickled."""
+"""Reads and writes our own files: SkelMotion and Observation as ``.npz`` with a kind and a version, never pickled."""
 
 from __future__ import annotations
 
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from ..errors import FormatError, InputError
 from ..types import Camera, GroundFit, KeypointPlace, KeypointSet, Observation, SkelMotion, Thumbnail
 from .atomic import new_file
 
 _VERSION = 2
-"""1: the camera's place in the world was one of the notes, in degrees."""
+"""Version of the format; in version 1 the camera's place in the world was one of the notes, in degrees."""
 _KIND, _FORMAT_VERSION, _TEXT = "hsmr_bio_kind", "hsmr_bio_version", "text_json"
 _MOTION_ARRAYS = ("time_s", "poses_rad", "trans_m", "betas", "poses_sd_rad", "contacts")
 _MOTION_TEXT = ("body", "frame", "source")
@@ -27,18 +29,22 @@ _SEEN_ARRAYS = (
 _THUMBNAIL_ARRAYS = ("thumbnail_time_s", "thumbnail_scale", "thumbnail_bytes", "thumbnail_jpeg")
 _SEEN_TEXT = ("skel_body", "source")
 _T = TypeVar("_T")
+_Array = Any
+"""An array as the file has it, or None."""
+_JsonValue = Any
+"""A value decoded from JSON."""
 
 
 def save_motion(path: str | os.PathLike[str], motion: SkelMotion, *, overwrite: bool = True) -> None:
-    """Write a SkelMotion; :func:`load_motion` gives back the very same numbers.
+    """Write a SkelMotion; :func:`load_motion` reads exactly the same numbers.
 
     Args:
-        path: a name that ends in ``.npz``; the file appears when it is complete.
+        path: ends in ``.npz``; the file appears when it is complete.
         motion: the motion; its ``notes`` must be JSON values.
         overwrite: whether an existing file may be replaced.
 
     Raises:
-        InputError: another ending, notes that are no JSON values, or the file exists.
+        InputError: another ending, notes that are not JSON values, or the file exists.
     """
     text = {name: getattr(motion, name) for name in _MOTION_TEXT}
     text |= {"notes": dict(motion.notes), "camera": _camera_to_json(motion.camera), "ground": _ground_to_json(motion.ground)}
@@ -46,10 +52,11 @@ def save_motion(path: str | os.PathLike[str], motion: SkelMotion, *, overwrite: 
 
 
 def load_motion(path: str | os.PathLike[str]) -> SkelMotion:
-    """Read what :func:`save_motion` wrote.
+    """Read a file of :func:`save_motion`.
 
     Raises:
-        FormatError: no such file of ours, a newer version, truncated, or values that break the type's rules.
+        FormatError: a file of another kind or of a newer version, truncated, or with values that the type refuses.
+        InputError: no such file.
     """
     arrays, text = _load(path, "SkelMotion", _MOTION_ARRAYS, _MOTION_TEXT)
     camera = _camera_from_json(path, text.get("camera"))
@@ -58,53 +65,60 @@ def load_motion(path: str | os.PathLike[str]) -> SkelMotion:
     ground = text.get("ground") or _ground_of_version_1(notes)
 
     def build() -> SkelMotion:
-        placed = None if ground is None else GroundFit(**ground)
-        return SkelMotion(**arrays, **named, camera=camera, ground=placed, notes=notes)
+        fit = None if ground is None else GroundFit(**ground)
+        return SkelMotion(**arrays, **named, camera=camera, ground=fit, notes=notes)
 
     return _built(path, build)
 
 
 def save_observation(path: str | os.PathLike[str], observation: Observation, *, overwrite: bool = True) -> None:
-    """Write an Observation; :func:`load_observation` gives back the very same numbers.
+    """Write an Observation; :func:`load_observation` reads exactly the same numbers.
 
     Args:
-        path: a name that ends in ``.npz``; the file appears when it is complete.
-        observation: what an estimator saw.
+        path: ends in ``.npz``; the file appears when it is complete.
+        observation: of one person.
         overwrite: whether an existing file may be replaced.
 
     Raises:
         InputError: another ending, or the file exists.
     """
-    own = observation.keypoint_set
+    points = observation.keypoint_set
     text = {name: getattr(observation, name) for name in _SEEN_TEXT}
-    text |= {"camera": _camera_to_json(observation.camera), "keypoint_set": own if isinstance(own, str) else asdict(own)}
+    text |= {"camera": _camera_to_json(observation.camera)}
+    text |= {"keypoint_set": points if isinstance(points, str) else asdict(points)}
     arrays = {name: getattr(observation, name) for name in _SEEN_ARRAYS} | _thumbnails_to_arrays(observation.thumbnails)
     _save(path, "Observation", arrays, text, overwrite=overwrite)
 
 
 def load_observation(path: str | os.PathLike[str]) -> Observation:
-    """Read what :func:`save_observation` wrote.
+    """Read a file of :func:`save_observation`.
 
     Raises:
-        FormatError: no such file of ours, a newer version, truncated, or values that break the type's rules.
+        FormatError: a file of another kind or of a newer version, truncated, or with values that the type refuses.
+        InputError: no such file.
     """
     arrays, text = _load(path, "Observation", (*_SEEN_ARRAYS, *_THUMBNAIL_ARRAYS), (*_SEEN_TEXT, "keypoint_set"))
-    thumbnails = _thumbnails_from_arrays(path, *(arrays.pop(name, None) for name in _THUMBNAIL_ARRAYS))
+    thumbnails = _thumbnails_from_arrays(path, [arrays.pop(name, None) for name in _THUMBNAIL_ARRAYS])
     camera = _camera_from_json(path, text.get("camera"))
     if camera is None:
         raise FormatError(path, "camera", "an observation needs a camera")
     named = {name: text[name] for name in _SEEN_TEXT} | {"camera": camera, "thumbnails": thumbnails}
-    own = text["keypoint_set"]
-    return _built(path, lambda: Observation(**arrays, **named, keypoint_set=own if isinstance(own, str) else _own_set(own)))
+    points = text["keypoint_set"]
+
+    def build() -> Observation:
+        return Observation(**arrays, **named, keypoint_set=points if isinstance(points, str) else _own_set(points))
+
+    return _built(path, build)
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
-    """Say what a ``.npz`` file of ours holds, ``"SkelMotion"`` or ``"Observation"``; None if it is not ours.
+    """Kind of one of our ``.npz`` files, ``"SkelMotion"`` or ``"Observation"``; None for any other ``.npz`` file.
 
     Raises:
         FormatError: not a readable ``.npz`` file.
+        InputError: no such file.
     """
-    with _Opened(path) as stored:
+    with _opened(path) as stored:
         return str(stored[_KIND]) if _KIND in stored.files else None
 
 
@@ -126,7 +140,7 @@ def _save(
 def _load(
     path: str | os.PathLike[str], kind: str, arrays: tuple[str, ...], text: tuple[str, ...]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    with _Opened(path) as stored:
+    with _opened(path) as stored:
         if _KIND not in stored.files:
             raise FormatError(path, None, f"this is not a {kind} of hsmr-bio (keys: {', '.join(stored.files[:8])})")
         if str(stored[_KIND]) != kind:
@@ -142,29 +156,25 @@ def _load(
     return values, described
 
 
-class _Opened:
-    """Open a ``.npz`` and turn whatever a damaged one causes into one FormatError."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-
-    def __enter__(self) -> Any:
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[NpzFile]:
+    """Open a ``.npz`` file; all errors of a damaged file become a FormatError."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{os.fspath(path)}: there is no such file") from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        reason = "it is something else, or cut off" if isinstance(error, ValueError) else error  # numpy advises pickle
+        raise FormatError(path, None, f"not a readable .npz file ({reason})") from None
+    if not isinstance(stored, NpzFile):
+        raise FormatError(path, None, "a single array (.npy), a .npz file was expected")
+    with stored:
         try:
-            self._stored = np.load(self._path, allow_pickle=False)
-        except FileNotFoundError:
-            raise InputError(f"{os.fspath(self._path)}: there is no such file") from None
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            reason = "it is something else, or cut off" if isinstance(error, ValueError) else error  # numpy advises pickle
-            raise FormatError(self._path, None, f"not a readable .npz file ({reason})") from None
-        if not hasattr(self._stored, "files"):
-            raise FormatError(self._path, None, "a single array (.npy), a .npz file was expected")
-        return self._stored
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._stored.close()
-        damage = (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError)
-        if isinstance(error, damage) and not isinstance(error, InputError):
-            raise FormatError(self._path, None, f"the file is damaged ({error})") from None
+            yield stored
+        except InputError:
+            raise
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+            raise FormatError(path, None, f"the file is damaged ({error})") from None
 
 
 def _built(path: str | os.PathLike[str], build: Callable[[], _T]) -> _T:
@@ -186,9 +196,8 @@ def _thumbnails_to_arrays(thumbnails: tuple[Thumbnail, ...]) -> dict[str, Any]:
     return dict(zip(_THUMBNAIL_ARRAYS, values, strict=True))
 
 
-def _thumbnails_from_arrays(
-    path: str | os.PathLike[str], time_s: Any, scale: Any, sizes: Any, jpeg: Any
-) -> tuple[Thumbnail, ...]:
+def _thumbnails_from_arrays(path: str | os.PathLike[str], arrays: list[Any]) -> tuple[Thumbnail, ...]:
+    time_s, scale, sizes, jpeg = arrays
     if jpeg is None:
         return ()
     try:
@@ -215,7 +224,7 @@ def _ground_to_json(ground: GroundFit | None) -> dict[str, Any] | None:
 
 
 def _ground_of_version_1(notes: dict[str, Any]) -> dict[str, Any] | None:
-    """Take the camera's place out of the notes of an old file."""
+    """Remove the camera's place from the notes of an old file and return it in radians."""
     old = notes.pop("ground", None)
     if old is None:
         return None
@@ -234,7 +243,7 @@ def _camera_to_json(camera: Camera | None) -> dict[str, Any] | None:
     }
 
 
-def _camera_from_json(path: str | os.PathLike[str], stored: Any) -> Camera | None:
+def _camera_from_json(path: str | os.PathLike[str], stored: dict[str, Any] | None) -> Camera | None:
     if stored is None:
         return None
     try:

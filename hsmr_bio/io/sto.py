@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import FormatError
 from ..types import GeneralizedForces
-from .table import Table, read_table, write_table
+from .table import Table, read_table, refuse_missing, write_table
 
 _TITLE = "Inverse Dynamics Generalized Forces"
 _MOMENT, _FORCE = "_moment", "_force"
@@ -36,9 +36,7 @@ def read_sto(path: str | os.PathLike[str]) -> GeneralizedForces:
             raise FormatError(path, f"column {column!r}", f"a generalized force must end in {_MOMENT} or {_FORCE}")
         names.append(column.removesuffix(_MOMENT) if moment else column.removesuffix(_FORCE))
         rotational.append(moment)
-    if np.isnan(table.values).any():
-        row, index = (int(i) for i in np.argwhere(np.isnan(table.values))[0])
-        raise FormatError(path, f"column {table.columns[index]!r}", f"no value at {table.time_s[row]:g} s (NaN)")
+    refuse_missing(path, table.columns, table.time_s, table.values)
     return GeneralizedForces(
         time_s=table.time_s,
         coordinates=tuple(names),

@@ -13,15 +13,16 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
+from ..arrays import increasing_time, readonly
 from ..errors import FormatError, InputError
-from ..types import FloatArray, increasing_time, readonly
+from ..types import FloatArray
 from .atomic import new_file
 
 _MAX_HEADER_LINES = 500
@@ -210,6 +211,27 @@ def check_time(path: str | os.PathLike[str], time_s: FloatArray, data: bytes, li
         raise FormatError(
             path, number, f"time is {time_s[row]:g} s{before}: it must increase. Sort the frames, drop repeated ones"
         )
+
+
+def refuse_missing(
+    path: str | os.PathLike[str], columns: Sequence[str], time_s: FloatArray, values: FloatArray, advice: str = ""
+) -> None:
+    """Refuse cells without a value.
+
+    Args:
+        path: for messages.
+        columns: N names.
+        time_s: (T,).
+        values: (T, N).
+        advice: end of the message.
+
+    Raises:
+        FormatError: a value is NaN; the first one is named.
+    """
+    missing = np.argwhere(np.isnan(values))
+    if len(missing):
+        row, column = missing[0]
+        raise FormatError(path, f"column {columns[column]!r}", f"no value at {time_s[row]:g} s (NaN){advice}")
 
 
 def _numbers(body: bytes) -> FloatArray | None:

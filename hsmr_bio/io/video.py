@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import numpy as np
 from hsmr_bio.errors import FormatError, InputError, require
 
 from .prefetch import prefetch
-from .upright import AvStream, Orientation, RgbImage, upright_size
+from .upright import AvFrame, AvStream, Orientation, RgbImage, upright_size
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _AvContainer = Any
@@ -154,14 +154,7 @@ def open_video(
     if source.is_dir():
         images = _images_of(source, fps_hz)
         first = _probe(images[0])
-        info = VideoInfo(
-            path=source,
-            kind="folder",
-            image_size_px=first.image_size_px,
-            rate_hz=fps_hz,
-            frame_count=len(images),
-            codec=first.codec,
-        )
+        info = replace(first, path=source, kind="folder", rate_hz=fps_hz, frame_count=len(images))
     else:
         info = _probe(source)
     return Video(
@@ -178,19 +171,21 @@ def _clipped(info: VideoInfo, start_s: float, end_s: float | None) -> VideoInfo:
     if info.frame_count is None or info.rate_hz is None:
         return info
     last = info.frame_count if end_s is None else min(info.frame_count, int(end_s * info.rate_hz) + 1)
-    return VideoInfo(**{**info.__dict__, "frame_count": max(last - int(start_s * info.rate_hz), 0)})
+    return replace(info, frame_count=max(last - int(start_s * info.rate_hz), 0))
 
 
 def _images_of(folder: Path, fps_hz: float | None) -> tuple[Path, ...]:
-    def natural(path: Path) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name.lower()) if part]
-
-    found = sorted((p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=natural)
+    found = sorted((p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=natural_order)
     if not found:
         raise InputError(f"{folder}: no image in this folder (looked for {', '.join(IMAGE_SUFFIXES)})")
     if fps_hz is None and len(found) > 1:
         raise InputError(f"{folder}: {len(found)} images, but no frame rate: say how fast they were taken, e.g. --fps 30")
     return tuple(found)
+
+
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """Key that sorts file names with numbers by value: ``2.png`` before ``10.png``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name.lower()) if part]
 
 
 def _open(path: Path) -> _AvContainer:
@@ -208,16 +203,21 @@ def _open(path: Path) -> _AvContainer:
     return container
 
 
-def _probe(path: Path) -> VideoInfo:
+def _first_frame(path: Path, container: _AvContainer) -> AvFrame:
     av = require("av", feature=_FEATURE)
+    try:
+        frame = next(container.decode(video=0), None)
+    except (av.error.FFmpegError, OSError) as error:
+        raise FormatError(path, None, f"its first frame cannot be decoded ({error.strerror})") from None
+    if frame is None:
+        raise FormatError(path, None, "there is not a single frame in this file. Check it in a video player")
+    return frame
+
+
+def _probe(path: Path) -> VideoInfo:
     with _open(path) as container:
         stream = container.streams.video[0]
-        try:
-            frame = next(container.decode(stream), None)
-        except (av.error.FFmpegError, OSError) as error:
-            raise FormatError(path, None, f"its first frame cannot be decoded ({error.strerror})") from None
-        if frame is None:
-            raise FormatError(path, None, "there is not a single frame in this video. Check the file in a video player")
+        frame = _first_frame(path, container)
         still = path.suffix.lower() in IMAGE_SUFFIXES or container.format.name.endswith("_pipe")
         rate = float(stream.average_rate) if stream.average_rate else None
         duration = float(stream.duration * stream.time_base) if stream.duration else _container_duration_s(container)
@@ -291,8 +291,7 @@ def _first_time_s(stream: AvStream) -> float | None:
 
 def _decoded_first_time_s(path: Path) -> float:
     with _open(path) as container:
-        frame = next(container.decode(video=0))
-        return float(frame.time or 0.0)
+        return float(_first_frame(path, container).time or 0.0)
 
 
 def _refuse_truncated(path: Path, stream: AvStream, packets: int, decoded: int, last_s: float) -> None:
@@ -321,15 +320,8 @@ def _image_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
 
 
 def _read_image(path: Path, video: Video) -> RgbImage:
-    av = require("av", feature=_FEATURE)
     with _open(path) as container:
-        stream = container.streams.video[0]
-        try:
-            frame = next(container.decode(stream), None)
-        except (av.error.FFmpegError, OSError) as error:
-            raise FormatError(path, None, f"this image cannot be decoded ({error.strerror})") from None
-        if frame is None:
-            raise FormatError(path, None, "this image cannot be decoded")
+        stream, frame = container.streams.video[0], _first_frame(path, container)
         size, wanted = upright_size(frame, stream, path), video.info.image_size_px
         if size != wanted:
             raise FormatError(

@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import readonly
 from ..body.body import Body
 from ..option_checks import check_height, check_mass
 from ..skeleton import JOINT_NAMES
-from ..types import Sex, Subject, readonly
+from ..types import Sex, Subject
 from .document import OsimDocument
 from .library import bsm
 from .masses import scaled_masses

@@ -127,6 +127,22 @@ def chart_svg(chart: Chart, time_s: FloatArray) -> str:
     return "".join(parts)
 
 
+def figures(charts: Sequence[Chart], time_s: FloatArray) -> str:
+    """Draw charts as HTML figures with their titles.
+
+    Args:
+        charts: curves with T values.
+        time_s: (T,).
+
+    Returns:
+        The figures as HTML.
+    """
+    return "".join(
+        f"<figure class=plot><figcaption>{escape(chart.title)}</figcaption>{chart_svg(chart, time_s)}</figure>"
+        for chart in charts
+    )
+
+
 def _stretches(time_s: FloatArray) -> list[FloatArray]:
     """Frames to draw, in parts without a gap: no line is drawn where the person is not seen."""
     frames = len(time_s)

@@ -9,7 +9,7 @@ import numpy as np
 from hsmr_bio.dynamics.inverse_dynamics import InverseDynamics
 from hsmr_bio.types import FloatArray
 
-from .charts import Chart, Curve, chart_svg
+from .charts import Chart, Curve, figures
 from .inputs import side_of
 
 SHOWN = (
@@ -23,10 +23,7 @@ POWERED = ("hip_flexion", "knee_angle", "ankle_angle")
 
 def dynamics_section(result: InverseDynamics) -> str:
     """Give the section as HTML: sources of the forces, and charts; the checks are in the page's table of checks."""
-    charts = "".join(
-        f"<figure class=plot><figcaption>{escape(chart.title)}</figcaption>{chart_svg(chart, result.time_s)}</figure>"
-        for chart in dynamics_charts(result)
-    )
+    charts = figures(dynamics_charts(result), result.time_s)
     text = f"<p>{escape(_sources(result))}</p><div class=plots>{charts}</div>"
     return f'<section id="forces"><h2>Forces and moments</h2>{text}</section>'
 

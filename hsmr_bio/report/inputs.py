@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hsmr_bio.arrays import readonly
 from hsmr_bio.checks.check_motion import CheckReport
 from hsmr_bio.dynamics.inverse_dynamics import InverseDynamics
 from hsmr_bio.errors import ShapeError
-from hsmr_bio.types import FloatArray, OsimMotion, SkelMotion, Subject, readonly
+from hsmr_bio.types import FloatArray, OsimMotion, SkelMotion, Subject
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -19,7 +19,7 @@ from hsmr_bio.errors import InputError
 from hsmr_bio.io.thumbnails import small_jpeg
 from hsmr_bio.types import FloatArray
 
-from .charts import BAND_SD, LEFT, RIGHT, WIDTH, chart_svg, charts_of
+from .charts import BAND_SD, LEFT, RIGHT, WIDTH, charts_of, figures
 from .dynamics import dynamics_section
 from .inputs import ReportFrame, ReportInputs, side_of
 from .tables import checks_table, facts, limits_table, scale_table, verdict
@@ -43,6 +43,8 @@ _FLOOR_RANGE_M = (-0.1, 0.2)
 _INT16_MAX = 32767
 """Largest coordinate of the animation in mm."""
 FORMAT = "hsmr_bio report 1"
+_SUBJECT = ("name", "body", "betas", "sex", "mass_kg", "mass_source", "stature_m", "model", "scale_factors")
+"""Fields of the subject in the JSON twin."""
 _Json = Any
 """A JSON value."""
 
@@ -92,19 +94,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "time_s": [float(motion.time_s[0]), float(motion.time_s[-1])],
         "frames": len(motion.time_s),
         "coordinates": coordinates,
-        "subject": None
-        if subject is None
-        else {
-            "name": subject.name,
-            "body": subject.body,
-            "betas": subject.betas.tolist(),
-            "sex": subject.sex,
-            "mass_kg": subject.mass_kg,
-            "mass_source": subject.mass_source,
-            "stature_m": subject.stature_m,
-            "model": subject.model,
-            "scale_factors": {name: list(values) for name, values in subject.scale_factors.items()},
-        },
+        "subject": None if subject is None else _plain({name: getattr(subject, name) for name in _SUBJECT}),
         "dynamics": None if inputs.dynamics is None else _plain(summary(inputs.dynamics)),
         "assumptions": _plain(dict(inputs.assumptions)),
         "remarks": list(inputs.remarks),
@@ -121,10 +111,7 @@ def report_html(inputs: ReportInputs) -> str:
         return (template / name).read_text(encoding="utf-8")
 
     motion = inputs.motion
-    charts = "".join(
-        f"<figure class=plot><figcaption>{escape(chart.title)}</figcaption>{chart_svg(chart, motion.time_s)}</figure>"
-        for chart in charts_of(motion, inputs.ranges_si)
-    )
+    charts = figures(charts_of(motion, inputs.ranges_si), motion.time_s)
     span = f"{motion.time_s[0]:.2f} to {motion.time_s[-1]:.2f} s, {len(motion.time_s)} frames"
     return Template(part("report.html")).substitute(
         title=escape(inputs.name),

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..hsmr.crops import Image, crop_warp, keypoints_to_patch
 from ..hsmr.keypoints import MIRROR
@@ -29,16 +27,12 @@ _CROP_MARGIN = 1.2
 """Side of an extreme crop / extent of its keypoints, before the part's own factor (release)."""
 _MIN_UPPER = 2
 """Points of head and shoulders that show an upper body (release)."""
-_JOINTS = 24
-"""Joints of SMPL."""
 _SIDES = ((2, 33), (3, 32), (4, 31), (10, 26), (11, 25), (5, 34), (6, 35), (7, 36), (13, 29), (14, 30))
 """Shoulders, elbows, wrists, knees, ankles: index in OpenPose's part and in the extra part of the 44 keypoints."""
 _LEGS = ((10, 26), (11, 25), (13, 29), (14, 30))
 """Knees and ankles, as in ``_SIDES``."""
 _UPPER = (0, 1, 15, 16, 17, 18, 33, 34, 37, 38, 42, 43)
 """Keypoints of head and shoulders."""
-_SMPL_PAIRS = ((1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (20, 21), (22, 23))
-"""(left, right) joints of SMPL."""
 
 
 def _ids(text: str) -> tuple[int, ...]:
@@ -200,22 +194,3 @@ def augment(
     cosine, sine = np.cos(change.rotation_rad), np.sin(change.rotation_rad)
     points_3d[:, :2] = points_3d[:, :2] @ np.array([[cosine, sine], [-sine, cosine]]).T
     return AugmentedSample(patch, keypoints_to_patch(points, matrix), points_3d)
-
-
-def mirror_smpl(global_orient: Tensor, body_pose: Tensor) -> tuple[Tensor, Tensor]:
-    """Mirror SMPL poses left to right: sides swap, and the y and z of every axis-angle vector change sign.
-
-    Args:
-        global_orient: (..., 3).
-        body_pose: (..., 69) joints 1 to 23.
-
-    Returns:
-        The mirrored (..., 3) and (..., 69).
-    """
-    order = list(range(_JOINTS))
-    for a, b in _SMPL_PAIRS:
-        order[a], order[b] = b, a
-    sign = global_orient.new_tensor([1.0, -1.0, -1.0])
-    joints = torch.cat([global_orient, body_pose], dim=-1).unflatten(-1, (_JOINTS, 3))[..., order, :] * sign
-    flat = joints.flatten(-2)
-    return flat[..., :3], flat[..., 3:]

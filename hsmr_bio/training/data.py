@@ -23,17 +23,6 @@ from ..io.unpickle import read_pickle
 from ..types import FloatArray
 from .augmentation import Augmentation, augment
 
-MIX: Mapping[str, float] = {
-    "H36M": 0.1,
-    "MPII": 0.1,
-    "COCO14": 0.1,
-    "COCO14-ViTPose": 0.1,
-    "MPI-INF-3DHP": 0.02,
-    "AVA": 0.19,
-    "AIC": 0.19,
-    "INSTA": 0.2,
-}
-"""Share of each data set in the release's training stream."""
 MAX_FIT_ERROR_M, MIN_CONFIDENCE, MAX_BETA, MIN_KEYPOINTS, MAX_REPROJECTION = 0.06, 0.3, 3.0, 4, 31000.0
 """The release's filters: vertex error of a label's fit, confidence of a keypoint, size of a beta, number of keypoints (more
 are needed), reprojection loss of the SMPL fit behind the label."""

@@ -7,7 +7,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple
 
 import torch
@@ -97,6 +97,7 @@ def train(
 
 
 def _labels(items: Sequence[Item]) -> StoredLabel:
+    """Labels of the data set for a batch."""
     return StoredLabel(
         poses_rad=torch.stack([item.poses_rad for item in items]),
         betas=torch.stack([item.betas for item in items]),
@@ -161,24 +162,11 @@ def _latest(samples: list[Samples], least: int) -> list[Samples]:
 
 
 def _joined(samples: Sequence[Samples]) -> Samples:
-    def cat(name: str) -> Tensor:
-        return torch.cat([getattr(batch, name) for batch in samples])
+    """Concatenate all tensors of several batches."""
 
-    def labels(name: str) -> Tensor:
-        return torch.cat([getattr(batch.label, name) for batch in samples])
+    def tensors(parts: Sequence[Samples | StoredLabel]) -> dict[str, Tensor]:
+        names = [field.name for field in fields(parts[0]) if isinstance(getattr(parts[0], field.name), Tensor)]
+        return {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
 
-    return Samples(
-        uids=[uid for batch in samples for uid in batch.uids],
-        keypoints_2d=cat("keypoints_2d"),
-        predicted_poses_rad=cat("predicted_poses_rad"),
-        predicted_betas=cat("predicted_betas"),
-        predicted_translation_m=cat("predicted_translation_m"),
-        label=StoredLabel(
-            poses_rad=labels("poses_rad"),
-            betas=labels("betas"),
-            has_poses=labels("has_poses"),
-            has_betas=labels("has_betas"),
-        ),
-        rotation_rad=cat("rotation_rad"),
-        extreme_crop=cat("extreme_crop"),
-    )
+    label = StoredLabel(**tensors([batch.label for batch in samples]))
+    return Samples(uids=[uid for batch in samples for uid in batch.uids], label=label, **tensors(samples))

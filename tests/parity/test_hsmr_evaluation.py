@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from hsmr_bio.checks.limits import PAPER_TOLERANCES_DEG
 from hsmr_bio.evaluation import labels, metrics, violations
 
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures" / "hsmr"
@@ -59,7 +60,7 @@ def test_mesh_errors(data: dict, expected: dict) -> None:
 @pytest.mark.parametrize("kind", ["skel", "smpl"])
 def test_violations(kind: str, data: dict, expected: dict) -> None:
     poses = data["skel_poses"] if kind == "skel" else data["smpl_body_pose"]
-    for tolerance in violations.TOLERANCES_DEG:
+    for tolerance in PAPER_TOLERANCES_DEG:
         found = violations.skel_violations(poses, tolerance) if kind == "skel" else violations.smpl_violations(poses, tolerance)
         for part, values in found.items():
             np.testing.assert_allclose(values, data[f"{kind}_vd{tolerance}_{part}"], atol=2e-5)

@@ -65,13 +65,19 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("body_points.py", r'side in \("left", "right"\) and place in', "every landmark with such a place has a side"),
     ("bvh.py", r"min\(start \+ 8, len\(lines\)\)", "a slice ends with its list"),
     ("tracking.py", r"px\[11:\] -> ", "the median over one landmark more of a rigid figure"),
+    ("mapping.py", r"poses\[:, :3\] = near_branch.* -> pass", "the fit of a tree gives continuous angles already"),
+    ("mapping.py", r"np.where\(np.isnan\(free\).* -> \(widened\)", "a range that is not a number is no range either"),
     ("joint_centres.py", r"q\[:, 46:\] = .* -> pass", "only where the fit starts"),
     ("tree_fit.py", r"damping \* ", "how fast a solver gives a step up"),
+    ("scene.py", r"\[1\.5, 1\.5, 2\.0\]", "the first steps of a search"),
+    ("markers/solver.py", r"FINE = Tolerance", "when a solver stops"),
+    ("check_motion.py", r"len\(steps\) > 1 and", "one step differs from none"),
+    ("person_track.py", r"_SPARE_PER_FRAME", "how much work doubtful pictures may cost"),
     ("skin_problem.py", r"(chunk|coarse_steps): int", "how the work is cut, not what comes out"),
     ("blazepose.py", r"_MAX_SIDE_PX", "the networks see 256 pixels of either"),
 )
 """(end of the path, pattern of the fault's text, why no result changes)."""
-MOST_FILES = 4
+MOST_FILES = 5
 
 
 def sample(count: int, seed: int, only: str) -> list[Fault]:
@@ -132,10 +138,13 @@ class Tests:
         return distance
 
     def related(self, module: str) -> list[str]:
-        """The nearest test files; those named after the module come first."""
-        own = module.rpartition(".")[2]
+        """The nearest test files; those named after the module or its folder come first, and those of plain values."""
+        *_, room, own = module.split(".")
         near = [path for path in self.files if module in self.distances[path]]
-        order = sorted(near, key=lambda p: (own not in p.stem, self.distances[p][module], p.stat().st_size))
+        order = sorted(
+            near,
+            key=lambda p: (own not in p.stem, room not in p.stem, self.distances[p][module], "_values" not in p.stem, p.name),
+        )
         return [str(path) for path in order[:MOST_FILES]]
 
     def first_failure(self, tests: Sequence[str], budget_s: float) -> str:

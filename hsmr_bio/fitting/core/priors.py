@@ -11,7 +11,8 @@ import torch
 
 from ...skeleton import DOF_NAMES, KEYPOINT_LIMITS_RAD, fit_bounds
 from ...types import FloatArray
-from .terms import Limits, PosePrior, Rhythm
+from .problem import Term
+from .terms import Limits, PosePrior, Rhythm, Smoothness
 
 _SPREAD_DEG = {
     "lumbar": 9.0,
@@ -100,6 +101,16 @@ def limits() -> Limits:
     """Barrier at SKEL's joint limits, widened so that the rest pose is inside."""
     low, high = torch.tensor(fit_bounds(KEYPOINT_LIMITS_RAD).T)
     return Limits(low, high)
+
+
+def posture_terms(*, straight: bool = True) -> list[Term]:
+    """All terms of single postures; ``straight`` as for :func:`pose_prior`."""
+    return [pose_prior(straight=straight), spine_rhythm(), limits()]
+
+
+def smoothness(time_s: FloatArray) -> Smoothness:
+    """Prior of the accelerations of all unknowns at times (T,)."""
+    return Smoothness(time_s, acceleration_sigma())
 
 
 def acceleration_sigma() -> FloatArray:

@@ -293,16 +293,15 @@ class Problem:
         system.shared_gradient = system.shared_gradient[self.free]
         return system
 
-    def minimise(self, state: State, *, iterations: int, tolerance: float = 1e-4) -> tuple[State, float]:
+    def minimise(self, state: State, stop: Stop) -> State:
         """Minimise the cost by damped Gauss-Newton steps.
 
         Args:
             state: first guess.
-            iterations: largest number of steps.
-            tolerance: a step that lowers the cost by less than this share is the last one.
+            stop: largest number of steps, and the share of the cost below which a step is the last one.
 
         Returns:
-            The best state and its cost.
+            The best state.
         """
         frames = state.q.numel()
         limit = torch.full((frames + SHARED,), _FRAME_LIMIT, dtype=torch.float64)
@@ -312,10 +311,10 @@ class Problem:
             torch.zeros(1, frames + SHARED, dtype=torch.float64),
             solver=ArrowSolver(self.free),
             damping=_DAMPING,
-            stop=Stop(iterations, cost=tolerance),
+            stop=stop,
             move=Clip(limit),
-        ).guess
-        return best.view.state, float(best.cost)
+        )
+        return best.guess.view.state
 
 
 @dataclass(frozen=True, eq=False)

@@ -211,9 +211,9 @@ class Limits(Term):
     high: Tensor
     """(49,) radians, inf where there is no limit."""
     scale_rad: float = 0.06
-    """Excess at which the barrier is e times as high as at the limit (chosen on synthetic and real clips)."""
+    """Excess at which the residual is e times as large as at the limit (our choice)."""
     weight: float = 0.6
-    """Residual at the limit, in standard deviations (chosen on synthetic and real clips)."""
+    """Residual at the limit, in standard deviations (our choice)."""
 
     def _excess(self, view: View) -> tuple[Tensor, Tensor]:
         """(T, 49, 2) excess below and above the limits in units of ``scale_rad``, and the slope of the barrier there."""

@@ -38,14 +38,14 @@ def windows_of(frames: int, overlap: int = OVERLAP) -> list[tuple[slice, slice]]
 
 
 def solve_windows(
-    state: State, solve: Solve, started: Callable[[int, int], object], overlap: int = OVERLAP
+    state: State, solve: Solve, progress: Callable[[int, int], object], overlap: int = OVERLAP
 ) -> tuple[State, FloatArray | None]:
     """Solve all frames of a motion, window by window, each from the given state.
 
     Args:
         state: first guess (T, 49) and the shared unknowns, which are held.
         solve: solves one window.
-        started: called with the index of each window and the number of windows before it is solved.
+        progress: receives the number of solved windows and of all windows, at the start and after each window.
         overlap: frames of each neighbour that a window includes.
 
     Returns:
@@ -54,9 +54,10 @@ def solve_windows(
     windows = windows_of(len(state.q), overlap)
     q, sd = [], []
     for i, (window, keep) in enumerate(windows):
-        started(i, len(windows))
+        progress(i, len(windows))
         solved, deviation = solve(replace(state, q=state.q[window]), window)
         q.append(solved.q[keep])
         if deviation is not None:
             sd.append(deviation[keep])
+    progress(len(windows), len(windows))
     return replace(state, q=torch.cat(q)), np.concatenate(sd) if sd else None

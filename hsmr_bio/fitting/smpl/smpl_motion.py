@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...arrays import increasing_time, readonly
 from ...errors import InputError, ShapeError
-from ...types import FloatArray, Frame, Sex, increasing_time, readonly
+from ...types import FloatArray, Frame, Sex
 
 Axes = Literal["y_up", "z_up", "camera"]
 """``y_up``: SMPL's own; ``z_up``: AMASS; ``camera``: x right, y down, z away (HMR2.0)."""

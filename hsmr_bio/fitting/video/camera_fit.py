@@ -1,4 +1,4 @@
-"""What a fit to the pictures of one camera gives: the motion, and what grounding goes on with."""
+"""Result of a fit to the images of one camera: the motion, and the evidence for grounding."""
 
 from __future__ import annotations
 
@@ -16,25 +16,20 @@ from .scene import SceneAxes
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CameraFit:
-    """One person's motion as one camera saw it."""
+    """One person's motion in the axes of one camera."""
 
     motion: SkelMotion
-    """In the camera frame."""
+    """In the camera frame, with the standard deviations of the angles if they were wanted."""
     camera: Camera
-    """Through which it was found, with the fitted focal length."""
+    """With the fitted focal length."""
     level: SkelMotion
     """The same motion in the level axes of an untilted camera (frame ``skel``), as it was solved."""
     scene: SceneAxes | None = None
-    """What the straight edges of the background say about the camera, if they say anything."""
+    """Tilt and focal length from the straight edges of the background, if these are clear."""
     offsets_m: FloatArray = field(default_factory=lambda: np.zeros((OFFSET_GROUPS, 3)))
     """(8, 3) shift of landmark pairs in rest axes, for the left side; the right side is mirrored."""
     clip: Clip | None = None
-    """The landmarks that the motion was fitted to; None for a network's prediction, whose postures are the evidence."""
-
-    @property
-    def deviations_rad(self) -> FloatArray | None:
-        """(T, 46) standard deviation of each angle, if they were wanted."""
-        return self.motion.poses_sd_rad
+    """The fitted landmarks; None for a network's prediction, whose postures are the evidence."""
 
     @classmethod
     def of(cls, solved: State, sd: FloatArray | None, observation: Observation, body: Body) -> CameraFit:
@@ -43,8 +38,11 @@ class CameraFit:
         Args:
             solved: all frames, with an untilted camera.
             sd: (T, 49) standard deviation of each unknown, or None.
-            observation: what was fitted.
+            observation: the fitted observation.
             body: the fitted body.
+
+        Returns:
+            The fit, without scene and landmarks.
         """
         camera = replace(observation.camera, focal_px=solved.focal_px)
         level = SkelMotion(

@@ -1,18 +1,17 @@
-"""From what an estimator saw to one body and its motion: landmarks alone, or a network's prediction."""
+"""Fit of one body and its motion to an observation: to landmarks, or to a network's prediction."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-
-import numpy as np
-import torch
+from functools import partial
 
 from ...body.body import Body
 from ...io.cameras import GUESS
 from ...option_checks import check_arguments, options_or_default
-from ...types import Observation, Progress, quiet
+from ...types import FloatArray, Observation, Progress, quiet
+from ..core.problem import State
 from ..core.uncertainty import standard_deviation
-from ..core.windows import windows_of
+from ..core.windows import solve_windows
 from .camera_fit import CameraFit
 from .keypoints import Clip, FitOptions
 from .prediction import fit_prediction
@@ -22,21 +21,24 @@ from .scene import scene_axes
 def fit_motion(
     observation: Observation, body: Body, options: FitOptions | None = None, *, progress: Progress = quiet
 ) -> CameraFit:
-    """Find the shape and the motion of a body that explain what an estimator saw.
+    """Fit the shape and the motion of a body to an observation, in the camera frame.
 
     Args:
         observation: one person's keypoints (and camera).
         body: the body to fit, e.g. ``load_body("open")``.
-        options: known height, trust in the focal length.
-        progress: told about the frames that are done.
+        options: known height, uncertainty of the focal length.
+        progress: receives the number of solved windows.
 
     Returns:
-        The motion in the camera frame, with the standard deviation of each angle from the posterior of the fit, and what
-        :func:`~hsmr_bio.fitting.world.ground.to_world` goes on with.
+        The motion in the camera frame with the standard deviation of each angle, and the evidence for
+        :func:`~hsmr_bio.fitting.world.ground.to_world`.
 
     Raises:
         EstimationError: too little of the person is seen.
-        InputError: the body does not define the observation's keypoints, or an argument of another type.
+        InputError: the body does not define the observation's keypoints, or an argument has a wrong type.
+
+    Source:
+        Least squares with robust image evidence: ``core.problem``, ``core.terms``; standard deviations: ``core.uncertainty``.
     """
     check_arguments("fit_motion(observation, body, options)", observation=(observation, Observation), body=(body, Body))
     options = options_or_default(FitOptions, options)
@@ -51,7 +53,16 @@ def fit_motion(
 
 
 def with_focal(observation: Observation, focal_px: float, source: str) -> Observation:
-    """The same pictures through another focal length: who was placed by a network stands as much farther or nearer."""
+    """Change the focal length; a predicted translation is scaled in depth by the ratio of the focal lengths.
+
+    Args:
+        observation: one person's.
+        focal_px: new focal length.
+        source: origin of the new focal length.
+
+    Returns:
+        The same pixels with another camera.
+    """
     trans = observation.skel_trans_m
     if trans is not None:
         trans = trans * (1.0, 1.0, focal_px / observation.camera.focal_px)
@@ -59,19 +70,15 @@ def with_focal(observation: Observation, focal_px: float, source: str) -> Observ
 
 
 def _fit_landmarks(observation: Observation, body: Body, options: FitOptions, progress: Progress) -> CameraFit:
-    """Fit the body to the landmarks of a clip whose camera is settled: shape first, then the frames, window by window."""
+    """Fit the landmarks of a clip: first the shape and the focal length, then all frames with these held."""
     clip = Clip.of(observation, body, options)
-    state = clip.fit_shape(clip.start())
-    q, sd = [], []
-    windows = windows_of(len(observation.time_s))
-    for i, (window, keep) in enumerate(windows):
-        progress("fit", i, len(windows))
+
+    def solve(state: State, window: slice) -> tuple[State, FloatArray | None]:
         part = clip.part(window)
-        problem, solved = part.fit_window(replace(state, q=state.q[window]))
-        q.append(solved.q[keep].numpy())
-        if options.deviations:
-            sd.append(standard_deviation(problem, solved, part.observation.time_s)[keep])
-    progress("fit", len(windows), len(windows))
-    solved = replace(state, q=torch.as_tensor(np.concatenate(q)))
-    fit = CameraFit.of(solved, np.concatenate(sd) if sd else None, observation, body)
+        problem, solved = part.fit_window(state)
+        sd = standard_deviation(problem, solved, part.observation.time_s) if options.deviations else None
+        return solved, sd
+
+    solved, sd = solve_windows(clip.fit_shape(clip.start()), solve, partial(progress, "fit"))
+    fit = CameraFit.of(solved, sd, observation, body)
     return replace(fit, clip=clip.with_focal(solved.focal_px))

@@ -1,8 +1,8 @@
-"""Joint centres in space (from several cameras, or any other tool) to one body and its motion.
+"""Fit of one body and its motion to joint centres in space, from several cameras or any other tool.
 
-Joint centres do not tell everything: pelvis tilt against the lordosis of the back, and the turning of straight limbs
-about themselves, are free. What decides there is what bodies do: the spine's joints share the bend of the trunk, and
-limits and smoothness hold the rest.
+Joint centres do not determine the tilt of the pelvis against the lordosis of the back, nor the rotation of straight limbs about
+their own axes. These follow from priors: the spine's joints share the flexion of the trunk; limits and smoothness hold the
+rest.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ...body.body import Body
 from ...body.placing import SKEL_TO_WORLD, rotate_motion
 from ...errors import InputError
+from ...kinematics.solve import Stop
 from ...skeleton import JOINT_NAMES
 from ...types import FloatArray, Markers, SkelMotion
 from ..core.body_points import StatureLine, attach
-from ..core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
+from ..core.priors import posture_terms, smoothness
 from ..core.problem import BETAS, PointSet, Problem, State, Term
-from ..core.terms import Positions, SharedPrior, Smoothness, Stature
-from .start import root_orientations, unwrapped
+from ..core.terms import Positions, SharedPrior, Stature
+from .start import fill_gaps, root_orientations, spread, standing, unwrapped
 
 JOINT_OF_POINT: dict[str, str] = {
     "hip": "femur",
@@ -34,18 +36,25 @@ JOINT_OF_POINT: dict[str, str] = {
     "elbow": "ulna",
     "wrist": "hand",
 }
-"""Name of a joint centre, without its side -> SKEL bone whose joint it is."""
+"""Name of a joint centre, without its side -> SKEL bone of the joint."""
 CENTRE_SIGMA_M = 0.015
 """Error of triangulated or marker-based joint centres: 10 to 20 mm."""
 START_SIGMAS_M = (0.15, 0.06)
-"""The first guess is a standing body: joints may be a metre off. The first of these stages therefore gives up no joint."""
-SHAPE_FRAMES = 120
+"""Standard deviations of the first stages. The first guess is relaxed standing, up to a metre from the joints: the first stage
+is not robust, so that no joint is rejected as an outlier."""
 INDEPENDENT_FRAMES = 12.0
+"""Frames that a clip counts for when the shape is estimated."""
+HEIGHT_SIGMA_M = 0.005
+"""Standard deviation of a given body height."""
 TORSO = ("hip_r", "hip_l", "shoulder_r", "shoulder_l")
+_START_STOP, _STOP = Stop(12, cost=1e-3), Stop(20, cost=1e-4)
+"""Of the first stages, and of shape and motion (our choice)."""
+_FOCAL_PX = 1000.0
+"""There is no camera; any focal length serves."""
 
 
 def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = None) -> SkelMotion:
-    """Find the body and the motion that put their joints where they were seen.
+    """Fit a body and its motion to joint centres, in the world frame.
 
     Args:
         markers: named ``hip_r``, ``knee_l`` ... (also ``RHip``, ``LKnee``, ``right_hip``); ground axes, y up. Hips and
@@ -54,7 +63,7 @@ def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = 
         height_m: body height, if known.
 
     Returns:
-        The motion in the world frame, with the standard deviation of each angle.
+        The motion, with the standard deviation of each angle.
 
     Raises:
         InputError: hips or shoulders are missing.
@@ -67,8 +76,7 @@ def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = 
             "needed. Names are hip_r, knee_l ... (also RHip, right_hip)"
         )
     level = np.asarray(markers.positions_m)[:, columns] @ SKEL_TO_WORLD
-    fit = _Fit(body, names, level, np.asarray(markers.time_s), height_m)
-    state, sd = fit.solve()
+    state, sd = _Fit(body, names, level, markers.time_s, height_m).solve()
     found = SkelMotion(
         time_s=markers.time_s,
         poses_rad=state.q[:, :46].numpy(),
@@ -83,6 +91,7 @@ def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = 
 
 
 def _recognised(names: tuple[str, ...]) -> tuple[list[str], list[int]]:
+    """Our names of the joint centres among marker names, and their columns; the first of a name counts."""
     found: dict[str, int] = {}
     for column, name in enumerate(names):
         low = name.lower()
@@ -100,59 +109,57 @@ def _recognised(names: tuple[str, ...]) -> tuple[list[str], list[int]]:
 
 @dataclass(eq=False)
 class _Fit:
+    """Joint centres, prepared for the terms."""
+
     body: Body
     names: list[str]
+    """(P,) of the joint centres."""
     level_m: FloatArray
-    """(T, P, 3) in rest axes."""
+    """(T, P, 3) in level axes."""
     time_s: FloatArray
     height_m: float | None
 
-    def points(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:
+    def points(self, betas: FloatArray, _offsets_m: FloatArray) -> PointSet:
         """The joints as a point set."""
         joints = [JOINT_NAMES.index(f"{JOINT_OF_POINT[name[:-2]]}_{name[-1]}") for name in self.names]
         rest = self.body.rest_pose(betas).joints[0].numpy()[joints]
         return attach(self.body, betas, joints, rest, self.body.rest_jacobian(betas)[0][joints])
 
-    def terms(self, frames: slice | FloatArray, sigma_m: float = CENTRE_SIGMA_M, *, robust: bool = True) -> list[Term]:
-        """Positions and posture for some frames; space shows hinges, so nothing draws them straight."""
+    def terms(
+        self, frames: slice | npt.NDArray[np.intp], sigma_m: float = CENTRE_SIGMA_M, *, robust: bool = True
+    ) -> list[Term]:
+        """Positions and postures of some frames; space shows hinges, so that no prior straightens them."""
         target = torch.as_tensor(self.level_m[frames])
-        seen = torch.isfinite(target).all(dim=-1)
-        sigma = torch.where(seen, sigma_m, torch.inf)
-        return [Positions("joints", target, sigma, None, robust), pose_prior(straight=False), spine_rhythm(), limits()]
+        sigma = torch.where(torch.isfinite(target).all(dim=-1), sigma_m, torch.inf)
+        return [Positions("joints", target, sigma, None, robust), *posture_terms(straight=False)]
 
-    def problem(self, terms: Sequence[Term], free: Sequence[int]) -> Problem:
-        """A problem on the joints."""
-        return Problem(self.body, {"joints": self.points}, terms, free)
+    def minimise(self, state: State, terms: Sequence[Term], stop: Stop, free: Sequence[int] = ()) -> tuple[State, Problem]:
+        """Solve a problem on the joints; the solution and the problem."""
+        problem = Problem(self.body, {"joints": self.points}, terms, free)
+        return problem.minimise(state, stop), problem
 
     def solve(self) -> tuple[State, FloatArray]:
-        """Root, then shape from some frames, then all frames."""
+        """First guess in two stages, then the shape from some frames, then all frames; standard deviations (T, 49)."""
         torso = [self.names.index(name) for name in TORSO]
         rest = self.points(np.zeros(10), np.zeros((8, 3)))
         angles = root_orientations(self.body, self.level_m, rest, torso)
-        q = np.zeros((len(self.time_s), 49))
-        q[:, :46] = mean_pose()
-        q[:, :3] = unwrapped(self.time_s, angles)
-        hips = self.level_m[:, torso[:2]].mean(axis=1)
-        known = np.isfinite(hips).all(axis=1)
-        q[:, 46:] = np.stack([np.interp(self.time_s, self.time_s[known], column[known]) for column in hips.T], axis=1)
-        state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, 1000.0)
-        everything = slice(0, len(q))
-        smooth = Smoothness(self.time_s, acceleration_sigma())
-        for sigma_m in START_SIGMAS_M:  # from far away a robust term would give the limbs up
-            terms = [*self.terms(everything, sigma_m, robust=sigma_m < START_SIGMAS_M[0]), smooth]
-            state, _ = self.problem(terms, []).minimise(state, iterations=12, tolerance=1e-3)
-        whole = np.flatnonzero(np.isfinite(angles).all(axis=1))  # without smoothness, unseen frames would be singular
-        chosen = whole[np.unique(np.linspace(0, len(whole) - 1, SHAPE_FRAMES).round().astype(int))]
-        repeats = np.sqrt(max(1.0, len(chosen) / INDEPENDENT_FRAMES))
-        prior = SharedPrior(1.0 / repeats, 1.0, 1000.0, 1.0)
-        line = StatureLine.of(self.body)
-        known_height = (
-            [] if self.height_m is None else [Stature(self.height_m, line.at_zero_m, line.by_betas_m, 0.005 / float(repeats))]
-        )
-        shaped, _ = self.problem([*self.terms(chosen), prior, *known_height], list(range(BETAS.start, BETAS.stop))).minimise(
-            replace(state, q=state.q[chosen]), iterations=20, tolerance=1e-4
-        )
-        state = replace(state, betas=shaped.betas)
-        problem = self.problem([*self.terms(everything), smooth], [])
-        solved, _ = problem.minimise(state, iterations=20, tolerance=1e-4)
+        q = standing(unwrapped(self.time_s, angles))
+        q[:, 46:] = fill_gaps(self.time_s, self.level_m[:, torso[:2]].mean(axis=1))
+        state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, _FOCAL_PX)
+        everything, smooth = slice(0, len(q)), smoothness(self.time_s)
+        for stage, sigma_m in enumerate(START_SIGMAS_M):
+            state, _ = self.minimise(state, [*self.terms(everything, sigma_m, robust=stage > 0), smooth], _START_STOP)
+        state = replace(state, betas=self._shape(state, np.flatnonzero(np.isfinite(angles).all(axis=1))))
+        solved, problem = self.minimise(state, [*self.terms(everything), smooth], _STOP)
         return solved, problem.system(problem.view(solved)).standard_deviation()
+
+    def _shape(self, state: State, complete: npt.NDArray[np.intp]) -> FloatArray:
+        """(10,) betas from frames with the whole torso: without smoothness, unseen frames would be singular."""
+        chosen = spread(complete)
+        repeats = float(np.sqrt(max(1.0, len(chosen) / INDEPENDENT_FRAMES)))
+        terms = [*self.terms(chosen), SharedPrior(1.0 / repeats, 1.0, _FOCAL_PX, 1.0)]
+        if self.height_m is not None:
+            line = StatureLine.of(self.body)
+            terms.append(Stature(self.height_m, line.at_zero_m, line.by_betas_m, HEIGHT_SIGMA_M / repeats))
+        start = replace(state, q=state.q[chosen])
+        return self.minimise(start, terms, _STOP, range(BETAS.start, BETAS.stop))[0].betas

@@ -1,12 +1,12 @@
 """A first guess from image points alone, for estimators that give no metric landmarks.
 
-One picture leaves open which way a person faces and whether a limb points towards the camera or away. Some frames are solved
-from several headings; of the solutions, those are taken that explain the points by likely postures without spinning.
+One image does not show which way a person faces, nor whether a limb points towards the camera or away from it. Some frames
+are solved from several headings. The sequence of solutions is chosen that explains the points by likely postures and rotates
+the pelvis slowly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,27 +15,30 @@ from scipy.spatial.transform import Rotation
 
 from ...body.body import Body
 from ...body.placing import near_branch
+from ...kinematics.solve import Stop
 from ...types import BoolArray, FloatArray, Observation
 from ..core.body_points import KeypointPoints
-from ..core.priors import limits, mean_pose, pose_prior, spine_rhythm
+from ..core.priors import pose_prior, posture_terms
 from ..core.problem import Problem, State, Term, View
 from ..core.terms import Reprojection
-from .start import TORSO, fill_gaps, root_angles, translations
+from .start import TORSO, fill_gaps, image_term, root_angles, standing, translations
 
 RATE_HZ = 5.0
-"""Frames a second that are solved; between them the guess is drawn linearly."""
+"""Rate of the frames that are solved; between them the guess is interpolated linearly."""
 HEADINGS = 6
+"""Headings that the solutions start from, evenly spread over a full turn."""
 STAGES_M = (0.3, 0.1, 0.05)
-"""Standard deviation of the points, stage by stage: a standing body is far from the person, and its limbs must not be given
-up as outliers."""
+"""Standard deviations of the points, stage by stage: the standing posture is far from the person's, and its limbs must not be
+rejected as outliers."""
 SPIN_RAD_S = np.radians(120.0)
-"""Standard deviation of the turning of the pelvis: people turn round, but not from one picture to the next."""
-_STEPS = 10
+"""Standard deviation of the pelvis' rotation over a second (a random walk): people turn round, but not between two frames."""
+_STOP = Stop(iterations=10, cost=1e-3)
+"""Of each stage: it only has to find the posture roughly."""
 
 
 @dataclass(frozen=True, eq=False)
 class PixelStart:
-    """Some frames of an observation, about ``RATE_HZ`` a second."""
+    """Some frames of an observation, at about ``RATE_HZ``."""
 
     observation: Observation
     body: Body
@@ -44,7 +47,7 @@ class PixelStart:
     """(T, L)."""
 
     def angles(self) -> FloatArray:
-        """Guess angles and place.
+        """Estimate angles and translation.
 
         Returns:
             (T, 49) in level axes.
@@ -57,7 +60,7 @@ class PixelStart:
         views = [self._solved(self._facing(heading, roll_rad)) for heading in headings]
         costs = np.stack([self._cost(view) for view in views])
         roots = np.stack([view.pose.rotations[:, 0].numpy() for view in views])
-        best = likely_path(costs, roots, np.asarray(self.observation.time_s))
+        best = likely_path(costs, roots, self.observation.time_s)
         q = np.array([view.state.q.numpy() for view in views])[best, np.arange(len(best))]
         q[:, :3] = near_branch(q[:, :3])
         return np.asarray(q)
@@ -70,49 +73,38 @@ class PixelStart:
         return np.asarray(np.arctan2(-up[:, 0], -up[:, 1]))
 
     def _facing(self, heading_rad: float, roll_rad: FloatArray) -> State:
-        """A relaxed person along the trunk in the image, where the points are."""
+        """Relaxed standing along the trunk in the image, at the translation that explains the points."""
         o = self.observation
         about_y, about_z = Rotation.from_rotvec([0, heading_rad, 0]), Rotation.from_rotvec(np.outer(roll_rad, [0, 0, 1]))
-        q = np.zeros((len(roll_rad), 49))
-        q[:, :46] = mean_pose()
-        q[:, :3] = root_angles(self.body, torch.as_tensor((about_z * about_y).as_matrix())).numpy()
+        q = standing(root_angles(self.body, torch.as_tensor((about_z * about_y).as_matrix())).numpy())
         state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, o.camera.focal_px)
-        points = self._problem([]).view(state).points("landmarks")
+        points = self._problem().view(state).points("landmarks")
         q[:, 46:] = translations(o, points, state.camera_rotation, o.camera.focal_px, self.seen.astype(float))
         return state
 
     def _solved(self, state: State) -> View:
-        """Each frame for itself, the points more and more trusted."""
-        problem = self._problem([])
+        """Solve each frame by itself, with decreasing standard deviations of the points."""
         for sigma_m in STAGES_M:
-            terms = [self._points(state, sigma_m), pose_prior(straight=False), spine_rhythm(), limits()]
-            problem = self._problem(terms)
-            state, _ = problem.minimise(state, iterations=_STEPS, tolerance=1e-3)
-        return problem.view(state)
+            state = self._problem(self._image_term(state, sigma_m), *posture_terms(straight=False)).minimise(state, _STOP)
+        return self._problem().view(state)
 
     def _cost(self, view: View) -> FloatArray:
-        """(T,) half squares of misses and of unlikely angles."""
-        points = self._points(view.state, STAGES_M[-1])
-        prior = pose_prior(straight=False)
-        camera = view.points("landmarks") @ view.state.camera_rotation.T
-        pixels = view.state.focal_px * camera[..., :2] / camera[..., 2:].clamp_min(0.1) + torch.tensor(points.center_px)
-        miss = torch.nan_to_num(pixels - points.target_px) / points.sigma_px[..., None]
-        unlikely = (view.state.q - prior.mean) / prior.sigma
-        return np.asarray((miss.square().sum((1, 2)) + unlikely.square().sum(1)).numpy() / 2)
+        """(T,) half the squared misses of the points and of the angles' prior, without robust loss and limits."""
+        terms = self._image_term(view.state, STAGES_M[-1]), pose_prior(straight=False)
+        misses = [torch.nan_to_num(residual) / sd[..., None] for residual, sd in (term.residuals(view) for term in terms)]
+        return np.asarray(sum(miss.square().flatten(1).sum(1) for miss in misses)) / 2
 
-    def _points(self, state: State, sigma_m: float) -> Reprojection:
-        """The image points, with a deviation in metres at the distance of ``state``."""
-        o = self.observation
-        distance = (state.q[:, 46:] @ state.camera_rotation.T)[:, 2:].clamp_min(0.3)
-        sigma_px = torch.where(torch.as_tensor(self.seen), sigma_m * state.focal_px / distance, torch.inf)
-        return Reprojection("landmarks", torch.tensor(o.keypoints_px), sigma_px, o.camera.center_px)
+    def _image_term(self, state: State, sigma_m: float) -> Reprojection:
+        return image_term(self.observation, state, torch.as_tensor(np.where(self.seen, sigma_m, np.inf)))
 
-    def _problem(self, terms: Sequence[Term]) -> Problem:
+    def _problem(self, *terms: Term) -> Problem:
         return Problem(self.body, {"landmarks": self.landmarks}, terms)
 
 
 def likely_path(costs: FloatArray, rotations: FloatArray, time_s: FloatArray) -> FloatArray:
-    """Choose one solution a frame: least cost along the way, spinning included.
+    """Choose one solution per frame: the least sum of costs and of the pelvis' rotation between frames.
+
+    A rotation by an angle a in the time dt costs ``(a / SPIN_RAD_S)^2 / (2 dt)``.
 
     Args:
         costs: (H, T) of each solution.
@@ -133,6 +125,6 @@ def likely_path(costs: FloatArray, rotations: FloatArray, time_s: FloatArray) ->
         came_from.append(steps.argmin(axis=0))
         total = steps.min(axis=0) + costs[:, t]
     path = [int(total.argmin())]
-    for back in reversed(came_from):
-        path.append(int(back[path[-1]]))
+    for previous in reversed(came_from):
+        path.append(int(previous[path[-1]]))
     return np.array(path[::-1])

@@ -1,8 +1,9 @@
-"""A first guess for the keypoint fit: the root from the torso, the joints from a standing posture, the distance from pixels."""
+"""Parts of a first guess: root orientation from the torso, joints of a standing posture, distance from the pixels."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -11,36 +12,83 @@ from ...errors import EstimationError
 from ...kinematics.rotations import euler_about, shortest
 from ...types import FloatArray, Observation
 from ..core.priors import mean_pose
-from ..core.problem import FLIP, PointSet
+from ..core.problem import FLIP, PointSet, State
+from ..core.terms import Reprojection
 
 TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 MIN_LANDMARKS = 4
-"""A frame with fewer leaves the body's own place open."""
+"""A frame with fewer landmarks does not determine the body's translation."""
+LEAST_DISTANCE_M = 0.3
+"""Smallest distance of a person from the camera."""
+SHAPE_FRAMES = 120
+"""Largest number of frames, spread over the clip, that the shape is estimated from."""
+_SINGULAR = 1e-9
+"""Added to the diagonal of the normal equations of a translation: frames without landmarks stay solvable."""
 
 
 def viewing_rays(observation: Observation, hips: tuple[int, int], focal_px: float) -> FloatArray:
-    """(T, 3) unit ray from the camera through the middle of the hips, camera axes; gaps are filled linearly."""
+    """Unit rays from the camera through the middle of the hips, in camera axes: ``(u - c, f)``, normalised.
+
+    Args:
+        observation: pixels; gaps are filled linearly.
+        hips: indices of the two landmarks.
+        focal_px: focal length.
+
+    Returns:
+        (T, 3).
+    """
     middle = np.asarray(observation.keypoints_px[:, list(hips)]).mean(axis=1)
     middle = fill_gaps(observation.time_s, middle)
     rays = np.concatenate([(middle - observation.camera.center_px) / focal_px, np.ones((len(middle), 1))], axis=1)
     return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
 
 
+def interpolate(time_s: FloatArray, known_s: FloatArray, columns: FloatArray) -> FloatArray:
+    """Interpolate columns linearly; the ends continue with the first and the last row.
+
+    Args:
+        time_s: (T,) times of the result.
+        known_s: (S,) times of the rows.
+        columns: (S, N).
+
+    Returns:
+        (T, N).
+    """
+    return np.stack([np.interp(time_s, known_s, column) for column in columns.T], axis=1)
+
+
 def fill_gaps(time_s: FloatArray, values: FloatArray) -> FloatArray:
-    """Replace NaN rows of (T, ...) values by linear interpolation in time, the ends by the nearest known row."""
+    """Replace rows with NaN by linear interpolation in time, at the ends by the nearest known row.
+
+    Args:
+        time_s: (T,).
+        values: (T, ...).
+
+    Returns:
+        (T, ...).
+
+    Raises:
+        EstimationError: no row is known.
+    """
     flat = values.reshape(len(values), -1)
     known = np.isfinite(flat).all(axis=1)
     if not known.any():
         raise EstimationError("the person is seen in no frame at all")
-    filled = np.stack([np.interp(time_s, time_s[known], column[known]) for column in flat.T], axis=1)
-    return filled.reshape(values.shape)
+    return interpolate(time_s, time_s[known], flat[known]).reshape(values.shape)
 
 
 def level_landmarks(observation: Observation, rays: FloatArray) -> FloatArray | None:
-    """(T, K, 3) metric landmarks in level axes, turned from the detector's viewing ray to the camera axis.
+    """Metric landmarks in level axes, rotated from the detector's viewing ray to the optical axis.
 
-    The detector looks along the ray to the middle of its crop, not along the optical axis (measured: turning by the
-    ray lowers the error in 7 of 8 clips by up to 6 mm).
+    The detector's z axis is the ray to the middle of its crop, not the optical axis (measured: rotation by the ray lowers the
+    error in 7 of 8 clips by up to 6 mm).
+
+    Args:
+        observation: its metric landmarks may be missing.
+        rays: (T, 3) unit viewing rays, camera axes.
+
+    Returns:
+        (T, K, 3) m, or None.
     """
     if observation.keypoints_m is None:
         return None
@@ -54,60 +102,124 @@ def to_ray(rays: FloatArray) -> FloatArray:
     return np.asarray(shortest(axis, torch.as_tensor(rays)).numpy())
 
 
+def standing(root_rad: FloatArray) -> FloatArray:
+    """(T, 49) relaxed standing with root angles (T, 3), at the origin."""
+    q = np.zeros((len(root_rad), 49))
+    q[:, :46] = mean_pose()
+    q[:, :3] = root_rad
+    return q
+
+
 def root_orientations(body: Body, landmarks: FloatArray, rest: PointSet, torso: list[int]) -> FloatArray:
-    """(T, 3) SKEL root angles that turn the resting torso onto the seen one; NaN where it is not seen.
+    """Root angles that rotate the standing torso onto the observed one, by least squares of the centred points.
+
+    Args:
+        body: the body of the landmarks.
+        landmarks: (T, L, 3) observed, level axes.
+        rest: the landmarks of the mean body.
+        torso: indices of shoulders and hips.
+
+    Returns:
+        (T, 3) rad in SKEL's order; NaN where the torso is not observed.
 
     Source:
-        Kabsch 1976; angles from the root joint's own axes.
+        ``R = U diag(1, 1, det(U V^T)) V^T`` of the singular values of the covariance: Kabsch 1976, Acta Cryst A32:922.
     """
-    tree = body.tree(np.zeros(10))
-    start = torch.zeros(49, dtype=torch.float64)
-    start[:46] = torch.as_tensor(mean_pose())
-    parts = tree.forward(start).points(rest.bodies, rest.local_m)
-    placed = (parts if rest.mix is None else rest.mix @ parts)[torso].numpy()
-    model = placed - placed.mean(axis=0)
-    seen = landmarks[:, torso]
-    good = np.isfinite(seen).all(axis=(1, 2))
-    centred = seen[good] - seen[good].mean(axis=1, keepdims=True)
+    posed = body.tree(np.zeros(10)).forward(torch.as_tensor(standing(np.zeros((1, 3)))[0]))
+    points = posed.points(rest.bodies, rest.local_m)
+    model = (points if rest.mix is None else rest.mix @ points)[torso].numpy()
+    model = model - model.mean(axis=0)
+    observed = landmarks[:, torso]
+    known = np.isfinite(observed).all(axis=(1, 2))
+    centred = observed[known] - observed[known].mean(axis=1, keepdims=True)
     u, _, vt = np.linalg.svd(np.einsum("tki,kj->tij", centred, model))
-    sign = np.linalg.det(u @ vt)
-    u[:, :, 2] *= sign[:, None]
-    turned = torch.as_tensor(u @ vt)
+    u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
     angles = np.full((len(landmarks), 3), np.nan)
-    angles[good] = root_angles(body, turned).numpy()
+    angles[known] = root_angles(body, torch.as_tensor(u @ vt)).numpy()
     return angles
 
 
 def root_angles(body: Body, turn: Tensor) -> Tensor:
-    """Root angles (..., 3) in SKEL's order that turn the T pose by ``turn``."""
+    """Root angles that rotate the T pose.
+
+    Args:
+        body: the body.
+        turn: (..., 3, 3) rotation in level axes.
+
+    Returns:
+        (..., 3) rad in SKEL's order.
+    """
     tree = body.tree(np.zeros(10))
-    joint = tree.joints[0]
     rest = torch.as_tensor(body.rest(np.zeros(10)).bone_rotations[0])
     local = tree.parent_rotation[0].T @ turn @ rest @ tree.child_rotation[0]
-    axes = torch.tensor([axis for axis, _ in joint.rotations], dtype=torch.float64)
+    axes = torch.tensor([axis for axis, _ in tree.joints[0].rotations], dtype=torch.float64)
     return euler_about(axes, local).flip(-1)
 
 
 def unwrapped(time_s: FloatArray, angles: FloatArray) -> FloatArray:
-    """Fill gaps and full turns of angle columns (T, 3)."""
+    """Fill gaps of angles and remove jumps by full turns.
+
+    Args:
+        time_s: (T,).
+        angles: (T, 3) rad, NaN where unknown.
+
+    Returns:
+        (T, 3) rad, continuous.
+
+    Raises:
+        EstimationError: no frame is known.
+    """
     known = np.isfinite(angles).all(axis=1)
     if not known.any():
         raise EstimationError("shoulders and hips are never seen together: the whole trunk must be in the picture")
-    columns = np.unwrap(angles[known], axis=0)
-    return np.stack([np.interp(time_s, time_s[known], column) for column in columns.T], axis=1)
+    return interpolate(time_s, time_s[known], np.unwrap(angles[known], axis=0))
+
+
+def image_term(observation: Observation, state: State, sigma_m: Tensor, least_px: float = 0.0) -> Reprojection:
+    """Evidence of the pixels.
+
+    Args:
+        observation: pixels.
+        state: its distances turn metres into pixels: ``sigma_px = f sigma_m / z``.
+        sigma_m: (T, L) standard deviations at the person's distance, infinite where a landmark is not seen.
+        least_px: smallest standard deviation.
+
+    Returns:
+        A term on the point set ``landmarks``.
+    """
+    distance = (state.q[:, 46:] @ state.camera_rotation.T)[:, 2:].clamp_min(LEAST_DISTANCE_M)
+    sigma_px = (sigma_m * state.focal_px / distance).clamp_min(least_px)
+    return Reprojection("landmarks", torch.tensor(observation.keypoints_px), sigma_px, observation.camera.center_px)
+
+
+def spread(frames: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """At most ``SHAPE_FRAMES`` of the given frame numbers, evenly spread."""
+    return np.asarray(frames[np.linspace(0, len(frames) - 1, min(SHAPE_FRAMES, len(frames))).round().astype(int)])
 
 
 def translations(
     observation: Observation, points: Tensor, camera_rotation: Tensor, focal_px: float, weight: FloatArray
 ) -> FloatArray:
-    """(T, 3) shift of posed landmarks (T, L, 3, level axes) that best explains the pixels: linear least squares.
+    """Translations of a posed body that explain the pixels best.
+
+    Weighted linear least squares of ``X + tx - s_x (Z + tz) = 0`` and ``Y + ty - s_y (Z + tz) = 0`` in camera axes, where
+    ``s = (u - c) / f`` is the slope of the pixel's ray.
 
     Args:
         observation: pixels.
-        points: posed at translation zero.
-        camera_rotation: level -> camera.
+        points: (T, L, 3) landmarks posed at translation zero, level axes.
+        camera_rotation: (3, 3) level axes -> camera axes.
         focal_px: focal length.
         weight: (T, L), zero where a landmark is not seen.
+
+    Returns:
+        (T, 3) m in level axes; frames with too few landmarks are interpolated.
+
+    Raises:
+        EstimationError: no frame has enough landmarks.
+
+    Source:
+        The equations of linear triangulation: Hartley and Zisserman 2004, Multiple View Geometry, 2nd ed., sec. 12.2.
     """
     base = np.asarray((points @ camera_rotation.T).numpy())
     slope = (np.nan_to_num(observation.keypoints_px) - observation.camera.center_px) / focal_px
@@ -118,11 +230,10 @@ def translations(
     right = slope * base[..., 2:] - base[..., :2]
     a = rows.reshape(len(base), -1, 3) * gain[..., None]
     b = right.reshape(len(base), -1) * gain
-    normal = np.einsum("tmi,tmj->tij", a, a) + 1e-9 * np.eye(3)
+    normal = np.einsum("tmi,tmj->tij", a, a) + _SINGULAR * np.eye(3)
     shift = np.linalg.solve(normal, np.einsum("tmi,tm->ti", a, b)[..., None])[..., 0]
     shift[(weight > 0).sum(axis=1) < MIN_LANDMARKS] = np.nan
-    shift[shift[:, 2] < 0.3] = np.nan
+    shift[shift[:, 2] < LEAST_DISTANCE_M] = np.nan
     if np.isnan(shift).all():
         raise EstimationError("no frame shows enough of the person to place it: at least four landmarks must be seen")
-    shift = fill_gaps(observation.time_s, shift)
-    return np.asarray(shift @ camera_rotation.numpy())
+    return np.asarray(fill_gaps(observation.time_s, shift) @ camera_rotation.numpy())

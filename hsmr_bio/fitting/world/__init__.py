@@ -1,1 +1,1 @@
-"""From a motion in the camera frame to the world: gravity, floor, standing feet, smoothing."""
+"""Grounding: from the camera frame to the world: gravity, floor, feet in contact, constant rate."""

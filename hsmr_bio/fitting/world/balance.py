@@ -1,8 +1,11 @@
-"""Where the centre of mass must be over the feet: a body is carried by its feet, also while it moves.
+"""Centre of mass that the feet can carry, at rest and in movement.
 
-Standing still, the centre of mass is above the feet. Moving, it is ahead of the centre of pressure by its height times its
-acceleration over gravity, as an inverted pendulum falls: ``c - p = h/g c''`` (Winter 1995, Gait & Posture 3:193). One camera
-hardly sees depth, but feet on the floor and the laws of motion together do.
+At rest the centre of mass is above the feet. In movement the body is an inverted pendulum: with the centre of mass c at the
+height h above the centre of pressure p, ``c - p = h / g c''`` along both horizontal axes. One camera hardly shows depth, but
+feet on the floor and the laws of motion together do.
+
+Source:
+    Winter 1995, Gait & Posture 3:193.
 """
 
 from __future__ import annotations
@@ -14,27 +17,36 @@ from scipy.linalg import solveh_banded
 from ...types import FloatArray
 
 GRAVITY_M_S2 = float(constants.g)
+"""Standard gravity."""
 CENTRE_SIGMA_M = (0.03, 0.1)
-"""Of a fitted centre of mass across the picture and towards the camera."""
+"""Standard deviations of a fitted centre of mass across the view and towards the camera."""
 PRESSURE_SIGMA_M = 0.05
-"""Centre of pressure about the middle of the soles that stand: half a foot's length at most."""
+"""Standard deviation of the centre of pressure about the centre of support: half a foot's length at most."""
 LEAST_HEIGHT_M = 0.3
+"""Lower bound of the height of the centre of mass above the soles."""
 LONGEST_STEP_S = 0.1
-"""Accelerations are not taken over wider gaps."""
+"""Accelerations are not computed over longer intervals between frames."""
 _FEWEST = 5
+"""Shorter motions stay as they are."""
 
 
 def carried_centre(time_s: FloatArray, centre_m: FloatArray, support_m: FloatArray, on_feet: FloatArray) -> FloatArray:
-    """The track of the centre of mass that stays near the fitted one and that the feet can carry.
+    """Track of the centre of mass that is near the fitted one and that the feet can carry.
+
+    Linear least squares along x and z of ``(c - c_fit) / sigma_c`` in all frames and of
+    ``on_feet (c - h / g c'' - p) / sigma_p`` in inner frames, with c'' by second differences.
 
     Args:
         time_s: (T,).
         centre_m: (T, 3) fitted centre of mass, y up, z towards the camera.
-        support_m: (T, 3) middle of the soles that stand.
-        on_feet: (T,) probability that any sole stands.
+        support_m: (T, 3) centre of support.
+        on_feet: (T,) probability that any sole point is in contact.
 
     Returns:
-        (T, 3): x and z by linear least squares, y as it came.
+        (T, 3): x and z of the solution, y unchanged.
+
+    Source:
+        Inverted pendulum: Winter 1995. Second differences on uneven points: Fornberg 1988, Math Comp 51:699.
     """
     frames, carried = len(time_s), np.array(centre_m)
     if frames < _FEWEST:

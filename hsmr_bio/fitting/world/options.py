@@ -18,13 +18,9 @@ class GroundOptions:
     camera_roll_rad: float | None = None
     """Known roll of the camera, clockwise as it looks; None: estimated."""
     treadmill: bool = False
-    """Standing feet move with a belt: they stay on the floor but are not held."""
+    """Feet in contact move with a belt: they stay on the floor but are not held."""
 
     def __post_init__(self) -> None:
-        for name, angle_rad, most_rad in (
-            ("pitch", self.camera_pitch_rad, np.pi / 2),
-            ("roll", self.camera_roll_rad, np.pi),
-        ):
-            if angle_rad is not None:
-                most_deg = float(np.degrees(most_rad))
-                check_number(f"the camera's {name}", float(np.degrees(angle_rad)), "degrees", low=-most_deg, high=most_deg)
+        for name, angle_rad, most_deg in (("pitch", self.camera_pitch_rad, 90.0), ("roll", self.camera_roll_rad, 180.0)):
+            angle_deg = None if angle_rad is None else float(np.degrees(angle_rad))
+            check_number(f"the camera's {name}", angle_deg, "degrees", low=-most_deg, high=most_deg)

@@ -1,4 +1,4 @@
-"""A fitted motion at a constant rate and without jitter; frames in which nobody was seen are left out, not invented."""
+"""Frames to fit, and the fitted motion at a constant rate without jitter; long gaps stay gaps."""
 
 from __future__ import annotations
 
@@ -11,25 +11,30 @@ import numpy.typing as npt
 from ...errors import EstimationError, InputError
 from ...filtering import lowpass, resample
 from ...types import FloatArray, Observation, SkelMotion
+from ..video.start import interpolate
 
 MAX_GAP_S = 0.4
-"""The fit bridges shorter holes; in longer ones a limb can do anything (a fast step lasts 0.4 s)."""
+"""Longest gap that the fit bridges; in a longer one a limb can make any movement (a fast step lasts 0.4 s)."""
 MIN_STRETCH_S = 0.2
-"""Shorter glimpses between two gaps are left out."""
+"""Shorter stretches between two gaps are left out."""
+_FEWEST_TO_FILTER = 10
+"""Shorter stretches are not filtered; the fit is smooth already."""
+_FEWEST_TO_RESAMPLE = 4
+"""Shorter stretches keep their frames."""
 
 
 def seen_frames(observation: Observation, max_gap_s: float = MAX_GAP_S) -> Observation:
-    """Leave out the frames before the first and after the last sight of the person, and those of long gaps.
+    """Remove the frames before the first and after the last sight of the person, of long gaps and of short stretches.
 
     Args:
         observation: one person's.
-        max_gap_s: holes up to this long are kept, for the fit to bridge.
+        max_gap_s: longest gap that is kept, for the fit to bridge.
 
     Returns:
-        The observation without the frames that show nothing; time jumps where a gap was.
+        The remaining frames; time jumps at a removed gap.
 
     Raises:
-        EstimationError: nothing is left.
+        EstimationError: no frame remains.
     """
     time_s, seen = observation.time_s, np.flatnonzero(observation.seen)
     if len(seen) == 0:
@@ -44,23 +49,27 @@ def seen_frames(observation: Observation, max_gap_s: float = MAX_GAP_S) -> Obser
         raise EstimationError(
             f"the person is seen only in glimpses shorter than {MIN_STRETCH_S:g} s: there is no motion to fit"
         )
-    if keep.all():
-        return observation
-    return observation.at(keep)
+    return observation if keep.all() else observation.at(keep)
 
 
 def filter_motion(motion: SkelMotion, *, cutoff_hz: float | None = 6.0, rate_hz: float | None = None) -> SkelMotion:
-    """Bring a motion to a constant rate and low-pass it; stretches between gaps are treated one by one.
+    """Resample a motion to a constant rate and low-pass it, each stretch between gaps by itself.
 
     Args:
         motion: any frame; root angles continuous in time.
         cutoff_hz: of the zero-lag Butterworth filter; None: no filter.
-        rate_hz: of the result; None: one over the median step.
+        rate_hz: of the result; None: one over the median interval.
+
+    Returns:
+        The motion at the new times; contacts and standard deviations are interpolated linearly.
 
     Raises:
-        InputError: a cutoff that is not below half the rate.
+        InputError: the cutoff is not below half the rate.
+
+    Source:
+        Filter: ``filtering.lowpass``.
     """
-    time_s = np.asarray(motion.time_s)
+    time_s = motion.time_s
     if len(time_s) < 2:
         return motion
     rate = rate_hz or 1.0 / float(np.median(np.diff(time_s)))
@@ -68,28 +77,23 @@ def filter_motion(motion: SkelMotion, *, cutoff_hz: float | None = 6.0, rate_hz:
         raise InputError(f"the cutoff must be between 0 and {rate / 2:g} Hz (half of the frame rate), got {cutoff_hz:g} Hz")
     breaks = np.flatnonzero(np.diff(time_s) > MAX_GAP_S) + 1
     pieces = [_piece(motion, frames, rate, cutoff_hz) for frames in np.split(np.arange(len(time_s)), breaks)]
-    joined: dict[str, Any] = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    times = joined.pop("time_s")
-    return replace(motion, time_s=times, **joined)
+    new_s, q, *others = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    extra: dict[str, Any] = dict(zip(_extra(motion), others, strict=True))
+    return replace(motion, time_s=new_s, poses_rad=q[:, :46], trans_m=q[:, 46:], **extra)
 
 
-def _piece(motion: SkelMotion, frames: npt.NDArray[np.intp], rate: float, cutoff_hz: float | None) -> dict[str, FloatArray]:
-    """One stretch without gaps."""
-    time_s = np.asarray(motion.time_s)[frames]
-    columns = {"poses_rad": motion.poses_rad[frames], "trans_m": motion.trans_m[frames]}
-    extra = {name: value[frames] for name in ("poses_sd_rad", "contacts") if (value := getattr(motion, name)) is not None}
-    if len(time_s) < 2:
-        return {"time_s": time_s, **columns, **extra}
-    values = np.concatenate(list(columns.values()), axis=1)
-    if len(time_s) > 3:
-        new_s, values = resample(time_s, values, rate_hz=rate)
-    else:
-        new_s = time_s
-    if cutoff_hz is not None and len(new_s) > _SHORTEST:
-        values = lowpass(values, rate_hz=rate, cutoff_hz=cutoff_hz)
-    placed = {name: np.stack([np.interp(new_s, time_s, c) for c in value.T], axis=1) for name, value in extra.items()}
-    return {"time_s": new_s, "poses_rad": values[:, :46], "trans_m": values[:, 46:], **placed}
+def _extra(motion: SkelMotion) -> dict[str, FloatArray]:
+    """Standard deviations and contacts of a motion that has them."""
+    columns = {"poses_sd_rad": motion.poses_sd_rad, "contacts": motion.contacts}
+    return {name: value for name, value in columns.items() if value is not None}
 
 
-_SHORTEST = 9
-"""Frames that the filter needs; shorter stretches stay as the fit left them (it smooths too)."""
+def _piece(motion: SkelMotion, frames: npt.NDArray[np.intp], rate: float, cutoff_hz: float | None) -> list[FloatArray]:
+    """Times, unknowns (S, 49) and the extra columns of one stretch."""
+    time_s, q = motion.time_s[frames], motion.q[frames]
+    new_s = time_s
+    if len(time_s) >= _FEWEST_TO_RESAMPLE:
+        new_s, q = resample(time_s, q, rate_hz=rate)
+    if cutoff_hz is not None and len(new_s) >= _FEWEST_TO_FILTER:
+        q = lowpass(q, rate_hz=rate, cutoff_hz=cutoff_hz)
+    return [new_s, q, *(interpolate(new_s, time_s, value[frames]) for value in _extra(motion).values())]

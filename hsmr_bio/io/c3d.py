@@ -1,4 +1,4 @@
-"""Check a C3D file before the C3D library opens it: the library crashes on wrong lengths or counts.
+"""Open C3D files with the library ezc3d, after a check: the library crashes on wrong lengths or counts.
 
 Source:
     The C3D File Format, Motion Lab Systems 2008: header, groups and parameters.
@@ -7,10 +7,12 @@ Source:
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from math import isfinite, prod
 from pathlib import Path
+from typing import Any
 
-from ..errors import FormatError
+from ..errors import FormatError, require
 
 _BLOCK = 512
 """Bytes per block of the file."""
@@ -34,12 +36,32 @@ Parameters = dict[tuple[str, str], tuple[int, tuple[int, ...], bytes]]
 """(group, name) -> type, dimensions, data."""
 
 
-def check_c3d(path: Path) -> None:
-    """Refuse a file that is no C3D file, is truncated, or has contradictory counts.
+def open_c3d(path: Path, *, feature: str, force_plates: bool = False) -> Mapping[str, Any]:
+    """Read a C3D file.
+
+    Args:
+        path: the file.
+        feature: that needs the file, for the message if ezc3d is missing.
+        force_plates: whether ezc3d computes the forces on force plates.
+
+    Returns:
+        ezc3d's ``header``, ``parameters`` and ``data``.
 
     Raises:
-        FormatError: one of these; the message names the parameter or byte.
+        FormatError: not a C3D file, truncated, or with contradictory counts; the message names the parameter or byte.
+        MissingDependencyError: ezc3d is not installed.
     """
+    _check(path)
+    ezc3d = require("ezc3d", feature=feature, extra="c3d")
+    try:
+        content: Mapping[str, Any] = ezc3d.c3d(str(path), extract_forceplat_data=force_plates)
+    except (OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
+        raise FormatError(path, None, f"cannot be read as C3D: {str(error).removesuffix(': iostream error')}") from error
+    return content
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is no C3D file, is truncated, or has contradictory counts."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
