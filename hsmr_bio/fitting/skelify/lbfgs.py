@@ -1,6 +1,6 @@
 """SKELify by the paper's procedure: L-BFGS through autograd, stage by stage, the whole batch as one problem.
 
-It is the reference of :mod:`hsmr_bio.fitting.skelify.skelify`, which reaches the same objective much faster.
+It is the reference of :mod:`hsmr_bio.fitting.skelify.gauss_newton`, which reaches the same objective much faster.
 
 Source:
     Xia et al. 2025 (HSMR) and its release.
