@@ -10,9 +10,10 @@ torch = pytest.importorskip("torch")
 from hsmr_bio.body import load_body  # noqa: E402
 from hsmr_bio.errors import InputError, ShapeError  # noqa: E402
 from hsmr_bio.fitting.skelify import objective as terms  # noqa: E402
+from hsmr_bio.fitting.skelify.gauss_newton import _Objective  # noqa: E402
 from hsmr_bio.fitting.skelify.hsmr_points import HsmrPoints  # noqa: E402
 from hsmr_bio.fitting.skelify.lbfgs import skelify_lbfgs  # noqa: E402
-from hsmr_bio.fitting.skelify.skelify import _Objective, skelify  # noqa: E402
+from hsmr_bio.fitting.skelify.skelify import skelify  # noqa: E402
 from hsmr_bio.hsmr.camera import project  # noqa: E402
 from hsmr_bio.hsmr.losses import LIMIT_BOUNDS, LIMIT_DOFS  # noqa: E402
 from hsmr_bio.hsmr.pose import MEAN_POSE_RAD  # noqa: E402

@@ -21,6 +21,22 @@ def label_of(right: float, left: float, people: int = 1) -> torch.Tensor:
     return label
 
 
+def term(name: str, **given: object) -> float:
+    """One term of a stage with weights 1; what is not given plays no part in it."""
+    people = len(next(value for value in given.values() if isinstance(value, torch.Tensor)))
+    label = label_of(0.4, 0.4, people)
+    values = {"projected": label[..., :2], "label": label, "poses_rad": torch.zeros(people, 46).double()}
+    values |= {"betas": torch.zeros(people, 10).double(), "translation_m": torch.zeros(people, 3).double()}
+    values |= {"depth_target_m": torch.zeros(people).double(), "keypoints": "all", **given}
+    stage = terms.Stage(name="s", loops=1, depth=1, shape=1, angle=1, keypoints=str(values.pop("keypoints")))
+    return float(terms.stage_terms(stage, **values)[name])
+
+
+def rho(distance: float) -> float:
+    """The robust function by hand."""
+    return 1e4 * distance**2 / (1e4 + distance**2)
+
+
 def test_a_person_is_as_large_as_the_mean_of_both_torso_sides() -> None:
     label = label_of(0.3, 0.5)
     assert float(terms.person_scale(label)) == pytest.approx(0.4)
@@ -30,12 +46,10 @@ def test_a_person_is_as_large_as_the_mean_of_both_torso_sides() -> None:
 
 def test_distances_are_in_torso_lengths() -> None:
     label = torch.cat([label_of(0.4, 0.4), label_of(0.2, 0.2)])
-    points = torch.ones(2, 44, 2).double()
-    normal = terms.normalise_scale(points, label)
-    assert normal[:, 0, 0].tolist() == pytest.approx([2.5, 5.0], rel=1e-4)
-    mean = terms.normalise_scale(points, label, "torso-to-mean")
-    assert mean[:, 0, 0].tolist() == pytest.approx([2.5 * 0.3, 5.0 * 0.3], rel=1e-4)
-    assert terms.normalise_scale(points, label, "none") is points
+    projected = label[..., :2].clone()
+    projected[:, 0, 0] += 1.0
+    wanted = (rho(2.5) + rho(5.0)) / 2
+    assert term("reprojection", projected=projected, label=label) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_the_reprojection_is_robust_and_counts_the_square_of_the_confidence() -> None:
@@ -44,36 +58,35 @@ def test_the_reprojection_is_robust_and_counts_the_square_of_the_confidence() ->
     projected = label[..., :2].clone()
     projected[0, 4, 0] += 0.2
     label[0, 4, 2] = 0.5
-    square = 0.5**2
-    assert float(terms.robust(torch.tensor(0.5))) == pytest.approx(1e4 * square / (1e4 + square))
-    assert float(terms.robust(torch.tensor(2.0), 1.0)) == pytest.approx(0.8)
-    wanted = 0.25 * 1e4 * square / (1e4 + square) / 2
-    assert float(terms.reprojection_term(projected, label)) == pytest.approx(wanted, rel=1e-4)
-    assert float(terms.reprojection_term(projected, label, "torso")) == 0, "a wrist is none of the torso"
+    assert float(terms.robust(torch.tensor(0.5))) == pytest.approx(rho(0.5))
+    assert float(terms.robust(torch.tensor(200.0))) == pytest.approx(8000)
+    wanted = 0.25 * rho(0.5) / 2
+    assert term("reprojection", projected=projected, label=label) == pytest.approx(wanted, rel=1e-4)
+    assert term("reprojection", projected=projected, label=label, keypoints="torso") == 0, "a wrist is none of the torso"
 
 
 def test_the_depth_is_where_the_torso_has_its_size() -> None:
     points = torch.zeros(1, 44, 3).double()
     points[0, SHOULDER_R, 1], points[0, SHOULDER_L, 2] = 0.5, 0.7
     label = label_of(0.2, 0.4)
-    assert float(terms.guess_depth(points, label, focal=20.0)) == pytest.approx(20 * 0.6 / 0.3)
+    assert float(terms.guess_depth(points, label)) == pytest.approx(terms.FOCAL_PATCH * 0.6 / 0.3)
     unsure = label.clone()
     unsure[0, SHOULDER_R, 2] = 0.0
-    assert float(terms.guess_depth(points, unsure, focal=20.0)) == pytest.approx(40)
+    assert float(terms.guess_depth(points, unsure)) == pytest.approx(terms.FOCAL_PATCH * 2)
     with_confidence = (np.hypot(0.2, 1.0) + 0.4) / 2
-    assert float(terms.guess_depth(points, unsure, focal=20.0, with_confidence=True)) == pytest.approx(
-        20 * 0.6 / with_confidence
+    assert float(terms.guess_depth(points, unsure, with_confidence=True)) == pytest.approx(
+        terms.FOCAL_PATCH * 0.6 / with_confidence
     )
     far = torch.tensor([[1.0, 2.0, 43.0], [0.0, 0.0, 40.0]]).double()
-    assert float(terms.depth_term(torch.tensor([40.0, 40.0]).double(), far)) == pytest.approx(4.5)
+    assert term("depth", depth_target_m=torch.tensor([40.0, 40.0]).double(), translation_m=far) == pytest.approx(4.5)
 
 
 def test_priors_are_means_over_people() -> None:
     betas, poses = torch.zeros(2, 10).double(), torch.zeros(2, 46).double()
     betas[0, :2] = torch.tensor([1.0, 2.0])
     poses[1, 9] = 2.0
-    assert float(terms.shape_term(betas)) == pytest.approx(2.5)
-    assert float(terms.angle_term(poses)) == pytest.approx(float(angle_prior(poses).sum()) / (2 * len(LIMIT_DOFS)))
+    assert term("shape_prior", betas=betas) == pytest.approx(2.5)
+    assert term("angle_prior", poses_rad=poses) == pytest.approx(float(angle_prior(poses).sum()) / (2 * len(LIMIT_DOFS)))
 
 
 def test_every_weight_enters_squared() -> None:
@@ -86,7 +99,7 @@ def test_every_weight_enters_squared() -> None:
     assert float(found["depth"]) == pytest.approx(9)
     assert float(found["shape_prior"]) == pytest.approx(25 * 10)
     assert float(found["reprojection"]) == pytest.approx(4 * 0.01, rel=1e-3)
-    assert float(found["angle_prior"]) == pytest.approx(0.25 * float(terms.angle_term(poses)))
+    assert float(found["angle_prior"]) == pytest.approx(0.25 * float(angle_prior(poses).mean()))
     assert float(terms.torch_sum(found)) == pytest.approx(sum(map(float, found.values())))
     silent = terms.Stage(name="s", loops=1, reprojection=0.0)
     assert terms.stage_terms(silent, projected, label, poses, betas, place, target) == {}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -31,7 +32,8 @@ _TOGETHER = 2048
 """Frames that are placed at once: it bounds the memory that a long motion takes."""
 
 
-def carried_by(parents: Sequence[int]) -> Tensor:
+@cache
+def carried_by(parents: tuple[int, ...]) -> Tensor:
     """(J, J) bool: whether joint a (column) carries body j (row), its own included; the parent of the root is -1."""
     table = torch.eye(len(parents), dtype=torch.bool)
     for body, parent in enumerate(parents):

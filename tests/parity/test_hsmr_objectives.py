@@ -65,32 +65,30 @@ def test_training_losses() -> None:
 
 
 CASES = {
-    "reproj_norm_all": (terms.Stage(name="", loops=0), "torso"),
-    "reproj_norm_torso": (terms.Stage(name="", loops=0, keypoints="torso", reprojection=1.78), "torso"),
-    "reproj_nonorm_all": (terms.Stage(name="", loops=0), "none"),
-    "reproj_tomean_all": (terms.Stage(name="", loops=0), "torso-to-mean"),
-    "depth": (terms.Stage(name="", loops=0, reprojection=0, depth=100), "torso"),
-    "shape": (terms.Stage(name="", loops=0, reprojection=0, shape=1), "torso"),
-    "angle_scale1": (terms.Stage(name="", loops=0, reprojection=0, angle=1), "torso"),
-    "angle_scale1p7": (terms.Stage(name="", loops=0, reprojection=0, angle=404 * 1.7), "torso"),
-    "angle_scale0p17": (terms.Stage(name="", loops=0, reprojection=0, angle=4.78 * 0.17), "torso"),
-    "stage_camera_init": (terms.FULL.stages[0], "torso"),
-    "stage_overall_1": (terms.FULL.stages[1], "torso"),
-    "stage_overall_2": (terms.FULL.stages[2], "torso"),
-    "stage_overall_3": (terms.FULL.stages[3], "torso"),
-    "stage_overall_4": (terms.FULL.stages[4], "torso"),
-    "stage_refine": (terms.REFINE.stages[0], "torso"),
+    "reproj_norm_all": terms.Stage(name="", loops=0),
+    "reproj_norm_torso": terms.Stage(name="", loops=0, keypoints="torso", reprojection=1.78),
+    "depth": terms.Stage(name="", loops=0, reprojection=0, depth=100),
+    "shape": terms.Stage(name="", loops=0, reprojection=0, shape=1),
+    "angle_scale1": terms.Stage(name="", loops=0, reprojection=0, angle=1),
+    "angle_scale1p7": terms.Stage(name="", loops=0, reprojection=0, angle=404 * 1.7),
+    "angle_scale0p17": terms.Stage(name="", loops=0, reprojection=0, angle=4.78 * 0.17),
+    "stage_camera_init": terms.FULL.stages[0],
+    "stage_overall_1": terms.FULL.stages[1],
+    "stage_overall_2": terms.FULL.stages[2],
+    "stage_overall_3": terms.FULL.stages[3],
+    "stage_overall_4": terms.FULL.stages[4],
+    "stage_refine": terms.REFINE.stages[0],
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_skelify_terms_and_gradients(case: str) -> None:
     data = load("skelify_terms")
-    stage, how = CASES[case]
+    stage = CASES[case]
     inputs = {name: data[name].clone().requires_grad_() for name in ("pd_kp2d", "poses", "betas", "cam_t")}
     guess = terms.guess_depth(data["kp3d"], data["gt_kp2d"], with_confidence=True)
     found = terms.stage_terms(
-        stage, inputs["pd_kp2d"], data["gt_kp2d"], inputs["poses"], inputs["betas"], inputs["cam_t"], guess, how
+        stage, inputs["pd_kp2d"], data["gt_kp2d"], inputs["poses"], inputs["betas"], inputs["cam_t"], guess
     )
     for name, value in found.items():
         near(value.detach(), data[f"{case}__{name}"], rtol=1e-5)

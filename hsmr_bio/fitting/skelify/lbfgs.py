@@ -1,7 +1,9 @@
-"""SKELify as the paper does it: L-BFGS through autograd, stage by stage, the whole batch as one problem.
+"""SKELify by the paper's procedure: L-BFGS through autograd, stage by stage, the whole batch as one problem.
 
-Kept for parity and as the yardstick of :mod:`hsmr_bio.fitting.skelify.skelify`, which reaches the same objective much faster.
-Source: Xia et al. 2025 (HSMR) and its release.
+It is the reference of :mod:`hsmr_bio.fitting.skelify.gauss_newton`, which reaches the same objective much faster.
+
+Source:
+    Xia et al. 2025 (HSMR) and its release.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ KeypointFunction = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SkelifyResult:
-    """Where SKELify ended."""
+    """Result of SKELify."""
 
     poses_rad: Tensor
     """(B, 46)."""
@@ -51,18 +53,20 @@ def skelify_lbfgs(
 ) -> SkelifyResult:
     """Fit pose, shape and camera to 2D keypoints by the paper's procedure.
 
+    All samples of the batch share one line search, so they depend on each other.
+
     Args:
-        keypoints: the body.
+        keypoints: of the body.
         label: (B, 44, 3) normalised patch units and confidence.
         poses_rad: (B, 46) start.
         betas: (B, 10) start.
         translation_m: (B, 3) start.
         schedule: ``FULL`` or ``REFINE``.
         compat: reproduce the release's depth guess (confidence as third coordinate) and its gradient test
-            (signed maximum); False uses what was meant.
+            (signed maximum) instead of the intended ones.
 
     Returns:
-        The end of the last stage; all samples of the batch share one line search, so they depend on each other.
+        The end of the last stage.
     """
     parts = {
         "orient": poses_rad[:, :3].detach().clone(),
@@ -91,8 +95,8 @@ def _run_stage(
     keypoints: KeypointFunction, label: Tensor, parts: dict[str, Tensor], stage: Stage, schedule: Schedule, compat: bool
 ) -> tuple[float, ...]:
     """Optimise ``parts`` in place; returns the objective at every evaluation."""
-    names = ("translation", "orient") if stage.camera_only else ("orient", "body", "betas", "translation")
-    variables = [parts[name].requires_grad_(name in names) for name in parts if name in names]
+    free = ("orient", "translation") if stage.camera_only else tuple(parts)
+    variables = [parts[name].requires_grad_() for name in free]
     optimiser = torch.optim.LBFGS(
         variables,
         lr=1,
@@ -132,6 +136,7 @@ def _run_stage(
 
 
 def _small(gradient: Tensor | None, tolerance: float, compat: bool) -> bool:
+    """Whether the largest component of a gradient is below the tolerance."""
     if gradient is None:
         return True
     largest = gradient.max().abs() if compat else gradient.abs().max()

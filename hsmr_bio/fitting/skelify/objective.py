@@ -1,14 +1,15 @@
 """The objective of SKELify, term by term, and its two schedules.
 
-Every weight enters squared: the objective is the sum of ``weight**2 * term``. Keypoints are in normalised patch units
-with confidence, (B, 44, 3). Every term is a mean over samples, so that samples of a batch do not interact.
-Source: Xia et al. 2025 (HSMR), Eq. 3, and its release; Bogo et al. 2016 (SMPLify) for the robust function.
+The objective is the sum of ``weight**2 * term``. Keypoints are in normalised patch units with confidence, (B, 44, 3). Every
+term is a mean over samples, so that samples of a batch do not influence each other.
+
+Source:
+    Xia et al. 2025 (HSMR), Eq. 3, and its release; Bogo et al. 2016 (SMPLify) for the robust function.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,11 +19,11 @@ from ...hsmr.keypoints import GROUPS
 from ...hsmr.losses import angle_prior
 
 ROBUST = 100.0
-"""Constant of the robust function; it comes from pixel units, so that on patch units it is nearly a plain square."""
-SCALE_EDGES_LABEL = ((5, 12), (2, 9))
+"""Constant of the robust function (release). It stems from pixels; for patch units the function is nearly a plain square."""
+_SCALE_EDGES = ((5, 12), (2, 9))
 """Shoulder to hip, left and right: the lengths that measure the size of a person."""
 TOLERANCE = 1e-6
-Normalisation = Literal["none", "torso", "torso-to-mean"]
+"""Added to sizes and sums of confidences, against a division by zero (release)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +32,23 @@ class Stage:
 
     name: str
     loops: int
+    """Most runs of the optimiser, of 20 iterations each."""
     camera_only: bool = False
-    """Optimise translation and global orientation only."""
+    """Whether only translation and global orientation are free."""
     keypoints: str = "all"
+    """Group of keypoints that count."""
     depth: float = 0.0
+    """Weight of the guessed depth."""
     reprojection: float = 1.0
+    """Weight of the keypoints."""
     shape: float = 0.0
+    """Weight of the betas' prior."""
     angle: float = 0.0
-    """Weight of the joint limits, the schedule's scale included."""
+    """Weight of the joint limits, with the scale of the schedule."""
 
 
 def _full(scale: float) -> tuple[Stage, ...]:
+    """Stages of the stand-alone fit; weights of the release."""
     weights = ((100, 404), (50, 404), (10, 57.4), (5, 4.78))
     first = Stage(name="camera-init", loops=30, camera_only=True, keypoints="torso", depth=100, reprojection=1.78)
     return first, *(
@@ -52,11 +59,13 @@ def _full(scale: float) -> tuple[Stage, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Stages and the stop test of the optimiser."""
+    """Stages and the stop test of the optimiser (release)."""
 
     stages: tuple[Stage, ...]
     gradient_tolerance: float = 1e-9
+    """A stage ends if no component of the gradient is larger."""
     relative_tolerance: float = 1e-9
+    """A stage ends if the objective changes by a smaller share."""
 
 
 FULL = Schedule(stages=_full(1.7))
@@ -65,73 +74,50 @@ REFINE = Schedule(stages=(Stage(name="refine", loops=10, shape=5, angle=4.78 * 0
 """The refinement of a prediction, as used while training."""
 
 
-def robust(error: Tensor, constant: float = ROBUST) -> Tensor:
-    """Geman-McClure: ``c^2 e^2 / (c^2 + e^2)``."""
+def robust(error: Tensor) -> Tensor:
+    """Geman-McClure function ``c^2 e^2 / (c^2 + e^2)`` of errors, with ``c = ROBUST``.
+
+    Source:
+        Bogo et al. 2016 (SMPLify); Geman and McClure 1987.
+    """
     square = error.square()
-    return constant**2 * square / (constant**2 + square)
+    return ROBUST**2 * square / (ROBUST**2 + square)
 
 
 def person_scale(label: Tensor) -> Tensor:
-    """(B,) mean length of the label's two torso edges; the confidence plays no part."""
+    """(B,) mean length of the label's two torso edges; the confidence is not used."""
     return _mean_length(label[..., :2])
 
 
-def normalise_scale(points: Tensor, label: Tensor, how: Normalisation = "torso") -> Tensor:
-    """(B, K, 2) divided by the size of each person; ``"torso-to-mean"`` multiplies by the batch's mean size again."""
-    if how == "none":
-        return points
-    scale = person_scale(label)
-    out = points / (scale[:, None, None] + TOLERANCE)
-    return out * scale.mean() if how == "torso-to-mean" else out
-
-
-def reprojection_term(projected: Tensor, label: Tensor, group: str = "all", how: Normalisation = "torso") -> Tensor:
-    """Mean over samples of the confidence-squared, robust, per-coordinate distance.
-
-    Args:
-        projected: (B, 44, 2).
-        label: (B, 44, 3).
-        group: keypoints that count.
-        how: what distances are measured in.
-    """
-    index = list(GROUPS[group])
-    error = normalise_scale(projected, label, how)[:, index] - normalise_scale(label[..., :2], label, how)[:, index]
-    return (label[:, index, 2].square() * robust(error).sum(-1)).sum(-1).mean()
-
-
-def guess_depth(points_m: Tensor, label: Tensor, *, focal: float = FOCAL_PATCH, with_confidence: bool = False) -> Tensor:
-    """(B,) depth at which the torso's edges have the label's size.
+def guess_depth(points_m: Tensor, label: Tensor, *, with_confidence: bool = False) -> Tensor:
+    """Guess the depth at which the torso's edges have the label's size.
 
     Args:
         points_m: (B, 44, 3).
         label: (B, 44, 3).
-        focal: in the label's unit.
-        with_confidence: the release measures the label's edges with the confidence as a third coordinate; so for parity.
+        with_confidence: measure the label's edges with the confidence as a third coordinate, as the release does.
+
+    Returns:
+        (B,) m.
     """
     columns = 3 if with_confidence else 2
-    return focal * (_mean_length(points_m) / _mean_length(label[..., :columns]))
+    return FOCAL_PATCH * (_mean_length(points_m) / _mean_length(label[..., :columns]))
 
 
 def _mean_length(points: Tensor) -> Tensor:
-    (a, b), (c, d) = SCALE_EDGES_LABEL
+    """(B,) mean length of the two torso edges of points (B, 44, 2 or 3)."""
+    (a, b), (c, d) = _SCALE_EDGES
     first: Tensor = torch.linalg.vector_norm(points[:, a] - points[:, b], dim=-1)
     second: Tensor = torch.linalg.vector_norm(points[:, c] - points[:, d], dim=-1)
     return (first + second) / 2
 
 
-def depth_term(target_m: Tensor, translation_m: Tensor) -> Tensor:
-    """Mean squared difference of the depth and its guess."""
-    return (target_m - translation_m[:, 2]).square().mean()
-
-
-def shape_term(betas: Tensor) -> Tensor:
-    """Mean over samples of the squared norm of the betas."""
-    return betas.square().sum(-1).mean()
-
-
-def angle_term(poses_rad: Tensor) -> Tensor:
-    """Mean over samples and limited angles of the soft joint limits."""
-    return angle_prior(poses_rad).mean()
+def _reprojection(projected: Tensor, label: Tensor, group: str) -> Tensor:
+    """Mean over samples of the confidence-squared, robust distance per coordinate, in units of each person's size."""
+    index = list(GROUPS[group])
+    scale = person_scale(label)[:, None, None] + TOLERANCE
+    error = (projected / scale)[:, index] - (label[..., :2] / scale)[:, index]
+    return (label[:, index, 2].square() * robust(error).sum(-1)).sum(-1).mean()
 
 
 def stage_terms(
@@ -142,30 +128,61 @@ def stage_terms(
     betas: Tensor,
     translation_m: Tensor,
     depth_target_m: Tensor,
-    how: Normalisation = "torso",
 ) -> dict[str, Tensor]:
-    """Terms of a stage, each times its squared weight; their sum is the objective."""
+    """Evaluate the terms of a stage, each times its squared weight; their sum is the objective.
+
+    Args:
+        stage: with the weights.
+        projected: (B, 44, 2) keypoints of the body.
+        label: (B, 44, 3).
+        poses_rad: (B, 46).
+        betas: (B, 10).
+        translation_m: (B, 3) of the patch camera.
+        depth_target_m: (B,) guessed depth.
+
+    Returns:
+        Name -> scalar, for the terms whose weight is not zero.
+
+    Source:
+        Xia et al. 2025 (HSMR), Eq. 3.
+    """
     out: dict[str, Tensor] = {}
     if stage.depth:
-        out["depth"] = stage.depth**2 * depth_term(depth_target_m, translation_m)
+        out["depth"] = stage.depth**2 * (depth_target_m - translation_m[:, 2]).square().mean()
     if stage.reprojection:
-        out["reprojection"] = stage.reprojection**2 * reprojection_term(projected, label, stage.keypoints, how)
+        out["reprojection"] = stage.reprojection**2 * _reprojection(projected, label, stage.keypoints)
     if stage.shape:
-        out["shape_prior"] = stage.shape**2 * shape_term(betas)
+        out["shape_prior"] = stage.shape**2 * betas.square().sum(-1).mean()
     if stage.angle:
-        out["angle_prior"] = stage.angle**2 * angle_term(poses_rad)
+        out["angle_prior"] = stage.angle**2 * angle_prior(poses_rad).mean()
     return out
 
 
 def keypoint_error(projected: Tensor, label: Tensor) -> Tensor:
-    """(B,) confidence-weighted mean squared distance over all 44 keypoints, in (normalised patch units)^2."""
+    """Measure the confidence-weighted mean squared distance over all 44 keypoints.
+
+    Args:
+        projected: (B, 44, 2).
+        label: (B, 44, 3).
+
+    Returns:
+        (B,) in (normalised patch units)^2.
+    """
     confidence = label[..., 2]
     distance = (projected - label[..., :2]).square().sum(-1)
     return (confidence * distance).sum(-1) / (confidence.sum(-1) + TOLERANCE)
 
 
 def relative_change(previous: float, current: float) -> float:
-    """Change of the objective over the larger of both and 1: the stop test of a stage."""
+    """Divide the change of the objective by the larger of both and 1: the stop test of a stage.
+
+    Args:
+        previous: objective before.
+        current: objective now.
+
+    Returns:
+        The share.
+    """
     return abs(previous - current) / max(abs(previous), abs(current), 1.0)
 
 
