@@ -329,4 +329,4 @@ def test_the_second_engine_takes_loads_in_ground_only(frames: dict[str, str]) ->
     zero = np.zeros((FRAMES, 3))
     force = ExternalForce(name="a", body="calcn_r", time_s=TIME_S, force_n=zero, point_m=zero, torque_nm=zero, **frames)
     with pytest.raises(ModelError, match="must be given in ground axes"):
-        inverse_dynamics(bsm(), standing(), ExternalLoads(forces=(force,)), backend="nimble")
+        inverse_dynamics(standing(), bsm(), ExternalLoads(forces=(force,)), backend="nimble")

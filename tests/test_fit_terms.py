@@ -154,7 +154,7 @@ def satisfied(body: Body, state: State) -> dict[str, object]:
         "depth": replace(depth, target_m=along[:, depth.pairs[:, 0]] - along[:, depth.pairs[:, 1]]),
         "positions": replace(case["positions"], target_m=points - middle),
         "prior": replace(pose_prior(), mean=state.q[0]),
-        "rhythm": replace(rhythm, mean=state.q[0] @ rhythm.rows.T),
+        "rhythm": replace(rhythm, mean=state.q[0] @ rhythm.combinations.T),
         "smoothness": case["smoothness"],
         "shared": t.SharedPrior(1.0, 0.02, state.focal_px, 0.1),
         "stature": t.Stature(line.at(state.betas), line.at_zero_m, line.by_betas_m),

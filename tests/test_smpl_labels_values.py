@@ -33,11 +33,11 @@ def test_vertices_more_than_six_centimetres_off_are_too_far() -> None:
 
 
 @pytest.mark.parametrize(("elbow", "wrist", "side"), [(18, 20, 0), (19, 21, 1)])
-def test_arms_are_wrung_beyond_120_degrees(elbow: int, wrist: int, side: int) -> None:
+def test_a_forearm_is_twisted_beyond_120_degrees(elbow: int, wrist: int, side: int) -> None:
     poses, errors, _ = people(3)
     for joint in (elbow, wrist):
         rotations = turned(joint, (119, 0, 0), (-121, 0, 0), (0, 150, 0))
-        assert rejections(poses, errors, rotations) == [[], ["arm wrung"], []]
+        assert rejections(poses, errors, rotations) == [[], ["forearm twisted"], []]
         assert np.degrees(forearm_twist_rad(rotations))[:, side] == pytest.approx([119, 121, 0], abs=1e-6)
     both = turned(elbow, (100, 0, 0), (100, 0, 0), (170, 0, 0))
     both[:, wrist] = turned(wrist, (30, 0, 0), (-30, 0, 0), (170, 0, 0))[:, wrist]
