@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.body.body import volume_m3
 from hsmr_bio.body.data_model import ScalePair
+from hsmr_bio.body.keypoint_table import keypoints_of
 from hsmr_bio.errors import InputError, MissingAssetError, ShapeError
 from hsmr_bio.skeleton import JOINT_NAMES, mirror_poses
 
@@ -191,3 +192,16 @@ def test_a_translation_moves_every_bone_and_the_skin(open_body: Body) -> None:
     for name in ("joints_m", "skin_m", "skeleton_m"):
         by = (getattr(moved, name) - getattr(plain, name)).numpy()
         np.testing.assert_allclose(by, np.broadcast_to(trans[0], by.shape), atol=1e-9)
+
+
+def test_keypoints_of_the_right_are_mirrored_from_the_left(open_body: Body) -> None:
+    for name in ("coco17", "coco23"):
+        parts = {part.name: part for part in keypoints_of(open_body.data, name)[0]}
+        assert {part.vertices for part in parts.values()} == {()}, "vertices are those of SMPL's skin"
+        for place in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
+            right, left = parts[f"right_{place}"], parts[f"left_{place}"]
+            for kind in ("body", "joint"):
+                bone = JOINT_NAMES[getattr(left, kind)]
+                assert JOINT_NAMES[getattr(right, kind)] == (f"{bone[:-2]}_r" if bone.endswith("_l") else bone)
+                assert not bone.endswith("_r")
+            assert right.offset_over_stature == pytest.approx(np.array(left.offset_over_stature) * [-1, 1, 1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,10 @@ from hsmr_bio.dynamics.ground_reaction import FRICTION, _contact_weights, _distr
 from hsmr_bio.dynamics.load_files import _lab_to_ground, _plate_force, _sensor_arm
 from hsmr_bio.dynamics.loads import LOADED_SHARE, loaded
 from hsmr_bio.dynamics.opensim_backend import OpenSimBackend
+from hsmr_bio.dynamics.results import summary, write_dynamics
 from hsmr_bio.dynamics.trajectory import Trajectory, natural_spline, opensim_lowpass, point_reflected, trajectory
 from hsmr_bio.errors import InputError, ModelError
+from hsmr_bio.io.sto import read_sto
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.types import OsimMotion
 
@@ -330,3 +334,25 @@ def test_the_second_engine_takes_loads_in_ground_only(frames: dict[str, str]) ->
     force = ExternalForce(name="a", body="calcn_r", time_s=TIME_S, force_n=zero, point_m=zero, torque_nm=zero, **frames)
     with pytest.raises(ModelError, match="must be given in ground axes"):
         inverse_dynamics(standing(), bsm(), ExternalLoads(forces=(force,)), backend="nimble")
+
+
+def test_the_summary_is_per_kilogram_and_in_body_weights(backend) -> None:
+    result = inverse_dynamics(standing(), backend, "estimate")
+    found = summary(result)
+    assert (found["frames"], found["mass_kg"]) == (FRAMES, pytest.approx(backend.mass_kg))
+    vertical = result.ground.force_n[..., 1] / (backend.mass_kg * G)
+    assert found["ground"]["peak_vertical_bw"] == {
+        "r": pytest.approx(vertical[:, 0].max()),
+        "l": pytest.approx(vertical[:, 1].max()),
+    }
+    assert found["ground"]["mean_vertical_bw"] == pytest.approx(1, abs=1e-3) and found["ground"]["flight_share"] == 0
+    assert "pelvis_ty" not in found["joints"]
+    knee = result.column("knee_angle_r") / backend.mass_kg
+    assert found["joints"]["knee_angle_r"]["peak_per_kg"] == pytest.approx([knee.min(), knee.max()])
+
+
+def test_files_of_dynamics_are_per_kilogram_if_asked(backend, tmp_path: Path) -> None:
+    result = inverse_dynamics(standing(), backend)
+    for name, per_kg, factor in (("whole", False, 1.0), ("each", True, 1 / backend.mass_kg)):
+        write_dynamics(tmp_path, result, name=name, model_file="m.osim", motion_file="m.mot", per_kg=per_kg)
+        np.testing.assert_allclose(read_sto(tmp_path / f"{name}_id.sto").values_si, factor * result.values_si, atol=1e-6)

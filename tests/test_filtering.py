@@ -99,3 +99,18 @@ def test_a_column_never_seen_stays_unseen_and_one_sample_stays_one() -> None:
     _, out = resample(np.array([0.0, 0.1, 0.2]), values)
     assert np.isnan(out[:, 0]).all()
     np.testing.assert_array_equal(out[:, 1], [1.0, np.nan, np.nan])
+
+
+def test_a_column_that_ends_early_stays_open_to_the_end() -> None:
+    values = np.arange(30.0)[:, None].repeat(2, axis=1)
+    values[20:, 1] = np.nan
+    new_s, out = resample(np.arange(30) / 30, values, rate_hz=60.0, max_gap_s=0.1)
+    np.testing.assert_allclose(out[:, 0], 30 * new_s, atol=1e-9)
+    np.testing.assert_allclose(out[:39, 1], 30 * new_s[:39], atol=1e-9)
+    assert np.isnan(out[39:, 1]).all()
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, -30.0, np.nan, np.inf])
+def test_a_rate_is_positive(rate_hz: float) -> None:
+    with pytest.raises(InputError, match="rate_hz must be positive"):
+        resample(np.arange(5) / 30, np.zeros((5, 1)), rate_hz=rate_hz)

@@ -307,3 +307,12 @@ def test_a_flip_is_twice_as_near_to_the_other_sides_place() -> None:
         right[3:, :, 2] -= moved
         left[3:, :, 2] += moved
         assert measures.left_right_flips(right, left) == flips
+
+
+def test_a_foot_that_is_held_still_in_the_air_does_not_stand() -> None:
+    """Without contacts the slowest point near the floor stands, not the slowest point."""
+    feet = np.zeros((FRAMES, 4, 3))
+    feet[:, :2, 0] = 0.5 * TIME_S[:, None]
+    feet[6:, 2:, 1] = 0.3
+    speed = measures.foot_sliding_m_s(TIME_S, feet)
+    assert speed == pytest.approx(0.5 * (FRAMES - 6) / FRAMES, rel=1e-6)

@@ -73,6 +73,9 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("markers/solver.py", r"FINE = Tolerance", "when a solver stops"),
     ("check_motion.py", r"len\(steps\) > 1 and", "one step differs from none"),
     ("person_track.py", r"_SPARE_PER_FRAME", "how much work doubtful pictures may cost"),
+    ("polynomial_bias.py", r"_STEP_S = ", "the step of a difference quotient"),
+    ("tree_fit.py", r"clamp\(-0\.5, 0\.5\)", "how far one step of a solver goes"),
+    ("skin_points.py", r"side: \"(arm|leg)_", "which vertices are computed together"),
     ("skin_problem.py", r"(chunk|coarse_steps): int", "how the work is cut, not what comes out"),
     ("blazepose.py", r"_MAX_SIDE_PX", "the networks see 256 pixels of either"),
 )
