@@ -205,3 +205,4 @@ def test_keypoints_of_the_right_are_mirrored_from_the_left(open_body: Body) -> N
                 assert JOINT_NAMES[getattr(right, kind)] == (f"{bone[:-2]}_r" if bone.endswith("_l") else bone)
                 assert not bone.endswith("_r")
             assert right.offset_over_stature == pytest.approx(np.array(left.offset_over_stature) * [-1, 1, 1])
+            assert right.sigma_2d_m == left.sigma_2d_m
