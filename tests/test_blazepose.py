@@ -238,6 +238,22 @@ def test_large_pictures_give_points_in_their_own_pixels(tmp_path: Path, pictures
     np.testing.assert_allclose(observation.keypoints_px[0, POINTS] / 6, seen.keypoints_px[0, POINTS], atol=6)
 
 
+@pytest.mark.parametrize("right", [False, True])
+def test_a_box_is_given_in_a_large_pictures_own_pixels(
+    tmp_path: Path, pictures: list[np.ndarray], seen: Observation, right: bool
+) -> None:
+    """Two people side by side in a picture of 3840 px, which the networks see at half its size."""
+    from PIL import Image
+
+    both = np.kron(np.concatenate([pictures[0], pictures[0]], axis=1), np.ones((2, 2, 1), np.uint8))
+    Image.fromarray(both).save(tmp_path / "both.png")
+    px = 2 * seen.keypoints_px[0] + np.array([1920.0 * right, 0.0])
+    low, high = px.min(axis=0) - 20, px.max(axis=0) + 20
+    observation = BLAZEPOSE.estimate(tmp_path / "both.png", EstimateOptions(person_box=(*low, *high)))
+    assert observation.camera.image_size_px[0] == 3840
+    np.testing.assert_allclose(observation.keypoints_px[0, POINTS], px[POINTS], atol=12)
+
+
 @pytest.mark.slow
 def test_a_moving_camera_is_refused_with_advice(tmp_path: Path, pictures: list[np.ndarray]) -> None:
     moved = [picture[:, 4 * n : 4 * n + 760] for n, picture in enumerate(pictures[:40])]

@@ -10,7 +10,7 @@ import pytest
 
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.io.camera_motion import CameraMotion
-from hsmr_bio.io.cameras import GUESS_SHARE, camera_for, read_camera
+from hsmr_bio.io.cameras import GUESS_SHARE, between_bars, camera_for, read_camera
 
 K = [[900.0, 0, 310.0], [0, 910.0, 650.0], [0, 0, 1]]
 
@@ -142,3 +142,10 @@ def test_without_the_videos_name_no_camera_of_several_is_chosen(tmp_path: Path) 
     for video, focal_px in (("one.mp4", 905), ("side.mov", 905), ("front.avi", 1810)):
         camera = read_camera(tmp_path / "all.json", (640, 1280), video)
         assert camera.focal_px == pytest.approx(focal_px)
+
+
+def test_a_guess_is_made_from_what_is_shown_between_bars() -> None:
+    guess = camera_for((1920, 1080))
+    assert between_bars(guess, np.array([608.0, 1080.0])).focal_px == pytest.approx(0.8 * 1080)
+    known = camera_for((1920, 1080), focal_px=1500)
+    assert between_bars(known, np.array([608.0, 1080.0])) is known
