@@ -356,3 +356,12 @@ def test_files_of_dynamics_are_per_kilogram_if_asked(backend, tmp_path: Path) ->
     for name, per_kg, factor in (("whole", False, 1.0), ("each", True, 1 / backend.mass_kg)):
         write_dynamics(tmp_path, result, name=name, model_file="m.osim", motion_file="m.mot", per_kg=per_kg)
         np.testing.assert_allclose(read_sto(tmp_path / f"{name}_id.sto").values_si, factor * result.values_si, atol=1e-6)
+
+
+def test_a_runners_foot_lands_fast(feet) -> None:
+    """While no point is low and slow for sure, low ones count whatever their speed."""
+    points = np.zeros((FRAMES, 2, 6, 3))
+    points[..., 0] = TIME_S[:, None, None]  # all at 1 m/s: slow with a weight of 0.27
+    moved = type(feet)(bodies=feet.bodies, points_m=points, middle_m=feet.middle_m)
+    slow = 1 / (1 + np.e)
+    assert _touching(moved, TIME_S, 0.0)[10, 0] == pytest.approx(slow + (1 - slow) * (1 - slow / 0.5), abs=0.01)

@@ -316,3 +316,10 @@ def test_a_foot_that_is_held_still_in_the_air_does_not_stand() -> None:
     feet[6:, 2:, 1] = 0.3
     speed = measures.foot_sliding_m_s(TIME_S, feet)
     assert speed == pytest.approx(0.5 * (FRAMES - 6) / FRAMES, rel=1e-6)
+
+
+def test_the_text_of_a_report_ends_with_the_limits() -> None:
+    motion = OsimMotion(time_s=[0, 1], coordinates=("knee",), values_si=[[0.9], [0]], rotational=[True])
+    outside, inside = (check_limits(motion, {"knee": (0, high)}) for high in (0.5, 1.0))
+    assert CheckReport(checks=(), limits=outside).text().endswith("\n\n" + outside.text())
+    assert "joint limits" not in CheckReport(checks=(), limits=inside).text()

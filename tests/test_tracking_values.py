@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.errors import EstimationError
+from hsmr_bio.estimators.blazepose import _outline
 from hsmr_bio.estimators.identity_swap import IdentitySwap
 from hsmr_bio.estimators.label_swaps import LEGS, find_spikes, frontal_view, repair_limbs
 from hsmr_bio.estimators.person_track import PersonTrack, appearance, best_reading, likeness, reach_px, trunk_px
@@ -308,3 +309,10 @@ def test_bones_grow_by_at_most_three_tenths() -> None:
         px[25:] += (longer - 1) * (px[25:] - px[[23, 24] * 4])
         found = Landmarks(px=px, world_m=np.zeros((33, 3)), visibility=np.full(33, 0.9), region=person().region)
         assert (track.step(0.3, lambda region, found=found: found) is not None) is taken, longer
+
+
+def test_the_outline_of_a_person_has_a_margin_of_eight_hundredths_of_the_height() -> None:
+    px = standing_px()
+    margin = 0.08 * np.ptp(px[:, 1])
+    wanted = [*(px.min(axis=0) - margin), *(px.max(axis=0) + margin)]
+    assert _outline(track_of([(400, 300)])) == pytest.approx(tuple(wanted))

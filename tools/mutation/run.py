@@ -76,6 +76,8 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("polynomial_bias.py", r"_STEP_S = ", "the step of a difference quotient"),
     ("tree_fit.py", r"clamp\(-0\.5, 0\.5\)", "how far one step of a solver goes"),
     ("skin_points.py", r"side: \"(arm|leg)_", "which vertices are computed together"),
+    ("measures.py", r"np\.clip\(cosine, -1, 1\)", "a cosine beyond one by rounding"),
+    ("markers/start.py", r"time_s\[usable\[0\]\]", "which frames a solver starts from"),
     ("skin_problem.py", r"(chunk|coarse_steps): int", "how the work is cut, not what comes out"),
     ("blazepose.py", r"_MAX_SIDE_PX", "the networks see 256 pixels of either"),
 )
