@@ -364,4 +364,4 @@ def test_a_runners_foot_lands_fast(feet) -> None:
     points[..., 0] = TIME_S[:, None, None]  # all at 1 m/s: slow with a weight of 0.27
     moved = type(feet)(bodies=feet.bodies, points_m=points, middle_m=feet.middle_m)
     slow = 1 / (1 + np.e)
-    assert _touching(moved, TIME_S, 0.0)[10, 0] == pytest.approx(slow + (1 - slow) * (1 - slow / 0.5), abs=0.01)
+    assert _contact_weights(moved, TIME_S, 0.0)[10, 0] == pytest.approx(slow + (1 - slow) * (1 - slow / 0.5), abs=0.01)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.errors import EstimationError
-from hsmr_bio.estimators.blazepose import _outline
+from hsmr_bio.estimators.blazepose import _landmark_box
 from hsmr_bio.estimators.identity_swap import IdentitySwap
 from hsmr_bio.estimators.label_swaps import LEGS, find_spikes, frontal_view, repair_limbs
 from hsmr_bio.estimators.person_track import PersonTrack, appearance, best_reading, likeness, reach_px, trunk_px
@@ -315,4 +315,4 @@ def test_the_outline_of_a_person_has_a_margin_of_eight_hundredths_of_the_height(
     px = standing_px()
     margin = 0.08 * np.ptp(px[:, 1])
     wanted = [*(px.min(axis=0) - margin), *(px.max(axis=0) + margin)]
-    assert _outline(track_of([(400, 300)])) == pytest.approx(tuple(wanted))
+    assert _landmark_box(track_of([(400, 300)])) == pytest.approx(tuple(wanted))
