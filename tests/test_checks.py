@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -239,3 +240,13 @@ def test_a_foot_point_is_near_the_floor_within_four_centimetres_of_its_own_heigh
     feet[10, 0, 1], feet[11, 0, 1], feet[:, 3, 0] = 0.11, 0.13, 5.0
     low = measures.near_floor(feet)
     assert low[10, 0] and not low[11, 0] and low.sum() == 399
+
+
+def test_legs_of_different_length_are_told() -> None:
+    """A left shank longer by a fifth differs by 18 % of the mean of both."""
+    xml = bsm().to_bytes().decode()
+    right, left = (match.start() for match in re.finditer(re.escape("<translation>-0.01 -0.4 0<"), xml))
+    longer = xml[:left] + xml[left:].replace("-0.01 -0.4 0", "-0.012 -0.48 0", 1)
+    report = check_motion(standing(), OsimDocument.from_bytes(longer.encode(), source="long.osim"))
+    assert right < left and report["bone lengths"].value == pytest.approx(100 * 0.2 / 1.1)
+    assert "shank differs left to right" in report["bone lengths"].detail and status(report, "bone lengths") == "fail"

@@ -173,6 +173,8 @@ def test_what_cannot_be_uploaded_is_said(tmp_path: Path) -> None:
         ({"markers": {}}, "at least one trial"),
         ({"markers": {"../up": markers}}, "letters, digits"),
         ({"mass_kg": 70000.0}, "kg and m"),
+        ({"mass_kg": 0.9}, "kg and m"),
+        ({"stature_m": 0.29}, "kg and m"),
         ({"stature_m": 170.0}, "kg and m"),
         ({"sex": "m"}, "'female'"),
         ({"motions": {"walk": motion}}, "go together"),

@@ -270,3 +270,12 @@ def test_the_same_content_is_parsed_once_and_a_changed_file_again(tmp_path: Path
     assert (first.source, as_document(path.read_bytes()).source) == (str(path), "model")
     bsm().renamed("other").write(path)
     assert (first.name, as_document(path).name) == (bsm().name, "other")
+
+
+def test_a_reversed_joint_is_refused() -> None:
+    xml = bsm().to_bytes().decode()
+    at = xml.index("<coordinates>", xml.index("<JointSet"))
+    reversed_one = xml[:at] + "<reverse>true</reverse>" + xml[at:]
+    with pytest.raises(ModelError, match="reversed joints are not supported"):
+        _ = OsimDocument.from_bytes(reversed_one.encode(), source="r.osim").joints
+    assert OsimDocument.from_bytes(reversed_one.replace(">true<", ">false<", 1).encode(), source="r.osim").joints

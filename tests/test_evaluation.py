@@ -331,3 +331,13 @@ def test_the_first_of_smpls_24_rotations_is_the_bodys_own(tmp_path: Path) -> Non
     found = read_predictions(tmp_path / "p.npz")
     np.testing.assert_array_equal(found.global_orient, pose[:, 0])
     np.testing.assert_array_equal(found.body_pose, pose[:, 1:])
+
+
+def test_the_official_second_triple_does_not_turn_the_outer_angles() -> None:
+    """A knee of (120, 160, 0) degrees is (-60, 20, 180), too; the official second triple is (-60, 160, 180) instead."""
+    pose = smpl_knee(np.radians(120), np.radians(160))
+    official, corrected = (
+        np.degrees(violations.smpl_violations(pose, 0, form)["l_knee"][0]) for form in ("official", "corrected")
+    )
+    assert official == pytest.approx([60, 20, 180], abs=1e-6)
+    assert corrected == pytest.approx([0, 160, 0], abs=1e-6)

@@ -323,3 +323,12 @@ def test_the_text_of_a_report_ends_with_the_limits() -> None:
     outside, inside = (check_limits(motion, {"knee": (0, high)}) for high in (0.5, 1.0))
     assert CheckReport(checks=(), limits=outside).text().endswith("\n\n" + outside.text())
     assert "joint limits" not in CheckReport(checks=(), limits=inside).text()
+
+
+def test_sides_are_compared_about_their_middle() -> None:
+    """A runner who covers 0.25 m from frame to frame and changes sides once."""
+    place = 0.25 * np.arange(8)[:, None, None] * [1.0, 0.0, 0.0]
+    right, left = (place + np.array([[[0.0, 0.0, z]]]) for z in (0.2, -0.2))
+    assert measures.left_right_flips(right, left) == ()
+    swapped = (np.arange(8) >= 4)[:, None, None]
+    assert measures.left_right_flips(np.where(swapped, left, right), np.where(swapped, right, left)) == (4,)

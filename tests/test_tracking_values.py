@@ -11,6 +11,7 @@ from hsmr_bio.errors import EstimationError
 from hsmr_bio.estimators.blazepose import _landmark_box
 from hsmr_bio.estimators.identity_swap import IdentitySwap
 from hsmr_bio.estimators.label_swaps import LEGS, find_spikes, frontal_view, repair_limbs
+from hsmr_bio.estimators.person_geometry import same_place
 from hsmr_bio.estimators.person_track import PersonTrack, appearance, best_reading, likeness, reach_px, trunk_px
 from hsmr_bio.estimators.pose_graph import Landmarks, Region
 from hsmr_bio.estimators.quality import refuse_moving_camera, refuse_unusable, stature_px
@@ -316,3 +317,32 @@ def test_the_outline_of_a_person_has_a_margin_of_eight_hundredths_of_the_height(
     margin = 0.08 * np.ptp(px[:, 1])
     wanted = [*(px.min(axis=0) - margin), *(px.max(axis=0) + margin)]
     assert _landmark_box(track_of([(400, 300)])) == pytest.approx(tuple(wanted))
+
+
+def test_who_is_half_as_large_at_the_same_place_is_somebody_else() -> None:
+    """The smaller of the two reaches counts: trunks 20 px apart are one person's at a reach of 200 px, not at 100."""
+    large = person(scale=2.0)
+    x, y = trunk_px(large.px)
+    small = person((x + 20.0, y + 35.0))
+    assert np.linalg.norm(trunk_px(small.px) - trunk_px(large.px)) == pytest.approx(20)
+    assert not same_person(large, small) and not same_person(small, large)
+    assert same_person(large, person((415, 300), 2.0))
+
+
+@pytest.mark.parametrize(
+    ("apart", "ratio", "same"), [(34, 1.0, True), (36, 1.0, False), (0, 1.6, True), (0, 1.7, False), (0, 0.58, False)]
+)
+def test_regions_around_one_person_agree_in_place_and_size(apart: float, ratio: float, same: bool) -> None:
+    second = Region(np.array([400.0, 300.0]), 250.0, 0.0)
+    assert same_place(Region(np.array([400.0 + apart, 300.0]), 250.0 * ratio, 0.0), second) is same
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "moved_px", "taken"),
+    [(0.05, 38, True), (0.05, 42, False), (0.3, 135, True), (0.3, 145, False), (2.0, 175, False)],
+)
+def test_a_followed_person_moves_by_what_the_time_allows(gap_s: float, moved_px: float, taken: bool) -> None:
+    """A fifth of the reach and four times the reach a second, one and a half reaches at most."""
+    track = track_of([(400, 300)])
+    found = person((400 + moved_px, 300))
+    assert (track.step(gap_s, lambda region: found) is not None) is taken
