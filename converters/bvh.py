@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.io.atomic import new_file
+from hsmr_bio.option_checks import check_choice
 from hsmr_bio.types import FloatArray
 
 from .animation import Animation
@@ -373,8 +374,7 @@ def _rest(parents: tuple[int, ...], offsets: FloatArray, ends: list[tuple[int, O
 
 def _recognise_unit(path: Path, rest: FloatArray, unit: str | None) -> tuple[str, str]:
     if unit is not None:
-        if unit not in _UNITS_M:
-            raise InputError(f"unit must be one of {', '.join(_UNITS_M)}, got {unit!r}")
+        check_choice("unit", unit, tuple(_UNITS_M))
         return unit, f"{unit} (as given)"
     size = float(np.ptp(rest, axis=0).max())
     for name, scale in _UNITS_M.items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from .arrays import BoolArray as BoolArray  # noqa: PLC0414 (exported again: fie
 from .arrays import FloatArray as FloatArray  # noqa: PLC0414
 from .arrays import freeze, increasing_time
 from .errors import InputError, ShapeError, UnknownCoordinateError
+from .option_checks import check_choice
 from .skeleton import DOF_NAMES
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ ModelKind = Literal["bsm", "twin"]
 """``bsm``: the scaled BSM model; ``twin``: the model whose coordinates are SKEL's angles."""
 JointShapes = Literal["bsm", "skel"]
 """Knees of the BSM model. ``bsm``: rolling, with internal rotation in flexion; ``skel``: hinges, which follow SKEL exactly."""
-FRAMES: tuple[Frame, ...] = ("camera", "skel", "world")
+FRAMES: tuple[Frame, ...] = get_args(Frame)
+SEXES: tuple[Sex, ...] = get_args(Sex)
 _WEIGHT_ERROR = 1e-3
 """Largest error of the sum of a keypoint's weights; chosen."""
 
@@ -275,8 +277,7 @@ class SkelMotion:
         frames = len(self.time_s)
         shapes = {"poses_rad": (frames, 46), "trans_m": (frames, 3), "betas": (10,)}
         freeze(self, {**shapes, "poses_sd_rad": (frames, 46), "contacts": (frames, 4)})
-        if self.frame not in FRAMES:
-            raise InputError(f"frame must be one of {', '.join(FRAMES)}, got {self.frame!r}")
+        check_choice("frame", self.frame, FRAMES)
 
     def to_frame(self, *, sd: bool = False) -> pd.DataFrame:
         """Export the parameters as a table.

@@ -29,7 +29,8 @@ from hsmr_bio.fitting.video.start import (
     viewing_rays,
 )
 from hsmr_bio.fitting.world.balance import carried_centre
-from hsmr_bio.fitting.world.gravity import GroundOptions, find_tilt
+from hsmr_bio.fitting.world.gravity import find_tilt
+from hsmr_bio.fitting.world.options import GroundOptions
 from hsmr_bio.io.cameras import camera_for
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES
 from hsmr_bio.types import Camera, Observation

@@ -18,9 +18,10 @@ from scipy import sparse
 
 from hsmr_bio.arrays import freeze, readonly
 from hsmr_bio.errors import InputError, ShapeError
+from hsmr_bio.option_checks import check_choice
 from hsmr_bio.skeleton import JOINT_NAMES
 from hsmr_bio.skeleton import PARENTS as SKEL_PARENTS
-from hsmr_bio.types import FloatArray, Sex
+from hsmr_bio.types import SEXES, FloatArray, Sex
 
 IntArray = npt.NDArray[np.int64]
 
@@ -32,8 +33,6 @@ POSE_FEATURES = 207
 """Columns of the pose blend shapes: 23 rotation matrices minus the identity, row by row (SMPL)."""
 _WEIGHT_ERROR = 0.02
 """Largest error of the sum of a row of skinning weights; chosen."""
-
-SEXES: tuple[Sex, ...] = ("neutral", "female", "male")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,8 +210,7 @@ class BodyData:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
-        if self.sex not in SEXES:
-            raise InputError(f"sex must be one of {', '.join(SEXES)}, got {self.sex!r}")
+        check_choice("sex", self.sex, SEXES)
         if not self.name:
             raise InputError("a body needs a name: stored betas refer to it")
         freeze(self, {"skin_template_m": (None, 3), "bone_template_m": (None, 3)})

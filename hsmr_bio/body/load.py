@@ -8,11 +8,11 @@ from os import PathLike
 from pathlib import Path
 
 from hsmr_bio.errors import InputError
-from hsmr_bio.types import Sex
+from hsmr_bio.option_checks import check_choice
+from hsmr_bio.types import SEXES, Sex
 
 from .assets import find
 from .body import Body
-from .data_model import SEXES
 from .open_body import load_open_body
 from .skel_file import load_skel_file
 
@@ -33,8 +33,7 @@ def load_body(source: str | PathLike[str] = "open", sex: Sex = "neutral") -> Bod
         MissingAssetError: no registered SKEL file of that sex.
         FormatError: a file that is not SKEL 1.1.1.
     """
-    if sex not in SEXES:
-        raise InputError(f"sex must be one of {', '.join(SEXES)}, got {sex!r}")
+    check_choice("sex", sex, SEXES)
     if source == "open":
         return _open(sex)
     if source == "skel":

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from hsmr_bio.errors import InputError, ModelError
+from hsmr_bio.errors import ModelError
+from hsmr_bio.option_checks import check_choice
 from hsmr_bio.skeleton import PARENTS
-from hsmr_bio.types import FloatArray, Sex
+from hsmr_bio.types import SEXES, FloatArray, Sex
 
-from .data_model import JOINT_COUNT, SEXES, BodyData, IntArray, Keypoint, ScalePair
+from .data_model import JOINT_COUNT, BodyData, IntArray, Keypoint, ScalePair
 
 MIRROR_JOINT: tuple[int, ...] = (0, *range(6, 11), *range(1, 6), 11, 12, 13, *range(19, 24), *range(14, 19))
 """Joint on the other side of each joint."""
@@ -55,8 +56,7 @@ def load_open_body(sex: Sex = "neutral") -> BodyData:
         InputError: unknown sex.
         ModelError: the installed file is damaged (its hash differs).
     """
-    if sex not in SEXES:
-        raise InputError(f"sex must be one of {', '.join(SEXES)}, got {sex!r}")
+    check_choice("sex", sex, SEXES)
     name = f"open_{sex}.npz"
     folder = resources.files("hsmr_bio.body").joinpath("data")
     data = folder.joinpath(name).read_bytes()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar, get_args
 import numpy as np
 
 from ..errors import InputError
-from ..types import FloatArray, JointShapes, ModelKind, Progress, Sex, quiet
+from ..types import SEXES, FloatArray, JointShapes, ModelKind, Progress, quiet
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -185,7 +185,7 @@ def add_body(parser: Arguments) -> None:
         help="open (comes with the program), skel (your registered SKEL file), or the path of a SKEL file; "
         "default: the one that the input names, else open",
     )
-    parser.add_argument("--sex", choices=get_args(Sex), help="which body; default: neutral")
+    parser.add_argument("--sex", choices=SEXES, help="which body; default: neutral")
 
 
 def add_betas(parser: Arguments) -> None:

@@ -21,7 +21,7 @@ from ..option_checks import (
     check_number,
     check_options,
 )
-from ..types import JointShapes, ModelKind, OsimMotion, Sex, SkelMotion
+from ..types import SEXES, JointShapes, ModelKind, OsimMotion, Sex, SkelMotion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,4 +152,4 @@ def usable_cutoff(motion: SkelMotion | OsimMotion, cutoff_hz: float | None) -> f
 def _check_body(body: object, sex: object) -> None:
     if not isinstance(body, (str, PathLike)):
         raise InputError(f"body must be open, skel, or the path of a SKEL file, got {body!r}")
-    check_choice("sex", sex, get_args(Sex))
+    check_choice("sex", sex, SEXES)

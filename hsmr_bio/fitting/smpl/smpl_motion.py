@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arrays import increasing_time, readonly
 from ...errors import InputError, ShapeError
+from ...option_checks import check_choice
 from ...types import FloatArray, Frame, Sex
 
 Axes = Literal["y_up", "z_up", "camera"]
@@ -64,8 +65,7 @@ class SmplMotion:
         if self.betas is not None:
             one = np.ndim(self.betas) == 1
             put("betas", readonly("betas", self.betas, (10,) if one else (frames, 10)))
-        if self.axes not in TO_SKEL_AXES:
-            raise InputError(f"axes must be one of {', '.join(TO_SKEL_AXES)}, got {self.axes!r}")
+        check_choice("axes", self.axes, tuple(TO_SKEL_AXES))
 
     @property
     def frame(self) -> Frame:
