@@ -32,7 +32,7 @@ LAYERS = (
     {"cli", "__main__"},
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
-NEVER_AT_IMPORT = {"opensim", "nimblephysics", "mediapipe", "av", "cv2", "trimesh", "ezc3d", "pandas", "matplotlib"}
+NEVER_AT_IMPORT = {"opensim", "nimblephysics", "onnxruntime", "av", "cv2", "trimesh", "ezc3d", "pandas", "matplotlib"}
 LIGHT = {
     "arrays",
     "errors",

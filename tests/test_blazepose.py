@@ -14,8 +14,9 @@ import pytest
 
 from hsmr_bio.errors import EstimationError, InputError
 from hsmr_bio.estimators import EstimateOptions, estimator_names, get_estimator
-from hsmr_bio.estimators.pose_graph import PoseGraph, Region
+from hsmr_bio.estimators.pose_networks import PoseNetworks
 from hsmr_bio.estimators.quality import refuse_moving_camera, refuse_unusable, stature_px
+from hsmr_bio.estimators.regions import Region
 from hsmr_bio.io.npz import load_motion, save_observation
 from hsmr_bio.io.video import open_video
 from hsmr_bio.skeleton import JOINT_NAMES
@@ -207,9 +208,10 @@ def test_a_box_around_nobody_is_one_clear_line() -> None:
 
 
 def test_a_region_without_size_shows_nobody(pictures: list[np.ndarray]) -> None:
-    with PoseGraph() as graph:
-        for side, middle in ((0.0, 100.0), (-5.0, 100.0), (float("nan"), 100.0), (50.0, float("nan"))):
-            assert graph.landmarks(pictures[0], Region(np.full(2, middle), side, 0.0)) is None
+    with PoseNetworks() as networks:
+        sizes = ((0.0, 100.0), (-5.0, 100.0), (float("nan"), 100.0), (50.0, float("nan")))
+        regions = [Region(np.full(2, middle), side, 0.0) for side, middle in sizes]
+        assert networks.landmarks(pictures[0], regions) == [None] * 4
 
 
 def test_black_and_empty_pictures_are_one_clear_line(tmp_path: Path) -> None:
@@ -292,9 +294,9 @@ def test_the_networks_are_quiet(pictures: list[np.ndarray], tmp_path: Path) -> N
     """Errors are one line on stderr; greetings of compiled libraries would hide it."""
     np.save(tmp_path / "picture.npy", pictures[0])
     code = (
-        "import sys, numpy as np\nfrom hsmr_bio.estimators.pose_graph import PoseGraph\n"
-        "with PoseGraph() as graph:\n    picture = np.load(sys.argv[1])\n"
-        "    assert graph.landmarks(picture, graph.detect(picture)[0].region)"
+        "import sys, numpy as np\nfrom hsmr_bio.estimators.pose_networks import PoseNetworks\n"
+        "with PoseNetworks() as networks:\n    picture = np.load(sys.argv[1])\n"
+        "    assert networks.landmarks(picture, [networks.detect(picture)[0].region])[0]"
     )
     words = [sys.executable, "-c", code, str(tmp_path / "picture.npy")]
     done = subprocess.run(words, capture_output=True, text=True, check=True)

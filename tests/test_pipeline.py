@@ -323,7 +323,6 @@ def test_joint_centres_become_a_motion(clip, open_body: Body, tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.skipif(not DEMO.is_file(), reason="the demo clip is not here")
 def test_an_interrupted_run_goes_on_from_what_was_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mediapipe")
     out = tmp_path / "out"
     options = Image2MotOptions(estimate=EstimateOptions(end_s=0.5))
 

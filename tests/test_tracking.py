@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hsmr_bio.estimators.label_swaps import ARMS, LEGS, find_spikes, repair_limbs, settled_from
 from hsmr_bio.estimators.person_track import MIRROR, PersonTrack, mirrored
-from hsmr_bio.estimators.pose_graph import Landmarks, Region
+from hsmr_bio.estimators.regions import Landmarks, Region
 
 RATE_HZ = 30.0
 SIZE_PX = 200.0
@@ -127,7 +127,7 @@ def follow(shown: list[list[Landmarks]]) -> tuple[PersonTrack, list[Landmarks | 
     track.add(0, 0.0, shown[0][0], PICTURE)
     for frame, answers in enumerate(shown[1:], start=1):
         calls = iter([*answers, *[answers[-1]] * 10])
-        found = track.step(frame / RATE_HZ, lambda region, calls=calls: next(calls))
+        found = track.step(frame / RATE_HZ, next(calls), lambda regions, calls=calls: [next(calls) for _ in regions])
         results.append(found)
         if found is None:
             break

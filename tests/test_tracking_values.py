@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from hsmr_bio.estimators.identity_swap import IdentitySwap
 from hsmr_bio.estimators.label_swaps import LEGS, find_spikes, frontal_view, repair_limbs
 from hsmr_bio.estimators.person_geometry import same_place
 from hsmr_bio.estimators.person_track import PersonTrack, appearance, best_reading, likeness, reach_px, trunk_px
-from hsmr_bio.estimators.pose_graph import Landmarks, Region
 from hsmr_bio.estimators.quality import refuse_moving_camera, refuse_unusable, stature_px
+from hsmr_bio.estimators.regions import Landmarks, Region
 from hsmr_bio.estimators.tracking import Tracker, in_picture, overlap, prominence, same_person
 from hsmr_bio.types import Camera, Observation
 
@@ -130,9 +131,9 @@ def test_colours_are_those_of_the_trunk_and_of_the_thighs() -> None:
 
 def test_the_reading_that_agrees_best_with_the_others_wins() -> None:
     shown = iter([person((430, 300)), *(person((400 + n, 300)) for n in (0, 2, 1, 3, 90)), None])
-    found = best_reading(lambda region: next(shown, None), Region(np.zeros(2), 250.0, 0.0))
+    found = best_reading(lambda regions: [next(shown, None) for _ in regions], Region(np.zeros(2), 250.0, 0.0))
     assert found is not None and found.px[23, 0] == pytest.approx(standing_px((403, 300))[23, 0])
-    assert best_reading(lambda region: None, Region(np.zeros(2), 250.0, 0.0)) is None
+    assert best_reading(lambda regions: [None], Region(np.zeros(2), 250.0, 0.0)) is None
 
 
 # ---------------------------------------------------------------------- several people
@@ -273,7 +274,7 @@ def test_specks_parts_and_moving_cameras_are_refused() -> None:
 def test_who_was_followed_since_the_meeting_changes_names() -> None:
     """The track that slipped to the other person gives back its frames since then; both go on as who they were."""
     left, right = track_of([(440.0 - 10 * n, 300) for n in range(8)]), track_of([(300.0 + 10 * n, 300) for n in range(8)])
-    tracker = Tracker(graph=None, people=2)  # type: ignore[arg-type]
+    tracker = Tracker(networks=None, people=2)  # type: ignore[arg-type]
     tracker.tracks, tracker._swaps = [right, left], IdentitySwap.of(left, [right])
     left.lost_since_s = 0.7
     for n in range(8, 13):
@@ -292,10 +293,11 @@ def test_a_doubtful_picture_is_looked_at_through_other_crops() -> None:
     track.add(0, 0.0, Landmarks(px=px, world_m=np.zeros((33, 3)), visibility=np.full(33, 0.9), region=region), PICTURE)
     asked: list[Region] = []
 
-    def look(region: Region) -> None:
-        asked.append(region)
+    def look(regions: Sequence[Region]) -> list[None]:
+        asked.extend(regions)
+        return [None for _ in regions]
 
-    assert track.step(0.1, look) is None
+    assert track.step(0.1, look([track.region])[0], look) is None
     assert [round(one.side_px / 250, 3) for one in asked] == [1.0, 1.0, 0.85, 1.0, 1.2, 1.0]
     assert [round(one.rotation_rad, 3) for one in asked] == [0.1, 0.0, 0.1, -0.2, 0.1, 0.4]
     assert all((one.center_px == region.center_px).all() for one in asked)
@@ -309,7 +311,7 @@ def test_bones_grow_by_at_most_three_tenths() -> None:
         px[13:23] += (longer - 1) * (px[13:23] - px[[11, 12] * 5])
         px[25:] += (longer - 1) * (px[25:] - px[[23, 24] * 4])
         found = Landmarks(px=px, world_m=np.zeros((33, 3)), visibility=np.full(33, 0.9), region=person().region)
-        assert (track.step(0.3, lambda region, found=found: found) is not None) is taken, longer
+        assert (track.step(0.3, found, lambda regions, found=found: [found for _ in regions]) is not None) is taken, longer
 
 
 def test_the_outline_of_a_person_has_a_margin_of_eight_hundredths_of_the_height() -> None:
@@ -345,4 +347,4 @@ def test_a_followed_person_moves_by_what_the_time_allows(gap_s: float, moved_px:
     """A fifth of the reach and four times the reach a second, one and a half reaches at most."""
     track = track_of([(400, 300)])
     found = person((400 + moved_px, 300))
-    assert (track.step(gap_s, lambda region: found) is not None) is taken
+    assert (track.step(gap_s, found, lambda regions: [found for _ in regions]) is not None) is taken

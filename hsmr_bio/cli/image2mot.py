@@ -84,7 +84,10 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--estimator", default="blazepose", help="blazepose (built in), hsmr, replay (default: %(default)s)")
     group.add_argument("--checkpoint", type=Path, metavar="FILE", help="HSMR weights, for --estimator hsmr")
     group.add_argument("--boxes", type=Path, metavar="FILE", help="CSV of the person's box per frame, for --estimator hsmr")
-    group.add_argument("--device", default="cpu", help="device of a network (default: %(default)s)")
+    group.add_argument(
+        "--landmarks", default="full", choices=("full", "heavy"), help="landmark network of blazepose (default: %(default)s)"
+    )
+    group.add_argument("--device", default="cpu", help="device of the networks: cpu, cuda ... (default: %(default)s)")
     group.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="default: %(default)s")
     group.add_argument("--refine", action="store_true", help="with hsmr: fit landmarks and the network's prediction together")
     group.add_argument(

@@ -12,7 +12,7 @@ from typing import Any
 from ..version import __version__
 from .common import Subparsers, add_json, print_result
 
-_PACKAGES = ("numpy", "torch", "opensim", "mediapipe", "nimblephysics", "av", "ezc3d")
+_PACKAGES = ("numpy", "torch", "opensim", "onnxruntime", "nimblephysics", "av", "ezc3d")
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
 
-from .pose_graph import HIPS, KNEES, SHOULDERS, Landmarks
+from .regions import HIPS, KNEES, SHOULDERS, Landmarks
 
 _UNKNOWN_LIKENESS = 0.7
 """Likeness when the colours of one person are unknown: enough after a short gap only."""

@@ -1,4 +1,4 @@
-"""The default estimator: MediaPipe BlazePose (full model of the wheel; no download), with our own tracking.
+"""The default estimator: BlazePose's networks, from weights in the package, with our own tracking.
 
 Source:
     Networks: Bazarevsky et al. 2020, "BlazePose: On-device Real-time Body Pose tracking"; world landmarks: Grishchenko
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from hsmr_bio.errors import EstimationError
 from hsmr_bio.io.camera_motion import CameraMotion
 from hsmr_bio.io.cameras import between_bars
+from hsmr_bio.io.prefetch import prefetch
 from hsmr_bio.io.straight_lines import StraightLines
 from hsmr_bio.io.thumbnails import Thumbnails
 from hsmr_bio.io.video import Video, VideoFrame
@@ -26,10 +27,11 @@ from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
 from .label_swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs, settled_from
-from .person_geometry import prominence
+from .person_geometry import Box, prominence
 from .person_track import PersonTrack, reach_px
-from .pose_graph import LANDMARKS, PoseGraph
+from .pose_networks import PoseNetworks
 from .quality import refuse_unusable
+from .regions import LANDMARKS
 from .source import MAX_SIDE_PX, open_source, source_camera
 from .tracking import LEAST_SCORE, Tracker
 
@@ -66,6 +68,7 @@ class _VideoPass:
     scale: tuple[float, float]
     camera: Camera
     path: Path
+    network: str
     best_score: float
     brightest: int
 
@@ -144,17 +147,18 @@ def _read_video(source: str | PathLike[str], options: EstimateOptions, people: i
     small_box = (box[0] * shrink, box[1] * shrink, box[2] * shrink, box[3] * shrink) if box and people == 1 else None
     motion, lines, thumbnails = CameraMotion(size), StraightLines(size), Thumbnails(video.info.duration_s)
     times, brightest, scale = [], 0, (1.0, 1.0)
-    with PoseGraph(min_score=_DETECTOR_SCORE) as graph:
-        tracker = Tracker(graph, people, small_box, video.info.kind == "image")
-        for frame in _frames(video, progress):
-            alive = tracker.update(frame.index, frame.time_s, frame.rgb)
-            motion.update(frame.time_s, frame.rgb, [_region_box(track) for track in alive])
-            lines.update(frame.time_s, frame.rgb, [_landmark_box(track) for track in alive])
-            if alive:
+    with PoseNetworks(options.landmarks, min_score=_DETECTOR_SCORE, device=options.device) as networks:
+        tracker = Tracker(networks, people, small_box, video.info.kind == "image")
+        # decoding, tracking and the search of the background run side by side, a few frames apart
+        for frame, whole, shown in prefetch(lambda: _tracked(video, tracker)):
+            motion.update(frame.time_s, frame.rgb, whole)
+            lines.update(frame.time_s, frame.rgb, shown)
+            if shown:
                 thumbnails.update(frame)
             times.append(frame.time_s)
             brightest = max(brightest, int(frame.rgb[::_PROBE_STEP, ::_PROBE_STEP].max()))
             scale = frame.scale
+            progress("estimate", frame.index + 1, video.info.frame_count)
     times_s = np.array(times)
     return _VideoPass(
         times_s=times_s,
@@ -165,24 +169,26 @@ def _read_video(source: str | PathLike[str], options: EstimateOptions, people: i
         scale=scale,
         camera=between_bars(camera, lines.content_size_px),
         path=video.info.path,
+        network=options.landmarks,
         best_score=tracker.best_score,
         brightest=brightest,
     )
 
 
-def _frames(video: Video, progress: Progress) -> Iterator[VideoFrame]:
+def _tracked(video: Video, tracker: Tracker) -> Iterator[tuple[VideoFrame, list[Box], list[Box]]]:
+    """Frames with the squares around the people in them and the boxes around their landmarks."""
     for frame in video:
-        yield frame
-        progress("estimate", frame.index + 1, video.info.frame_count)
+        alive = tracker.update(frame.index, frame.time_s, frame.rgb)
+        yield frame, [_region_box(track) for track in alive], [_landmark_box(track) for track in alive]
 
 
-def _region_box(track: PersonTrack) -> tuple[float, float, float, float]:
+def _region_box(track: PersonTrack) -> Box:
     """The upright square around the whole person."""
     (x, y), half = track.last.region.center_px, track.last.region.side_px / 2
     return float(x - half), float(y - half), float(x + half), float(y + half)
 
 
-def _landmark_box(track: PersonTrack) -> tuple[float, float, float, float]:
+def _landmark_box(track: PersonTrack) -> Box:
     """The box around the landmarks, with a margin."""
     px = track.last.px
     margin = _BOX_MARGIN * float(np.ptp(px[:, 1]))
@@ -236,7 +242,7 @@ def _observation(seen: _VideoPass, track: PersonTrack) -> Observation:
         keypoints_m=world,
         camera_shift_px=seen.shift_px,
         scene_edges_px=seen.edges_px,
-        source=f"blazepose (MediaPipe, full model) on {seen.path.name}",
+        source=f"blazepose ({seen.network} landmark network) on {seen.path.name}",
         thumbnails=seen.thumbnails.of(seen.times_s[index]),
     )
 

@@ -22,7 +22,7 @@ from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
 from .blazepose import KEYPOINT_SET, BlazePose
-from .pose_graph import LANDMARKS
+from .regions import LANDMARKS
 from .source import MAX_SIDE_PX, open_source, source_camera
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from hsmr_bio.types import FloatArray
 
 from .person_track import PersonTrack, reach_px, trunk_px
-from .pose_graph import Landmarks
+from .regions import Landmarks
 
 _PATH_S = 0.5
 """Time before the loss to which a path is fitted."""

@@ -10,7 +10,7 @@ from scipy.ndimage import maximum_filter1d
 
 from hsmr_bio.types import BoolArray, FloatArray
 
-from .pose_graph import HIPS, SHOULDERS
+from .regions import HIPS, SHOULDERS
 
 LEGS = ((25, 26), (27, 28), (29, 30), (31, 32))
 ARMS = ((13, 14), (15, 16), (17, 18), (19, 20), (21, 22))

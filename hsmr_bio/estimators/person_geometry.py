@@ -10,7 +10,7 @@ import numpy as np
 from hsmr_bio.types import FloatArray
 
 from .person_track import reach_px, trunk_px
-from .pose_graph import FIRST_BODY_LANDMARK, Landmarks, Region
+from .regions import FIRST_BODY_LANDMARK, Landmarks, Region
 
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels."""

@@ -9,7 +9,7 @@ Distances are relative to the reach, the distance from the hips to the circle ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
 
 from .appearance import appearance, likeness
-from .pose_graph import FIRST_BODY_LANDMARK, HIPS, LANDMARKS, ROI_MARGIN, SHOULDERS, Landmarks, Region
+from .regions import FIRST_BODY_LANDMARK, HIPS, LANDMARKS, ROI_MARGIN, SHOULDERS, Landmarks, Region
 
 MIRROR = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i for left in range(11, 33, 2) for i in (left + 1, left)))
 """Landmark on the other side of the body."""
@@ -72,8 +72,8 @@ _SWAP_RATIO, _SWAP_GAIN = 0.6, 0.05
 _MIN_WEIGHT = 0.05
 """Weight of an invisible landmark in a mean distance."""
 
-ReadRegion = Callable[[Region], "Landmarks | None"]
-"""Runs the landmark network on a region of the picture."""
+ReadRegions = Callable[[Sequence[Region]], "Sequence[Landmarks | None]"]
+"""Runs the landmark network on regions of the picture."""
 
 
 def mirrored(landmarks: Landmarks) -> Landmarks:
@@ -161,35 +161,41 @@ class PersonTrack:
         line = np.polyfit(times - self.times_s[-1], trunk, 1)
         return float(np.linalg.norm(trunk_px(self.last.px) - line[1]) / reach_px(self.last.region))
 
-    def step(self, time_s: float, read: ReadRegion) -> Landmarks | None:
+    @property
+    def region(self) -> Region:
+        """Where this person is looked for first in the next picture."""
+        return _crop(self.last.region, *_CROPS[0])
+
+    def step(self, time_s: float, first: Landmarks | None, read: ReadRegions) -> Landmarks | None:
         """Find this person in the next picture.
 
         Args:
             time_s: of the picture.
-            read: runs the landmark network on a region of the picture.
+            first: what the landmark network reads in ``region`` of it.
+            read: runs the landmark network on other regions of the picture.
 
         Returns:
             The landmarks, or None if no crop gives landmarks that this person can have.
         """
         expected = self.predicted_px(time_s)
         reach, gap_s = reach_px(self.last.region), time_s - self.times_s[-1]
-        region = self.last.region
         agreeing: list[Landmarks] = []
         contrary: list[Landmarks] = []
+
+        def judge(readings: Sequence[Landmarks | None]) -> None:
+            for found in readings:
+                self._crops_left -= 1.0
+                if found is not None and self._possible(found, expected, gap_s):
+                    (contrary if _swapped(found, expected, reach) else agreeing).append(found)
+
         self._crops_left = min(self._crops_left + 1.0 + _CROPS_PER_FRAME, _CROPS_SAVED)
-        for crop in _CROPS:
-            self._crops_left -= 1.0
-            found = read(_crop(region, *crop))
-            if found is None or not self._possible(found, expected, gap_s):
-                continue
-            if _swapped(found, expected, reach):
-                contrary.append(found)
-                continue
-            if crop == _CROPS[0] and not self._doubtful(found, expected, gap_s):
-                return found
-            agreeing.append(found)
-            if len(agreeing) == _VOTES:
-                break
+        judge([first])
+        if agreeing and not self._doubtful(agreeing[0], expected, gap_s):
+            return first
+        others = [_crop(self.last.region, *crop) for crop in _CROPS[1:]]
+        while others and (wanted := _VOTES - len(agreeing)) > 0:
+            judge(read(others[:wanted]))
+            del others[:wanted]
         agreeing.sort(key=lambda landmarks: _distance_px(landmarks, expected))
         if len(contrary) > _MAJORITY * len(agreeing):
             return self._decide_sides(agreeing, contrary, time_s)
@@ -254,21 +260,21 @@ class PersonTrack:
         return bool(moved < _GAP_MOVE + min(_GAP_MOVE_PER_S * gap_s, _MAX_GAP_MOVE) and alike > least)
 
 
-def best_reading(read: ReadRegion, region: Region) -> Landmarks | None:
+def best_reading(read: ReadRegions, region: Region) -> Landmarks | None:
     """Find the landmarks of a new person: of several crops, the one that agrees best with the others.
 
     Args:
-        read: runs the landmark network on a region of the picture.
+        read: runs the landmark network on regions of the picture.
         region: around the person.
 
     Returns:
         The landmarks, or None if there is no person.
     """
-    first = read(region)
+    first = read([region])[0]
     if first is None:
         return None
     crops = [_crop(first.region, size, turn_rad) for size, turn_rad in _CROPS]
-    found = [first, *(landmarks for landmarks in map(read, crops) if landmarks is not None)]
+    found = [first, *(landmarks for landmarks in read(crops) if landmarks is not None)]
     return min(found, key=lambda landmarks: sum(_distance_px(landmarks, other.px) for other in found))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hsmr_bio.errors import EstimationError
 from hsmr_bio.types import FloatArray, Observation
 
-from .pose_graph import ANKLES, HIPS, KNEES, SHOULDERS
+from .regions import ANKLES, HIPS, KNEES, SHOULDERS
 
 LEAST_STATURE_PX = 50.0
 """Below, landmarks have a systematic error of more than 23 mm and depth is lost (rendered people of known size)."""

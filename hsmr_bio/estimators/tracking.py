@@ -5,7 +5,7 @@ Distances are relative to the reach, the distance from the hips to the circle ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,8 +14,9 @@ from hsmr_bio.io.upright import RgbImage
 
 from .identity_swap import IdentitySwap
 from .person_geometry import Box, in_picture, overlap, prominence, same_person, same_place
-from .person_track import PersonTrack, ReadRegion, best_reading, reach_px
-from .pose_graph import ROI_MARGIN, Detection, Landmarks, PoseGraph, Region
+from .person_track import PersonTrack, ReadRegions, best_reading, reach_px
+from .pose_networks import Part, PoseNetworks
+from .regions import ROI_MARGIN, Landmarks, Region
 
 SURE_SCORE, LEAST_SCORE = 0.7, 0.5
 """Detections of trees and windows reach 0.67 on development clips; people have 0.85 and more in a part of the picture of
@@ -47,13 +48,13 @@ class Tracker:
     """Track up to ``people`` persons, frame after frame.
 
     Args:
-        graph: the networks.
+        networks: the detector and the landmark network.
         people: largest number of tracks at a time. One: the largest, most central person is followed.
         box: around the wanted person in the first picture; no other person is followed then.
         still: whether there is only one picture.
     """
 
-    graph: PoseGraph
+    networks: PoseNetworks
     people: int = 1
     box: Box | None = None
     still: bool = False
@@ -80,11 +81,11 @@ class Tracker:
         self._first_s = min(self._first_s, time_s)
         alive = self._alive()
 
-        def read(region: Region) -> Landmarks | None:
-            return self.graph.landmarks(rgb, region)
+        def read(regions: Sequence[Region]) -> Sequence[Landmarks | None]:
+            return self.networks.landmarks(rgb, regions)
 
-        for track in alive:
-            found = track.step(time_s, read)
+        for track, first in zip(alive, read([track.region for track in alive]), strict=True):
+            found = track.step(time_s, first, read)
             if found is None or not in_picture(found, rgb.shape):
                 track.lost_since_s = time_s
             else:
@@ -105,11 +106,11 @@ class Tracker:
     def _alive(self) -> list[PersonTrack]:
         return [track for track in self.tracks if track.lost_since_s is None]
 
-    def _retry(self, track: PersonTrack, frame: int, time_s: float, rgb: RgbImage, read: ReadRegion) -> None:
+    def _retry(self, track: PersonTrack, frame: int, time_s: float, rgb: RgbImage, read: ReadRegions) -> None:
         """Search for a person lost a moment ago at the predicted position."""
         moved = track.predicted_px(time_s).mean(axis=0) - track.last.px.mean(axis=0)
         last = track.last.region
-        found = read(Region(last.center_px + moved, _RETRY_SIZE * last.side_px, 0.0))
+        (found,) = read([Region(last.center_px + moved, _RETRY_SIZE * last.side_px, 0.0)])
         if (
             found is None
             or not in_picture(found, rgb.shape)
@@ -117,7 +118,7 @@ class Tracker:
             or any(same_person(found, other.last) for other in self._alive())
         ):
             return
-        again = read(found.region)
+        (again,) = read([found.region])
         self._resume(track, frame, time_s, again if again is not None and track.fits(again, rgb, time_s) else found, rgb)
 
     def _resume(self, track: PersonTrack, frame: int, time_s: float, person: Landmarks, rgb: RgbImage) -> None:
@@ -191,7 +192,7 @@ class Tracker:
         if person is None or share < _MIN_OVERLAP:
             x0, y0, x1, y1 = box
             region = Region(np.array([(x0 + x1) / 2, (y0 + y1) / 2]), ROI_MARGIN * max(x1 - x0, y1 - y0), 0.0)
-            person = best_reading(lambda region: self.graph.landmarks(rgb, region), region)
+            person = best_reading(lambda regions: self.networks.landmarks(rgb, regions), region)
         if person is not None:
             self._start(frame, time_s, rgb, person, chosen=True)
 
@@ -199,30 +200,32 @@ class Tracker:
         """People in the picture who are not tracked and have at least ``min_score``, the highest score first."""
         known = list(tracked)
         found: list[Landmarks] = []
-        for detection in sorted(self._detections(rgb), key=lambda d: -d.score):
+
+        def read(regions: Sequence[Region]) -> Sequence[Landmarks | None]:
+            return self.networks.landmarks(rgb, regions)
+
+        for detection in sorted(self.networks.detect(rgb, _squares(rgb)), key=lambda d: -d.score):
             self.best_score = max(self.best_score, detection.score)
             if detection.score < min_score or any(same_place(detection.region, other.region) for other in known):
                 continue
-            person = self.graph.landmarks(rgb, detection.region)
+            (person,) = read([detection.region])
             if person is None or not in_picture(person, rgb.shape) or any(same_person(person, other) for other in known):
                 continue
-            person = best_reading(lambda region: self.graph.landmarks(rgb, region), person.region) or person
+            person = best_reading(read, person.region) or person
             known.append(person)
             found.append(person)
         return found
 
-    def _detections(self, rgb: RgbImage) -> list[Detection]:
-        """Detections in the whole picture and in overlapping squares of it: the detector sees only 224 x 224 px."""
-        height, width = rgb.shape[:2]
-        found = list(self.graph.detect(rgb))
-        short, long = min(height, width), max(height, width)
-        if long < _ELONGATED * short:
-            return found
-        count = max(2, round(2 * long / short) - 1)
-        for start in np.linspace(0, long - short, count).round().astype(int):
-            x, y = (int(start), 0) if width > height else (0, int(start))
-            found += self.graph.detect(np.ascontiguousarray(rgb[y : y + short, x : x + short]), origin_px=(x, y))
-        return found
+
+def _squares(rgb: RgbImage) -> list[Part]:
+    """Overlapping squares of a long picture: the detector sees only 224 x 224 px."""
+    height, width = rgb.shape[:2]
+    short, long = min(height, width), max(height, width)
+    if long < _ELONGATED * short:
+        return []
+    count = max(2, round(2 * long / short) - 1)
+    starts = np.linspace(0, long - short, count).round().astype(int).tolist()
+    return [(x, 0, x + short, short) if width > height else (0, x, short, x + short) for x in starts]
 
 
 def _near(person: Landmarks, track: PersonTrack) -> bool:

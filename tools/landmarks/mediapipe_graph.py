@@ -1,21 +1,20 @@
-"""MediaPipe's pose networks, called with a region of interest that we choose ourselves.
+"""MediaPipe's own pose graphs, the reference of our runtime: the detector, and the landmark network on a given region.
 
-``mp.solutions.pose`` follows one person of its own choice and smooths the landmarks with a delay. Its two parts, the
-person detector and the landmark network, are registered subgraphs of the wheel and run here separately: several people,
-no smoothing, no hidden state. The wheel contains both models; there is no download.
+Needs the package ``mediapipe`` 0.10.14, which the project itself does not.
 """
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from hsmr_bio.errors import require
+from hsmr_bio.estimators.regions import Detection, Landmarks, Region
 from hsmr_bio.io.silence import no_stderr
 from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import FloatArray
@@ -24,17 +23,8 @@ _Packet = Any
 """A packet of MediaPipe's Python binding."""
 _Message = Any
 """A protobuf message or extension of MediaPipe."""
-LANDMARKS = 33
-"""Landmarks per person."""
-SHOULDERS, HIPS, KNEES, ANKLES = [11, 12], [23, 24], [25, 26], [27, 28]
-"""Landmarks of the left and right joint."""
-FIRST_BODY_LANDMARK = 11
-"""The landmarks before are of the face."""
-_FEATURE = "the blazepose estimator"
 _WARM_UP_PX = 64
 """Side of the black picture of the first, discarded run."""
-ROI_MARGIN = 1.25
-"""Enlargement of the square around a person (MediaPipe, pose_landmarks_to_roi.pbtxt)."""
 _DETECT = """
 input_stream: "image"
 output_stream: "detections"
@@ -57,74 +47,40 @@ node {
 """
 
 
-@dataclass(frozen=True, eq=False)
-class Region:
-    """A rotated square around one person, in pixels."""
-
-    center_px: FloatArray
-    """(2,) middle of the hips."""
-    side_px: float
-    rotation_rad: float
-    """Clockwise lean of the person in the picture."""
-
-    @classmethod
-    def around(cls, hips_px: FloatArray, reach_px: FloatArray) -> Region:
-        """Make the square around the hips that contains the circle around the whole body.
-
-        Args:
-            hips_px: (2,) middle of the hips.
-            reach_px: (2,) a point on that circle; in an upright person it is above the hips.
-
-        Returns:
-            The square, enlarged by ``ROI_MARGIN``.
-
-        Source:
-            MediaPipe, AlignmentPointsRectsCalculator: the line from hips to reach points up in an upright person.
-        """
-        line = np.asarray(reach_px) - np.asarray(hips_px)
-        rotation = np.pi / 2 - np.arctan2(-line[1], line[0])
-        rotation = (rotation + np.pi) % (2 * np.pi) - np.pi
-        return cls(np.asarray(hips_px, dtype=np.float64), float(2 * ROI_MARGIN * np.hypot(*line)), float(rotation))
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """One person found by the detector."""
-
-    region: Region
-    score: float
-
-
-@dataclass(frozen=True, eq=False)
-class Landmarks:
-    """One person's 33 landmarks in one picture."""
-
-    px: FloatArray
-    """(33, 2)."""
-    world_m: FloatArray
-    """(33, 3) relative to the middle of the hips: x right, y down, z forward."""
-    visibility: FloatArray
-    """(33,) in [0, 1]."""
-    region: Region
-    """The square to search for the same person in the next picture."""
-
-
 class PoseGraph:
     """The detector and the landmark network; close it, or use it in a ``with`` statement.
 
     Args:
+        heavy: the heavy landmark network (``pose_landmark_heavy.tflite``) in place of the wheel's full one.
         min_score: lowest score of a detection, in (0, 1).
         min_presence: lowest probability of a person for which landmarks are given, in (0, 1).
+        kernel: cells per side of the window in which landmarks are refined; 7 in MediaPipe's graph. Its Python binding sends
+            the graph as text, in which this option is lost unless its module is imported; then it is 9.
     """
 
-    def __init__(self, *, min_score: float = 0.5, min_presence: float = 0.5) -> None:
-        self._mp = require("mediapipe", feature=_FEATURE)
+    def __init__(
+        self, heavy: Path | None = None, *, min_score: float = 0.5, min_presence: float = 0.5, kernel: int = 7
+    ) -> None:
+        import mediapipe
         from mediapipe.python._framework_bindings import resource_util
 
-        resource_util.set_resource_dir(str(Path(str(self._mp.__file__)).resolve().parents[1]))
+        self._folder = TemporaryDirectory()
+        modules = Path(str(mediapipe.__file__)).resolve().parent / "modules"
+        for name in ("pose_detection", "pose_landmark"):
+            shutil.copytree(modules / name, Path(self._folder.name) / "mediapipe" / "modules" / name)
+        if heavy is not None:
+            target = Path(self._folder.name) / "mediapipe" / "modules" / "pose_landmark" / "pose_landmark_full.tflite"
+            shutil.copyfile(heavy, target)
+        resource_util.set_resource_dir(self._folder.name)
         with no_stderr():  # the interpreters print a message when they are made and when they first run
             self._detect = _Graph(_DETECT, {"TensorsToDetectionsCalculator": ("min_score_thresh", min_score)})
-            self._landmark = _Graph(_LANDMARK, {"ThresholdingCalculator": ("threshold", min_presence)})
+            self._landmark = _Graph(
+                _LANDMARK,
+                {
+                    "ThresholdingCalculator": ("threshold", min_presence),
+                    "RefineLandmarksFromHeatmapCalculator": ("kernel_size", kernel),
+                },
+            )
             black = np.zeros((_WARM_UP_PX, _WARM_UP_PX, 3), dtype=np.uint8)
             self.detect(black)
             self.landmarks(black, Region(np.full(2, _WARM_UP_PX / 2), _WARM_UP_PX, 0.0))
@@ -139,6 +95,7 @@ class PoseGraph:
         """Free the networks."""
         self._detect.close()
         self._landmark.close()
+        self._folder.cleanup()
 
     def detect(self, rgb: RgbImage, *, origin_px: tuple[int, int] = (0, 0)) -> list[Detection]:
         """Find people in a picture; the network reduces it to 224 x 224 pixels, so small people need a part of the picture.
@@ -170,7 +127,7 @@ class PoseGraph:
         Returns:
             The landmarks, or None if there is no person.
         """
-        if not (region.side_px > 0 and np.isfinite(region.side_px) and np.isfinite(region.center_px).all()):
+        if not region.usable:
             return None
         output = self._landmark.run(image=_image_packet(rgb), roi=_region_packet(region, rgb.shape))
         if "landmarks" not in output or "world" not in output or "auxiliary" not in output:
@@ -263,9 +220,12 @@ class _Graph:
 
 def _options_of(calculator: str) -> _Message:
     from mediapipe.calculators.tensor import tensors_to_detections_calculator_pb2
-    from mediapipe.calculators.util import thresholding_calculator_pb2
+    from mediapipe.calculators.util import refine_landmarks_from_heatmap_calculator_pb2, thresholding_calculator_pb2
 
     return {
         "TensorsToDetectionsCalculator": tensors_to_detections_calculator_pb2.TensorsToDetectionsCalculatorOptions.ext,
         "ThresholdingCalculator": thresholding_calculator_pb2.ThresholdingCalculatorOptions.ext,
+        "RefineLandmarksFromHeatmapCalculator": (
+            refine_landmarks_from_heatmap_calculator_pb2.RefineLandmarksFromHeatmapCalculatorOptions.ext
+        ),
     }[calculator]
