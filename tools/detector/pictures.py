@@ -19,7 +19,8 @@ from renderer import Scene, View
 from hsmr_bio.body.body import Body
 from hsmr_bio.body.keypoint_table import keypoints_of
 from hsmr_bio.body.load import load_body
-from hsmr_bio.estimators.pose_graph import PoseGraph, Region
+from hsmr_bio.estimators.pose_networks import PoseNetworks
+from hsmr_bio.estimators.regions import Region
 from hsmr_bio.fitting.core.body_points import SEGMENTS
 from hsmr_bio.fitting.video.bone_depth import DETECTOR_SET, DETECTOR_STATURE_M, mirror_image, mirrored
 from hsmr_bio.osim.masses import SEGMENT_PERCENT
@@ -149,7 +150,7 @@ class Sample:
     looks: tuple[ReadRegion, ReadRegion]
 
 
-def sample(body: Body, betas: Array, rng: np.random.Generator, graph: PoseGraph) -> Sample | None:
+def sample(body: Body, betas: Array, rng: np.random.Generator, networks: PoseNetworks) -> Sample | None:
     """Render one picture and look at it; None if the detector sees something else."""
     angles, leans = posture(rng)
     posed = body.forward(torch.tensor(angles)[None], betas, torch.zeros(1, 3), skin=True)
@@ -175,7 +176,7 @@ def sample(body: Body, betas: Array, rng: np.random.Generator, graph: PoseGraph)
         [joints[k.joint] + bones[k.body] @ rest[k.body].T @ np.array(k.offset_over_stature) * stature for k in keypoints]
     )
     px, _ = view.project(places)
-    looks = _looks(graph, picture, px, view.project(skin)[0], tuple(k.name for k in keypoints))
+    looks = _looks(networks, picture, px, view.project(skin)[0], tuple(k.name for k in keypoints))
     if looks is None or np.linalg.norm(looks[0].px - px, axis=1)[11:].mean() * distance / focal > _WRONG_M:
         return None
     camera = places @ view.rotation.T + view.translation_m
@@ -199,20 +200,20 @@ def _as_filmed(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.
 
 
 def _looks(
-    graph: PoseGraph, picture: npt.NDArray[np.uint8], px: Array, skin_px: Array, names: tuple[str, ...]
+    networks: PoseNetworks, picture: npt.NDArray[np.uint8], px: Array, skin_px: Array, names: tuple[str, ...]
 ) -> tuple[ReadRegion, ReadRegion] | None:
     """The picture as in a video, where the region comes from the frame before; and its mirror image."""
     hips = px[[23, 24]].mean(axis=0)
     up = px[[11, 12]].mean(axis=0) - hips
     reach = np.linalg.norm(skin_px - hips, axis=1).max()
-    first = graph.landmarks(picture, Region(hips, 2.5 * reach, float(np.arctan2(up[0], -up[1]))))
-    found = first and graph.landmarks(picture, first.region)
+    (first,) = networks.landmarks(picture, [Region(hips, 2.5 * reach, float(np.arctan2(up[0], -up[1])))])
+    found = first and networks.landmarks(picture, [first.region])[0]
     if not first or not found:
         return None
     width, r = picture.shape[1], first.region
-    other = graph.landmarks(
+    (other,) = networks.landmarks(
         np.ascontiguousarray(picture[:, ::-1]),
-        Region(np.array([width - r.center_px[0], r.center_px[1]]), r.side_px, -r.rotation_rad),
+        [Region(np.array([width - r.center_px[0], r.center_px[1]]), r.side_px, -r.rotation_rad)],
     )
     if not other:
         return None
@@ -225,10 +226,10 @@ def samples(seed: int, count: int) -> list[Sample]:
     torch.set_num_threads(1)
     rng, found = np.random.default_rng(seed), []
     bodies = [load_body("open", sex) for sex in ("female", "male", "neutral")]
-    with PoseGraph(min_score=0.3) as graph:
+    with PoseNetworks(min_score=0.3) as networks:
         while len(found) < count:
             betas = np.clip(rng.normal(0, _BETA_SD, 10), -2, 2)
-            one = sample(bodies[rng.integers(3)], betas, rng, graph)
+            one = sample(bodies[rng.integers(3)], betas, rng, networks)
             if one is not None:
                 found.append(one)
     return found
