@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from .linear_solvers import Dense, LinearSolver
+from .threads import one_blas_thread
 
 _LEAST_FALL = 1e-300
 """Lower bound of a predicted fall of the cost; it only avoids a division by zero."""
@@ -196,6 +197,7 @@ class Solution(Generic[G]):
     """Evaluation at ``x`` of the problems of the last iteration; the one before it if only some took that step and all left."""
 
 
+@one_blas_thread()
 def minimise(
     problem: LeastSquares[G, S],
     start: Tensor,
@@ -205,7 +207,7 @@ def minimise(
     stop: Stop,
     move: Callable[[Tensor, Tensor], Tensor] = torch.add,
 ) -> Solution[G]:
-    """Minimise a batch of sums of squares.
+    """Minimise a batch of sums of squares; BLAS uses one thread meanwhile.
 
     Args:
         problem: B problems.
