@@ -14,7 +14,6 @@ from typing import Any
 from hsmr_bio.errors import FormatError, InputError
 
 from .content import WORDS, Content, ConvertOptions, Kind, model_of
-from .facts import content_facts
 from .formats import FileFormat, formats
 
 _HEAD_BYTES = 512
@@ -128,9 +127,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     for row in known:
         if _has_ending(row, path):  # several formats may share it
             try:
-                if row.describe is not None:
-                    return row.describe(path)
-                return content_facts(row.load(path, ConvertOptions()), row.name)
+                return row.facts(path, ConvertOptions())
             except InputError as error:
                 problems.append(error)
     raise problems[0] if problems else InputError(f"{path}: unknown ending; known: {_list(known)}")
