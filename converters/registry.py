@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hsmr_bio.errors import FormatError, InputError
+from hsmr_bio.io.staging import finish
 
 from .content import WORDS, Content, ConvertOptions, Kind, model_of
 from .formats import FileFormat, formats
@@ -53,6 +54,7 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
         FormatError: no known format.
     """
     path = Path(path)
+    finish(path if path.is_dir() else path.parent)
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
     rows, wanted = _readable(), _readable(*kinds)
@@ -120,6 +122,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: no such file, an unknown ending, or the file is damaged.
     """
     path = Path(path)
+    finish(path.parent)
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
     known = [row for row in formats() if row.describe is not None or row.read is not None]

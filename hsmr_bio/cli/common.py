@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar, get_args
 import numpy as np
 
 from ..errors import InputError
+from ..io.staging import finish
 from ..types import SEXES, FloatArray, JointShapes, ModelKind, Progress, quiet
 
 if TYPE_CHECKING:
@@ -321,6 +322,7 @@ def beside(path: Path, ending: str) -> Path | None:
     Returns:
         Such as ``clip.osim``; None if there is no such file.
     """
+    finish(path.parent)
     found = path.with_name(f"{path.stem}{ending}")
     return found if found.is_file() else None
 

@@ -100,9 +100,9 @@ class _WeightsUnpickler(GuardedUnpickler):
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         if module in ("torch", "torch.storage") and name.endswith("Storage"):
-            known: Any = getattr(torch, name, None) or getattr(torch.storage, name, None)
+            known = getattr(torch, name, None) or getattr(torch.storage, name, None)
             if isinstance(known, type):
-                return _StorageKind(torch.uint8 if name == "UntypedStorage" else known.dtype)
+                return _StorageKind(getattr(known, "dtype", torch.uint8))
         if module.split(".", maxsplit=1)[0] in _INERT_PACKAGES or (module, name) in _INERT_NAMES:
             return _Inert
         raise _Refused(f"{module}.{name}")

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from os import PathLike
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from ..errors import FormatError, HsmrBioError, ShapeError, one_line
+from .staging import finish
 
 _Given = ParamSpec("_Given")
 _Read = TypeVar("_Read")
@@ -20,7 +22,8 @@ _LONGEST_REASON = 160
 def reading(path: str | PathLike[str], what: str = "") -> Iterator[None]:
     """Turn every error that is not ours into a FormatError of the file.
 
-    Errors of this package pass, and so do those of the system that name their reason (no such file, a full disk).
+    Results that an ended run left to be moved into the file's folder are moved there first. Errors of this package pass, and so
+    do those of the system that name their reason (no such file, a full disk).
 
     Args:
         path: of the file that the block reads.
@@ -32,6 +35,7 @@ def reading(path: str | PathLike[str], what: str = "") -> Iterator[None]:
     Raises:
         FormatError: the block raised another error.
     """
+    finish(Path(path).parent)
     try:
         yield
     except ShapeError as error:

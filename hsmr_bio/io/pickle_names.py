@@ -181,7 +181,7 @@ def _encode(text: object, encoding: object = "latin1") -> bytes:
 
 def _ordered(pairs: Iterable[Iterable[object]] = ()) -> OrderedDict[Any, Any]:
     """Replace ``OrderedDict``: keys are checked."""
-    items = [(key, value) for key, value in pairs]  # noqa: C416, refuses anything but pairs
+    items = [(key, value) for key, value in pairs]
     check_keys([key for key, _ in items])
     return OrderedDict(items)
 
