@@ -20,6 +20,7 @@ import numpy as np
 from hsmr_bio.dynamics.loads import ExternalForce, ExternalLoads
 from hsmr_bio.errors import FormatError, InputError, ModelError, require
 from hsmr_bio.io.atomic import new_folder
+from hsmr_bio.io.door import reader
 from hsmr_bio.io.mot import write_mot
 from hsmr_bio.io.silence import no_stdout
 from hsmr_bio.io.trc import write_trc
@@ -70,6 +71,7 @@ class B3dFile:
     """Kinds of the processing passes, first to last."""
 
 
+@reader
 def read_b3d(path: str | os.PathLike[str], *, trial: str | int | None = None) -> B3dFile:
     """Read a subject.
 

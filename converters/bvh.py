@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.io.atomic import new_file
+from hsmr_bio.io.door import reader
 from hsmr_bio.option_checks import check_choice
 from hsmr_bio.types import FloatArray
 
@@ -86,6 +87,7 @@ def write_bvh(path: str | os.PathLike[str], animation: Animation, *, unit_m: flo
     return float(np.linalg.norm(fixed.world()[0] - animation.world()[0], axis=-1).max())
 
 
+@reader
 def read_bvh(path: str | os.PathLike[str], *, unit: str | None = None) -> BvhFile:
     """Read a BVH file with any order of channels.
 

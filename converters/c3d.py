@@ -19,6 +19,7 @@ from hsmr_bio.arrays import increasing_time
 from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.c3d import open_c3d
+from hsmr_bio.io.door import reader
 from hsmr_bio.types import FloatArray, Markers
 
 from .content import Content, ConvertOptions, Written, as_markers
@@ -60,6 +61,7 @@ class C3dFile:
         return tuple(f"{count} {name}" for name, count in counts.items() if count)
 
 
+@reader
 def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
     """Read the points of a C3D file as markers.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsmr_bio.errors import InputError
+from hsmr_bio.io.door import reading
 
 if TYPE_CHECKING:  # the help of the command line reads this table
     from .content import Content, ConvertOptions, Kind, Written
@@ -66,7 +67,28 @@ class FileFormat:
         """
         if self.read is None:
             raise InputError(f"{path}: {self.name} files are not read")
-        return self.read(path, options)
+        with reading(path, self.name):
+            return self.read(path, options)
+
+    def facts(self, path: Path, options: ConvertOptions) -> dict[str, Any]:
+        """Describe a file of this format.
+
+        Args:
+            path: the file.
+            options: what the file does not state.
+
+        Returns:
+            JSON values by name.
+
+        Raises:
+            InputError: files of this format are neither described nor read.
+        """
+        if self.describe is None:
+            from .facts import content_facts
+
+            return content_facts(self.load(path, options), self.name)
+        with reading(path, self.name):
+            return self.describe(path)
 
     def save(self, path: Path, content: Content, options: ConvertOptions) -> Written:
         """Write a file of this format.

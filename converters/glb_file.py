@@ -17,6 +17,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from hsmr_bio.errors import FormatError
+from hsmr_bio.io.door import reader
 from hsmr_bio.types import FloatArray
 
 from .animation import Animation, from_world
@@ -40,6 +41,7 @@ class GlbFile:
     animations: int
 
 
+@reader
 def read_glb(path: str | os.PathLike[str]) -> GlbFile:
     """Read the skeleton of the first skin and the first animation.
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from hsmr_bio.errors import EstimationError, FormatError, InputError
+from hsmr_bio.io.door import reader
 from hsmr_bio.io.unpickle import load_numpy
 from hsmr_bio.io.video import natural_order
 from hsmr_bio.types import Camera, FloatArray, SkelMotion
@@ -42,6 +43,7 @@ class _Track:
     box: FloatArray = field(default_factory=lambda: np.zeros(3))
 
 
+@reader
 def read_hsmr(
     path: str | PathLike[str],
     *,

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hsmr_bio.errors import FormatError, InputError
+from hsmr_bio.io.staging import finish
 
 from .content import WORDS, Content, ConvertOptions, Kind, model_of
-from .facts import content_facts
 from .formats import FileFormat, formats
 
 _HEAD_BYTES = 512
@@ -54,6 +54,7 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
         FormatError: no known format.
     """
     path = Path(path)
+    finish(path if path.is_dir() else path.parent)
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
     rows, wanted = _readable(), _readable(*kinds)
@@ -121,6 +122,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: no such file, an unknown ending, or the file is damaged.
     """
     path = Path(path)
+    finish(path.parent)
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
     known = [row for row in formats() if row.describe is not None or row.read is not None]
@@ -128,9 +130,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     for row in known:
         if _has_ending(row, path):  # several formats may share it
             try:
-                if row.describe is not None:
-                    return row.describe(path)
-                return content_facts(row.load(path, ConvertOptions()), row.name)
+                return row.facts(path, ConvertOptions())
             except InputError as error:
                 problems.append(error)
     raise problems[0] if problems else InputError(f"{path}: unknown ending; known: {_list(known)}")

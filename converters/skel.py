@@ -15,6 +15,7 @@ import numpy as np
 
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.io.atomic import new_file
+from hsmr_bio.io.door import reader
 from hsmr_bio.io.unpickle import load_pickle
 from hsmr_bio.types import FloatArray, SkelMotion
 
@@ -24,6 +25,7 @@ _SAME_BETAS = 1e-6
 """Betas that differ by less from frame to frame are the same: single precision."""
 
 
+@reader
 def read_skel_alignment(path: str | PathLike[str], *, rate_hz: float | None = None) -> SkelMotion:
     """Read a result of SKEL's alignment to SMPL.
 

@@ -21,6 +21,7 @@ import numpy as np
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.fitting.smpl.parts import parts_from_joints
 from hsmr_bio.fitting.smpl.smpl_motion import Axes, SmplMotion, recognise_axes
+from hsmr_bio.io.door import reader
 from hsmr_bio.io.unpickle import load_numpy, load_pickle
 from hsmr_bio.types import FloatArray
 
@@ -43,6 +44,7 @@ _FRAME_KEYS = ("frame_ids", "frame_indices")
 """Keys of the video frames in which a person was seen."""
 
 
+@reader
 def read_smpl(
     path: str | PathLike[str],
     *,

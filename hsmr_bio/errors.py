@@ -14,10 +14,16 @@ HsmrBioError
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from os import PathLike, fspath
 from types import ModuleType
+
+LONGEST = 300
+"""Characters of an error message on the command line."""
+_LONG_WORD = re.compile(r"(\S{40})\S{11,}(\S{40})")
+"""Words of a message that is too long lose their middle; a path keeps the name of its file."""
 
 
 class HsmrBioError(Exception):
@@ -94,3 +100,20 @@ def require(name: str, *, feature: str, extra: str | None = None) -> ModuleType:
     except ImportError as error:
         hint = f"pip install 'hsmr_bio[{extra}]'" if extra else f"pip install {name.split('.', maxsplit=1)[0]}"
         raise MissingDependencyError(f"{feature} needs the package {name!r}: {hint} ({error})") from error
+
+
+def one_line(text: str, *, longest: int = LONGEST) -> str:
+    """Write a message as one printable line of bounded length.
+
+    Args:
+        text: the message, perhaps with values from a damaged file.
+        longest: characters.
+
+    Returns:
+        The message without line breaks and control characters. Of a message that is too long, first words of more than 90
+        characters lose their middle, then the end is cut.
+    """
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    if len(line) > longest:
+        line = _LONG_WORD.sub(r"\1...\2", line)
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."

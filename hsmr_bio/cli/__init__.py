@@ -8,11 +8,13 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
-from ..errors import HsmrBioError
+from ..errors import HsmrBioError, MissingAssetError, one_line
 from ..version import __version__
-from .common import ERROR, INTERRUPTED, OK, TERMINATED, Terminated, opensim_leaves_no_log, terminable
+from .common import ERROR, INTERRUPTED, OK, TERMINATED, Terminated, opensim_leaves_no_log, print_any_name, terminable
 
 COMMANDS: tuple[str, ...] = (
     *("image2mot", "skel2mot", "smpl2mot", "mot2skel", "scale", "ik", "id"),
@@ -32,6 +34,8 @@ _EPILOG = """\
 hsmr-bio COMMAND --help explains a command. Exit codes: 0 done, 1 an error (one line on stderr says what, where
 and what to do), 2 wrong usage, 3 the results were written but a check failed, 130 stopped with Ctrl-C, 143 terminated.
 """
+_LONGEST, _LONGEST_ADVICE = 280, 1000
+"""Characters of an error, with its beginning below 300; of one that tells where to get a licensed file."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -63,25 +67,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = logging.ERROR if args.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(args.verbose, 2)]
     logging.basicConfig(level=level, format="hsmr-bio: %(message)s", stream=sys.stderr)
     logging.getLogger("hsmr_bio").setLevel(level)
+    if args.verbose < 2:
+        warnings.simplefilter("ignore")  # of other libraries, for programmers
+    print_any_name()
     try:
         with terminable(), opensim_leaves_no_log():
             return int(args.run(args))
     except HsmrBioError as error:
-        return _failed(str(error), show_trace=args.verbose > 1)
+        return _failed(args, str(error), whole=isinstance(error, MissingAssetError))
     except KeyboardInterrupt as stop:
-        _failed("stopped; nothing was written half", show_trace=False)
+        print("hsmr-bio: error: stopped; nothing was written half", file=sys.stderr)
         return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
     except BrokenPipeError:  # the reader of stdout has closed it (hsmr-bio info ... | head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         advice = ". Make room there and run the same command again" if error.errno == errno.ENOSPC else ""
-        return _failed(f"{where}{error.strerror or error}{advice}", show_trace=args.verbose > 1)
+        return _failed(args, f"{where}{error.strerror or error}{advice}")
+    except Exception as error:  # noqa: BLE001, the last door: whatever it is, one line
+        kind = type(error).__name__
+        return _failed(args, f"{_given_file(args)}{kind}: {error}. An unexpected error: -vv shows where it arose")
 
 
-def _failed(message: str, *, show_trace: bool) -> int:
-    if show_trace:
+def _failed(args: argparse.Namespace, message: str, *, whole: bool = False) -> int:
+    """Print an error as one line of bounded length; only advice of our own is printed whole."""
+    if args.verbose > 1:
         logging.getLogger("hsmr_bio").exception("the error arose here")
-    print(f"hsmr-bio: error: {message}", file=sys.stderr)
+    print(f"hsmr-bio: error: {one_line(message, longest=_LONGEST_ADVICE if whole else _LONGEST)}", file=sys.stderr)
     return ERROR
+
+
+def _given_file(args: argparse.Namespace) -> str:
+    """Return the first file or folder that the command was given, for a message."""
+    given = (value for value in vars(args).values() if isinstance(value, Path) and value.exists())
+    return next((f"{path}: " for path in given), "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import json
 import math
 import signal
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar, get_args
 import numpy as np
 
 from ..errors import InputError
+from ..io.staging import finish
 from ..types import SEXES, FloatArray, JointShapes, ModelKind, Progress, quiet
 
 if TYPE_CHECKING:
@@ -319,6 +322,7 @@ def beside(path: Path, ending: str) -> Path | None:
     Returns:
         Such as ``clip.osim``; None if there is no such file.
     """
+    finish(path.parent)
     found = path.with_name(f"{path.stem}{ending}")
     return found if found.is_file() else None
 
@@ -361,6 +365,21 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def print_any_name() -> None:
+    """Let stdout print names of files as they are, whatever their bytes, and any other text without an error."""
+    codecs.register_error("any-name", _any_name)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="any-name")
+
+
+def _any_name(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..io.staging import finish
 from .common import Subparsers, model_of, note
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "view",
         help="open the report of a result, or show a motion in OpenSim's window",
         description="Open the report of a result in the browser. A motion without a report gets one: NAME_report.html beside "
-        "it, from NAME.mot and NAME.osim. On a machine without a display the address is printed.",
+        "it, from NAME.mot and NAME.osim; a report that is older than the motion stays, and the new one is NAME_view.html. "
+        "On a machine without a display the address is printed.",
     )
     parser.add_argument("result", type=Path, help="folder of image2mot, a report (.html), or a motion (.mot, .sto)")
     parser.add_argument("--model", type=Path, metavar="OSIM", help="the motion's model; default: the .osim of the same name")
@@ -72,6 +74,7 @@ def _motion_of(result: Path) -> Path:
 
 def _report_of(args: argparse.Namespace) -> Path:
     result: Path = args.result
+    finish(result if result.is_dir() else result.parent)
     if result.is_dir():
         if list(result.glob("*_report.html")) or not list(result.glob("*.mot")):
             return _only(result, "*_report.html", "report")
@@ -81,10 +84,15 @@ def _report_of(args: argparse.Namespace) -> Path:
     if result.suffix == ".html":
         return result
     motion = _motion_of(result)
-    ready = motion.with_name(f"{motion.stem}_report.html")
-    if ready.is_file() and ready.stat().st_mtime >= motion.stat().st_mtime and args.model is None:
-        return ready
-    return _make_report(motion, args.model, ready)
+    ready, own = (motion.with_name(f"{motion.stem}_{word}.html") for word in ("report", "view"))
+    for page in (ready, own):
+        if page.is_file() and page.stat().st_mtime >= motion.stat().st_mtime and args.model is None:
+            return page
+    if not ready.exists():
+        return _make_report(motion, args.model, ready)
+    reason = "is older than the motion" if args.model is None else "is perhaps of another model"
+    note(args, f"{ready.name} {reason} and stays as it is; the new report is {own.name}")
+    return _make_report(motion, args.model, own)
 
 
 def _coordinates(path: Path, model: Path) -> OsimMotion:
@@ -99,6 +107,7 @@ def _coordinates(path: Path, model: Path) -> OsimMotion:
 
 def _make_report(path: Path, given: Path | None, target: Path) -> Path:
     from ..checks.check_motion import check_motion
+    from ..io.atomic import new_folder
     from ..osim.library import as_document
     from ..report import ReportInputs, model_skeleton, write_report
 
@@ -116,7 +125,8 @@ def _make_report(path: Path, given: Path | None, target: Path) -> Path:
         bones=bones,
         files=(path.name, model_path.name),
     )
-    write_report(target, target.with_suffix(".json"), inputs)
+    with new_folder(target.parent, overwrite=True) as folder:
+        write_report(folder / target.name, folder / f"{target.stem}.json", inputs)
     return target
 
 

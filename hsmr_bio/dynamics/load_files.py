@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import FormatError, InputError
 from ..io.c3d import open_c3d
+from ..io.door import reader
 from ..io.table import Table, read_table, refuse_missing
 from ..types import FloatArray
 from .loads import ExternalForce, ExternalLoads
@@ -35,6 +36,7 @@ _MOMENT_UNITS = {"nm": 1.0, "nmm": 1e-3, "ncm": 1e-2}
 _CHANNEL_UNITS = ("n", *_MOMENT_UNITS, "mm", "m", "v", "mv", "volts", "")
 
 
+@reader
 def read_loads(path: str | os.PathLike[str]) -> ExternalLoads:
     """Read external loads.
 
@@ -172,6 +174,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(n) for n in names[:_SHOWN]) + more
 
 
+@reader
 def read_c3d_plates(path: str | os.PathLike[str], *, up: str | None = None, forward: str = "+x") -> ExternalLoads:
     """Read the force plates of a C3D file.
 

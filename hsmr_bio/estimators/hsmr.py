@@ -20,6 +20,7 @@ from hsmr_bio.io.thumbnails import Thumbnails
 from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
+from ..io.door import reader
 from . import DEFAULT_OPTIONS, EstimateOptions
 from .blazepose import KEYPOINT_SET, BlazePose
 from .regions import LANDMARKS
@@ -242,6 +243,7 @@ def _without_landmarks(source: str | PathLike[str], options: EstimateOptions) ->
     )
 
 
+@reader
 def read_boxes(path: str | PathLike[str]) -> dict[int, FloatArray]:
     """Read a person's boxes from a CSV file with the columns frame, x0, y0, x1, y1 (pixels; frames count from 0).
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ..body.assets import data_folder, search_folders
 from ..errors import FormatError, InputError, MissingAssetError, require
+from ..io.bounds import BoundedStream, refuse_expanded
+from ..io.door import reader
+from ..io.guarded_pickle import GuardedUnpickler
 from .config import BackboneConfig, HeadConfig, HsmrConfig
 from .network import Hsmr
 
@@ -22,6 +26,8 @@ PREFIXES = ("backbone.", "head.")
 CHECKPOINT_NAME = "hsmr.ckpt"
 _HEADS_OF_WIDTH = {768: 12, 1024: 16, 1280: 16}
 """Width -> attention heads of ViT-B, ViT-L and ViT-H."""
+_MOST_VALUES = 1 << 33
+"""Values of one storage: 32 GB of single precision; the network has 0.7 billion in all."""
 _LISTED = 5
 """Most names or problems that an error message lists."""
 _TENSOR_PARTS: dict[tuple[str, str], Any] = {
@@ -78,8 +84,13 @@ class _Refused(pickle.UnpicklingError):
     """A name in the pickle that loading weights does not need."""
 
 
-class _WeightsUnpickler(pickle.Unpickler):
+class _WeightsUnpickler(GuardedUnpickler):
     """Unpickler of tensors and plain containers; training state becomes inert, every other name is refused."""
+
+    buildable = (*GuardedUnpickler.buildable, _Inert)
+
+    def __init__(self, file: Any, *, encoding: str = "ASCII") -> None:
+        super().__init__(BoundedStream(file), encoding=encoding)
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "__builtin__":  # torch saves with the names of Python 2
@@ -89,10 +100,33 @@ class _WeightsUnpickler(pickle.Unpickler):
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         if module in ("torch", "torch.storage") and name.endswith("Storage"):
-            return getattr(torch, name) if hasattr(torch, name) else getattr(torch.storage, name)
+            known = getattr(torch, name, None) or getattr(torch.storage, name, None)
+            if isinstance(known, type):
+                return _StorageKind(getattr(known, "dtype", torch.uint8))
         if module.split(".", maxsplit=1)[0] in _INERT_PACKAGES or (module, name) in _INERT_NAMES:
             return _Inert
         raise _Refused(f"{module}.{name}")
+
+    def load_binpersid(self) -> None:
+        """Look a storage up; its number of values must be a plausible one.
+
+        Raises:
+            UnpicklingError: more values than the file can hold.
+        """
+        named = self.stack[-1]
+        count = named[4] if isinstance(named, tuple) and len(named) > 4 else 0
+        if not isinstance(count, int) or not 0 <= count <= _MOST_VALUES:
+            raise pickle.UnpicklingError(f"a storage of {count!r} values")
+        super().load_binpersid()
+
+    dispatch: ClassVar[dict[int, Any]] = {**GuardedUnpickler.dispatch, pickle.BINPERSID[0]: load_binpersid}
+
+
+@dataclass(frozen=True)
+class _StorageKind:
+    """Stand-in of a storage class: PyTorch asks for its dtype only. It cannot be called."""
+
+    dtype: torch.dtype
 
 
 def _load(file: IO[bytes], *, encoding: str = "ASCII") -> object:
@@ -185,6 +219,7 @@ def register_checkpoint(path: str | Path) -> Path:
     return target
 
 
+@reader
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read the tensors of ``backbone.`` and ``head.`` in a checkpoint, memory-mapped where the format allows.
 
@@ -203,6 +238,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise FormatError(
             path, None, f"no weights named backbone.* or head.*, so this is not an HSMR checkpoint (it holds {names})"
         )
+    refuse_expanded(path, found, path.stat().st_size)
     return {name: value.detach() for name, value in found.items()}
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InputError
+from .staging import commit, finish, new_part, new_stage
 
 
 @contextmanager
@@ -32,23 +33,24 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterato
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists already; allow overwriting (--overwrite) or choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(handle)
-    part = Path(name)
+    with _naming(target):
+        held = new_part(target)
     try:
-        part.chmod(0o666 & ~_umask())
-        with _naming(target):
-            yield part
-            part.replace(target)
+        held.path.chmod(0o666 & ~_umask())
+        with _naming(target, held.path):
+            yield held.path
+            held.path.replace(target)
     finally:
-        part.unlink(missing_ok=True)
+        held.path.unlink(missing_ok=True)
+        held.release()
 
 
 @contextmanager
 def new_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside ``folder`` and move everything in it into ``folder`` at the end.
+    """Give a temporary folder inside ``folder`` and move everything in it into ``folder`` at the end, all or nothing.
 
-    Other files in ``folder`` stay. A sub-folder (``Geometry``) is merged file by file.
+    Other files in ``folder`` stay. A sub-folder (``Geometry``) is merged file by file. A process that is ended at any moment
+    leaves the old files or the new ones, never some of each: see ``staging.py``.
 
     Args:
         folder: where the results belong; made if it is missing.
@@ -63,29 +65,51 @@ def new_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> It
     target = Path(folder)
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; give the name of a folder for the results")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    made = [path for path in (target, *target.parents) if not path.exists()]
+    target.mkdir(parents=True, exist_ok=True)
+    finish(target, clean=True)
+    with _naming(target):
+        stage = new_stage(target)
     try:
-        temporary.chmod(0o777 & ~_umask())
-        with _naming(target):
-            yield temporary
-            results = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
-            refuse_existing([target / path for path in results], overwrite=overwrite)
-            for path in results:
-                (target / path).parent.mkdir(parents=True, exist_ok=True)
-                (temporary / path).replace(target / path)
+        stage.path.chmod(0o777 & ~_umask())
+        with _naming(target, stage.path):
+            yield stage.path
+            results = [target / path.relative_to(stage.path) for path in sorted(stage.path.rglob("*")) if path.is_file()]
+            refuse_existing(results, overwrite=overwrite)
+            _refuse_folders(results)
+            commit(stage, target)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if stage.path.suffix != ".done":
+            shutil.rmtree(stage.path, ignore_errors=True)
+            for path in made:
+                _remove_if_empty(path)
+        stage.release()
+
+
+def _refuse_folders(paths: list[Path]) -> None:
+    """Refuse files whose place a folder has: a set of results must not stop half way."""
+    taken = next((path for path in paths if path.is_dir() or (path.parent.exists() and not path.parent.is_dir())), None)
+    if taken is not None:
+        raise InputError(f"{taken} is in the way: a file of the results belongs there; move it or choose another output folder")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
 
 
 @contextmanager
-def _naming(target: Path) -> Iterator[None]:
-    """Add the target's name to system errors that have none, such as a full disk."""
+def _naming(target: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let system errors name the target: those without a name, such as a full disk, and those that name a temporary file."""
     try:
         yield
     except OSError as error:
         if error.errno is not None and error.filename is None:
             error.filename = str(target)
+        elif temporary is not None and isinstance(error.filename, str) and error.filename.startswith(str(temporary)):
+            error.filename = f"{target}{error.filename.removeprefix(str(temporary))}"
         raise
 
 

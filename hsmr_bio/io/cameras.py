@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from hsmr_bio.errors import FormatError, InputError, require
+from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.option_checks import check_number
 from hsmr_bio.types import Camera, FloatArray
+
+from .door import reader
+from .opencv_storage import read_opencv_storage
 
 GUESS = "guess"
 """Source of a camera whose focal length is not given."""
@@ -90,6 +93,7 @@ def between_bars(camera: Camera, content_size_px: FloatArray) -> Camera:
     return replace(camera, focal_px=GUESS_SHARE * float(max(content_size_px)))
 
 
+@reader
 def read_camera(path: str | PathLike[str], image_size_px: tuple[int, int], video_name: str = "") -> Camera:
     """Read intrinsics from a calibration file; lens distortion is not used.
 
@@ -114,19 +118,22 @@ def read_camera(path: str | PathLike[str], image_size_px: tuple[int, int], video
     name, entry = _choose(source, _cameras_of(source, _load(source)), video_name)
     matrix = _matrix(source, name, entry)
     width, height = image_size_px
-    size = next((entry[key] for key in _SIZE_KEYS if key in entry), image_size_px)
-    ratio = np.array([width, height]) / np.array(size, dtype=np.float64)
+    size = _size(source, name, entry, image_size_px)
+    ratio = np.array([width, height]) / size
     if abs(ratio[0] / ratio[1] - 1) > _MAX_ASPECT_DIFFERENCE:
         calibrated = f"{size[0]:g} x {size[1]:g}"
         raise FormatError(
             source, name, f"this camera was calibrated for pictures of {calibrated}, but these are {width} x {height}"
         )
-    return Camera(
-        image_size_px=image_size_px,
-        focal_px=float((matrix[0, 0] * ratio[0] + matrix[1, 1] * ratio[1]) / 2),
-        center_px=(float(matrix[0, 2] * ratio[0]), float(matrix[1, 2] * ratio[1])),
-        source=f"calibration file {source.name}" + (f", camera {name}" if name else ""),
-    )
+    try:
+        return Camera(
+            image_size_px=image_size_px,
+            focal_px=float((matrix[0, 0] * ratio[0] + matrix[1, 1] * ratio[1]) / 2),
+            center_px=(float(matrix[0, 2] * ratio[0]), float(matrix[1, 2] * ratio[1])),
+            source=f"calibration file {source.name}" + (f", camera {name}" if name else ""),
+        )
+    except InputError as error:
+        raise FormatError(source, name, str(error)) from None
 
 
 def _load(path: Path) -> Mapping[str, Any]:
@@ -149,22 +156,10 @@ def _load(path: Path) -> Mapping[str, Any]:
 
 
 def _load_opencv(path: Path) -> dict[str, Any]:
-    cv2 = require("cv2", feature="reading an OpenCV calibration")
-    try:
-        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
-    except (cv2.error, SystemError):
-        raise FormatError(path, None, "this is not a file written by OpenCV's FileStorage") from None
-    root = storage.root()
-    found: dict[str, Any] = {}
-    for key in root.keys() if not root.empty() else ():
-        node = root.getNode(key)
-        matrix = node.mat() if node.isMap() else None
-        if matrix is not None:
-            found[key] = matrix.tolist()
-    width, height = root.getNode("image_width"), root.getNode("image_height")
-    if not root.empty() and width.isInt() and height.isInt():
-        found["image_size"] = [width.real(), height.real()]
-    storage.release()
+    found = read_opencv_storage(path)
+    width, height = found.get("image_width"), found.get("image_height")
+    if width is not None and height is not None:
+        found["image_size"] = [width, height]
     return found
 
 
@@ -193,11 +188,23 @@ def _choose(path: Path, cameras: Mapping[str, Mapping[str, Any]], video_name: st
     raise FormatError(path, None, f"there are {len(cameras)} cameras ({names}), none is called {stem!r} like the video")
 
 
+def _size(path: Path, name: str, entry: Mapping[str, Any], otherwise: tuple[int, int]) -> FloatArray:
+    """(2,) width and height of the pictures of the calibration."""
+    given = next((entry[key] for key in _SIZE_KEYS if key in entry), otherwise)
+    try:
+        size = np.array(given, dtype=np.float64).reshape(2)
+    except (TypeError, ValueError, OverflowError):
+        size = np.zeros(2)
+    if not (np.isfinite(size).all() and (size > 0).all()):
+        raise FormatError(path, name, "the size of the pictures must be two positive numbers, width and height")
+    return size
+
+
 def _matrix(path: Path, name: str, entry: Mapping[str, Any]) -> FloatArray:
     raw = next(entry[key] for key in _MATRIX_KEYS if key in entry)
     try:
         matrix = np.array(raw, dtype=np.float64).reshape(3, 3)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise FormatError(path, name, "the camera matrix must have 3 x 3 numbers") from None
     if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
         raise FormatError(path, name, "the focal lengths in the camera matrix must be positive")

@@ -1,4 +1,6 @@
-"""Pickles written by joblib (WHAM, 4D-Humans): the bytes of each array follow its description, outside the pickle's own frames.
+"""Reads the stream of a pickle of arrays, also of joblib (WHAM, 4D-Humans).
+
+In joblib's files the bytes of each array follow its description, outside the pickle's own frames.
 
 Source:
     File format of joblib 1.x (``joblib.dump``): a description (shape, order, dtype), one byte with the number of bytes
@@ -7,23 +9,21 @@ Source:
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
 import pickle
 import zlib
+from os import PathLike
 from typing import Any, BinaryIO, ClassVar, NoReturn
 
 import numpy as np
 
-from .pickle_names import ArrayRecord, Names, build_array
+from .bounds import BoundedStream, most_bytes, refuse_unpacked
+from .guarded_pickle import GuardedUnpickler
+from .pickle_names import ArrayRecord, DtypeRecord, Names, Record, build_array
 
 _GZIP, _ZLIB = b"\x1f\x8b", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 """First two bytes of the compressed formats (RFC 1952; RFC 1950 at its four levels)."""
-
-
-class UsesJoblib(Exception):  # noqa: N818 - a signal between two readers, never seen by callers
-    """The pickle has joblib's arrays: it needs :class:`JoblibReader`."""
 
 
 class _JoblibArray(ArrayRecord):
@@ -35,16 +35,13 @@ class _JoblibArray(ArrayRecord):
         self.description = state
 
 
-_Stoppable: Any = pickle._Unpickler
-"""The unpickler written in Python, which can be interrupted at an array (joblib's own reader extends it too)."""
+class ArrayReader(GuardedUnpickler):
+    """An unpickler limited to ``names`` that reads each array of joblib after its description."""
 
+    dispatch: ClassVar[dict[int, Any]] = dict(GuardedUnpickler.dispatch)
+    buildable = (*GuardedUnpickler.buildable, Record, ArrayRecord, DtypeRecord)
 
-class JoblibReader(_Stoppable):  # type: ignore[misc]
-    """An unpickler limited to ``names`` that reads each array after its description."""
-
-    dispatch: ClassVar[dict[int, Any]] = dict(_Stoppable.dispatch)
-
-    def __init__(self, stream: BinaryIO, names: Names) -> None:
+    def __init__(self, stream: BoundedStream, names: Names) -> None:
         super().__init__(stream, encoding="latin1")
         self._stream, self._names = stream, names
 
@@ -78,7 +75,7 @@ class JoblibReader(_Stoppable):  # type: ignore[misc]
     def _read_array(self, description: dict[str, Any]) -> np.ndarray[Any, Any]:
         dtype, shape = description["dtype"].dtype, description["shape"]
         if dtype.hasobject:
-            content = JoblibReader(self._stream, self._names).load()
+            content = ArrayReader(self._stream, self._names).load()
             if not isinstance(content, ArrayRecord):
                 raise pickle.UnpicklingError("an array of objects must hold an array")
             return content.array
@@ -88,13 +85,29 @@ class JoblibReader(_Stoppable):  # type: ignore[misc]
         return build_array(self._stream.read(size), description["dtype"], shape, description["order"])
 
 
-def uncompressed(stream: BinaryIO) -> BinaryIO:
-    """Return the stream, decompressed if it starts as zlib or gzip."""
+def uncompressed(stream: BinaryIO, path: str | PathLike[str]) -> BinaryIO:
+    """Return the stream, decompressed if it starts as zlib or gzip.
+
+    Args:
+        stream: seekable.
+        path: for messages.
+
+    Returns:
+        The stream, or another one with the decompressed bytes.
+
+    Raises:
+        FormatError: the compressed file would take more memory than its size explains.
+        EOFError: it ends early.
+    """
     start = stream.tell()
     magic = stream.read(2)
     stream.seek(start)
-    if magic == _GZIP:
-        return io.BytesIO(gzip.decompress(stream.read()))
-    if magic in _ZLIB:
-        return io.BytesIO(zlib.decompress(stream.read()))
-    return stream
+    if magic != _GZIP and magic not in _ZLIB:
+        return stream
+    packed = stream.read()
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # zlib or gzip, as the first bytes say
+    content = unpacker.decompress(packed, most_bytes(len(packed)) + 1)
+    refuse_unpacked(path, len(content), len(packed))
+    if not unpacker.eof:
+        raise EOFError("the compressed data end early")
+    return io.BytesIO(content)

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import FormatError, InputError, UnknownCoordinateError
 from ..skeleton import DOF_NAMES
 from ..types import BoolArray, OsimMotion
+from .door import reader
 from .table import Table, read_table, refuse_missing, write_table
 
 _TITLE = "Coordinates"
@@ -73,6 +74,7 @@ def rotational_columns(names: Sequence[str], model: _Model | None = None) -> Boo
     return np.array(flags, dtype=np.bool_)
 
 
+@reader
 def read_mot(path: str | os.PathLike[str], model: _Model | None = None) -> OsimMotion:
     """Read coordinates from a ``.mot`` file, or from an OpenSim states ``.sto`` file.
 

@@ -16,6 +16,9 @@ from numpy.lib.npyio import NpzFile
 from ..errors import FormatError, InputError
 from ..types import Camera, GroundFit, KeypointPlace, KeypointSet, Observation, SkelMotion, Thumbnail
 from .atomic import new_file
+from .bounds import refuse_members
+from .door import reader, reading
+from .npy_header import read_npy_header
 
 _VERSION = 2
 """Version of the format; in version 1 the camera's place in the world was one of the notes, in degrees."""
@@ -51,6 +54,7 @@ def save_motion(path: str | os.PathLike[str], motion: SkelMotion, *, overwrite: 
     _save(path, "SkelMotion", {name: getattr(motion, name) for name in _MOTION_ARRAYS}, text, overwrite=overwrite)
 
 
+@reader
 def load_motion(path: str | os.PathLike[str]) -> SkelMotion:
     """Read a file of :func:`save_motion`.
 
@@ -90,6 +94,7 @@ def save_observation(path: str | os.PathLike[str], observation: Observation, *, 
     _save(path, "Observation", arrays, text, overwrite=overwrite)
 
 
+@reader
 def load_observation(path: str | os.PathLike[str]) -> Observation:
     """Read a file of :func:`save_observation`.
 
@@ -111,6 +116,7 @@ def load_observation(path: str | os.PathLike[str]) -> Observation:
     return _built(path, build)
 
 
+@reader
 def kind_of(path: str | os.PathLike[str]) -> str | None:
     """Kind of one of our ``.npz`` files, ``"SkelMotion"`` or ``"Observation"``; None for any other ``.npz`` file.
 
@@ -149,7 +155,9 @@ def _load(
             newer = int(stored[_FORMAT_VERSION])
             raise FormatError(path, None, f"written by a newer hsmr-bio (format {newer}, this one knows {_VERSION}): update it")
         values = {name: stored[name] for name in arrays if name in stored.files}
-        described: dict[str, Any] = json.loads(str(stored[_TEXT]))
+        described: object = json.loads(str(stored[_TEXT]))
+    if not isinstance(described, dict):
+        raise FormatError(path, _TEXT, f"a {type(described).__name__}; a mapping is expected")
     missing = [name for name in text if name not in described]
     if missing or "time_s" not in values:
         raise FormatError(path, None, f"the file lacks {', '.join(missing or ['time_s'])}")
@@ -159,22 +167,18 @@ def _load(
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[NpzFile]:
     """Open a ``.npz`` file; all errors of a damaged file become a FormatError."""
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{os.fspath(path)}: there is no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        reason = "it is something else, or cut off" if isinstance(error, ValueError) else error  # numpy advises pickle
-        raise FormatError(path, None, f"not a readable .npz file ({reason})") from None
-    if not isinstance(stored, NpzFile):
-        raise FormatError(path, None, "a single array (.npy), a .npz file was expected")
-    with stored:
-        try:
+    if not os.path.exists(path):  # noqa: PTH110
+        raise InputError(f"{os.fspath(path)}: there is no such file")
+    with reading(path, ".npz"):
+        if not zipfile.is_zipfile(path):
+            raise FormatError(path, None, "not a readable .npz file: it is something else, or cut off")
+        with zipfile.ZipFile(path) as archive:
+            refuse_members(path, archive, os.stat(path).st_size)  # noqa: PTH116
+            for member in (part for part in archive.infolist() if part.filename.endswith(".npy")):
+                with archive.open(member) as start:
+                    read_npy_header(start, f"{os.fspath(path)}:{member.filename}", member.file_size)
+        with np.load(path, allow_pickle=False) as stored:
             yield stored
-        except InputError:
-            raise
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-            raise FormatError(path, None, f"the file is damaged ({error})") from None
 
 
 def _built(path: str | os.PathLike[str], build: Callable[[], _T]) -> _T:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import pickle
 import re
 from collections import OrderedDict
+from collections.abc import Iterable
 from os import PathLike
+from types import FunctionType
 from typing import Any, NoReturn
 
 import numpy as np
 
 from hsmr_bio.errors import FormatError
+
+from .guarded_pickle import check_keys
 
 SPARSE_FORMATS = ("coo", "csc", "csr", "bsr", "dia", "lil", "dok")
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -35,6 +39,7 @@ class Names:
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = path
         self._records: dict[str, type[Record]] = {}
+        self._known = _known()
 
     def find(self, module: str, name: str) -> object:
         """Return the stand-in for a name.
@@ -49,7 +54,7 @@ class Names:
         Raises:
             RefusedPickleError: the name is not on the list.
         """
-        known = _KNOWN.get((module, name))
+        known = self._known.get((module, name))
         if known is not None:
             return known
         family, _, rest = module.partition(".")
@@ -174,21 +179,41 @@ def _encode(text: object, encoding: object = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _ordered(pairs: Iterable[Iterable[object]] = ()) -> OrderedDict[Any, Any]:
+    """Replace ``OrderedDict``: keys are checked."""
+    items = [(key, value) for key, value in pairs]
+    check_keys([key for key, _ in items])
+    return OrderedDict(items)
+
+
+def _set(items: Iterable[object] = ()) -> set[object]:
+    """Replace ``set``: items are checked."""
+    check_keys(listed := list(items))
+    return set(listed)
+
+
+def _frozenset(items: Iterable[object] = ()) -> frozenset[object]:
+    """Replace ``frozenset``: items are checked."""
+    return frozenset(_set(items))
+
+
 def _known() -> dict[tuple[str, str], object]:
-    """Return (module, name) -> stand-in."""
+    """Return (module, name) -> stand-in; the functions are copies for one load."""
     table: dict[tuple[str, str], object] = {
         ("numpy", "ndarray"): ArrayRecord,
         ("numpy", "dtype"): DtypeRecord,
         ("_codecs", "encode"): _encode,
-        ("collections", "OrderedDict"): OrderedDict,
+        ("collections", "OrderedDict"): _ordered,
     }
     array_functions: dict[str, object] = {"_reconstruct": _empty_array, "scalar": _scalar}
     table |= {(module, name): function for module in _MULTIARRAY for name, function in array_functions.items()}
     table |= {(module, "_frombuffer"): _from_buffer for module in _NUMERIC}
-    plain = {kind.__name__: kind for kind in (object, set, frozenset, slice, complex)}
+    plain = {"object": object, "slice": slice, "complex": complex, "set": _set, "frozenset": _frozenset}
     table |= {(module, name): kind for module in ("builtins", "__builtin__") for name, kind in plain.items()}
     table |= {(module, "_reconstructor"): _new_object for module in ("copyreg", "copy_reg")}
-    return table
+    return {name: _copy(part) if isinstance(part, FunctionType) else part for name, part in table.items()}
 
 
-_KNOWN = _known()
+def _copy(function: FunctionType) -> FunctionType:
+    """Copy a function, so that whatever a file does to it ends with the load."""
+    return FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)

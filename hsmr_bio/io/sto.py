@@ -8,12 +8,14 @@ import numpy as np
 
 from ..errors import FormatError
 from ..types import GeneralizedForces
+from .door import reader
 from .table import Table, read_table, refuse_missing, write_table
 
 _TITLE = "Inverse Dynamics Generalized Forces"
 _MOMENT, _FORCE = "_moment", "_force"
 
 
+@reader
 def read_sto(path: str | os.PathLike[str]) -> GeneralizedForces:
     """Read generalized forces: columns ``<coordinate>_moment`` (N m) and ``<coordinate>_force`` (N).
 

@@ -24,6 +24,7 @@ from ..arrays import increasing_time, readonly
 from ..errors import FormatError, InputError
 from ..types import FloatArray
 from .atomic import new_file
+from .door import reader
 
 _MAX_HEADER_LINES = 500
 """A file without ``endheader`` in these lines is not a table."""
@@ -62,6 +63,7 @@ class Table:
         object.__setattr__(self, "values", readonly("values", self.values, shape, allow_nan=True))
 
 
+@reader
 def read_table(path: str | os.PathLike[str]) -> Table:
     """Read any ``.mot`` or ``.sto`` file.
 

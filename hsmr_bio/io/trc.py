@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import FormatError, InputError
 from ..types import FloatArray, Markers
 from .atomic import new_file
+from .door import reader
 from .table import blocks, check_time, parse_rows, read_bytes, time_cells
 
 _UNIT_M = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3}
@@ -29,6 +30,7 @@ _COMPONENTS = 3
 """Cells per marker: x, y, z."""
 
 
+@reader
 def read_trc(path: str | os.PathLike[str]) -> Markers:
     """Read markers in the unit that the header states.
 

@@ -9,13 +9,11 @@ converted to plain arrays afterwards.
 from __future__ import annotations
 
 import io
-import pickle
-import struct
+import math
 import zipfile
-import zlib
 from os import PathLike, fspath
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -23,19 +21,21 @@ from scipy import sparse
 
 from hsmr_bio.errors import FormatError
 
-from .joblib_pickle import JoblibReader, UsesJoblib, uncompressed
+from .bounds import MOST_ELEMENTS, BoundedStream, refuse_expanded, refuse_members
+from .door import reader, reading
+from .joblib_pickle import ArrayReader, uncompressed
+from .npy_header import read_npy_header
 from .pickle_names import ArrayRecord, Content, DtypeRecord, Names, Record, RefusedPickleError
 
 __all__ = ["RefusedPickleError", "load_numpy", "load_pickle", "read_pickle"]
 
 _Done = dict[int, tuple[Content, Content]]
 """Identity of a loaded value -> the converted value, and the loaded one (kept alive, so that its identity stays unique)."""
-_DAMAGED = (
-    *(pickle.UnpicklingError, EOFError, AttributeError, LookupError, ValueError, TypeError, ImportError, MemoryError),
-    *(RecursionError, OverflowError, AssertionError, struct.error, zlib.error),
-)
+_PLAIN = (str, bytes, bytearray, int, float, bool, complex, type(None), np.generic, np.dtype, slice, set, frozenset)
+"""Values that stay as they are."""
 
 
+@reader
 def load_pickle(path: str | PathLike[str]) -> Content:
     """Read a pickle of numpy arrays, sparse matrices, chumpy arrays and plain Python values.
 
@@ -66,15 +66,14 @@ def read_pickle(stream: BinaryIO, path: str | PathLike[str]) -> Content:
     Raises:
         FormatError: as :func:`load_pickle`.
     """
-    try:
-        return _resolve(_load(stream, Names(path)), {}, path)
-    except FormatError:
-        raise
-    except _DAMAGED as error:
-        problem = f"not a readable pickle ({type(error).__name__}: {error}): truncated, damaged or another type of file"
-        raise FormatError(path, None, problem) from None
+    with reading(path, "a pickle of arrays"):
+        bounded = BoundedStream(uncompressed(stream, path))
+        content = _resolve(ArrayReader(bounded, Names(path)).load(), {}, path)
+        refuse_expanded(path, content, bounded.size)
+        return content
 
 
+@reader
 def load_numpy(path: str | PathLike[str]) -> Content:
     """Read a ``.npy`` or ``.npz`` file, object arrays included, without running code from it.
 
@@ -90,24 +89,20 @@ def load_numpy(path: str | PathLike[str]) -> Content:
     with Path(path).open("rb") as stream:
         start = stream.read(6)
         stream.seek(0)
-        try:
-            if start.startswith(b"PK"):
-                with zipfile.ZipFile(stream) as archive:
-                    names = [name for name in archive.namelist() if name.endswith(".npy")]
-                    return {name[:-4]: _read_npy(io.BytesIO(archive.read(name)), f"{fspath(path)}:{name}") for name in names}
-            if start == npy_format.MAGIC_PREFIX:
-                return _read_npy(stream, path)
-        except FormatError:
-            raise
-        except (*_DAMAGED, zipfile.BadZipFile, OSError) as error:
-            raise FormatError(path, None, f"a damaged numpy file ({type(error).__name__}: {error})") from None
+        size = Path(path).stat().st_size
+        if start.startswith(b"PK"):
+            with zipfile.ZipFile(stream) as archive:
+                refuse_members(path, archive, size)
+                names = [name for name in archive.namelist() if name.endswith(".npy")]
+                parts = {name: archive.read(name) for name in names}
+            return {name[:-4]: _read_npy(io.BytesIO(part), f"{fspath(path)}:{name}", len(part)) for name, part in parts.items()}
+        if start == npy_format.MAGIC_PREFIX:
+            return _read_npy(stream, path, size)
     raise FormatError(path, None, "not a .npy or .npz file")
 
 
-def _read_npy(stream: BinaryIO, path: str | PathLike[str]) -> Content:
-    version = npy_format.read_magic(stream)
-    read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, _, dtype = read_header(stream)
+def _read_npy(stream: BinaryIO, path: str | PathLike[str], size: int) -> Content:
+    shape, dtype = read_npy_header(stream, path, size)
     if not dtype.hasobject:
         stream.seek(0)
         return npy_format.read_array(stream, allow_pickle=False)
@@ -117,35 +112,9 @@ def _read_npy(stream: BinaryIO, path: str | PathLike[str]) -> Content:
     return content
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler limited to ``names``."""
-
-    def __init__(self, stream: BinaryIO, names: Names) -> None:
-        super().__init__(stream, encoding="latin1")
-        self._names = names
-
-    def find_class(self, module: str, name: str) -> object:
-        if module == "joblib.numpy_pickle":
-            raise UsesJoblib
-        return self._names.find(module, name)
-
-    def persistent_load(self, _pid: object) -> NoReturn:
-        self._names.refuse_reference()
-
-
-def _load(stream: BinaryIO, names: Names) -> Content:
-    stream = uncompressed(stream)
-    start = stream.tell()
-    try:
-        return _Reader(stream, names).load()
-    except UsesJoblib:
-        stream.seek(start)
-        return JoblibReader(stream, names).load()
-
-
 def _resolve(value: Content, done: _Done, path: str | PathLike[str]) -> Content:
     """Convert the records inside plain containers to arrays; a container may contain itself."""
-    if isinstance(value, str | bytes | int | float | bool | complex | type(None)):
+    if isinstance(value, _PLAIN):
         return value
     if id(value) in done:
         return done[id(value)][0]
@@ -160,9 +129,11 @@ def _resolve(value: Content, done: _Done, path: str | PathLike[str]) -> Content:
         result = _array_of(value, done, path)
     elif isinstance(value, tuple):
         result = tuple(_resolve(item, done, path) for item in value)
-    else:
+    elif isinstance(value, dict | list | np.ndarray):
         done[id(value)] = (value, value)
         _resolve_inside(value, done, path)
+    else:
+        raise FormatError(path, None, f"it holds a {type(value).__name__}, which is neither an array nor a plain value")
     done[id(value)] = (result, value)
     return result
 
@@ -190,6 +161,8 @@ def _array_of(record: Record, done: _Done, path: str | PathLike[str]) -> Content
 
 def _sparse_of(kind: str, state: dict[str, Content]) -> Content:
     shape = tuple(int(n) for n in state["_shape"] if n is not None)
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise ValueError(f"a sparse matrix of shape {shape}; at most {MOST_ELEMENTS} elements are read")
     data = np.asarray(state["data"])
     if kind == "coo":
         row, col = state["coords"] if "coords" in state else (state["row"], state["col"])

@@ -16,6 +16,7 @@ import numpy as np
 
 from hsmr_bio.errors import FormatError, InputError, require
 
+from .door import reader
 from .prefetch import prefetch
 from .upright import AvFrame, AvStream, Orientation, RgbImage, upright_size
 
@@ -111,6 +112,7 @@ def _advice(video: Video, cut: str) -> str:
     return ". Check the file in a video player"
 
 
+@reader
 def open_video(
     path: str | PathLike[str],
     *,

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import InputError
+from ..io.staging import finish
 from ..types import Subject
 from .document import OsimDocument
 
@@ -43,6 +44,7 @@ def as_document(model: Model) -> OsimDocument:
     if isinstance(model, bytes):
         return _parsed(model, "model")
     path = Path(model)
+    finish(path.parent)
     if not path.is_file():
         raise InputError(f"there is no model file {path}")
     return _parsed(path.read_bytes(), str(path))

@@ -12,6 +12,7 @@ from typing import TypeVar
 from ..body import Body
 from ..errors import InputError
 from ..io.atomic import new_folder, refuse_existing, refuse_unwritable
+from ..io.staging import finish
 from ..option_checks import check_file_name
 from ..types import Observation, Progress, SkelMotion, quiet
 from .options import ResultOptions
@@ -124,6 +125,7 @@ def refuse_early(out: Path, labels: Sequence[str], options: ResultOptions) -> No
         check_file_name(label)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give the name of a folder for the results")
+    finish(out)
     endings = (".osim", ".mot", ".trc")
     refuse_existing([out / f"{label}{ending}" for label in labels for ending in endings], overwrite=options.overwrite)
     refuse_unwritable(out, need_bytes=LEAST_FREE_BYTES)

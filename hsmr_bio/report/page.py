@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hsmr_bio.dynamics.results import summary
-from hsmr_bio.errors import InputError
+from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.thumbnails import small_jpeg
 from hsmr_bio.types import FloatArray
 
@@ -56,17 +56,12 @@ def write_report(path_html: str | PathLike[str], path_json: str | PathLike[str],
         path_html: ``*_report.html``; replaced if it exists.
         path_json: ``*_report.json``; replaced if it exists.
         inputs: content of the report.
-
-    Raises:
-        InputError: a file cannot be written.
     """
     page = report_html(inputs)
     twin = json.dumps(report_json(inputs), indent=1, allow_nan=False) + "\n"
     for path, text in ((Path(path_html), page), (Path(path_json), twin)):
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{path}: the report cannot be written here ({error.strerror})") from None
+        with new_file(path) as part:
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def report_json(inputs: ReportInputs) -> dict[str, Any]:
