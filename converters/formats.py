@@ -35,6 +35,8 @@ class FileFormat:
     """Our types that a file is read as."""
     recognise: Callable[[bytes, Path], bool] | None = None
     """Whether the first 512 bytes of a file are of this format; None: by the ending. Needed where an ending is shared."""
+    folder: Callable[[Path], bool] | None = None
+    """Whether a folder holds results of this format; None: its files are read one by one."""
     read: Callable[[Path, ConvertOptions], Content] | None = None
     write: Callable[[Path, Content, ConvertOptions], Written] | None = None
     describe: Callable[[Path], dict[str, Any]] | None = None
@@ -189,6 +191,7 @@ FORMATS: tuple[FileFormat, ...] = (
         endings=(".npz", ".npy", ".pkl", ".pickle", ".pt", ".pth"),
         what="SMPL, SMPL-H, AMASS and the like (fitted by smpl2mot)",
         holds=("smpl",),
+        folder=_ours("smpl_layouts:is_results_folder"),
         read=_ours("smpl:from_smpl"),
         describe=_ours("smpl:smpl_facts"),
     ),

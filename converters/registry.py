@@ -20,7 +20,7 @@ from .formats import FileFormat, formats
 _HEAD_BYTES = 512
 """Enough for every ``recognise`` of the formats."""
 _FOLDER_READ, _FOLDER_WRITTEN = "SKEL motion", "AddBiomechanics"
-"""Formats that are read from a folder, and written as one."""
+"""Formats of a folder that no other format recognises, and of one that is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
     """Determine the format of a file.
 
     Args:
-        path: a file, or a folder of HSMR's results.
+        path: a file, or a folder of results.
         kinds: accepted types, any of them; none given: all.
 
     Returns:
@@ -58,7 +58,8 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
         raise InputError(f"{path}: there is no such file")
     rows, wanted = _readable(), _readable(*kinds)
     if path.is_dir():
-        found = [row for row in rows if row.name == _FOLDER_READ]
+        found = [row for row in rows if row.folder is not None and row.folder(path)]
+        found = found or [row for row in rows if row.name == _FOLDER_READ]
     else:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -112,7 +113,7 @@ def read(path: str | os.PathLike[str], *kinds: Kind, options: ConvertOptions | N
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Describe the content of a file; its ending decides the format.
+    """Describe the content of a file; its ending decides the format. A folder is described by what it is read as.
 
     Returns:
         JSON values by name.
@@ -123,6 +124,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
+    if path.is_dir():
+        return _described_folder(path)
     known = [row for row in formats() if row.describe is not None or row.read is not None]
     problems: list[InputError] = []
     for row in known:
@@ -134,6 +137,11 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             except InputError as error:
                 problems.append(error)
     raise problems[0] if problems else InputError(f"{path}: unknown ending; known: {_list(known)}")
+
+
+def _described_folder(path: Path) -> dict[str, Any]:
+    row = detect(path)
+    return row.describe(path) if row.describe is not None else content_facts(row.load(path, ConvertOptions()), row.name)
 
 
 def convert(
