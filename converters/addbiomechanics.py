@@ -28,6 +28,7 @@ from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.types import BoolArray, FloatArray, Markers, OsimMotion
 
 from .content import Content, ConvertOptions, Written
+from .unseen import unseen_zeros
 
 _FRAMES_AT_ONCE = 2000
 """Frames that nimble reads in one call: it bounds the memory."""
@@ -55,6 +56,8 @@ class B3dTrial:
     """Forces on the feet if a dynamics pass assigned them, else of the force plates, without bodies."""
     missing_force_frames: int
     """Frames whose ground reaction force is incomplete, as AddBiomechanics states."""
+    notes: tuple[str, ...] = ()
+    """How gaps were read."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -200,6 +203,7 @@ def from_b3d(path: Path, options: ConvertOptions) -> Content:
         stature_m=file.stature_m,
         sex=file.sex,
         lost=tuple(lost),
+        notes=trial.notes,
     )
 
 
@@ -305,22 +309,25 @@ def _read_trial(
     values = np.array([np.asarray(frame.processingPasses[-1].pos) for frame in frames])
     if values.shape != (length, len(coordinates)):
         raise FormatError(path, f"trial {name!r}", f"{values.shape[1:]} values a frame, the model has {len(coordinates)}")
+    markers, zeros = _markers(time_s, frames)
     return B3dTrial(
         name=name,
-        markers=_markers(time_s, frames),
+        markers=markers,
+        notes=zeros,
         motion=OsimMotion(time_s=time_s, coordinates=coordinates, values_si=values, rotational=rotational),
         loads=_loads(subject, frames, time_s, name),
         missing_force_frames=sum("notMissing" not in str(frame.missingGRFReason) for frame in frames),
     )
 
 
-def _markers(time_s: FloatArray, frames: list[Any]) -> Markers:
-    """Named markers; the one without a name in such files is left out."""
+def _markers(time_s: FloatArray, frames: list[Any]) -> tuple[Markers, tuple[str, ...]]:
+    """Named markers, and a note on positions of zero; the marker without a name in such files is left out."""
     seen = [{str(name): np.asarray(point) for name, point in frame.markerObservations if name} for frame in frames]
     names = tuple(sorted({name for frame in seen for name in frame}))
     hidden = np.full(3, np.nan)
     positions = np.array([[frame.get(name, hidden) for name in names] for frame in seen]).reshape(len(frames), len(names), 3)
-    return Markers(time_s=time_s, names=names, positions_m=positions)
+    positions, notes = unseen_zeros(positions)
+    return Markers(time_s=time_s, names=names, positions_m=positions), notes
 
 
 def _loads(subject: Any, frames: list[Any], time_s: FloatArray, name: str) -> ExternalLoads:

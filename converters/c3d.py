@@ -7,11 +7,12 @@ Source:
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,20 +21,22 @@ from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.c3d import open_c3d
 from hsmr_bio.io.door import reader
+from hsmr_bio.option_checks import check_choice
 from hsmr_bio.types import FloatArray, Markers
 
+from .c3d_axes import UPS, Evidence, Up, turn_to_y_up
+from .c3d_capture import capture_of_loads, listed, read_capture, turned, values_of, write_capture
+from .capture import Capture
 from .content import Content, ConvertOptions, Written, as_markers
 from .facts import marker_facts
-
-Up = Literal["x", "y", "z"]
+from .unseen import unseen_zeros
 
 _FEATURE = "reading and writing .c3d"
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 _JITTER_FRAMES = 0.1
 """Times may stray this much from an even grid: a file at 120 Hz with three decimals strays by 0.06 frames."""
-_TALLER = 1.3
-"""Ratio of the largest spread to both others from which it names the vertical axis: a standing person's marker set is about
-1.5 m tall and 0.6 m wide, that of a person on all fours has no such axis (own choice)."""
+_OUTPUTS = re.compile(r"^(ANGLES|FORCES|MOMENTS|POWERS|SCALARS)\d*$")
+"""Parameters of POINT that name results of a model: degrees, newtons and the like in place of positions."""
 _MOST_MARKERS, _MOST_FRAMES = 255, 65535
 """Limits of the header's 8-bit and 16-bit counts (C3D File Format, header section)."""
 _WHOLE_FRAMES = 0.01
@@ -50,15 +53,12 @@ class C3dFile:
     rate_hz: float
     up: str
     """Vertical axis of the file: ``"+y"``, ``"+z"`` ... and its source."""
-    analog_channels: tuple[str, ...]
-    force_plates: int
-    events: int
-
-    @property
-    def not_in_markers(self) -> tuple[str, ...]:
-        """What :attr:`markers` does not hold, for the report of a conversion."""
-        counts = {"analog channels": len(self.analog_channels), "force plates": self.force_plates, "events": self.events}
-        return tuple(f"{count} {name}" for name, count in counts.items() if count)
+    capture: Capture
+    """Events, analog channels and force plates."""
+    outputs: tuple[str, ...] = ()
+    """Names of the points that are a model's angles, moments and the like; they are left out."""
+    notes: tuple[str, ...] = ()
+    """How labels and gaps were read."""
 
 
 @reader
@@ -82,63 +82,78 @@ def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
         MissingDependencyError: ezc3d is not installed.
     """
     path = Path(path)
-    if up not in (None, "x", "y", "z"):
-        raise InputError(f"up must be x, y or z, got {up!r}")
+    if up is not None:
+        check_choice("up", up, UPS)
     content = open_c3d(path, feature=_FEATURE)
     parameters = content["parameters"]
     points = np.asarray(content["data"]["points"], dtype=np.float64)
     if points.ndim != 3 or points.shape[1] == 0 or points.shape[2] == 0:
         raise FormatError(path, "POINT", "the file holds no points: nothing can be read as markers")
-    rate_hz = float(_value(parameters, "POINT", "RATE", [0.0])[0])
-    if not np.isfinite(rate_hz) or rate_hz <= 0:
-        raise FormatError(path, "POINT:RATE", f"the frame rate must be positive, it is {rate_hz:g}")
-    positions = points[:3].transpose(2, 1, 0) * _unit(path, parameters)
+    rate_hz, metres = rate_of(path, parameters), unit_of(path, parameters)
+    labels, results, notes = _labels(parameters, points.shape[1])
+    markers = [index for index, result in enumerate(results) if not result]
+    if not markers:
+        raise FormatError(path, "POINT", "all points are results of a model (POINT:ANGLES and the like): there are no markers")
+    positions = points[:3].transpose(2, 1, 0)[:, markers] * metres
     positions[~np.isfinite(positions).all(axis=-1)] = np.nan  # ezc3d gives NaN where the residual is negative
-    to_y_up, up_note = _turn_to_y_up(path, parameters, positions, up)
-    first = int(content["header"]["points"]["first_frame"])
-    markers = Markers(
-        time_s=(first + np.arange(len(positions))) / rate_hz,
-        names=_labels(path, parameters, positions.shape[1]),
-        positions_m=positions @ to_y_up.T,
+    positions, zeros = unseen_zeros(positions)
+    names = tuple(labels[index] for index in markers)
+    capture = read_capture(path, content, to_ground=np.eye(3), metres=metres)
+    evidence = Evidence(
+        path=path,
+        stated=text_of(parameters, "POINT", "Y_SCREEN"),
+        positions_m=positions,
+        names=names,
+        corners_m=np.stack([plate.corners_m for plate in capture.plates]) if capture.plates else np.zeros((0, 4, 3)),
     )
+    to_y_up, up_note = turn_to_y_up(evidence, up)
+    first = int(content["header"]["points"]["first_frame"])
     return C3dFile(
-        markers=markers,
+        markers=Markers(time_s=(first + np.arange(len(positions))) / rate_hz, names=names, positions_m=positions @ to_y_up.T),
         rate_hz=rate_hz,
         up=up_note,
-        analog_channels=tuple(str(name) for name in _value(parameters, "ANALOG", "LABELS", [])),
-        force_plates=int(np.ravel(_value(parameters, "FORCE_PLATFORM", "USED", [0]))[0]),
-        events=int(np.ravel(_value(parameters, "EVENT", "USED", [0]))[0]),
+        capture=turned(capture, to_y_up),
+        outputs=tuple(name for name, result in zip(labels, results, strict=True) if result),
+        notes=(*notes, *zeros),
     )
 
 
 def from_c3d(path: Path, options: ConvertOptions) -> Content:
-    """Read markers.
+    """Read markers, events, analog channels and force plates.
 
     Args:
         path: the file.
         options: ``up``.
 
     Returns:
-        Markers.
+        Markers with their recording.
     """
     file = read_c3d(path, up=options.up)
-    lost = (f"of the C3D file: {', '.join(file.not_in_markers)}",) if file.not_in_markers else ()
-    return Content(name=path.stem, markers=file.markers, lost=lost, notes=(f"vertical axis {file.up}",))
+    lost = (f"{len(file.outputs)} results of a model ({', '.join(file.outputs[:3])} ...)",) if file.outputs else ()
+    notes = (f"vertical axis {file.up}", *file.notes)
+    return Content(name=path.stem, markers=file.markers, capture=file.capture, lost=lost, notes=notes)
 
 
 def to_c3d(path: Path, content: Content, options: ConvertOptions) -> Written:
-    """Write markers, or joint centres as markers.
+    """Write markers, or joint centres as markers, with events, analog channels and force plates.
 
     Args:
         path: the file.
         content: see :func:`~hsmr_bio.converters.content.as_markers`.
-        options: ``body``.
+        options: ``body``; ``loads``: external forces that become force plates.
 
     Returns:
         What the file does not hold.
     """
     markers, lost = as_markers(content, options)
-    write_c3d(path, markers)
+    capture = content.capture
+    if options.loads is not None:
+        from hsmr_bio.dynamics.load_files import read_loads
+
+        rate_hz = even_rate_hz(markers.time_s, "a .c3d file")
+        made = capture_of_loads(read_loads(options.loads), markers.time_s, rate_hz)
+        capture = made if capture is None else replace(made, events=capture.events)
+    write_c3d(path, markers, capture)
     return Written(lost=lost)
 
 
@@ -153,18 +168,20 @@ def c3d_facts(path: Path) -> dict[str, Any]:
         raise
     except InputError:  # the vertical axis is not known; the rest can be described all the same
         file, up = read_c3d(path, up="z"), "not stated"
-    plates: int | str | dict[str, dict[str, float]] = file.force_plates
-    if file.force_plates:
+    plates: int | str | dict[str, dict[str, float]] = len(file.capture.plates)
+    if plates:
         try:
             forces = read_c3d_plates(path).forces
             plates = {plate.name: {"peak_n": float(np.linalg.norm(plate.force_n, axis=1).max())} for plate in forces}
         except FormatError as error:
             plates = str(error)
     facts = {"kind": "C3D", "vertical axis": up, **marker_facts(file.markers)}
-    return facts | {"analog channels": list(file.analog_channels), "events": file.events, "force plates": plates}
+    events = [f"{event.context} {event.label} {event.time_s:.3f} s".strip() for event in file.capture.events]
+    facts |= {"analog channels": list(file.capture.channels), "events": events, "force plates": plates}
+    return facts | {"model results": list(file.outputs), "notes": list(file.notes)}
 
 
-def write_c3d(path: str | os.PathLike[str], markers: Markers) -> None:
+def write_c3d(path: str | os.PathLike[str], markers: Markers, capture: Capture | None = None) -> None:
     """Write markers as a C3D file in millimetres, y up, with the time of the first frame in the header.
 
     Values are stored as float32. A marker that is not seen gets residual -1, as the format requires.
@@ -172,12 +189,14 @@ def write_c3d(path: str | os.PathLike[str], markers: Markers) -> None:
     Args:
         path: the file; replaced if it exists.
         markers: at least one marker, evenly sampled.
+        capture: events, analog channels and force plates of the same frames, or None.
 
     Raises:
-        InputError: uneven sampling, more than 255 markers or 65535 frames, or a first time between two frames.
+        InputError: uneven sampling, more than 255 markers or 65535 frames, a first time between two frames, or analog samples
+            of other frames.
         MissingDependencyError: ezc3d is not installed.
     """
-    ezc3d = require("ezc3d", feature=_FEATURE, extra="c3d")
+    ezc3d = require("ezc3d", feature=_FEATURE)
     rate_hz = even_rate_hz(markers.time_s, "a .c3d file")
     frames, count = markers.positions_m.shape[:2]
     if not 0 < count <= _MOST_MARKERS or frames > _MOST_FRAMES:
@@ -200,6 +219,8 @@ def write_c3d(path: str | os.PathLike[str], markers: Markers) -> None:
     content.add_parameter("POINT", "Y_SCREEN", ["+Y"])
     content["header"]["points"]["first_frame"] = round(first)
     content["data"]["points"] = points
+    if capture is not None:
+        write_capture(content, capture, rate_hz=rate_hz, frames=frames)
     with new_file(path) as part, tempfile.TemporaryDirectory() as folder:
         content.write(f"{folder}/a.c3d")  # ezc3d insists on this ending
         shutil.copyfile(f"{folder}/a.c3d", part)
@@ -232,62 +253,76 @@ def even_rate_hz(time_s: FloatArray, target: str) -> float:
     return float(whole if abs(rate_hz / whole - 1) < _WHOLE_RATE else rate_hz)
 
 
-def _value(parameters: Any, group: str, name: str, default: list[Any]) -> list[Any]:
-    if group not in parameters or name not in parameters[group]:
-        return default
-    value = parameters[group][name]["value"]
-    return list(value) if len(value) else default
+def rate_of(path: Path, parameters: Any) -> float:
+    """Return POINT:RATE.
+
+    Args:
+        path: of the file, for messages.
+        parameters: ezc3d's.
+
+    Returns:
+        Hz.
+
+    Raises:
+        FormatError: not positive.
+    """
+    rate_hz = float((values_of(parameters, "POINT", "RATE") or [0.0])[0])
+    if not np.isfinite(rate_hz) or rate_hz <= 0:
+        raise FormatError(path, "POINT:RATE", f"the frame rate must be positive, it is {rate_hz:g}")
+    return rate_hz
 
 
-def _unit(path: Path, parameters: Any) -> float:
-    name = str(_value(parameters, "POINT", "UNITS", [""])[0]).strip()
+def text_of(parameters: Any, group: str, name: str) -> str:
+    """Return the first text of a parameter.
+
+    Args:
+        parameters: ezc3d's.
+        group: name of the group.
+        name: of the parameter.
+
+    Returns:
+        The text; empty if there is none.
+    """
+    return str((values_of(parameters, group, name) or [""])[0]).strip()
+
+
+def unit_of(path: Path, parameters: Any) -> float:
+    """Return the length of the file's unit.
+
+    Args:
+        path: of the file, for messages.
+        parameters: ezc3d's.
+
+    Returns:
+        Metres.
+
+    Raises:
+        FormatError: an unknown unit.
+    """
+    name = text_of(parameters, "POINT", "UNITS")
     if name.lower() not in _METRES:
         raise FormatError(path, "POINT:UNITS", f"the unit of the points must be one of m, cm, mm, it is {name!r}")
     return _METRES[name.lower()]
 
 
-def _labels(path: Path, parameters: Any, count: int) -> tuple[str, ...]:
-    labels = [str(name).strip() for key in ("LABELS", "LABELS2", "LABELS3") for name in _value(parameters, "POINT", key, [])]
-    names = [name or f"point_{index + 1}" for index, name in enumerate(labels[:count])]
-    names += [f"point_{index + 1}" for index in range(len(names), count)]
+def _labels(parameters: Any, count: int) -> tuple[list[str], list[bool], tuple[str, ...]]:
+    """Names of all points, distinct; whether each is a result of a model; and a note if names had to be made distinct.
+
+    A subject's name in front (``Anna:``) does not matter for the results.
+    """
+    labels = [str(name).strip() for name in listed(parameters, "POINT", "LABELS")][:count]
+    labels += [""] * (count - len(labels))
+    groups = [name for name in parameters["POINT"] if _OUTPUTS.match(name)]
+    named = {_bare(name) for group in groups for name in values_of(parameters, "POINT", group)} - {""}
+    names = [name or f"point_{index + 1}" for index, name in enumerate(labels)]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise FormatError(path, "POINT:LABELS", f"marker names must differ; twice: {', '.join(twice)}. Rename one of each")
-    return tuple(names)
+    for index, name in enumerate(names):
+        number = names[:index].count(name) + 1
+        if number > 1:
+            names[index] = next(f"{name}_{n}" for n in range(number, count + 2) if f"{name}_{n}" not in names)
+    note = f"several points of one name: {', '.join(twice)}; the later ones are called {twice[0]}_2 ..." if twice else ""
+    return names, [_bare(label) in named for label in labels], (note,) if twice else ()
 
 
-def _turn_to_y_up(path: Path, parameters: Any, positions_m: FloatArray, up: Up | None) -> tuple[FloatArray, str]:
-    stated = str(_value(parameters, "POINT", "Y_SCREEN", [""])[0]).strip().lower()
-    if up is not None:
-        axis, sign, note = "xyz".index(up), 1.0, f"+{up} (as given)"
-    elif len(stated) == 2 and stated[0] in "+-" and stated[1] in "xyz":
-        axis, sign, note = "xyz".index(stated[1]), -1.0 if stated[0] == "-" else 1.0, f"{stated} (the file's POINT:Y_SCREEN)"
-    else:
-        axis = _tallest_axis(path, positions_m)
-        sign, note = 1.0, f"+{'xyz'[axis]} (the file states none; the markers spread most along it)"
-    return _rotation_to_y(axis, sign), note
-
-
-def _tallest_axis(path: Path, positions_m: FloatArray) -> int:
-    seen = np.isfinite(positions_m).all(axis=-1)
-    frames = positions_m[seen.sum(axis=1) >= 3]
-    spread = np.zeros(3)
-    if len(frames):
-        spread = np.median(np.nanmax(frames, axis=1) - np.nanmin(frames, axis=1), axis=0)
-    axis = int(np.argmax(spread))
-    if spread[axis] < _TALLER * np.delete(spread, axis).max() or spread[axis] == 0:
-        sizes = ", ".join(f"{size:.2f}" for size in spread)
-        raise InputError(
-            f"{path}: the file does not state its vertical axis (POINT:Y_SCREEN) and the markers do not show it "
-            f"(they spread over {sizes} m along x, y, z): say which axis points up (--up x, y or z)"
-        )
-    return axis
-
-
-def _rotation_to_y(axis: int, sign: float) -> FloatArray:
-    """(3, 3) rotation by the smallest angle that brings ``sign`` times the axis to +y; for -y, half a turn about x."""
-    if axis == 0:
-        return np.array([[0.0, -sign, 0.0], [sign, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    if axis == 1:
-        return np.diag([1.0, sign, sign])
-    return np.array([[1.0, 0.0, 0.0], [0.0, 0.0, sign], [0.0, -sign, 0.0]])
+def _bare(label: object) -> str:
+    return str(label).strip().rpartition(":")[2]

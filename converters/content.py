@@ -10,20 +10,24 @@ from hsmr_bio.errors import InputError
 from hsmr_bio.types import FloatArray, Markers, OsimMotion, SkelMotion
 
 from .animation import Animation, from_osim, from_skel
+from .c3d_axes import Up
+from .capture import Capture
 from .hsmr import HSMR_FOCAL_PX
 
 if TYPE_CHECKING:
     from hsmr_bio.body import Body
     from hsmr_bio.fitting.smpl.smpl_motion import Axes, SmplMotion
+    from hsmr_bio.fitting.video.joint_data import JointCentres
     from hsmr_bio.osim.document import OsimDocument
 
-Kind = Literal["skel", "coordinates", "bones", "markers", "smpl", "model"]
+Kind = Literal["skel", "coordinates", "bones", "markers", "joints", "smpl", "model"]
 """One of our types, by the field of :class:`Content` that holds it (``skel``: :attr:`Content.people`)."""
 WORDS: dict[Kind, str] = {
     "skel": "a SKEL motion",
     "coordinates": "coordinates",
     "bones": "a skeleton animation",
     "markers": "markers",
+    "joints": "joint centres",
     "smpl": "SMPL motion",
     "model": "a model",
 }
@@ -40,8 +44,10 @@ class ConvertOptions:
     """OpenSim model of coordinates or markers; None: the ``.osim`` of the same name beside them."""
     body: str | None = None
     """Body of a SKEL motion; None: the one that it names."""
-    up: Literal["x", "y", "z"] | None = None
+    up: Up | None = None
     """Vertical axis of a C3D file; None: recognised."""
+    loads: Path | None = None
+    """External forces that become force plates of a C3D file."""
     axes: Axes | Literal["auto"] = "auto"
     """Axes of an SMPL file."""
     unit: str | None = None
@@ -81,7 +87,11 @@ class Content:
     """SKEL motion, one a person."""
     smpl: tuple[SmplMotion, ...] = ()
     """SMPL motion, one a person."""
+    joints: tuple[JointCentres, ...] = ()
+    """Joint centres, one a person: a body is fitted to them."""
     bones: Animation | None = None
+    capture: Capture | None = None
+    """What was recorded beside the markers."""
     mass_kg: float | None = None
     stature_m: float | None = None
     sex: str = "unknown"
@@ -158,7 +168,7 @@ def as_markers(content: Content, options: ConvertOptions) -> tuple[Markers, tupl
     """Return the content as markers: those measured, else the model's, else the joint centres.
 
     Args:
-        content: with markers, coordinates and their model, bones, or a SKEL motion.
+        content: with markers, coordinates and their model, joint centres (y up), bones, or a SKEL motion.
         options: ``body``.
 
     Returns:
@@ -177,6 +187,10 @@ def as_markers(content: Content, options: ConvertOptions) -> tuple[Markers, tupl
             raise InputError(f"model {model.name!r} has no markers to write")
         markers = Markers(time_s=placed.time_s, names=placed.marker_names, positions_m=placed.markers_m)
         return markers, ("joint angles: hsmr-bio ik finds them again",)
+    if content.joints:
+        centres = content.joints[0]
+        turned = Markers(time_s=centres.markers.time_s, names=centres.markers.names, positions_m=centres.upright_m)
+        return turned, ("the poses of the segments",) if centres.segments else ()
     animation, _ = as_bones(content, options)
     markers = Markers(time_s=animation.time_s, names=animation.names, positions_m=animation.world()[0])
     return markers, ("bone orientations: the markers are the joint centres",)

@@ -46,12 +46,15 @@ def content_facts(content: Content, format_name: str) -> dict[str, Any]:
     Returns:
         JSON values by name.
     """
-    people = (*content.people, *content.smpl)
+    people = (*content.people, *content.smpl, *(centres.markers for centres in content.joints))
     held: dict[str, Any] = {"notes": list(content.notes)} | ({"people": len(people)} if people else {})
     if content.coordinates is not None:
         held["coordinates"] = list(content.coordinates.coordinates)
     if content.bones is not None:
         held["bones"] = list(content.bones.names)
+    if content.joints:
+        held["joints"] = marker_facts(content.joints[0].markers)["markers"]
+        held |= {"axes": content.joints[0].axes, "segments": [segment.bone for segment in content.joints[0].segments]}
     if content.markers is not None:
         held["markers"] = marker_facts(content.markers)["markers"]
     timed: list[Any] = [part for part in (*people, content.coordinates, content.bones, content.markers) if part is not None]

@@ -36,12 +36,16 @@ class FileFormat:
     """Our types that a file is read as."""
     recognise: Callable[[bytes, Path], bool] | None = None
     """Whether the first 512 bytes of a file are of this format; None: by the ending. Needed where an ending is shared."""
+    folder: Callable[[Path], bool] | None = None
+    """Whether a folder holds results of this format; None: its files are read one by one."""
     read: Callable[[Path, ConvertOptions], Content] | None = None
     write: Callable[[Path, Content, ConvertOptions], Written] | None = None
     describe: Callable[[Path], dict[str, Any]] | None = None
     """Facts of a file for ``hsmr-bio info``, as JSON values; None: those of our types, from what is read."""
     lost: tuple[str, ...] = ()
     """What no file of this format holds, an entry each; a writer adds what depends on the content."""
+    keeps_capture: bool = False
+    """Whether events, analog channels and force plates are written."""
     extra: str | None = None
     """The extra of this project that installs what it needs."""
 
@@ -123,6 +127,10 @@ def _begins(*starts: bytes) -> Callable[[bytes, Path], bool]:
     return lambda head, _: head.lstrip(b"\xef\xbb\xbf").startswith(starts)
 
 
+def _is_c3d(head: bytes, _: Path) -> bool:
+    return head[1:2] == b"\x50" and 0 < head[0] < 128 and b"\0" in head[:24]
+
+
 FORMATS: tuple[FileFormat, ...] = (
     FileFormat(
         name="OSIM",
@@ -142,16 +150,24 @@ FORMATS: tuple[FileFormat, ...] = (
         write=_ours("opensim_files:to_trc"),
     ),
     FileFormat(
+        name="Theia",
+        endings=(".c3d",),
+        what="segment poses of markerless motion capture (fitted by skel2mot)",
+        holds=("joints",),
+        recognise=lambda head, path: _is_c3d(head, path) and head[2:4] == b"\0\0",
+        read=_ours("theia:from_theia"),
+    ),
+    FileFormat(
         name="C3D",
         endings=(".c3d",),
-        what="markers of a motion capture system",
+        what="markers, events, analog channels and force plates of a motion capture system",
         holds=("markers",),
-        recognise=lambda head, _: head[1:2] == b"\x50" and 0 < head[0] < 128 and b"\0" in head[:24],
+        recognise=_is_c3d,
         read=_ours("c3d:from_c3d"),
         write=_ours("c3d:to_c3d"),
         describe=_ours("c3d:c3d_facts"),
         lost=("digits beyond float32 (about 0.1 micrometre)",),
-        extra="c3d",
+        keeps_capture=True,
     ),
     FileFormat(
         name="BVH",
@@ -211,6 +227,7 @@ FORMATS: tuple[FileFormat, ...] = (
         endings=(".npz", ".npy", ".pkl", ".pickle", ".pt", ".pth"),
         what="SMPL, SMPL-H, AMASS and the like (fitted by smpl2mot)",
         holds=("smpl",),
+        folder=_ours("smpl_layouts:is_results_folder"),
         read=_ours("smpl:from_smpl"),
         describe=_ours("smpl:smpl_facts"),
     ),

@@ -20,7 +20,7 @@ from .formats import FileFormat, formats
 _HEAD_BYTES = 512
 """Enough for every ``recognise`` of the formats."""
 _FOLDER_READ, _FOLDER_WRITTEN = "SKEL motion", "AddBiomechanics"
-"""Formats that are read from a folder, and written as one."""
+"""Formats of a folder that no other format recognises, and of one that is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
     """Determine the format of a file.
 
     Args:
-        path: a file, or a folder of HSMR's results.
+        path: a file, or a folder of results.
         kinds: accepted types, any of them; none given: all.
 
     Returns:
@@ -59,10 +59,10 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
         raise InputError(f"{path}: there is no such file")
     rows, wanted = _readable(), _readable(*kinds)
     if path.is_dir():
-        found = [row for row in rows if row.name == _FOLDER_READ]
+        found = [row for row in rows if row.folder is not None and row.folder(path)]
+        found = found or [row for row in rows if row.name == _FOLDER_READ]
     else:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
+        head = _head(path)
         found = [row for row in (*wanted, *rows) if (row.recognise(head, path) if row.recognise else _has_ending(row, path))]
         if not found and kinds:
             found = [row for row in wanted if _has_ending(row, path)]
@@ -113,7 +113,7 @@ def read(path: str | os.PathLike[str], *kinds: Kind, options: ConvertOptions | N
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Describe the content of a file; its ending decides the format.
+    """Describe the content of a file; its ending decides the format. A folder is described by what it is read as.
 
     Returns:
         JSON values by name.
@@ -125,15 +125,23 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     finish(path.parent)
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
+    if path.is_dir():
+        return _described_folder(path)
+    head = _head(path)
     known = [row for row in formats() if row.describe is not None or row.read is not None]
     problems: list[InputError] = []
-    for row in known:
-        if _has_ending(row, path):  # several formats may share it
+    for row in sorted(known, key=lambda row: row.recognise is None or not row.recognise(head, path)):
+        if _has_ending(row, path):  # several formats may share it: those that recognise the file first
             try:
                 return row.facts(path, ConvertOptions())
             except InputError as error:
                 problems.append(error)
     raise problems[0] if problems else InputError(f"{path}: unknown ending; known: {_list(known)}")
+
+
+def _described_folder(path: Path) -> dict[str, Any]:
+    row = detect(path)
+    return row.describe(path) if row.describe is not None else content_facts(row.load(path, ConvertOptions()), row.name)
 
 
 def convert(
@@ -165,24 +173,34 @@ def convert(
     if source.is_file() and not _has_ending(reads, source):
         notes.append(f"{source.name} holds {reads.name}, whatever its ending says")
     written = writes.save(target, content, options)
+    left_out = content.capture.summary if content.capture is not None and not writes.keeps_capture else ()
     return Conversion(
         source=reads.name,
         target=writes.name,
         written=target,
-        lost=(*content.lost, *written.lost, *writes.lost),
+        lost=(*content.lost, *left_out, *written.lost, *writes.lost),
         notes=(*notes, *content.notes, *written.notes),
     )
 
 
 def _one_person(content: Content, path: Path, person: int) -> Content:
-    """Keep one of several SKEL motions; a content without any is returned as it is."""
-    count = len(content.people)
+    """Keep one of several people; a content without people is returned as it is."""
+    people = content.people or content.joints
+    count = len(people)
     if count == 0:
         return content
     if not 0 <= person < count:
         raise InputError(f"{path} holds {count} person(s), numbered from 0; there is no {person}")
     others = (f"the other {count - 1} person(s)",) if count > 1 else ()
-    return replace(content, people=(content.people[person],), lost=(*content.lost, *others))
+    kept = replace(content, lost=(*content.lost, *others))
+    if content.people:
+        return replace(kept, people=(content.people[person],))
+    return replace(kept, joints=(content.joints[person],))
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
 
 
 def _has_ending(row: FileFormat, path: Path) -> bool:

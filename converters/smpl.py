@@ -26,13 +26,14 @@ from hsmr_bio.io.unpickle import load_numpy, load_pickle
 from hsmr_bio.types import FloatArray
 
 from .content import Content, ConvertOptions
+from .rows import FRAME_KEYS, ID_KEYS, Stored, frame_numbers, separate, stacked
+from .smpl_layouts import people_of, people_of_folder
 from .smpl_tracks import follow_tracks
 from .smpl_values import (
+    AXES,
     CAMERA_KEYS,
     VALUE_KEYS,
     SmplValues,
-    Stored,
-    first_of,
     flattened,
     frame_rate_hz,
     plain,
@@ -40,8 +41,6 @@ from .smpl_values import (
 )
 
 _TIME_KEYS = ("time_s", "times", "timestamps")
-_FRAME_KEYS = ("frame_ids", "frame_indices")
-"""Keys of the video frames in which a person was seen."""
 
 
 @reader
@@ -54,7 +53,7 @@ def read_smpl(
     """Read SMPL motion.
 
     Args:
-        path: ``.npz``, ``.npy``, ``.pkl`` or ``.pt``.
+        path: ``.npz``, ``.npy``, ``.pkl`` or ``.pt``; or a folder of SMPLer-X or TRAM.
         rate_hz: frames per second; None: as stored.
         axes: of the file's world; ``auto``: recognised by the orientation of the body, and by keys that only results in
             camera axes have.
@@ -69,7 +68,7 @@ def read_smpl(
     source = Path(path)
     if not source.exists():
         raise InputError(f"{source}: there is no such file")
-    people = _people(source, _load(source), rate_hz)
+    people = people_of_folder(source) if source.is_dir() else _people(source, _load(source), rate_hz)
     motions = tuple(_motion(source, person, rate_hz, axes) for person in people)
     if not motions:
         raise FormatError(source, None, "there is no person in it")
@@ -128,32 +127,50 @@ def _load_torch(path: Path) -> object:
 
 
 def _people(path: Path, content: object, rate_hz: float | None) -> Sequence[Stored | FloatArray]:
-    """Separate the people of a file: one, or the values of a mapping or list of mappings.
+    """Separate the people of a file: those of a known layout, of rows, of a mapping or of a list of mappings.
 
-    A list of single frames is one person's video if a frame rate is given, else the people of one image.
+    A list of single frames without identities is one person's video if a frame rate is given, else the people of one image.
     """
     if isinstance(content, np.ndarray):
         return [content]
     if isinstance(content, list) and content and all(isinstance(item, Mapping) for item in content):
         people = [flattened(item) for item in content]
-        return people if rate_hz is None else _joined(path, people)
+        return people if rate_hz is None and not _has_rows(people[0]) else _joined(path, people)
     if not isinstance(content, Mapping):
         raise FormatError(path, None, f"a mapping or an array of joints is expected, it holds a {type(content).__name__}")
+    known = people_of(path, content)
+    if known is not None:
+        return known
     parts = list(content.values())
     flat = flattened(content)
     if flat is not content or not parts or not all(isinstance(part, Mapping) for part in parts):
-        return [flat]
+        return _separated(path, flat)
     tracked = follow_tracks(path, parts)
-    return parts if tracked is None else tracked
+    if tracked is not None:
+        return tracked
+    return [person for part in parts for person in _separated(path, flattened(part))]
+
+
+def _has_rows(stored: Stored) -> bool:
+    return any(stored.get(key) is not None for key in ID_KEYS)
+
+
+def _separated(path: Path, stored: Stored) -> list[Stored]:
+    """The people of one mapping; its rows are counted only if it has identities or frame numbers."""
+    if not any(stored.get(key) is not None for key in (*ID_KEYS, *FRAME_KEYS)):
+        return [stored]
+    return separate(path, stored, read_values(path, stored).frames)
 
 
 def _joined(path: Path, frames: list[Stored]) -> list[Stored]:
-    """Join a list of single frames; it is returned itself if an item has several frames or other values than the first."""
+    """Join a list of single detections; it is returned itself if an item has several frames or other values than the first."""
+    if len(frames) > 1 and _has_rows(frames[0]):
+        return _separated(path, stacked(path, frames, VALUE_KEYS))
     known = [key for key in frames[0] if key in VALUE_KEYS]
     shapes = {tuple((key, np.shape(frame.get(key, ""))) for key in known) for frame in frames}
     if len(frames) < 2 or len(shapes) > 1 or read_values(path, frames[0]).frames != 1:
         return frames
-    return [{key: np.stack([np.asarray(frame[key]) for frame in frames]) for key in known}]
+    return _separated(path, stacked(path, frames, known))
 
 
 def _motion(path: Path, content: Stored | FloatArray, rate_hz: float | None, axes: Axes | Literal["auto"]) -> SmplMotion:
@@ -166,6 +183,7 @@ def _motion(path: Path, content: Stored | FloatArray, rate_hz: float | None, axe
         joints_m=values.joints_m,
         betas=values.betas,
         sex=values.sex,
+        pelvis_m=values.pelvis_m,
         axes=_axes(path, stored, values) if axes == "auto" else axes,
         source=f"SMPL {path.name}",
         notes=values.notes,
@@ -178,15 +196,12 @@ def _times(path: Path, content: Stored, frames: int, rate_hz: float | None) -> F
             if key in content and np.size(content[key]) == frames:
                 return np.asarray(content[key], dtype=np.float64).reshape(-1)
     rate_hz = frame_rate_hz(path, content, frames, rate_hz)
-    seen = first_of(content, _FRAME_KEYS)
-    numbers = np.arange(frames) if seen is None else np.asarray(seen[1], dtype=np.float64).reshape(-1)
-    if len(numbers) != frames:
-        raise FormatError(path, "frame_ids", f"{len(numbers)} frame numbers, {frames} poses")
-    return np.asarray(numbers / rate_hz)
+    seen = frame_numbers(path, content, frames)
+    return np.asarray((np.arange(frames) if seen is None else seen) / rate_hz)
 
 
 def _axes(path: Path, content: Stored, values: SmplValues) -> Axes:
-    if any(key in content for key in CAMERA_KEYS):
+    if content.get(AXES) == "camera" or any(key in content for key in CAMERA_KEYS):
         return "camera"
     if values.rotations is not None:
         root = values.rotations[:, 0]

@@ -54,6 +54,7 @@ def import_smpl(
 def _import(motion: SmplMotion, options: SmplImportOptions, progress: Progress) -> tuple[SmplFit, Body]:
     sex = options.sex or motion.sex
     smpl = _smpl(options, sex)
+    motion = _translated(motion, smpl)
     body, lost = _body(motion, options, sex, smpl)
     shares_skin = len(body.data.skin_template_m) == (len(smpl.template_m) if smpl else -1)
     if smpl is None or not shares_skin or motion.rotations is None:
@@ -71,6 +72,15 @@ def _import(motion: SmplMotion, options: SmplImportOptions, progress: Progress) 
     lost += fit.lost
     skel = dataclasses.replace(fit.motion, notes={**fit.motion.notes, "lost": lost})
     return dataclasses.replace(fit, motion=skel, lost=tuple(lost)), body
+
+
+def _translated(motion: SmplMotion, smpl: SmplModel | None) -> SmplMotion:
+    """Express translations of SMPL-X as SMPL's: both models put the pelvis at the same place."""
+    if smpl is None or motion.pelvis_m is None or motion.trans_m is None or motion.betas is None:
+        return motion
+    betas = motion.betas if motion.betas.ndim == 1 else motion.betas.mean(axis=0)
+    shift = motion.pelvis_m - smpl.joints(betas)[0]
+    return dataclasses.replace(motion, trans_m=motion.trans_m + shift, pelvis_m=None)
 
 
 def _smpl(options: SmplImportOptions, sex: Sex) -> SmplModel | None:

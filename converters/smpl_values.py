@@ -11,39 +11,49 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hsmr_bio.errors import FormatError, InputError
+from hsmr_bio.fitting.smpl.smpl_motion import SMPLX_PELVIS_M
 from hsmr_bio.types import FloatArray, Sex
 
-Stored = Mapping[Any, Any]
-"""Arrays, numbers and text by name, as a file holds them."""
+from .rows import Stored
+from .smpl_joints import smpl_joints
 
-POSE_KEYS = ("poses", "pose", "pose_world", "smpl_poses", "fullpose", "full_pose")
-ROOT_KEYS = ("global_orient_axis_angle", "global_orient", "root_orient", "smpl_global_orient")
-BODY_KEYS = ("body_pose_axis_angle", "body_pose", "pose_body", "smpl_body_pose")
-TRANS_KEYS = ("trans_world", "trans", "transl", "smpl_trans", "translation", "pred_cam_t_full", "pred_cam_t", "cam_t")
+POSE_KEYS = ("poses", "pose", "pose_world", "smpl_poses", "fullpose", "full_pose", "rotmat", "pred_rotmat")
+ROOT_KEYS = ("global_orient_axis_angle", "global_orient", "root_orient", "smpl_global_orient", "poses_root")
+BODY_KEYS = ("body_pose_axis_angle", "body_pose", "pose_body", "smpl_body_pose", "poses_body")
+TRANS_KEYS = (
+    *("trans_world", "trans", "transl", "smpl_trans", "translation"),
+    *("pred_cam_t_full", "pred_cam_t", "cam_t", "pred_trans"),
+)
 _WORLD_PAIR, _CAMERA_PAIR = ("pose_world", "trans_world"), ("pose", "trans")
 """WHAM stores a motion twice, in the world and in the camera; rotations of one do not go with translations of the other."""
-CAMERA_KEYS = ("pred_cam_t_full", "pred_cam_t", "cam_t", "pred_cam", "camera_bbox")
+CAMERA_KEYS = ("pred_cam_t_full", "pred_cam_t", "cam_t", "pred_cam", "camera_bbox", "pred_trans")
 """Keys that only results in camera axes have."""
-JOINT_KEYS = ("smpl_joints", "joints", "joints3d", "joints_3d", "kp3d", "Jtr")
-BETA_KEYS = ("betas", "beta", "shape")
+JOINT_KEYS = ("smpl_joints", "joints", "joints3d", "joints_3d", "kp3d", "Jtr", "jointPositions")
+BETA_KEYS = ("betas", "beta", "shape", "pred_shape")
+AXES, NOTES = "hsmr_bio.axes", "hsmr_bio.notes"
+"""Keys that readers of layouts add: the axes that the layout states, and notes for people."""
 VALUE_KEYS = (*POSE_KEYS, *ROOT_KEYS, *BODY_KEYS, *TRANS_KEYS, *JOINT_KEYS, *BETA_KEYS)
 _SEXES: dict[str, Sex] = {"m": "male", "male": "male", "f": "female", "female": "female", "neutral": "neutral", "n": "neutral"}
 RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate", "framerate")
 _NESTS = ("smpl_params_global", "pred_smpl_params", "smpl_params", "smpl_params_incam", "smpl")
 """Keys under which the parameters lie one level deeper; the first that is there counts."""
+_IN_CAMERA = ("smpl_params_incam",)
+"""Those of them whose axes are the camera's."""
 _MOST_TURN_RAD = 4 * np.pi
 """A larger axis-angle value is in degrees."""
 _ORTHONORMAL = 1e-2
 """Largest entry of R R^T - 1 of a rotation matrix; networks give them in half precision."""
 _FAR_M = 1000.0
 """A larger translation is not in metres."""
-_THIGH_M = (0.1, 0.8)
-"""Bounds of a person's thigh, children included."""
 _BODY_JOINTS = 24
 _SMPLH_BODY = 22
 """Joints of SMPL, and those of them that SMPL-H and SMPL-X share."""
 _WITH_HANDS = (156, 165, _SMPLH_BODY * 3)
 """Widths of the pose vector of SMPL-H, of SMPL-X, and of their body alone."""
+_KNOWN_JOINTS = (_SMPLH_BODY, _BODY_JOINTS, 26, 52, 53, 54, 55)
+"""Joints of pose vectors that begin with SMPL's body: SMPL-H's and SMPL-X's body, SMPL, SMPL-H with hands as components,
+SMPL-H, and SMPL-X with and without jaw and eyes. 48 would be 24 joints of six numbers each, which are no axis-angle values."""
+_SMPLX_JOINTS = (53, 54, 55)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,6 +69,8 @@ class SmplValues:
     betas: FloatArray | None
     """(10,) or (T, 10)."""
     sex: Sex
+    pelvis_m: FloatArray | None = None
+    """(3,) as in :class:`~hsmr_bio.fitting.smpl.smpl_motion.SmplMotion`."""
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -98,7 +110,8 @@ def flattened(content: Stored) -> Stored:
     """Move the first of the nested parameters one level up; a mapping without any is returned itself."""
     for name in _NESTS:
         if isinstance(content.get(name), Mapping):
-            return {**{key: value for key, value in content.items() if key not in _NESTS}, **content[name]}
+            flat = {**{key: value for key, value in content.items() if key not in _NESTS}, **content[name]}
+            return {**flat, AXES: "camera"} if name in _IN_CAMERA else flat
     return content
 
 
@@ -165,10 +178,13 @@ def stored_sex(path: Path, content: Stored) -> Sex:
     Raises:
         FormatError: another word.
     """
-    found = first_of(content, ("gender", "sex"))
+    found = first_of(content, ("gender", "genders", "sex"))
     if found is None:
         return "neutral"
-    value = np.asarray(found[1]).reshape(-1)[0] if np.size(found[1]) else ""
+    listed = list(dict.fromkeys(np.asarray(found[1]).reshape(-1).tolist()))
+    if len(listed) > 1:
+        raise FormatError(path, found[0], f"one person, but several sexes: {', '.join(map(str, listed))[:60]}")
+    value = listed[0] if listed else ""
     text = (value.decode("latin1") if isinstance(value, bytes) else str(value)).strip().lower()
     if text not in _SEXES:
         raise FormatError(path, found[0], f"expected female, male or neutral, got {text!r}")
@@ -192,7 +208,7 @@ def read_values(path: Path, content: Stored | FloatArray) -> SmplValues:
         content = {"joints": content}
     content = _in_one_frame(content)
     rotations, width = _rotations(path, content)
-    joints = _joints(path, content)
+    joints, left_out = _joints(path, content, rotations)
     if rotations is None and joints is None:
         keys = ", ".join(map(str, list(content)[:8]))
         wanted = "poses, or global_orient and body_pose, or joints of shape (T, 24, 3)"
@@ -202,13 +218,15 @@ def read_values(path: Path, content: Stored | FloatArray) -> SmplValues:
         raise FormatError(path, None, "there is no frame")
     if joints is not None and len(joints) != frames:
         raise FormatError(path, "joints", f"{len(joints)} frames of joints, {frames} of poses")
+    notes = {"smpl_hands": "hand poses are left out: SKEL has no fingers"} if width in _WITH_HANDS else {}
     return SmplValues(
         rotations=rotations,
         joints_m=joints,
         trans_m=_trans(path, content, frames),
         betas=_betas(path, content, frames),
         sex=stored_sex(path, content),
-        notes={"smpl_hands": "hand poses are left out: SKEL has no fingers"} if width in _WITH_HANDS else {},
+        pelvis_m=SMPLX_PELVIS_M if width // 3 in _SMPLX_JOINTS or _is_gvhmr(content) else None,
+        notes={**notes, **left_out, **content.get(NOTES, {})},
     )
 
 
@@ -238,15 +256,15 @@ def _matrices(path: Path, key: str, value: object, joints: int | None = None) ->
     """Rotation matrices (T, J, 3, 3) from matrices or axis-angle values of any of the usual shapes."""
     array = numbers(path, key, value)
     if array.ndim >= 3 and array.shape[-2:] == (3, 3):
-        matrices = array.reshape(-1, joints, 3, 3) if joints else array.reshape(-1, *array.shape[-3:])
-        if np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0) > _ORTHONORMAL:
+        rows = _one_person(path, key, array, 2, joints)
+        if np.abs(rows @ np.swapaxes(rows, -1, -2) - np.eye(3)).max(initial=0) > _ORTHONORMAL:
             raise FormatError(path, key, "expected rotation matrices, but they are not orthonormal")
-        left, _, right = np.linalg.svd(matrices)
+        left, _, right = np.linalg.svd(rows)
         return np.asarray(left @ right)
     if array.ndim >= 2 and array.shape[-1] == 3 and (array.ndim > 2 or joints != 1):
-        vectors = array.reshape(-1, *array.shape[-2:])
+        vectors = _one_person(path, key, array, 1, joints)
     elif array.shape and array.shape[-1] % 3 == 0 and array.shape[-1] > 0:
-        vectors = array.reshape(-1, array.shape[-1] // 3, 3)
+        vectors = _one_person(path, key, array.reshape(*array.shape[:-1], array.shape[-1] // 3, 3), 1, None)
     else:
         raise FormatError(path, key, f"expected axis-angle values (T, 3 J) or matrices (T, J, 3, 3), got shape {array.shape}")
     if joints is not None and vectors.shape[1] != joints:
@@ -255,6 +273,26 @@ def _matrices(path: Path, key: str, value: object, joints: int | None = None) ->
     if largest > _MOST_TURN_RAD:
         raise FormatError(path, key, f"an angle of {largest:.4g}: axis-angle values must be in radians")
     return np.asarray(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3))
+
+
+def _one_person(path: Path, key: str, array: FloatArray, tail: int, joints: int | None) -> FloatArray:
+    """Bring rotations to (T, J, ...), ``tail`` axes a rotation; two leading axes longer than 1 would mix people.
+
+    A root alone (``joints`` 1) may lack the axis of joints.
+    """
+    if joints == 1 and (array.ndim == tail + 1 or array.shape[-tail - 1] != 1):
+        array = np.expand_dims(array, -tail - 1)
+    lead = array.shape[: array.ndim - tail - 1]
+    if sum(length > 1 for length in lead) > 1:
+        what = " x ".join(map(str, lead))
+        raise FormatError(path, key, f"{what} poses: people and frames in an unknown order; give one person's file")
+    return array.reshape(-1, *array.shape[array.ndim - tail - 1 :])
+
+
+def _is_gvhmr(content: Stored) -> bool:
+    """GVHMR's parameters are SMPL-X's, 21 joints of the body with its translation; AMASS has other names for them."""
+    body = content.get("body_pose")
+    return body is not None and content.get("transl") is not None and np.shape(body)[-1:] == (63,)
 
 
 def _to_24(path: Path, key: str, matrices: FloatArray) -> FloatArray:
@@ -266,26 +304,22 @@ def _to_24(path: Path, key: str, matrices: FloatArray) -> FloatArray:
         raise FormatError(
             path, key, f"{count} joints; SMPL has 24, SMPL-H 52, SMPL-X 55, and at least the 22 of the body are needed"
         )
+    if count not in _KNOWN_JOINTS:
+        known = ", ".join(map(str, _KNOWN_JOINTS))
+        raise FormatError(path, key, f"{count} joints of axis-angle values; poses of the SMPL family have {known}")
     hands = np.broadcast_to(np.eye(3), (len(matrices), 2, 3, 3))
     return np.concatenate([matrices[:, :_SMPLH_BODY], hands], axis=1)
 
 
-def _joints(path: Path, content: Stored) -> FloatArray | None:
+def _joints(path: Path, content: Stored, rotations: FloatArray | None) -> tuple[FloatArray | None, dict[str, str]]:
+    """SMPL's 24 joints, and a note if joints of another order than SMPL's are left out beside rotations."""
     found = first_of(content, JOINT_KEYS)
     if found is None:
-        return None
-    array = numbers(path, *found)
-    if array.ndim == 2 and array.shape == (_BODY_JOINTS, 3):
-        array = array[None]
-    if array.ndim != 3 or array.shape[1] < _BODY_JOINTS or array.shape[2] != 3:
-        if first_of(content, POSE_KEYS) or first_of(content, BODY_KEYS):
-            return None
-        raise FormatError(path, found[0], f"expected SMPL joints (T, 24, 3), got shape {array.shape}")
-    array = array[:, :_BODY_JOINTS]
-    thigh_m = float(np.median(np.linalg.norm(array[:, 1] - array[:, 4], axis=1)))
-    if not _THIGH_M[0] < thigh_m < _THIGH_M[1]:
-        raise FormatError(path, found[0], f"the thigh is {thigh_m:.4g} long: joints must be in metres and in SMPL's order")
-    return array
+        return None, {}
+    joints, problem = smpl_joints(numbers(path, *found), rotations)
+    if joints is None and rotations is None:
+        raise FormatError(path, found[0], f"expected SMPL joints (T, 24, 3), {problem}")
+    return joints, {"joints": f"{found[0]} is left out: {problem}"} if joints is None else {}
 
 
 def _trans(path: Path, content: Stored, frames: int) -> FloatArray | None:

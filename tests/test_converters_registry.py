@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from c3d_bytes import c3d_bytes
 
 from hsmr_bio.body import load_body
 from hsmr_bio.cli import main
@@ -165,6 +166,7 @@ EXAMPLES = {
     "OSIM": "walk.osim",
     "TRC": "walk.trc",
     "C3D": "walk.c3d",
+    "Theia": "theia.c3d",
     "BVH": "walk.bvh",
     "GLB": "walk.glb",
     "MOT": "walk.mot",
@@ -173,6 +175,14 @@ EXAMPLES = {
     "USD": "walk.usda",
 }
 """A file of each format; of AddBiomechanics there is none that may be shared."""
+
+
+def theia_bytes() -> bytes:
+    """Segment poses of 12 frames without points."""
+    matrices = np.tile(np.eye(4), (12, 4, 1, 1))
+    matrices[:, :, :3, 3] = [[0, 90, 900], [0, -90, 900], [0, 180, 1400], [0, -180, 1400]]
+    labels = ["l_thigh_4X4", "r_thigh_4X4", "l_uarm_4X4", "r_uarm_4X4"]
+    return c3d_bytes(np.zeros((12, 0, 3)), [], rate_hz=60, rotations=matrices, rotation_labels=labels)
 
 
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.name)
@@ -187,8 +197,10 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
             describe(folder / "none.b3d")
         return
     if row.extra is not None:
-        pytest.importorskip({"c3d": "ezc3d", "usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}")
+        pytest.importorskip({"usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}")
     path = folder / EXAMPLES[row.name]
+    if row.name == "Theia":
+        path.write_bytes(theia_bytes())
     if row.name == "SMPL motion":
         torch.save({"poses": torch.zeros(12, 72), "trans": torch.zeros(12, 3), "betas": torch.zeros(10), "fps": 60.0}, path)
     if not path.exists():

@@ -10,6 +10,7 @@ from .common import Subparsers, add_image_size, add_json, note, options_from, pr
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
+    from ..converters.c3d_axes import UPS
     from ..converters.formats import FORMATS
 
     parser = subparsers.add_parser(
@@ -24,7 +25,13 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("target", type=Path, metavar="B", help="file to write, or a folder")
     parser.add_argument("--model", type=Path, metavar="OSIM", help="model of the coordinates; default: the .osim of A's name")
     parser.add_argument("--body", help="body of a SKEL motion; default: the one it names")
-    parser.add_argument("--up", choices=("x", "y", "z"), help="axis of a .c3d that points up, if it does not say")
+    parser.add_argument(
+        "--up",
+        choices=UPS,
+        metavar="AXIS",
+        help="axis of a .c3d that points up: x, y, z, or --up=-z; default: as it says or shows",
+    )
+    parser.add_argument("--loads", type=Path, metavar="FILE", help="external forces that become force plates of a .c3d")
     parser.add_argument("--unit", choices=("m", "cm", "mm", "inch"), help="unit of a .bvh; default: recognised by its size")
     parser.add_argument("--rate-hz", type=float, help="frames per second, for files that store none")
     add_image_size(parser)

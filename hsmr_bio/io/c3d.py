@@ -7,12 +7,16 @@ Source:
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
 from ..errors import FormatError, require
+from .c3d_mips import little_endian
 
 _BLOCK = 512
 """Bytes per block of the file."""
@@ -30,6 +34,8 @@ _MAX_DIMENSIONS = 7
 """Largest number of dimensions of a parameter."""
 _WORDS = 65536
 """16-bit counts are stored modulo this; a last frame of one less means that a parameter holds the count."""
+_ROTATION_BYTES = 17 * 4
+"""A rotation is 16 floats and its reliability."""
 _MAX_RATE_HZ = 1e6
 """Higher rates are taken for damage; no motion or force recorder reaches it."""
 Parameters = dict[tuple[str, str], tuple[int, tuple[int, ...], bytes]]
@@ -51,17 +57,30 @@ def open_c3d(path: Path, *, feature: str, force_plates: bool = False) -> Mapping
         FormatError: not a C3D file, truncated, or with contradictory counts; the message names the parameter or byte.
         MissingDependencyError: ezc3d is not installed.
     """
-    _check(path)
-    ezc3d = require("ezc3d", feature=feature, extra="c3d")
+    kind = _check(path)
+    ezc3d = require("ezc3d", feature=feature)
     try:
-        content: Mapping[str, Any] = ezc3d.c3d(str(path), extract_forceplat_data=force_plates)
+        with _readable(path, kind) as file:
+            content: Mapping[str, Any] = ezc3d.c3d(str(file), extract_forceplat_data=force_plates)
     except (OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
         raise FormatError(path, None, f"cannot be read as C3D: {str(error).removesuffix(': iostream error')}") from error
     return content
 
 
-def _check(path: Path) -> None:
-    """Refuse a file that is no C3D file, is truncated, or has contradictory counts."""
+@contextmanager
+def _readable(path: Path, kind: int) -> Iterator[Path]:
+    """Yield the file, or a little-endian copy of a big-endian one."""
+    if kind != _MIPS:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "a.c3d"
+        copy.write_bytes(little_endian(path.read_bytes()))
+        yield copy
+
+
+def _check(path: Path) -> int:
+    """Refuse a file that is no C3D file, is truncated, or has contradictory counts; the kind of its numbers."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -77,18 +96,43 @@ def _check(path: Path) -> None:
         raise FormatError(path, None, f"no C3D file: unknown kind of numbers ({content[3]}; 84, 85 or 86 is expected)")
     order = ">" if content[3] == _MIPS else "<"
     parameters = _read_parameters(path, content[: content[2] * _BLOCK], order)
+    number = _Number(order, dec=content[3] == _DEC)
     points, analog, first, last = struct.unpack(f"{order}4H", header[2:10])
     block = struct.unpack(f"{order}H", header[16:18])[0]
-    _check_counts(path, parameters, order, points, analog, struct.unpack(f"{order}H", header[18:20])[0])
-    if content[3] == _DEC or last == _WORDS - 1:  # VAX floats, or the frame count is in a parameter: size not checked
-        return
-    scale = struct.unpack(f"{order}f", header[12:16])[0]
+    _check_counts(path, parameters, number, points, analog, struct.unpack(f"{order}H", header[18:20])[0])
+    _check_rotations(path, parameters, number, size)
+    if last == _WORDS - 1:  # the frame count is in a parameter: size not checked
+        return content[3]
+    scale = number.real(header[12:16])
     frames = last - first + 1
     needed = (block - 1) * _BLOCK + frames * (points * 4 + analog) * (4 if scale < 0 else 2)
     if frames < 1 or block < 2:
         raise FormatError(path, "header", f"frames {first} to {last}, data from block {block}: damaged")
     if size < needed:
         raise FormatError(path, None, f"truncated: the header announces {needed} bytes, the file has {size}. Export it again")
+    return content[3]
+
+
+@dataclass(frozen=True)
+class _Number:
+    """Decodes the numbers of a file."""
+
+    order: str
+    """``<`` or ``>``."""
+    dec: bool
+
+    def real(self, data: bytes) -> float:
+        """Decode a 32-bit float; DEC's has its 16-bit halves swapped and four times the value."""
+        if self.dec:
+            return float(struct.unpack("<f", data[2:4] + data[:2])[0] / 4)
+        return float(struct.unpack(f"{self.order}f", data)[0])
+
+    def of(self, parameters: Parameters, key: tuple[str, str]) -> float | None:
+        """The first value of a parameter; None if there is none. Counts are unsigned."""
+        kind, _, data = parameters.get(key, (0, (), b""))
+        if kind not in (2, 4) or len(data) < kind:
+            return None
+        return self.real(data[:4]) if kind == 4 else float(struct.unpack(f"{self.order}H", data[:2])[0])
 
 
 def _read_parameters(path: Path, content: bytes, order: str) -> Parameters:
@@ -118,10 +162,8 @@ def _read_parameters(path: Path, content: bytes, order: str) -> Parameters:
         if following == name_end:
             break
         start = following
-    ungrouped = [name for number, name, *_ in found if number not in groups]
-    if ungrouped:
-        raise FormatError(path, f"parameter {ungrouped[0]!r}", "it belongs to no group: damaged")
-    return {(groups[number], name): (kind, dims, data) for number, name, kind, dims, data in found}
+    # a parameter of a group that does not exist (some programs leave them behind) is skipped
+    return {(groups[number], name): (kind, dims, data) for number, name, kind, dims, data in found if number in groups}
 
 
 def _read_values(path: Path, name: str, content: bytes) -> tuple[int, tuple[int, ...], bytes]:
@@ -136,30 +178,33 @@ def _read_values(path: Path, name: str, content: bytes) -> tuple[int, tuple[int,
     return kind, dimensions, content[2 + count : 2 + count + length]
 
 
-def _check_counts(path: Path, parameters: Parameters, order: str, points: int, analog: int, samples: int) -> None:
+def _check_counts(path: Path, parameters: Parameters, number: _Number, points: int, analog: int, samples: int) -> None:
     """Refuse a missing required parameter, and counts that differ between header and parameters."""
     needed = [("POINT", name) for name in ("USED", "SCALE", "RATE", "DATA_START", "FRAMES")]
     if any(group == "ANALOG" for group, _ in parameters):
         needed.append(("ANALOG", "USED"))
-    if ("POINT", "LABELS") not in parameters:
+    if points and ("POINT", "LABELS") not in parameters:
         raise FormatError(path, "POINT:LABELS", "missing: damaged, or not written as the format requires")
     for key in needed:
-        if _number(parameters, key, order) is None:
+        if number.of(parameters, key) is None:
             raise FormatError(path, ":".join(key), "missing or empty: damaged, or not written as the format requires")
     for key, stated in ((("POINT", "USED"), points), (("ANALOG", "USED"), analog // samples if samples else 0)):
-        used = _number(parameters, key, order)
+        used = number.of(parameters, key)
         if used is not None and int(used) % _WORDS != stated:
             raise FormatError(path, ":".join(key), f"{int(used)}, but {stated} in the header: damaged")
     for key in (("POINT", "RATE"), ("ANALOG", "RATE")):
-        rate = _number(parameters, key, order)
+        rate = number.of(parameters, key)
         if rate is not None and parameters[key][0] == 4 and not (isfinite(rate) and 0 <= rate < _MAX_RATE_HZ):
             raise FormatError(path, ":".join(key), f"{rate:g} Hz is no rate: damaged")
 
 
-def _number(parameters: Parameters, key: tuple[str, str], order: str) -> float | None:
-    kind, _, data = parameters.get(key, (0, (), b""))
-    formats = {2: "h", 4: "f"}
-    if kind not in formats or len(data) < kind:
-        return None
-    value = struct.unpack(f"{order}{formats[kind]}", data[:kind])[0]
-    return float(value % _WORDS if kind == 2 else value)
+def _check_rotations(path: Path, parameters: Parameters, number: _Number, size: int) -> None:
+    """Refuse rotations that the file is too short for."""
+    used, start = (number.of(parameters, ("ROTATION", name)) or 0.0 for name in ("USED", "DATA_START"))
+    if not used:
+        return
+    frames, ratio = number.of(parameters, ("POINT", "FRAMES")) or 0.0, number.of(parameters, ("ROTATION", "RATIO")) or 1.0
+    needed = (start - 1) * _BLOCK + used * frames * ratio * _ROTATION_BYTES
+    if start < 2 or not isfinite(needed) or size < needed:
+        problem = f"{used:g} rotations from block {start:g} need {needed:g} bytes, the file has {size}: truncated or damaged"
+        raise FormatError(path, "ROTATION", problem)

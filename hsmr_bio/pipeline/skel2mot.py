@@ -14,11 +14,12 @@ from ..body.placing import SKEL_TO_WORLD, rotate_motion
 from ..converters.content import ConvertOptions
 from ..converters.registry import read
 from ..fitting.video.joint_centres import fit_joint_centres
+from ..fitting.video.joint_data import JointCentres
 from ..fitting.world.ground import to_world
 from ..fitting.world.smoothing import filter_motion
 from ..kinematics.threads import one_thread
 from ..option_checks import options_or_default
-from ..types import Progress, Sex, SkelMotion, quiet
+from ..types import Markers, Progress, Sex, SkelMotion, quiet
 from .options import Skel2MotOptions, usable_cutoff
 from .people import Person, refuse_early, write_people
 from .results import Result
@@ -55,11 +56,12 @@ def skel2mot(
     name = options.results.name or stem.removesuffix("_skel").removeprefix("HSMR-")
     refuse_early(Path(out_dir), [name], options.results)
     stored = ConvertOptions(rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
-    content = read(source, "skel", "markers", options=stored)
-    if content.markers is not None:
+    content = read(source, "skel", "markers", "joints", options=stored)
+    people: Sequence[Markers | JointCentres] = content.joints or (() if content.markers is None else (content.markers,))
+    if people:
         body = load_body(options.body or "open", options.sex or "neutral")
-        centres = fit_joint_centres(content.markers, body, height_m=options.results.height_m)
-        return write_motions([centres], out_dir, replace(options, filter_all=True), name=name, progress=progress)
+        centres = [fit_joint_centres(person, body, height_m=options.results.height_m) for person in people]
+        return write_motions(centres, out_dir, replace(options, filter_all=True), name=name, progress=progress)
     return write_motions(content.people, out_dir, options, name=name, progress=progress)
 
 

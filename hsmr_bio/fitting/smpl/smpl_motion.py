@@ -22,6 +22,15 @@ TO_SKEL_AXES: Mapping[Axes, FloatArray] = {
     "camera": np.eye(3),
 }
 """Rotation from the axes of the file to those of the result: -90 degrees about x for z-up; camera axes stay."""
+SMPL_PELVIS_M: FloatArray = np.array([-0.002, -0.223, 0.028])
+SMPLX_PELVIS_M: FloatArray = np.array([0.003, -0.351, 0.012])
+"""Pelvis of the neutral rest pose, from the origin that the translation moves: SMPL and SMPL-H, then SMPL-X. The root turns
+about it: 2 x 0.35 m are lost where a turned SMPL-X person is taken to turn about the origin. Individuals differ by a few
+centimetres.
+
+Source:
+    Loper et al. 2015; Pavlakos et al. 2019 (joint 0 of the mean shape, as facts).
+"""
 _UPRIGHT_ENOUGH = 0.5
 """Mean component of the body's up axis along the world's in a motion that is upright most of the time (own choice)."""
 _ORTHONORMAL = 1e-3
@@ -44,6 +53,8 @@ class SmplMotion:
     """(10,), or (T, 10) if every frame has its own; None: not known."""
     sex: Sex = "neutral"
     axes: Axes = "y_up"
+    pelvis_m: FloatArray | None = None
+    """(3,) rest position of the pelvis, where the translation belongs to another body than SMPL's (SMPL-X); None: SMPL's."""
     source: str = ""
     notes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -65,6 +76,8 @@ class SmplMotion:
         if self.betas is not None:
             one = np.ndim(self.betas) == 1
             put("betas", readonly("betas", self.betas, (10,) if one else (frames, 10)))
+        if self.pelvis_m is not None:
+            put("pelvis_m", readonly("pelvis_m", self.pelvis_m, (3,)))
         check_choice("axes", self.axes, tuple(TO_SKEL_AXES))
 
     @property

@@ -16,7 +16,7 @@ from ...kinematics.tree_fit import Weights
 from ...skeleton import JOINT_NAMES
 from ...types import FloatArray
 from .parts import parts_from_joints
-from .smpl_motion import SmplMotion
+from .smpl_motion import SMPL_PELVIS_M, SmplMotion
 from .start import PART_OF_BONE, part_rotations, place_bones
 from .target_skin import SmplSkin
 from .to_skel import SmplFit
@@ -80,7 +80,7 @@ def smpl_to_open(motion: SmplMotion, body: Body, smpl: SmplModel | None = None, 
         lost[0] = "the person's lengths: without SMPL's file or joints the mean body is used" + (
             ", brought to the given height" if height_m else ""
         )
-        lost.append("the absolute position, by two to three decimetres: SMPL's translation is not that of a joint")
+        lost.append("the absolute position, by a few centimetres: the pelvis is taken to be that of SMPL's mean shape")
     if motion.rotations is None and joints is not None:
         turns = torch.tensor(parts_from_joints(joints))[:, list(PART_OF_BONE)]
         lost.append("turns about the long axes of hands, feet and head, and pronation: joints alone do not show them")
@@ -141,8 +141,9 @@ def _root(motion: SmplMotion, body: Body, betas: FloatArray, turns: Tensor, join
     """(T, 3) first guess of the pelvis, m."""
     rest = body.rest(betas).joints_m
     if joints is None:
-        trans = np.zeros((len(motion.time_s), 3)) if motion.trans_m is None else motion.trans_m @ motion.to_skel_axes.T
-        return np.asarray(trans + rest[0])
+        trans = np.zeros((len(motion.time_s), 3)) if motion.trans_m is None else motion.trans_m
+        pelvis = SMPL_PELVIS_M if motion.pelvis_m is None else motion.pelvis_m
+        return np.asarray((trans + pelvis) @ motion.to_skel_axes.T)
     hips = rest[[JOINT_NAMES.index("femur_l"), JOINT_NAMES.index("femur_r")]].mean(axis=0)
     return np.asarray(joints[:, [1, 2]].mean(axis=1) + (turns[:, 0].numpy() @ (rest[0] - hips)))
 

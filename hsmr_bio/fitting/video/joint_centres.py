@@ -20,10 +20,11 @@ from ...errors import InputError
 from ...kinematics.solve import Stop
 from ...skeleton import JOINT_NAMES
 from ...types import FloatArray, Markers, SkelMotion
-from ..core.body_points import StatureLine, attach
+from ..core.body_points import KeypointPoints, StatureLine, attach
 from ..core.priors import posture_terms, smoothness
-from ..core.problem import BETAS, PointSet, Problem, State, Term
+from ..core.problem import BETAS, SHAPE, PointMaker, PointSet, Problem, State, Term
 from ..core.terms import Positions, SharedPrior, Stature
+from .joint_data import JointCentres, Segment
 from .start import fill_gaps, root_orientations, spread, standing, unwrapped
 
 JOINT_OF_POINT: dict[str, str] = {
@@ -47,27 +48,36 @@ INDEPENDENT_FRAMES = 12.0
 HEIGHT_SIGMA_M = 0.005
 """Standard deviation of a given body height."""
 TORSO = ("hip_r", "hip_l", "shoulder_r", "shoulder_l")
+_LEVER_M = 0.3
+"""Distance of the points that stand for a segment's orientation from its origin: with their error they weigh 3 degrees."""
+_LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+"""Lengths that give the scale of centres of unknown size."""
+_TOE_TIP = {"toe_r": "right_big_toe", "toe_l": "left_big_toe"}
+"""Joint centre at the toes -> landmark at their tip (keypoint set ``coco23``): programs call both of them toe."""
 _START_STOP, _STOP = Stop(12, cost=1e-3), Stop(20, cost=1e-4)
 """Of the first stages, and of shape and motion (our choice)."""
 _FOCAL_PX = 1000.0
 """There is no camera; any focal length serves."""
 
 
-def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = None) -> SkelMotion:
-    """Fit a body and its motion to joint centres, in the world frame.
+def fit_joint_centres(centres: Markers | JointCentres, body: Body, *, height_m: float | None = None) -> SkelMotion:
+    """Fit a body and its motion to joint centres, in their axes.
 
     Args:
-        markers: named ``hip_r``, ``knee_l`` ... (also ``RHip``, ``LKnee``, ``right_hip``); ground axes, y up. Hips and
-            shoulders are needed, the others help; NaN where not seen.
+        centres: named ``hip_r``, ``knee_l`` ... (also ``RHip``, ``LKnee``, ``right_hip``); markers alone are in ground axes, y
+            up. Hips and shoulders are needed, the others help; NaN where not seen. Toes may be the joint or the tip.
         body: the body to fit.
         height_m: body height, if known.
 
     Returns:
-        The motion, with the standard deviation of each angle.
+        The motion in the world or camera frame, with the standard deviation of each angle.
 
     Raises:
-        InputError: hips or shoulders are missing.
+        InputError: hips or shoulders are missing, or centres of unknown size show no limb.
     """
+    if isinstance(centres, Markers):
+        centres = JointCentres(markers=centres)
+    markers = centres.markers
     names, columns = _recognised(markers.names)
     missing = [name for name in TORSO if name not in names]
     if missing:
@@ -75,8 +85,12 @@ def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = 
             f"the joint centres {', '.join(missing)} are missing among {', '.join(markers.names[:12])}: hips and shoulders are "
             "needed. Names are hip_r, knee_l ... (also RHip, right_hip)"
         )
-    level = np.asarray(markers.positions_m)[:, columns] @ SKEL_TO_WORLD
-    state, sd = _Fit(body, names, level, markers.time_s, height_m).solve()
+    to_level = np.diag([1.0, -1.0, -1.0]) if centres.axes == "camera" else SKEL_TO_WORLD.T
+    scale = 1.0 if centres.metric else _scale(body, names, np.asarray(markers.positions_m)[:, columns], height_m)
+    level = np.asarray(markers.positions_m)[:, columns] @ to_level.T * scale
+    segments = [_levelled(segment, to_level, scale) for segment in centres.segments]
+    tips = _toes_are_tips(body, names, level)
+    state, sd = _Fit(body, names, level, markers.time_s, height_m, segments, tips=tips).solve()
     found = SkelMotion(
         time_s=markers.time_s,
         poses_rad=state.q[:, :46].numpy(),
@@ -84,10 +98,63 @@ def fit_joint_centres(markers: Markers, body: Body, *, height_m: float | None = 
         betas=state.betas,
         body=body.name,
         frame="skel",
-        source="joint centres",
+        source=centres.source,
         poses_sd_rad=sd[:, :46],
+        notes={
+            **centres.notes,
+            **({} if centres.metric else {"scale": f"{scale:.4g} m per unit, by the lengths of the limbs"}),
+        },
     )
-    return rotate_motion(found, body, SKEL_TO_WORLD, frame="world")
+    return rotate_motion(found, body, to_level.T, frame=centres.axes)
+
+
+def _levelled(segment: Segment, to_level: FloatArray, scale: float) -> Segment:
+    return replace(segment, origins_m=segment.origins_m @ to_level.T * scale, rotations=to_level @ segment.rotations)
+
+
+def _lengths(names: Sequence[str], positions: FloatArray, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+    """Median distances (pairs x sides) of joint centres (T, P, 3); NaN where one is not seen."""
+    found = np.full((len(pairs), 2), np.nan)
+    for row, (near, far) in enumerate(pairs):
+        for column, side in enumerate("rl"):
+            if f"{near}_{side}" in names and f"{far}_{side}" in names:
+                arm = positions[:, names.index(f"{near}_{side}")] - positions[:, names.index(f"{far}_{side}")]
+                lengths = np.linalg.norm(arm, axis=-1)
+                found[row, column] = np.median(lengths[np.isfinite(lengths)]) if np.isfinite(lengths).any() else np.nan
+    return found
+
+
+def _scale(body: Body, names: list[str], positions: FloatArray, height_m: float | None) -> float:
+    """Metres per unit: the limbs of the mean body, brought to the stature, over those seen."""
+    seen = _lengths(names, positions, _LIMBS)
+    joints = body.rest(np.zeros(10)).joints_m
+    known = np.array([[np.linalg.norm(joints[_joint(a, s)] - joints[_joint(b, s)]) for s in "rl"] for a, b in _LIMBS])
+    both = np.isfinite(seen) & (seen > 0)
+    if not both.any():
+        raise InputError("the joint centres are in an unknown unit and show no whole limb: their size cannot be found")
+    stature = 1.0 if height_m is None else height_m / body.stature_m(np.zeros(10))
+    return float(known[both].sum() * stature / seen[both].sum())
+
+
+def _toes_are_tips(body: Body, names: list[str], level_m: FloatArray) -> bool:
+    """Whether the toes' points are nearer to the tips than to the joints, by their distance from the ankle over the shank."""
+    seen = _lengths(names, level_m, (("ankle", "toe"), ("knee", "ankle")))
+    ratio = np.nanmean(seen[0] / seen[1]) if np.isfinite(seen[0] / seen[1]).any() else np.nan
+    joints = body.rest(np.zeros(10)).joints_m
+    ankle, shank = joints[_joint("ankle", "r")], np.linalg.norm(joints[_joint("knee", "r")] - joints[_joint("ankle", "r")])
+    tip = joints[_joint("toe", "r")] + _tip_offset(body)["toe_r"] * body.stature_m(np.zeros(10))
+    to_joint, to_tip = (np.linalg.norm(place - ankle) / shank for place in (joints[_joint("toe", "r")], tip))
+    return bool(np.isfinite(ratio) and abs(ratio - to_tip) < abs(ratio - to_joint))
+
+
+def _tip_offset(body: Body) -> dict[str, FloatArray]:
+    """(3,) from the toes' joint to their tip, in statures, of both sides."""
+    keypoints = {part.name: part for part in KeypointPoints.of(body, "coco23").keypoints}
+    return {name: np.array(keypoints[landmark].offset_over_stature) for name, landmark in _TOE_TIP.items()}
+
+
+def _joint(place: str, side: str) -> int:
+    return JOINT_NAMES.index(f"{JOINT_OF_POINT[place]}_{side}")
 
 
 def _recognised(names: tuple[str, ...]) -> tuple[list[str], list[int]]:
@@ -118,24 +185,51 @@ class _Fit:
     """(T, P, 3) in level axes."""
     time_s: FloatArray
     height_m: float | None
+    segments: list[Segment]
+    """In level axes."""
+    tips: bool
+    """Whether the toes' points are at their tips."""
 
     def points(self, betas: FloatArray, _offsets_m: FloatArray) -> PointSet:
         """The joints as a point set."""
-        joints = [JOINT_NAMES.index(f"{JOINT_OF_POINT[name[:-2]]}_{name[-1]}") for name in self.names]
+        joints = [_joint(name[:-2], name[-1]) for name in self.names]
         rest = self.body.rest_pose(betas).joints[0].numpy()[joints]
-        return attach(self.body, betas, joints, rest, self.body.rest_jacobian(betas)[0][joints])
+        change = np.array(self.body.rest_jacobian(betas)[0][joints])
+        if self.tips:
+            stature = StatureLine.of(self.body)
+            for name, offset in _tip_offset(self.body).items():
+                if name in self.names:
+                    rest[self.names.index(name)] += offset * stature.at(betas)
+                    change[self.names.index(name)] += offset[:, None] * stature.by_betas_m
+        return attach(self.body, betas, joints, rest, change)
+
+    def riders(self, state: State) -> tuple[PointSet, torch.Tensor]:
+        """Three points on each segment's axes: where they ride on the bones (mean over the frames), and where they are seen."""
+        origins = np.stack([segment.origins_m for segment in self.segments], axis=1)
+        axes = np.stack([segment.rotations for segment in self.segments], axis=1)
+        seen = torch.as_tensor(origins[:, :, None] + _LEVER_M * np.swapaxes(axes, -1, -2)).flatten(1, 2)
+        bones = [JOINT_NAMES.index(segment.bone) for segment in self.segments for _ in range(3)]
+        pose = self.body.tree(state.betas).forward(state.q)
+        arms = (seen - pose.positions_m[:, bones])[..., None]
+        local = (pose.rotations[:, bones].mT @ arms)[..., 0].nanmean(dim=0)
+        shape = torch.zeros(len(bones), 3, SHAPE.stop, dtype=torch.float64)
+        return PointSet(torch.tensor(bones), local, shape), seen
 
     def terms(
         self, frames: slice | npt.NDArray[np.intp], sigma_m: float = CENTRE_SIGMA_M, *, robust: bool = True
     ) -> list[Term]:
         """Positions and postures of some frames; space shows hinges, so that no prior straightens them."""
         target = torch.as_tensor(self.level_m[frames])
-        sigma = torch.where(torch.isfinite(target).all(dim=-1), sigma_m, torch.inf)
-        return [Positions("joints", target, sigma, None, robust), *posture_terms(straight=False)]
+        return [_positions("joints", target, sigma_m, robust=robust), *posture_terms(straight=False)]
 
-    def minimise(self, state: State, terms: Sequence[Term], stop: Stop, free: Sequence[int] = ()) -> tuple[State, Problem]:
-        """Solve a problem on the joints; the solution and the problem."""
-        problem = Problem(self.body, {"joints": self.points}, terms, free)
+    def minimise(
+        self, state: State, terms: Sequence[Term], stop: Stop, free: Sequence[int] = (), riders: PointSet | None = None
+    ) -> tuple[State, Problem]:
+        """Solve a problem on the joints and on points that ride on bones; the solution and the problem."""
+        sets: dict[str, PointMaker] = {"joints": self.points}
+        if riders is not None:
+            sets["riders"] = lambda _betas, _offsets_m: riders
+        problem = Problem(self.body, sets, terms, free)
         return problem.minimise(state, stop), problem
 
     def solve(self) -> tuple[State, FloatArray]:
@@ -151,6 +245,10 @@ class _Fit:
             state, _ = self.minimise(state, [*self.terms(everything, sigma_m, robust=stage > 0), smooth], _START_STOP)
         state = replace(state, betas=self._shape(state, np.flatnonzero(np.isfinite(angles).all(axis=1))))
         solved, problem = self.minimise(state, [*self.terms(everything), smooth], _STOP)
+        if self.segments:
+            riders, seen = self.riders(solved)
+            terms = [*self.terms(everything), _positions("riders", seen, CENTRE_SIGMA_M), smooth]
+            solved, problem = self.minimise(solved, terms, _STOP, riders=riders)
         return solved, problem.system(problem.view(solved)).standard_deviation()
 
     def _shape(self, state: State, complete: npt.NDArray[np.intp]) -> FloatArray:
@@ -163,3 +261,9 @@ class _Fit:
             terms.append(Stature(self.height_m, line.at_zero_m, line.by_betas_m, HEIGHT_SIGMA_M / repeats))
         start = replace(state, q=state.q[chosen])
         return self.minimise(start, terms, _STOP, range(BETAS.start, BETAS.stop))[0].betas
+
+
+def _positions(points: str, target_m: torch.Tensor, sigma_m: float, *, robust: bool = True) -> Positions:
+    """Positions (T, P, 3) of a point set; infinite deviation where one is not seen."""
+    sigma = torch.where(torch.isfinite(target_m).all(dim=-1), sigma_m, torch.inf)
+    return Positions(points, target_m, sigma, None, robust)
