@@ -11,7 +11,8 @@ from ..errors import InputError
 from .common import Subparsers, add_json, model_of, note, print_result, progress_of
 
 if TYPE_CHECKING:
-    from ..fitting.markers.inverse_kinematics import MarkerErrors
+    from ..fitting.markers.inverse_kinematics import Backend, MarkerErrors
+    from ..osim.document import OsimDocument
     from ..types import Markers, OsimMotion
 
 
@@ -45,7 +46,18 @@ def add_parser(subparsers: Subparsers) -> None:
         default="clamped",
         help="ranges that hold: those that the model clamps, all, or none (default: %(default)s)",
     )
-    parser.add_argument("--backend", choices=("own", "opensim"), default="own", help="default: %(default)s")
+    parser.add_argument(
+        "--setup",
+        type=Path,
+        metavar="XML",
+        help="OpenSim setup or IKTaskSet with the markers' weights; --weight goes before it",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "own", "opensim"),
+        default="auto",
+        help="auto: our solver, OpenSim's own tool for models that only it solves (default: %(default)s)",
+    )
     parser.add_argument("--compare", action="store_true", help="run the other backend as well and print the difference")
     parser.add_argument("--up", choices=("x", "y", "z"), help="axis of a .c3d that points up, if it does not say")
     parser.add_argument("--trial", help="which trial of a .b3d")
@@ -64,23 +76,23 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.markers.with_suffix(".mot")
     refuse_existing([out], overwrite=args.overwrite)
     document, markers = as_document(model), _read_markers(args)
-    settings: dict[str, Any] = {"weights": _weights(args.weight), "locked": args.lock, "limits": args.limits}
+    settings: dict[str, Any] = {"weights": _weights(args, document, markers), "locked": args.lock, "limits": args.limits}
     results = {}
-    for backend in (args.backend, *(["opensim" if args.backend == "own" else "own"] if args.compare else [])):
+    for backend in _backends(args, document):
         began = time.perf_counter()
         with progress_of(args) as progress:
             motion = inverse_kinematics(markers, document, **settings, backend=backend, progress=progress)
         seconds = time.perf_counter() - began
         results[backend] = motion, marker_errors(motion, document, markers), seconds
-    motion, errors, seconds = results[args.backend]
+    motion, errors, _ = next(iter(results.values()))
     write_mot(out, motion, overwrite=args.overwrite)
-    figures = {backend: _figures(found, used_s) for backend, (_, found, used_s) in results.items()}
-    for backend, found in figures.items():
+    figures: dict[str, dict[str, Any]] = {name: _figures(found, used_s) for name, (_, found, used_s) in results.items()}
+    for name, found in figures.items():
         marker, worst = found["worst_marker"], found["worst_rms_mm"]
         text = f"marker RMS {found['rms_mm']:.2f} mm (worst: {marker}, {worst:.1f} mm), {found['frames_per_s']:.0f} frames/s"
-        note(args, f"{backend}: {len(errors.names)} markers, {text}")
-    if args.compare:
-        figures["difference"] = _difference(*(results[backend][0] for backend in ("own", "opensim")))
+        note(args, f"{name}: {len(errors.names)} markers, {text}")
+    if len(results) > 1:
+        figures["difference"] = _difference(results["own"][0], results["opensim"][0])
         note(args, f"largest difference of the backends: {figures['difference']['text']}")
     print_result(args, {"file": str(out), "frames": len(motion.time_s), "markers": list(errors.names), **figures}, out)
     return 0
@@ -97,9 +109,36 @@ def _read_markers(args: argparse.Namespace) -> Markers:
     return as_markers(content, options)[0]
 
 
-def _weights(pairs: list[str]) -> dict[str, float]:
-    weights = {}
-    for pair in pairs:
+def _backends(args: argparse.Namespace, document: OsimDocument) -> list[Backend]:
+    """The backends to run, that of the result first."""
+    from ..fitting.markers.inverse_kinematics import why_opensim
+
+    reason = None if args.backend == "own" else why_opensim(document)
+    if reason is not None:
+        note(args, f"solved by OpenSim's own tool, 20 to 40 times slower: {reason}")
+        if args.compare:
+            note(args, "nothing to compare with: our solver does not solve this model")
+        return ["opensim"]
+    both: tuple[Backend, Backend] = ("opensim", "own") if args.backend == "opensim" else ("own", "opensim")
+    return list(both[: 1 + args.compare])
+
+
+def _weights(args: argparse.Namespace, document: OsimDocument, markers: Markers) -> dict[str, float]:
+    """Weights of the setup file, then those of the command line."""
+    weights: dict[str, float] = {}
+    if args.setup is not None:
+        from ..fitting.markers.task_set import read_task_set
+        from ..osim.marker_names import without_subject
+
+        tasks = read_task_set(args.setup)
+        weights = tasks.weights_of(without_subject(markers, document.markers).names, tuple(document.markers))
+        if tasks.coordinates:
+            names = ", ".join(tasks.coordinates[:3])
+            note(
+                args,
+                f"{args.setup}: {len(tasks.coordinates)} tasks of coordinates ({names} ...) are left out, markers alone decide",
+            )
+    for pair in args.weight:
         name, _, value = pair.rpartition("=")
         try:
             weights[name] = float(value)

@@ -191,6 +191,36 @@ class CubicSpline(_OneInput):
         return values[knot] + step * (b + step * (c + step * d)), b + step * (2 * c + 3 * step * d)
 
 
+@dataclass(frozen=True)
+class PiecewiseLinear(_OneInput):
+    """OpenSim's PiecewiseLinearFunction: straight between the knots, and beyond the outermost two on their lines."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+    def _at(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        knots, values = (torch.as_tensor(a, dtype=x.dtype, device=x.device) for a in (self.x, self.y))
+        slopes = torch.diff(values) / torch.diff(knots)
+        piece = (torch.searchsorted(knots, x.detach().contiguous(), right=True) - 1).clamp(0, len(slopes) - 1)
+        return values[piece] + (x - knots[piece]) * slopes[piece], slopes[piece]
+
+
+@dataclass(frozen=True)
+class Step(_OneInput):
+    """OpenSim's StepFunction: from one value to another, with no first and second derivative at both ends."""
+
+    start: float
+    end: float
+    start_value: float
+    end_value: float
+
+    def _at(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        width, height = self.end - self.start, self.end_value - self.start_value
+        share = ((x - self.start) / width).clamp(0.0, 1.0)
+        value = self.start_value + height * share**3 * (10 + share * (6 * share - 15))
+        return value, height / width * 30 * (share * (1 - share)) ** 2
+
+
 def _forsythe(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(knots, 3) coefficients of the spline through knots (x, y)."""
     n = len(x)

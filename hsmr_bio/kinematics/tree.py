@@ -182,7 +182,7 @@ class Tree:
         if q.ndim == 0 or q.shape[-1] != len(self.coordinates):
             raise ShapeError(f"q must have shape (..., {len(self.coordinates)}), got {tuple(q.shape)}")
         shape = q.shape[:-1]
-        return TreePose(self, q.reshape(-1, q.shape[-1]), shape)
+        return TreePose(self, q.reshape(shape.numel(), q.shape[-1]), shape)
 
     def _check(self) -> None:
         if len(set(self.bodies)) != len(self.bodies):
@@ -209,7 +209,7 @@ class Tree:
         if frames:
             count = frames.pop()
             tensors = [t if t.ndim > ndim else t.expand(count, *t.shape) for t in tensors]
-        return torch.stack(tensors, dim=-ndim - 1)
+        return torch.stack(tensors, dim=-ndim - 1) if tensors else self._tensor(np.zeros((0, *[3] * ndim)))
 
     def _channels(self, entries: list[tuple[int, Numbers, Function]]) -> _Channels:
         functions = tuple(function for _, _, function in entries)
@@ -319,6 +319,8 @@ class TreePose:
             moved = (above @ offset[..., None])[..., 0] + origin
             for i, b in enumerate(bodies):
                 rotations[b], positions[b] = turned[:, i], moved[:, i]
+        if not rotations:
+            return rotation, position
         return torch.stack(rotations, dim=1), torch.stack(positions, dim=1)
 
     @property

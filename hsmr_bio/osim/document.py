@@ -1,11 +1,12 @@
 """An OpenSim model file as a value: reading it runs no code, every edit returns a new document.
 
-What is not edited (muscles, wrap objects, comments) stays as it is. Only OpenSim 4 files are read.
+What is not edited (muscles, wrap objects, comments) stays as it is. A file of OpenSim 3 becomes one of
+OpenSim 4 when it is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cached_property
 from os import PathLike
@@ -16,21 +17,18 @@ import numpy as np
 import torch
 from lxml import etree
 
-from ..errors import FormatError, InputError, ModelError, UnknownCoordinateError
+from ..errors import InputError, ModelError, UnknownCoordinateError
+from ..io.xml_file import xml_bytes
 from ..kinematics.tree import Tree
 from ..types import BoolArray, FloatArray
 from .build import JointSpec, body_values, element, joint_element, marker_set, number, numbers
-from .functions import find_function, floats, multiply, read_function
-from .joints import coordinate_order, motion_type, orientation_of, read_joint, rotation_of
+from .components import Components, name_of, named, shown
+from .constraints import Constraints
+from .frames import socket_frame
+from .functions import find_function, floats, multiply
+from .joints import coordinate_order, motion_type, read_joint, rotation_of
 from .parts import Element, Mesh, OffsetFrame, OsimBody, OsimCoordinate, OsimJoint, OsimMarker, Triple, triple
-
-_COORDINATE = "coordinates/Coordinate[@name='{}']"
-_OWN_FRAME = "frames/PhysicalOffsetFrame[@name='{}']"
-_RESAVE = "Open it in OpenSim 4 and save it again, or use opensim.Model(FILE).printToXML(NEW_FILE)"
-_FIRST_VERSION = 30501
-"""Lowest ``Version`` of an OpenSim 4 file."""
-_MOST_FRAMES = 8
-"""A chain of more offset frames than this is a loop (chosen)."""
+from .reading import read_root
 
 
 class OsimDocument:
@@ -48,7 +46,7 @@ class OsimDocument:
         """Read a ``.osim`` file.
 
         Raises:
-            FormatError: not XML, not an OpenSim model, or an OpenSim 3 file.
+            FormatError: not XML, not an OpenSim model, or an old one that OpenSim cannot bring up to date.
             FileNotFoundError: there is no such file.
         """
         return cls.from_bytes(Path(path).read_bytes(), source=str(path))
@@ -65,21 +63,13 @@ class OsimDocument:
             The document.
 
         Raises:
-            FormatError: not XML, not an OpenSim model, or an OpenSim 3 file.
+            FormatError: not XML, not an OpenSim model, or an old one that OpenSim cannot bring up to date.
         """
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-        try:
-            root = etree.fromstring(content, parser)
-        except (etree.XMLSyntaxError, ValueError) as error:
-            raise FormatError(source, None, f"not readable as XML: {error}") from None
-        if root.getroottree().docinfo.doctype:
-            raise FormatError(source, None, "it declares a document type (DOCTYPE), which no OpenSim model does; refused")
-        return cls(_checked(root, source), source)
+        return cls(read_root(content, source), source)
 
     def to_bytes(self) -> bytes:
         """Bytes of the whole file."""
-        text: bytes = etree.tostring(self._root, xml_declaration=True, encoding="UTF-8")
-        return text + b"\n"
+        return xml_bytes(self._root)
 
     def write(self, path: str | PathLike[str]) -> Path:
         """Write the file and return its path."""
@@ -96,9 +86,10 @@ class OsimDocument:
     def bodies(self) -> Mapping[str, OsimBody]:
         """Bodies in the order of the file."""
         found = {}
-        for part in self._objects("BodySet"):
-            name, where = part.get("name"), f"{self.source}, body {part.get('name')!r}"
-            mass, com, inertia = (floats(part, t, where, n) for t, n in (("mass", 1), ("mass_center", 3), ("inertia", 6)))
+        for name, part in self._members("BodySet"):
+            where = f"{self.source}, body {shown(name)!r}"
+            com, inertia = (floats(part, tag, where, n, (0.0,) * n) for tag, n in (("mass_center", 3), ("inertia", 6)))
+            mass = floats(part, "mass", where, 1)
             found[name] = OsimBody(name, mass[0], triple(com), inertia)
         return MappingProxyType(found)
 
@@ -112,15 +103,14 @@ class OsimDocument:
         """Joints in the order of the file.
 
         Raises:
-            ModelError: a reversed joint, or frames or axes that cannot be read.
+            ModelError: frames or axes that cannot be read.
         """
         found = {}
-        for part in self._objects("JointSet"):
-            name, where = part.get("name"), f"{self.source}, joint {part.get('name')!r}"
-            if (part.findtext("reverse") or "false").strip() == "true":
-                raise ModelError(f"{where}: reversed joints are not supported. {_RESAVE}")
-            parent, child = (self._frame(part, part.findtext(f"socket_{end}_frame"), where) for end in ("parent", "child"))
-            found[name] = OsimJoint(name, part.tag, parent, child, coordinate_order(part))
+        for name, part in self._members("JointSet"):
+            where = f"{self.source}, joint {shown(name)!r}"
+            parent, child = (socket_frame(self._components, part, f"{end}_frame", where) for end in ("parent", "child"))
+            reverse = (part.findtext("reverse") or "false").strip() == "true"
+            found[name] = OsimJoint(name, part.tag, parent, child, coordinate_order(part), reverse)
         return MappingProxyType(found)
 
     @cached_property
@@ -135,8 +125,9 @@ class OsimDocument:
             part = self._part("JointSet", joint.name)
             for name in joint.coordinates:
                 if name in found:
-                    raise ModelError(f"{self.source}: two coordinates are called {name!r}")
-                line, where = part.find(_COORDINATE.format(name)), f"{self.source}, coordinate {name!r}"
+                    raise ModelError(f"{self.source}: two coordinates are called {shown(name)!r}")
+                line: Element = named(part.findall("coordinates/Coordinate"), name)
+                where = f"{self.source}, coordinate {shown(name)!r}"
                 low, high = floats(line, "range", where, 2, (-np.inf, np.inf))
                 (default,) = floats(line, "default_value", where, 1, (0.0,))
                 clamped, locked = ((line.findtext(tag) or "false").strip() == "true" for tag in ("clamped", "locked"))
@@ -169,9 +160,9 @@ class OsimDocument:
     def markers(self) -> Mapping[str, OsimMarker]:
         """Markers in the order of the file."""
         found = {}
-        for part in self._objects("MarkerSet"):
-            name, where = part.get("name"), f"{self.source}, marker {part.get('name')!r}"
-            frame = self._frame(part, part.findtext("socket_parent_frame"), where)
+        for name, part in self._members("MarkerSet"):
+            where = f"{self.source}, marker {shown(name)!r}"
+            frame = socket_frame(self._components, part, "parent_frame", where)
             position = rotation_of(frame) @ np.array(floats(part, "location", where, 3)) + frame.translation_m
             found[name] = OsimMarker(name, frame.body, triple(position))
         return MappingProxyType(found)
@@ -191,13 +182,13 @@ class OsimDocument:
             parents[child] = joint.parent.body
         loose = [name for name in self.bodies if name not in parents]
         if loose:
-            raise ModelError(f"{self.source}: no joint carries {', '.join(loose)}")
+            raise ModelError(f"{self.source}: no joint carries {shown(', '.join(loose))}")
         ordered = ["ground"]
         waiting = list(self.bodies)
         while waiting:
             following = next((name for name in waiting if parents[name] in ordered), None)
             if following is None:
-                raise ModelError(f"{self.source}: the joints of {', '.join(waiting)} form a loop; a tree is expected")
+                raise ModelError(f"{self.source}: the joints of {shown(', '.join(waiting))} form a loop; a tree is expected")
             ordered.append(following)
             waiting.remove(following)
         return tuple(ordered[1:])
@@ -217,6 +208,12 @@ class OsimDocument:
         Raises:
             ModelError: a joint or function cannot be evaluated; the message names it.
         """
+        try:
+            return self._tree(dtype)
+        except ModelError as error:
+            raise ModelError(f"{error}. Only OpenSim does: hsmr-bio ik runs OpenSim's own tool") from error
+
+    def _tree(self, dtype: torch.dtype) -> Tree:
         joint_of = {joint.child.body: joint for joint in self.joints.values()}
         order = self.body_order
         columns = {name: i for i, name in enumerate(self.coordinates)}
@@ -239,32 +236,21 @@ class OsimDocument:
         Raises:
             ModelError: the function of a coupling cannot be evaluated.
         """
-        values = torch.as_tensor(np.array(values_si, dtype=np.float64))
-        index = {name: i for i, name in enumerate(self.coordinates)}
-        for dependent, (inputs, function, scale) in self._couplings.items():
-            read = read_function(function, [index[n] for n in inputs], f"coupling of {dependent!r}")
-            values[..., index[dependent]] = scale * read.value_and_partials(values)[0]
-        return np.asarray(values.numpy())
+        return self.constraints.couple(values_si)
 
     @cached_property
-    def _couplings(self) -> dict[str, tuple[tuple[str, ...], Element, float]]:
-        found = {}
-        for part in self._objects("ConstraintSet"):
-            if part.tag != "CoordinateCouplerConstraint" or (part.findtext("isEnforced") or "true").strip() == "false":
-                continue
-            dependent = (part.findtext("dependent_coordinate_name") or "").strip()
-            inputs = tuple((part.findtext("independent_coordinate_names") or "").split())
-            function = find_function(part)
-            names = [n for n in (dependent, *inputs) if n not in self.coordinates]
-            if names or function is None:
-                raise ModelError(f"constraint {part.get('name')!r}: it needs a function and known coordinates, not {names}")
-            found[dependent] = (inputs, function, float(part.findtext("scale_factor") or 1.0))
-        return found
+    def constraints(self) -> Constraints:
+        """What holds the coordinates together beyond the joints.
+
+        Raises:
+            ModelError: a coupling without function, or with a coordinate that the model lacks.
+        """
+        return Constraints(self._components, list(self.coordinates))
 
     @property
     def dependent(self) -> tuple[str, ...]:
         """Coordinates that a constraint makes depend on others (kneecaps)."""
-        return tuple(self._couplings)
+        return self.constraints.dependent
 
     # Edits: each returns a new document.
 
@@ -293,7 +279,7 @@ class OsimDocument:
             part = copy._part("JointSet", name)
             for end, frame in zip(("parent", "child"), ends, strict=True):
                 label = (part.findtext(f"socket_{end}_frame") or "").strip()
-                found = part.find(_OWN_FRAME.format(label))
+                found = named(part.findall("frames/PhysicalOffsetFrame"), label)
                 if found is None:
                     raise ModelError(f"joint {name!r} has no {end} offset frame of its own; it cannot be moved")
                 _put(found, "translation", numbers(frame.translation_m))
@@ -369,62 +355,38 @@ class OsimDocument:
         """Change one property of some coordinates: coordinate name -> text."""
         copy = self._copy()
         for name, text in texts.items():
-            _put(copy._part("JointSet", self.coordinate(name).joint).find(_COORDINATE.format(name)), tag, text)
+            joint = copy._part("JointSet", self.coordinate(name).joint)
+            _put(named(joint.findall("coordinates/Coordinate"), name), tag, text)
         return copy
 
     def _objects(self, tag: str) -> list[Element]:
+        """Parts of one of the model's sets, and those of their kind that are components of the model or of a part of it."""
         found = self._model.find(f"{tag}/objects")
-        return [] if found is None else [part for part in found if isinstance(part.tag, str)]
+        inside = [] if found is None else [part for part in found if isinstance(part.tag, str)]
+        kind = tag.removesuffix("Set")
+        loose = [part for part in self._model.iterfind(".//components/*") if isinstance(part.tag, str)]
+        return inside + [part for part in loose if part.tag.endswith(kind)]
+
+    def _members(self, tag: str) -> Iterator[tuple[str, Element]]:
+        """Names and elements of a set; every name must be there once."""
+        seen: set[str] = set()
+        for part in self._objects(tag):
+            name = name_of(part, f"{self.source}, {tag}")
+            if name in seen:
+                raise ModelError(f"{self.source}: its {tag} has two parts called {shown(name)!r}; rename one of them")
+            seen.add(name)
+            yield name, part
 
     def _part(self, tag: str, name: str) -> Element:
-        for part in self._objects(tag):
-            if part.get("name") == name:
-                return part
-        names = ", ".join(str(part.get("name")) for part in self._objects(tag)[:8])
-        raise ModelError(f"{self.source}: no {name!r} in its {tag} (it has {names} ...)")
-
-    def _frame(self, part: Element, socket: str | None, where: str, depth: int = 0) -> OffsetFrame:
-        """Follow a socket through offset frames (of this part, or anywhere) down to a body or ground."""
-        label = (socket or "").strip().split("/")[-1]
-        if not label or depth > _MOST_FRAMES:
-            raise ModelError(f"{where}: its frame {socket!r} leads to no body")
-        found = part.find(_OWN_FRAME.format(label))
-        if found is None and label == "ground":
-            return OffsetFrame("ground")
-        if found is None and label in self._body_names:
-            return OffsetFrame(label)
+        found = named(self._objects(tag), name)
         if found is None:
-            found = next(self._model.iterfind(f".//PhysicalOffsetFrame[@name='{label}']"), None)
-        if found is None:
-            raise ModelError(f"{where}: no body or frame is called {label!r}")
-        base = self._frame(part, found.findtext("socket_parent"), where, depth + 1)
-        values = (floats(found, tag, where, 3, (0.0, 0.0, 0.0)) for tag in ("translation", "orientation"))
-        inner = OffsetFrame(base.body, *(triple(value) for value in values))
-        if base == OffsetFrame(base.body):
-            return inner
-        outer = rotation_of(base)
-        translation = outer @ np.array(inner.translation_m) + base.translation_m
-        return OffsetFrame(base.body, triple(translation), orientation_of(outer @ rotation_of(inner)))
+            names = ", ".join(shown(str(part.get("name"))) for part in self._objects(tag)[:8])
+            raise ModelError(f"{self.source}: no {shown(name)!r} in its {tag} (it has {names} ...)")
+        return found
 
     @cached_property
-    def _body_names(self) -> frozenset[str]:
-        return frozenset(str(part.get("name")) for part in self._objects("BodySet"))
-
-
-def _checked(root: Element, source: str) -> Element:
-    model = root.find("Model")
-    if root.tag != "OpenSimDocument" or model is None:
-        raise FormatError(source, None, f"not an OpenSim model: it holds <{root.tag}>, not <OpenSimDocument> with a <Model>")
-    try:
-        version = int(root.get("Version", "0"))
-    except ValueError:
-        raise FormatError(source, None, f"its Version must be a number, got {root.get('Version')!r}") from None
-    old = next(iter(model.iterfind("BodySet/objects/Body/Joint")), None)
-    if version < _FIRST_VERSION or old is not None:
-        raise FormatError(source, None, f"this is an OpenSim 3 file (Version {version}), OpenSim 4 is expected. {_RESAVE}")
-    if model.find("JointSet") is None or model.find("BodySet") is None:
-        raise FormatError(source, None, f"the model has no BodySet or no JointSet. {_RESAVE}")
-    return root
+    def _components(self) -> Components:
+        return Components(self._model)
 
 
 def _put(part: Element, tag: str, text: str) -> None:

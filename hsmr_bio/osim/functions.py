@@ -13,8 +13,20 @@ from math import comb
 import numpy as np
 
 from ..errors import ModelError
-from ..kinematics.functions import Constant, CubicSpline, Function, Linear, Multivariate, Polynomial, Scaled, Sine
+from ..kinematics.functions import (
+    Constant,
+    CubicSpline,
+    Function,
+    Linear,
+    Multivariate,
+    PiecewiseLinear,
+    Polynomial,
+    Scaled,
+    Sine,
+    Step,
+)
 from .build import numbers
+from .components import shown
 from .parts import Element
 
 _VALUE_TAGS = {
@@ -24,10 +36,17 @@ _VALUE_TAGS = {
     "MultivariatePolynomialFunction": ("coefficients",),
     "Sine": ("amplitude", "offset"),
     "SimmSpline": ("y",),
+    "NaturalCubicSpline": ("y",),
+    "PiecewiseLinearFunction": ("y",),
+    "StepFunction": ("start_value", "end_value"),
     "MultiplierFunction": ("scale",),
 }
 """Function class -> child elements that its value is proportional to."""
 _KNOWN = ", ".join(sorted(_VALUE_TAGS))
+_MOST_POWER = 20
+"""Highest order of a polynomial of several coordinates that is read: far above any in use, and its table stays small."""
+_STEP = {"transition_start_time": 0.99, "transition_end_time": 1.01, "start_value": 0.0, "end_value": 1.0}
+"""Numbers of a StepFunction and their defaults."""
 
 
 def floats(
@@ -58,7 +77,8 @@ def floats(
     fits = values is not None and count in (None, len(values)) and (default is not None or np.isfinite(values).all())
     if values is None or not fits:
         expected = "numbers" if count is None else f"{count} number{'s' if count > 1 else ''}"
-        raise ModelError(f"{where}: <{tag}> of <{element.tag}> must hold {expected}, got {text!r}")
+        got = None if text is None else shown(text.strip())
+        raise ModelError(f"{where}: <{tag}> of <{shown(element.tag)}> must hold {expected}, got {got!r}")
     return values
 
 
@@ -67,7 +87,7 @@ def find_function(parent: Element) -> Element | None:
     for child in parent:
         if not isinstance(child.tag, str):
             continue
-        if child.tag in ("function", "coupled_coordinates_function"):
+        if child.tag in ("function", "coupled_coordinates_function", "prescribed_function"):
             return find_function(child)
         if child.tag in _VALUE_TAGS or child.get("name") == "function" or child.tag.endswith(("Function", "Spline")):
             return child
@@ -117,7 +137,7 @@ def read_function(element: Element, inputs: Sequence[int], where: str) -> Functi
     if element.tag == "MultivariatePolynomialFunction":
         return _multivariate(element, inputs, where)
     if element.tag not in _VALUE_TAGS:
-        raise ModelError(f"{where}: function {element.tag!r} is not supported; expected one of {_KNOWN}")
+        raise ModelError(f"{where}: function {shown(element.tag)!r} is not supported; expected one of {_KNOWN}")
     if len(inputs) != 1:
         raise ModelError(f"{where}: a {element.tag} reads one coordinate, {len(inputs)} are given")
     return _of_one_coordinate(element, inputs[0], where)
@@ -131,15 +151,24 @@ def _of_one_coordinate(element: Element, index: int, where: str) -> Function:
     if element.tag == "Sine":
         defaults = {"amplitude": 1.0, "omega": 1.0, "phase": 0.0, "offset": 0.0}
         return Sine(index, *(floats(element, tag, where, 1, (value,))[0] for tag, value in defaults.items()))
+    if element.tag == "StepFunction":
+        start, end, before, after = (floats(element, tag, where, 1, (value,))[0] for tag, value in _STEP.items())
+        if not start < end:
+            raise ModelError(f"{where}: a StepFunction must end after it starts, got {start:g} to {end:g}")
+        return Step(index, start, end, before, after)
     x, y = floats(element, "x", where), floats(element, "y", where)
     if len(x) != len(y) or len(x) < 2 or any(b <= a for a, b in pairwise(x)):
-        raise ModelError(f"{where}: a SimmSpline needs as many y as x, at least 2, x increasing; got {len(x)} x and {len(y)} y")
-    return CubicSpline(index, x, y)
+        expected = "as many y as x, at least 2, x increasing"
+        raise ModelError(f"{where}: a {element.tag} needs {expected}; got {len(x)} x and {len(y)} y")
+    return PiecewiseLinear(index, x, y) if element.tag == "PiecewiseLinearFunction" else CubicSpline(index, x, y)
 
 
 def _multivariate(element: Element, inputs: Sequence[int], where: str) -> Function:
-    dimension, order = (int(floats(element, tag, where, 1)[0]) for tag in ("dimension", "order"))
+    dimension, order = (floats(element, tag, where, 1)[0] for tag in ("dimension", "order"))
     if dimension != len(inputs):
-        raise ModelError(f"{where}: the polynomial has dimension {dimension}, but {len(inputs)} coordinates are given")
+        raise ModelError(f"{where}: the polynomial has dimension {dimension:g}, but {len(inputs)} coordinates are given")
+    if order not in range(_MOST_POWER + 1) or not inputs:
+        raise ModelError(f"{where}: the order of the polynomial must be 0 to {_MOST_POWER}, it is {order:g}")
+    dimension, order = int(dimension), int(order)
     coefficients = floats(element, "coefficients", where, comb(order + dimension, dimension))
     return Multivariate(tuple(inputs), order, coefficients)

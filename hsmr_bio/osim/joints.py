@@ -15,6 +15,7 @@ from ..errors import ModelError
 from ..kinematics.functions import Constant, Function, Linear
 from ..kinematics.tree import Channel, Joint
 from ..types import FloatArray
+from .components import name_of, shown
 from .functions import find_function, floats, read_function
 from .parts import Element, MotionType, OffsetFrame, OsimJoint, Triple
 
@@ -48,7 +49,7 @@ class TransformAxis:
 
 
 def _where(joint: Element) -> str:
-    return f"joint {joint.get('name')!r}"
+    return f"joint {shown(str(joint.get('name')))!r}"
 
 
 def transform_axes(joint: Element) -> tuple[TransformAxis, ...]:
@@ -75,7 +76,7 @@ def transform_axes(joint: Element) -> tuple[TransformAxis, ...]:
 
 
 def _declared(joint: Element) -> tuple[str, ...]:
-    return tuple(part.get("name") for part in joint.findall("coordinates/Coordinate"))
+    return tuple(name_of(part, _where(joint)) for part in joint.findall("coordinates/Coordinate"))
 
 
 def coordinate_order(joint: Element) -> tuple[str, ...]:
@@ -91,7 +92,8 @@ def coordinate_order(joint: Element) -> tuple[str, ...]:
     unknown = [name for name in used if name not in declared]
     if unknown:
         raise ModelError(
-            f"{_where(joint)}: its axes use {', '.join(unknown)}, but its coordinates are {', '.join(declared) or 'none'}"
+            f"{_where(joint)}: its axes use {shown(', '.join(unknown))}, but its coordinates are "
+            f"{shown(', '.join(declared)) or 'none'}"
         )
     return (*used, *(name for name in declared if name not in used))
 
@@ -136,6 +138,8 @@ def read_joint(spec: OsimJoint, element: Element, parent: int, index: dict[str, 
         ModelError: a joint class or function that cannot be evaluated.
     """
     where = _where(element)
+    if spec.reverse:
+        raise ModelError(f"{where} is a reversed joint, which cannot be evaluated here")
     if spec.kind == "CustomJoint":
         rotations, translations = _custom(element, index)
     elif spec.kind in _SIMPLE:
@@ -146,7 +150,9 @@ def read_joint(spec: OsimJoint, element: Element, parent: int, index: dict[str, 
         rotations = tuple((axis, f) for kind, axis, f in pairs if kind == "r")
         translations = tuple((axis, f) for kind, axis, f in pairs if kind == "t")
     else:
-        raise ModelError(f"{where} is a {spec.kind}, which cannot be evaluated; expected one of {', '.join(JOINT_KINDS)}")
+        raise ModelError(
+            f"{where} is a {shown(spec.kind)}, which cannot be evaluated; expected one of {', '.join(JOINT_KINDS)}"
+        )
     return Joint(
         name=spec.name,
         body=spec.child.body,

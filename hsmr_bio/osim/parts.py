@@ -54,6 +54,8 @@ class OsimJoint:
     parent: OffsetFrame
     child: OffsetFrame
     coordinates: tuple[str, ...]
+    reverse: bool = False
+    """Whether the coordinates place the parent relative to the child."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ them start from interpolated coordinates.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -18,20 +19,26 @@ from torch import Tensor
 from ...errors import InputError, ModelError
 from ...kinematics.linear_solvers import ActiveSet
 from ...option_checks import check_arguments, check_choice
+from ...osim.components import shown
 from ...osim.document import OsimDocument
 from ...osim.library import MODEL_TYPES, Model, as_document
+from ...osim.marker_names import without_subject
 from ...osim.parts import OsimCoordinate
 from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, quiet
+from .loop_rows import LoopRows
 from .opensim_tool import opensim_markers, run_opensim
 from .schedule import MIN_MARKERS, solve_frames
 from .solver import MarkerProblem, without_idle_parts
 
-Backend = Literal["own", "opensim"]
+Backend = Literal["auto", "own", "opensim"]
 Limits = Literal["clamped", "all", "none"]
 
+_LOG = logging.getLogger(__name__)
 _PRIOR_M2 = 1e-6
 """Weight of the prior on the default pose, later on the anchors' poses, m^2 per rad^2 and per unit of marker weight: a radian
 costs as much as 1 mm at one marker. It decides only what no marker shows (own choice; OpenSim leaves that at its start)."""
+_OPEN_M = 1e-3
+"""A constraint that is missed by more does not hold."""
 _SAME_TIME_S = 1e-4
 """Times that differ by less are the same: files round them."""
 _SPREAD = 8.0
@@ -69,7 +76,7 @@ def inverse_kinematics(
     weights: Mapping[str, float] | None = None,
     locked: Mapping[str, float] | Sequence[str] = (),
     limits: Limits = "clamped",
-    backend: Backend = "own",
+    backend: Backend = "auto",
     progress: Progress = quiet,
 ) -> OsimMotion:
     """Estimate the coordinates of a model from measured markers, frame by frame.
@@ -83,8 +90,8 @@ def inverse_kinematics(
         weights: marker name -> weight, 1 by default; 0 leaves a marker out.
         locked: coordinates that keep their default, or coordinate -> value (rad, m). The model's own locked ones always do.
         limits: ranges that hold: those that the model clamps (as OpenSim does), all rotational ones, or none.
-        backend: ``"own"``, or ``"opensim"`` for OpenSim's own tool: 20 to 40 times slower, for models with joints that cannot
-            be evaluated here, and for comparison.
+        backend: ``"own"``, ``"opensim"`` for OpenSim's own tool (20 to 40 times slower), or ``"auto"``: our solver, but
+            OpenSim's for joints that cannot be evaluated here and constraints that only OpenSim holds; the log says so.
         progress: called with the number of frames that are done.
 
     Returns:
@@ -92,7 +99,7 @@ def inverse_kinematics(
 
     Raises:
         InputError: fewer than three markers have a counterpart, an unknown name, or a bad weight.
-        ModelError: a joint that cannot be evaluated (use ``backend="opensim"``).
+        ModelError: with ``backend="own"``, a joint that cannot be evaluated or a constraint that only OpenSim holds.
         UnknownCoordinateError: a locked coordinate that the model lacks.
 
     Source:
@@ -102,19 +109,44 @@ def inverse_kinematics(
     check_choice("backend", backend, get_args(Backend))
     check_choice("limits", limits, get_args(Limits))
     document, weights = as_document(model), weights or {}
+    markers = without_subject(markers, document.markers)
     names = matched_markers(markers, document, weights)
     fixed = _locked_values(document, locked)
-    if backend == "opensim":
+    reason = None if backend == "opensim" else why_opensim(document)
+    if reason is not None and backend == "own":
+        raise ModelError(f"{reason}. OpenSim's own tool does it: backend='opensim' (--backend opensim)")
+    if reason is not None:
+        _LOG.warning("solved by OpenSim's own tool, 20 to 40 times slower: %s", reason)
+    if reason is not None or backend == "opensim":
         return run_opensim(markers, document, names, weights, fixed, limits)
-    try:
-        problem = _problem(markers, document, names, weights, fixed, limits)
-    except ModelError as error:
-        raise ModelError(f"{error}. OpenSim's own tool may do it: backend='opensim' (--backend opensim)") from error
+    problem = _problem(markers, document, names, weights, fixed, limits)
     bounds = _bounds(document, fixed, limits)
     q = solve_frames(problem, markers.time_s, bounds, _usual(document, problem, bounds), progress)
     values = document.couple(_centred(q, problem.periodic.numpy()))
+    _report_open_loops(problem, values)
     rotational = np.asarray(document.rotational)
     return OsimMotion(time_s=markers.time_s, coordinates=tuple(document.coordinates), values_si=values, rotational=rotational)
+
+
+def _report_open_loops(problem: MarkerProblem, values: FloatArray) -> None:
+    """Warn of a constraint that does not hold: the ranges of the coordinates forbid it, or no posture closes the loop."""
+    if problem.loops is not None:
+        name, gap_m = problem.loops.worst(problem.tree.forward(values))
+        if gap_m > _OPEN_M:
+            _LOG.warning(
+                "%s is missed by up to %.1f mm: no posture within the ranges fits it and the markers", name, 1000 * gap_m
+            )
+
+
+def why_opensim(document: OsimDocument) -> str | None:
+    """Say why only OpenSim solves a model; None if our solver does."""
+    try:
+        document.tree()
+        _ = document.constraints.couplings
+    except ModelError as error:
+        return str(error)
+    others = document.constraints.others
+    return None if not others else f"only OpenSim holds {shown(', '.join(others))}"
 
 
 def marker_errors(motion: OsimMotion, model: Model, markers: Markers) -> MarkerErrors:
@@ -141,6 +173,7 @@ def marker_errors(motion: OsimMotion, model: Model, markers: Markers) -> MarkerE
     document = as_document(model)
     if len(motion.time_s) != len(markers.time_s) or np.abs(motion.time_s - markers.time_s).max() > _SAME_TIME_S:
         raise InputError("motion and markers must have the same times to be compared: cut or resample one of them first")
+    markers = without_subject(markers, document.markers)
     names = matched_markers(markers, document, {})
     for name in motion.coordinates:
         document.coordinate(name)
@@ -157,6 +190,8 @@ def _model_markers(motion: OsimMotion, document: OsimDocument, names: tuple[str,
     values = np.repeat(document.default_si[None], len(motion.time_s), axis=0)
     for column, name in enumerate(motion.coordinates):
         values[:, tree.index(name)] = motion.values_si[:, column]
+    missing = [tree.index(name) for name in document.dependent if name not in motion.coordinates]
+    values[:, missing] = document.couple(values)[:, missing]
     bodies, local_m = _on_bodies(document, tree.bodies, names)
     return np.asarray(tree.forward(values).points(bodies, local_m).numpy())
 
@@ -177,9 +212,9 @@ def matched_markers(markers: Markers, document: OsimDocument, weights: Mapping[s
     """
     for name, weight in weights.items():
         if name not in markers.names and name not in document.markers:
-            near = get_close_matches(name, markers.names, n=3) or markers.names[:4]
+            near = shown(", ".join(get_close_matches(name, markers.names, n=3) or markers.names[:4]))
             raise InputError(
-                f"a weight is given for marker {name!r}, neither measured nor in the model (closest: {', '.join(near)})"
+                f"a weight is given for marker {shown(name)!r}, neither measured nor in the model (closest: {near})"
             )
         if not (np.isfinite(weight) and weight >= 0):
             raise InputError(f"the weight of marker {name!r} must be 0 or larger, got {weight}")
@@ -191,9 +226,9 @@ def matched_markers(markers: Markers, document: OsimDocument, weights: Mapping[s
     )
     if len(names) < MIN_MARKERS:
         raise InputError(
-            f"only {len(names)} of the {len(markers.names)} measured markers have a counterpart in model {document.name!r} "
-            f"(measured: {', '.join(markers.names[:4])} ...; model: {', '.join(list(document.markers)[:4])} ...): "
-            "markers are matched by name, rename them in one of the files"
+            f"only {len(names)} of the {len(markers.names)} measured markers have a counterpart in model "
+            f"{shown(document.name)!r} (measured: {shown(', '.join(markers.names[:4]))} ...; "
+            f"model: {shown(', '.join(list(document.markers)[:4]))} ...): markers are matched by name, rename them in one file"
         )
     return names
 
@@ -231,19 +266,19 @@ def _problem(
     measured = markers.positions_m[:, [markers.names.index(name) for name in names]]
     seen: BoolArray = np.asarray(np.isfinite(measured).all(axis=-1))
     dependent = [tree.index(name) for name in document.dependent]
-    if tree.ancestors[bodies][:, dependent].any():
-        raise ModelError(
-            f"markers sit on bodies that the coupled coordinates {', '.join(document.dependent)} move; "
-            "give those markers the weight 0"
-        )
+    moves_markers = bool(tree.ancestors[bodies][:, dependent].any())
     weight = np.array([weights.get(name, 1.0) for name in names])
-    _check_unit(measured, tree.forward(document.default_si).points(bodies, local_m).numpy())
-    tree, bodies = without_idle_parts(tree, bodies.tolist())
+    _check_unit(measured, tree.forward(document.couple(document.default_si)).points(bodies, local_m).numpy())
+    loops = document.constraints.loops
+    ends = [tree.bodies.index(name) for loop in loops for name in (loop.body, loop.other) if name in tree.bodies]
+    tree, kept = without_idle_parts(tree, [*bodies.tolist(), *ends])
+    bodies = kept[: len(bodies)]
     rest = document.default_si.copy()
     for name, value in fixed.items():
         rest[tree.index(name)] = value
     prior = np.full(len(rest), _PRIOR_M2 * weight.mean())
     prior[tree.ancestors[0].numpy()] = 0.0  # the root goes where the markers are
+    prior[dependent] = 0.0
     return MarkerProblem(
         tree=tree,
         bodies=bodies,
@@ -252,6 +287,8 @@ def _problem(
         weights=torch.as_tensor(seen * weight),
         rest=torch.as_tensor(rest).expand(len(seen), -1),
         prior=torch.as_tensor(prior),
+        couplings=document.constraints.couplings if moves_markers or loops else (),
+        loops=LoopRows.of(loops, tree) if loops else None,
         periodic=torch.tensor([c.rotational and not _bounded(c, limits) for c in document.coordinates.values()]),
     )
 

@@ -16,8 +16,11 @@ from ...io.silence import no_stdout
 from ...io.table import read_table
 from ...io.trc import write_trc
 from ...osim.document import OsimDocument
+from ...osim.update import refuse_unloadable
 from ...types import BoolArray, FloatArray, Markers, OsimMotion
 
+_SHOWN_CHARACTERS = 150
+"""Longest part of OpenSim's message in ours."""
 OpensimModel = Any
 """An ``opensim.Model``: the package has no types."""
 
@@ -48,6 +51,7 @@ def run_opensim(
         MissingDependencyError: OpenSim is not installed.
     """
     opensim = require("opensim", feature="OpenSim's inverse kinematics")
+    refuse_unloadable(document.to_bytes(), document.source)
     positions = markers.positions_m[:, [markers.names.index(name) for name in names]]
     empty: BoolArray = np.asarray(~np.isfinite(positions).all(axis=-1).any(axis=-1))
     chosen = Markers(time_s=markers.time_s, names=names, positions_m=_filled(markers.time_s, positions, empty))
@@ -99,7 +103,8 @@ def _solved(
     try:
         good = tool.run()
     except RuntimeError as error:
-        raise EstimationError(f"OpenSim's inverse kinematics failed: {error}") from error
+        reason = " ".join(str(error).split())[:_SHOWN_CHARACTERS]
+        raise EstimationError(f"OpenSim's inverse kinematics failed: {reason}") from error
     if not good or not (folder / "out.mot").is_file():
         raise EstimationError("OpenSim's inverse kinematics wrote no result")
     table = read_table(folder / "out.mot")
@@ -130,6 +135,7 @@ def opensim_markers(motion: OsimMotion, document: OsimDocument, names: tuple[str
         MissingDependencyError: OpenSim is not installed.
     """
     opensim = require("opensim", feature="markers of a model with joints that cannot be evaluated here")
+    refuse_unloadable(document.to_bytes(), document.source)
     with tempfile.TemporaryDirectory() as folder, _quiet_opensim(opensim):
         model = _model(opensim, document, Path(folder))
         state = model.initSystem()
@@ -148,7 +154,10 @@ def opensim_markers(motion: OsimMotion, document: OsimDocument, names: tuple[str
 
 def _model(opensim: ModuleType, document: OsimDocument, folder: Path) -> OpensimModel:
     document.write(folder / "model.osim")
-    return opensim.Model(str(folder / "model.osim"))
+    model = opensim.Model(str(folder / "model.osim"))
+    for name in ("ForceSet", "ControllerSet", "ProbeSet", "ContactGeometrySet"):
+        getattr(model, f"upd{name}")().clearAndDestroy()  # they need files that are not here, and time
+    return model
 
 
 @contextmanager

@@ -70,6 +70,9 @@ def solve_frames(
         unseen = problem.weights.sum(-1) == 0
         if bool(unseen.any()) and not bool(unseen.all()):
             q = _interpolated(time_s, torch.nonzero(~unseen).flatten(), q[~unseen])
+            if problem.loops is not None:
+                between = torch.nonzero(unseen).flatten()
+                q[between], _ = _solved(replace(problem, rest=q), q[between], between, bounds, FINE)
     return np.asarray(q.numpy())
 
 

@@ -24,6 +24,8 @@ from ...kinematics.linear_solvers import ActiveSet, Dense
 from ...kinematics.rotations import axial
 from ...kinematics.solve import Factors, LeastSquares, Solution, Stop, minimise
 from ...kinematics.tree import Tree
+from ...osim.constraints import Coupling, substituted
+from .loop_rows import STIFFNESS, LoopRows
 
 _DAMPING = Factors(start=1e-4, shrink=0.2, growth=8.0, least=1e-9, most=1e9)
 """Nearly undamped at first; a frame whose steps fail even with the largest damping is given up (own choice)."""
@@ -86,6 +88,10 @@ class MarkerProblem:
     """(N,) weight of the prior, m^2 per unit^2."""
     periodic: Tensor
     """(N,) bool: angles without bounds, which are the same after a full turn."""
+    couplings: tuple[Coupling, ...] = ()
+    """Coordinates that are functions of others; they are no unknowns, whatever their value in ``q``."""
+    loops: LoopRows | None = None
+    """Constraints that close loops of the tree."""
 
     @cached_property
     def _above(self) -> Tensor:
@@ -116,6 +122,7 @@ class MarkerProblem:
         Returns:
             Cost (m^2), gradient and Gauss-Newton matrix.
         """
+        q = substituted(self.couplings, q)
         pose = self.tree.forward(q)
         turn, origin = pose.rotations, pose.positions_m
         mass, local, target, local_local, local_target, squares = torch.split(self._sums[frames], [1, 3, 3, 9, 9, 1], dim=-1)
@@ -142,7 +149,23 @@ class MarkerProblem:
         product = torch.cat([omega, v], dim=-1) @ torch.cat([turning, pushing], dim=-1).transpose(-1, -2)
         half = torch.where(self._above, product, torch.zeros_like(product))
         hessian = torch.where(self._above.T, half.transpose(-1, -2), half) + torch.diag(self.prior)
-        return Dense(cost, gradient, hessian)
+        if self.loops is not None:
+            residual, slope = self.loops.residuals(pose)
+            stiffness = STIFFNESS * float(self.weights.max())
+            cost = cost + 0.5 * stiffness * residual.square().sum(-1)
+            gradient = gradient + stiffness * (slope.mT @ residual[..., None])[..., 0]
+            hessian = hessian + stiffness * slope.mT @ slope
+        return Dense(cost, *self._without_dependent(q, gradient, hessian))
+
+    def _without_dependent(self, q: Tensor, gradient: Tensor, hessian: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient (B, N) and matrix (B, N, N) by the independent coordinates: the chain rule, the last coupling first."""
+        for dependent, function in reversed(self.couplings):
+            partials = function.value_and_partials(q)[1]
+            for n, slope in zip(function.inputs, partials, strict=True):
+                gradient[:, n] += slope * gradient[:, dependent]
+                hessian[:, n] += slope[:, None] * hessian[:, dependent]
+                hessian[:, :, n] += slope[:, None] * hessian[:, :, dependent]
+        return gradient, hessian
 
 
 def solve(
