@@ -12,6 +12,7 @@ from .types import GeneralizedForces, Markers, Observation, OsimMotion, SkelMoti
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .analysis import Analysis, AnalysisOptions, analyse
     from .body import Body, load_body
     from .checks.check_motion import CheckReport, check_motion
     from .checks.limits import LimitReport, check_limits
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from .scaling import scale_model
 
 __all__ = [
+    "Analysis",
+    "AnalysisOptions",
     "Body",
     "CheckReport",
     "EstimateOptions",
@@ -60,6 +63,7 @@ __all__ = [
     "Smpl2MotOptions",
     "SmplImportOptions",
     "Subject",
+    "analyse",
     "bsm",
     "check_limits",
     "check_motion",
@@ -95,6 +99,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "analysis": ("Analysis", "AnalysisOptions", "analyse"),
     "body": ("Body", "load_body"),
     "checks.check_motion": ("CheckReport", "check_motion"),
     "checks.limits": ("LimitReport", "check_limits"),
