@@ -12,7 +12,7 @@ from .types import GeneralizedForces, Markers, Observation, OsimMotion, SkelMoti
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .analysis import Analysis, AnalysisOptions, analyse
+    from .analysis import Analysis, AnalysisOptions, Comparison, analyse, compare
     from .body import Body, load_body
     from .checks.check_motion import CheckReport, check_motion
     from .checks.limits import LimitReport, check_limits
@@ -47,6 +47,7 @@ __all__ = [
     "AnalysisOptions",
     "Body",
     "CheckReport",
+    "Comparison",
     "EstimateOptions",
     "FitOptions",
     "GeneralizedForces",
@@ -67,6 +68,7 @@ __all__ = [
     "bsm",
     "check_limits",
     "check_motion",
+    "compare",
     "estimate",
     "estimate_people",
     "filter_motion",
@@ -99,7 +101,7 @@ __all__ = [
 ]
 
 _NAMES = {
-    "analysis": ("Analysis", "AnalysisOptions", "analyse"),
+    "analysis": ("Analysis", "AnalysisOptions", "Comparison", "analyse", "compare"),
     "body": ("Body", "load_body"),
     "checks.check_motion": ("CheckReport", "check_motion"),
     "checks.limits": ("LimitReport", "check_limits"),

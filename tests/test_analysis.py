@@ -363,6 +363,53 @@ def test_a_band_of_the_user_is_compared(squats: hb.OsimMotion, tmp_path: Path) -
         read_band(path)
 
 
+def test_two_motions_are_compared_at_their_best_shift(squats: hb.OsimMotion) -> None:
+    values = np.array(squats.values_si)
+    knee = squats.coordinates.index("knee_angle_r")
+    values[:, knee] += np.radians(3)
+    values[:, squats.coordinates.index("pelvis_rotation")] += 2 * np.pi
+    later = replace(squats, time_s=np.asarray(squats.time_s) + 0.123, values_si=values)
+    found = hb.compare(squats, later, models=(hb.bsm(), hb.bsm()), options=EXACT)
+    assert found.lag_s == pytest.approx(-0.123, abs=0.003)
+    by_name = {one.name: one for one in found.coordinates}
+    assert by_name["knee_angle_r"].mean_difference == pytest.approx(3, abs=0.05)
+    assert by_name["knee_angle_r"].rmse_without_mean == pytest.approx(0, abs=0.3)
+    assert by_name["knee_angle_r"].correlation == pytest.approx(1, abs=1e-3)
+    assert by_name["knee_angle_r"].limits_low < 3 < by_name["knee_angle_r"].limits_high
+    assert by_name["pelvis_rotation"].mean_difference == pytest.approx(0, abs=1e-6)
+    assert by_name["pelvis_rotation"].correlation is None
+    deeper = {(p.name, p.side): p.difference for p in found.parameters}
+    assert deeper["knee_flexion_at_bottom", "r"] == pytest.approx(3, abs=0.05)
+    assert deeper["knee_flexion_at_bottom", "l"] == pytest.approx(0, abs=0.05)
+    with_clock = hb.compare(squats, later, align="time")
+    assert with_clock.lag_s == 0
+    assert {one.name: one for one in with_clock.coordinates}["knee_angle_l"].rmse > 3
+    assert any("without a model" in note for note in with_clock.notes)
+
+
+def test_cycles_are_compared_where_the_times_differ(squats: hb.OsimMotion) -> None:
+    slower = replace(squats, time_s=1.4 * np.asarray(squats.time_s))
+    found = hb.compare(squats, slower, models=(hb.bsm(), hb.bsm()), align="events", options=EXACT)
+    knee = next(one for one in found.coordinates if one.name == "knee_flexion_r squat")
+    assert knee.rmse < 2
+    assert found.curves.shape[:2] == (2, 101)
+    with pytest.raises(hb.errors.InputError, match="needs models and cycles"):
+        hb.compare(squats, slower, align="events")
+    alone = hb.OsimMotion(time_s=squats.time_s, coordinates=("x_tx",), values_si=np.zeros((600, 1)), rotational=[False])
+    with pytest.raises(hb.errors.InputError, match="no coordinate in common"):
+        hb.compare(squats, alone)
+
+
+def test_the_compare_command_writes_its_tables(squats: hb.OsimMotion, tmp_path: Path, capsys) -> None:
+    for name in ("before", "after"):
+        hb.write_mot(tmp_path / f"{name}.mot", squats)
+    command = ["compare", str(tmp_path / "before.mot"), str(tmp_path / "after.mot"), "-o", str(tmp_path / "out"), "--json"]
+    assert main(command) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert max(one["rmse"] for one in printed["coordinates"]) < 1e-3
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(Path(file).name for file in printed["files"])
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [(["--task", "run"], "task must be one of"), (["--model", "no.osim"], "no.osim"), (["--draws", "-1"], "draws must be")],

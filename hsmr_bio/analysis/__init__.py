@@ -3,6 +3,8 @@
 from .analyse_motion import AnalysisOptions, analyse
 from .analysis import Analysis
 from .band import Band, BandComparison, read_band
+from .compare_motions import compare
+from .comparison import Comparison, CoordinateComparison, ParameterComparison
 from .cycles import Cycles
 from .events import Event
 from .movement import Movement, from_joint_centres
@@ -14,11 +16,15 @@ __all__ = [
     "AnalysisOptions",
     "Band",
     "BandComparison",
+    "Comparison",
+    "CoordinateComparison",
     "Cycles",
     "Event",
     "Movement",
     "Parameter",
+    "ParameterComparison",
     "analyse",
+    "compare",
     "from_joint_centres",
     "read_band",
     "write_analysis",

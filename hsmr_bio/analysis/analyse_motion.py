@@ -139,7 +139,7 @@ def analyse(
     """
     chosen = AnalysisOptions() if options is None else options
     clip = name or ("motion" if isinstance(motion, OsimMotion | Movement) else Path(motion).stem)
-    placed = Placed(movement=motion) if isinstance(motion, Movement) else place(*_read(motion, model, skel))
+    placed = Placed(movement=motion) if isinstance(motion, Movement) else place(*read_analysed(motion, model, skel))
     parts = stretches(placed.movement)
     if not parts:
         raise InputError(f"{clip}: an analysis needs at least 0.3 s of motion without a gap")
@@ -164,10 +164,22 @@ def analyse(
     )
 
 
-def _read(
-    motion: OsimMotion | str | PathLike[str], model: Model | None, skel: SkelMotion | None
+def read_analysed(
+    motion: OsimMotion | str | PathLike[str], model: Model | None, skel: SkelMotion | None = None
 ) -> tuple[OsimMotion, OsimDocument]:
-    """Read motion, model and deviations."""
+    """Read a motion with its model and its deviations.
+
+    Args:
+        motion: coordinates, or their path.
+        model: None: the ``.osim`` of the same name beside the path.
+        skel: SKEL motion with the deviations; None: ``NAME_skel.npz`` beside the path, if there is one.
+
+    Returns:
+        The motion, with deviations where they are known, and the model.
+
+    Raises:
+        InputError: no model is given, and none lies beside.
+    """
     path = None if isinstance(motion, OsimMotion) else Path(motion)
     if model is None and path is not None and path.with_suffix(".osim").is_file():
         model = path.with_suffix(".osim")

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import FloatArray
 from .movement import Movement
-from .values import DEG, Span
+from .values import DEG, Span, side_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +98,7 @@ def cut_cycles(parts: Sequence[tuple[Movement, Sequence[Span]]]) -> tuple[Cycles
             found.setdefault((span.kind, span.side), []).append((movement, span))
     sets = []
     for (kind, side), cut in found.items():
-        names = [n for n in cut[0][0].angles_rad if not side or n[-2:] not in ("_r", "_l") or n.endswith(f"_{side}")]
+        names = [n for n in cut[0][0].angles_rad if not side or side_of(n) in ("", side)]
         if not names:
             continue
         values = np.stack([_normalised(movement, span, names) for movement, span in cut])

@@ -58,6 +58,11 @@ class Values:
             self.found.setdefault((name, side), []).append(float(value))
 
 
+def side_of(name: str) -> str:
+    """Give the side that a name tells: ``r`` (``knee_flexion_r``, ``shoulder_r_x``), ``l``, or empty."""
+    return next((side for side in SIDES if name.endswith(f"_{side}") or f"_{side}_" in name), "")
+
+
 def trunk_lean_rad(movement: Movement, forward: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     """Lean of the line from the middle of the hips to the middle of the shoulders against the vertical.
 
@@ -99,10 +104,10 @@ def add_extremes(values: Values, movement: Movement, start_s: float, end_s: floa
     """
     rows = between(movement.time_s, start_s, end_s)
     for angle, value in movement.angles_rad.items():
-        side = angle[-1] if angle[-2:] in ("_r", "_l") else ""
+        side = side_of(angle)
         if side not in sides:
             continue
-        name = angle[:-2] if side else angle
+        name = angle.removesuffix(f"_{side}")
         high, low = float(value[rows].max()) * DEG, float(value[rows].min()) * DEG
         values.add(f"{name}_max", side, high)
         values.add(f"{name}_min", side, low)
