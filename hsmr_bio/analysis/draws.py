@@ -4,7 +4,7 @@ An angle's error has two equal parts: one that lasts for the clip (model, detect
 0.3 s. Errors of different angles are drawn independently, then corrected so that the joint centres stay where they are known to
 be (Matheron's rule for conditioning a normal distribution): without that, independent errors of pelvis, hip and knee let
 standing feet swim by a decimetre. A joint centre is known as well as one segment with the mean deviation of the legs' angles
-tells.
+tells. The deviations before the correction are widened until those after it are the angles' own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _SLOW_S = 0.3
 """Correlation time of the rest: exp(-d^2 / (2 tau^2)) at a distance d."""
 _SEGMENT_OF_LEG = 0.5
 """Thigh and shank are each about half of the leg."""
+_WIDENINGS, _WIDEST = 4, 4.0
+"""Steps of the widening, and its limit: joint centres may tell an angle better than its own deviation says."""
 _HELD = (*NEEDED, "shoulder_r", "shoulder_l")
 """Points that are held."""
 _LEAST_SD_M = 1e-4
@@ -39,6 +41,8 @@ class _Held:
     """(T, M, N) of the held points."""
     gain: FloatArray
     """(T, N, M)."""
+    sd_si: FloatArray
+    """(T, N) deviations of the coordinates before the correction."""
     sd_m: float
 
 
@@ -103,11 +107,22 @@ def _held(placed: Placed) -> _Held | None:
     rows = [k for k, name in enumerate(placed.movement.points_m) if name in _HELD]
     jacobian = placed.jacobian[:, rows].reshape(len(placed.jacobian), -1, placed.jacobian.shape[-1])
     sd_m = _centre_sd_m(placed)
-    variance = _prior_sd(placed, sd_m) ** 2
-    spread = variance[:, :, None] * np.swapaxes(jacobian, 1, 2)  # (T, N, M)
+    wanted = _prior_sd(placed, sd_m)
+    prior = wanted
+    for _ in range(_WIDENINGS):
+        gain, left = _gain(jacobian, prior, sd_m)
+        prior = np.clip(prior * wanted / np.maximum(left, 1e-12), prior, _WIDEST * wanted)
+    gain, _ = _gain(jacobian, prior, sd_m)
+    return _Held(jacobian=jacobian, gain=gain, sd_si=prior, sd_m=sd_m)
+
+
+def _gain(jacobian: FloatArray, sd_si: FloatArray, sd_m: float) -> tuple[FloatArray, FloatArray]:
+    """Gain (T, N, M) of the correction for deviations before it, and the deviations (T, N) after it."""
+    spread = sd_si[:, :, None] ** 2 * np.swapaxes(jacobian, 1, 2)  # (T, N, M)
     seen = jacobian @ spread + sd_m**2 * np.eye(jacobian.shape[1])
     gain = np.swapaxes(np.linalg.solve(seen, np.swapaxes(spread, 1, 2)), 1, 2)
-    return _Held(jacobian=jacobian, gain=gain, sd_m=sd_m)
+    left = sd_si**2 - np.einsum("tnm,tnm->tn", gain, spread)
+    return gain, np.sqrt(np.maximum(left, 0.0))
 
 
 def _centre_sd_m(placed: Placed) -> float:
@@ -129,7 +144,7 @@ def _prior_sd(placed: Placed, centre_sd_m: float) -> FloatArray:
 def _errors(placed: Placed, held: _Held, rng: np.random.Generator) -> FloatArray:
     """(T, N) errors of the coordinates of one draw."""
     time_s = placed.movement.time_s
-    error = _prior_sd(placed, held.sd_m) * _mixed(time_s, len(placed.coordinates), rng)
+    error = held.sd_si * _mixed(time_s, len(placed.coordinates), rng)
     centres = held.sd_m * _mixed(time_s, held.jacobian.shape[1], rng)
     miss = np.einsum("tmn,tn->tm", held.jacobian, error) + centres
     return np.asarray(error - np.einsum("tnm,tm->tn", held.gain, miss))
