@@ -8,11 +8,13 @@ from pathlib import Path
 from mkdocs.plugins import event_priority
 
 import hsmr_bio
+from hsmr_bio.analysis.definitions import DEFINITIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "build" / "reference" / "hsmr_bio"
 """The package as it is installed, with ``converters`` inside, made of links; mkdocs.yml names the folder above it."""
 MARK = "<!-- every public name -->"
+PARAMETERS_MARK = "<!-- every parameter -->"
 
 
 def public_names() -> dict[str, list[str]]:
@@ -22,6 +24,12 @@ def public_names() -> dict[str, list[str]]:
         home = getattr(hsmr_bio, name).__module__
         rooms.setdefault(".".join(home.split(".")[:2]), []).append(name)
     return {room: sorted(rooms[room]) for room in sorted(rooms)}
+
+
+def parameter_table() -> str:
+    """Make a table of the parameters that an analysis gives, with unit, definition and source."""
+    rows = ["| parameter | unit | definition | source |", "| --- | --- | --- | --- |"]
+    return "\n".join([*rows, *(f"| `{n}` | {d.unit} | {d.text} | {d.source} |" for n, d in DEFINITIONS.items())])
 
 
 @event_priority(100)  # before mkdocstrings looks whether its paths exist
@@ -34,7 +42,11 @@ def on_config(config: object) -> None:  # noqa: ARG001
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Put a heading and the first line of its description for each room, and a reference for each name, at the mark."""
+    """Put a heading and the first line of its description for each room, and a reference for each name, at the mark.
+
+    The parameters of an analysis are listed at a mark of their own.
+    """
+    markdown = markdown.replace(PARAMETERS_MARK, parameter_table())
     if MARK not in markdown:
         return markdown
     lines = []

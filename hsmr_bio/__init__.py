@@ -12,6 +12,7 @@ from .types import GeneralizedForces, Markers, Observation, OsimMotion, SkelMoti
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .analysis import Analysis, AnalysisOptions, Comparison, analyse, compare
     from .body import Body, load_body
     from .checks.check_motion import CheckReport, check_motion
     from .checks.limits import LimitReport, check_limits
@@ -42,8 +43,11 @@ if TYPE_CHECKING:
     from .scaling import scale_model
 
 __all__ = [
+    "Analysis",
+    "AnalysisOptions",
     "Body",
     "CheckReport",
+    "Comparison",
     "EstimateOptions",
     "FitOptions",
     "GeneralizedForces",
@@ -60,9 +64,11 @@ __all__ = [
     "Smpl2MotOptions",
     "SmplImportOptions",
     "Subject",
+    "analyse",
     "bsm",
     "check_limits",
     "check_motion",
+    "compare",
     "estimate",
     "estimate_people",
     "filter_motion",
@@ -95,6 +101,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "analysis": ("Analysis", "AnalysisOptions", "Comparison", "analyse", "compare"),
     "body": ("Body", "load_body"),
     "checks.check_motion": ("CheckReport", "check_motion"),
     "checks.limits": ("LimitReport", "check_limits"),

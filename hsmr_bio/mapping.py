@@ -77,7 +77,7 @@ def to_coordinates(motion: SkelMotion, subject: Subject, body: Body, *, continuo
         residual_m=result.residual_m,
         residual_rad=result.residual_rad,
         bodies=tree.bodies,
-        sd_si=_deviations(motion, tree.coordinates),
+        sd_si=deviations(motion, tree.coordinates),
     )
 
 
@@ -184,8 +184,16 @@ def _require_subject(motion: SkelMotion, subject: Subject) -> None:
         raise InputError("the subject was made from other betas than the motion's: scale the model from the motion's betas")
 
 
-def _deviations(motion: SkelMotion, coordinates: tuple[str, ...]) -> FloatArray | None:
-    """Standard deviations of the coordinates with the names of SKEL's angles, whose changes they follow; others have 0."""
+def deviations(motion: SkelMotion, coordinates: tuple[str, ...]) -> FloatArray | None:
+    """Give the coordinates with the names of SKEL's angles the standard deviations of these: their changes are the same.
+
+    Args:
+        motion: SKEL motion of T frames.
+        coordinates: N names of a model's coordinates.
+
+    Returns:
+        (T, N) standard deviations, 0 for other names; None if the motion has none.
+    """
     if motion.poses_sd_rad is None:
         return None
     named = dict(zip(DOF_NAMES, motion.poses_sd_rad.T, strict=True))

@@ -25,7 +25,7 @@ LAYERS = (
     {"arrays", "errors", "option_checks", "skeleton", "types", "version"},
     {"filtering", "kinematics"},
     {"io", "osim", "body", "osim_models"},
-    {"scaling", "subjects", "mapping", "checks", "fitting", "hsmr", "dynamics"},
+    {"scaling", "subjects", "mapping", "checks", "fitting", "hsmr", "dynamics", "analysis"},
     {"converters"},
     {"estimators", "evaluation", "training", "report"},
     {"pipeline"},

@@ -18,7 +18,7 @@ from .common import ERROR, INTERRUPTED, OK, TERMINATED, Terminated, opensim_leav
 
 COMMANDS: tuple[str, ...] = (
     *("image2mot", "skel2mot", "smpl2mot", "mot2skel", "scale", "ik", "id"),
-    *("check", "eval", "view", "convert", "info", "setup"),
+    *("analyse", "compare", "check", "eval", "view", "convert", "info", "setup"),
 )
 """Modules of this package, in the order of the help: the main job first."""
 
