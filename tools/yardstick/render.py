@@ -1,0 +1,160 @@
+"""Pictures of a dressed person in front of a backdrop: about ten milliseconds a frame of 640 x 480.
+
+The skin is coarsened to what the picture shows (``coarse_mesh``), lit at its vertices and drawn by ``raster``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from cameras import Array, VirtualCamera
+from coarse_mesh import CoarseMesh, normals
+from raster import Floats, shown_triangles
+from scenery import Backdrop, backdrop
+from wardrobe import Outfit, outfit
+
+from hsmr_bio.skeleton import JOINT_NAMES, PARENTS
+from hsmr_bio.types import SkelMotion
+
+Picture = npt.NDArray[np.uint8]
+_LIMB_RADIUS_M = {"pelvis": 0.14, "lumbar_body": 0.13, "thorax": 0.13, "head": 0.1, "femur": 0.08, "tibia": 0.055}
+_THIN_M = 0.045
+"""Radius of the shadow of all other bones."""
+_NOISE = 1024
+
+
+@dataclass(frozen=True)
+class Light:
+    """Of a scene."""
+
+    direction: tuple[float, float, float]
+    """Unit, towards the light."""
+    ambient: float
+    strength: float
+    shadow: float
+    """What is left of the floor's brightness in the shadow."""
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Light:
+        """From above, from any side."""
+        around, rise = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(30, 85))
+        way = (float(np.cos(rise) * np.cos(around)), float(np.sin(rise)), float(np.cos(rise) * np.sin(around)))
+        ambient = float(rng.uniform(0.45, 0.8))
+        return cls(way, ambient, float(rng.uniform(0.25, 0.95 - 0.6 * ambient)), float(rng.uniform(0.4, 0.9)))
+
+
+@dataclass(frozen=True)
+class Film:
+    """How a picture is recorded."""
+
+    blur_px: float
+    noise: float
+    """Deviation, of 255."""
+    gain: tuple[float, float, float]
+    contrast: float
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Film:
+        """Sharp to soft, clean to grainy, any white balance of a phone."""
+        red, green, blue = (rng.uniform(0.75, 1.2) * rng.uniform(0.92, 1.08, 3)).tolist()
+        return cls(float(rng.uniform(0.5, 1.2)), float(rng.uniform(0, 6)), (red, green, blue), float(rng.uniform(0.75, 1.1)))
+
+
+class Studio:
+    """One person, one camera, one scene: draws frame after frame.
+
+    Args:
+        mesh: of the person's body.
+        motion: in the world.
+        joints_m: (T, 24, 3) of the motion.
+        camera: that sees it.
+        rng: draws clothes, backdrop, light and film.
+    """
+
+    def __init__(
+        self, mesh: CoarseMesh, motion: SkelMotion, joints_m: Array, camera: VirtualCamera, rng: np.random.Generator
+    ) -> None:
+        self._mesh, self._camera, self._rng = mesh, camera, np.random.default_rng(rng.integers(2**63))
+        self._outfit: Outfit = outfit(mesh, rng)
+        self._back: Backdrop = backdrop(camera, joints_m, rng)
+        self._light, self._film = Light.drawn(rng), Film.drawn(rng)
+        self._skin, self._joints = mesh.posed(motion, self._outfit.thickness_m), joints_m
+        self._empty = self._as_recorded(self._back.colours)
+        tone = np.clip(128 + (np.arange(256) - 128) * self._film.contrast, 0, 255).astype(np.uint8)
+        self._tone = tone
+        self._grain = np.clip(self._rng.normal(0, self._film.noise, (_NOISE, _NOISE, 3)), -60, 60).astype(np.int8)
+
+    @property
+    def skin_m(self) -> Floats:
+        """(T, V, 3) dressed vertices."""
+        return self._skin
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self._camera.size_px
+
+    @property
+    def kind(self) -> str:
+        """Kind of the backdrop."""
+        return self._back.kind
+
+    def frame(self, number: int) -> Picture:
+        """(H, W, 3) RGB of one frame of the motion."""
+        picture = self._shadowed(self._empty, self._joints[number])
+        pixels, colours = self._person(self._skin[number])
+        picture.reshape(-1, 3)[pixels] = colours
+        soft = cv2.GaussianBlur(picture, (0, 0), self._film.blur_px)
+        return self._grainy(cv2.LUT(soft, self._tone))
+
+    def _person(self, skin_m: Floats) -> tuple[npt.NDArray[np.int64], Picture]:
+        px, depth = self._camera.project(skin_m)
+        faces, wears = self._mesh.faces, self._outfit
+        shown = shown_triangles(px.astype(np.float32), depth.astype(np.float32), faces, self._camera.size_px)
+        outward = normals(skin_m, faces)
+        light = self._light.ambient + self._light.strength * np.maximum(
+            outward @ np.array(self._light.direction, dtype=np.float32), 0
+        )
+        gain = np.array(self._film.gain, dtype=np.float32) * 255
+        values = np.column_stack([wears.colours * light[:, None] * gain, wears.places]).astype(np.float32)
+        corners = faces[shown.faces]
+        mixed = sum(shown.weights[k][:, None] * values[corners[:, k]] for k in range(3))
+        u, v = (np.asarray(mixed)[:, 3:] % wears.texture.shape[1]).astype(np.int32).T
+        pattern = wears.texture[wears.layer[corners[:, 0]], v % wears.texture.shape[1], u % wears.texture.shape[1]]
+        return shown.pixels, np.clip(np.asarray(mixed)[:, :3] * pattern[:, None], 0, 255).astype(np.uint8)
+
+    def _as_recorded(self, colours: Floats) -> Picture:
+        return np.clip(colours * np.array(self._film.gain, dtype=np.float32) * 255, 0, 255).astype(np.uint8)
+
+    def _shadowed(self, picture: Picture, joints_m: Array) -> Picture:
+        """The backdrop with the shadows of the limbs on the floor."""
+        sun = np.array(self._light.direction)
+        flat = joints_m - joints_m[:, 1:2] / sun[1] * sun
+        px, depth = self._camera.project(flat)
+        mask = np.zeros(picture.shape[:2], dtype=np.uint8)
+        for bone, parent in enumerate(PARENTS):
+            if parent < 0 or min(depth[bone], depth[parent]) < 0.3:
+                continue
+            radius = _LIMB_RADIUS_M.get(JOINT_NAMES[bone].removesuffix("_r").removesuffix("_l"), _THIN_M)
+            width = max(int(2 * radius * self._camera.focal_px / depth[bone] * 0.6), 1)
+            ends = (np.clip(px[[parent, bone]], -4000, 4000)).astype(int)
+            cv2.line(mask, tuple(map(int, ends[0])), tuple(map(int, ends[1])), 255, width)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        shadowed = picture.copy()
+        if len(rows):
+            part = slice(max(rows[0] - 9, 0), rows[-1] + 10), slice(max(columns[0] - 9, 0), columns[-1] + 10)
+            depth_of = cv2.GaussianBlur(mask[part], (0, 0), 3.0) * self._back.floor[part]
+            factor = 1 - (1 - self._light.shadow) / 255 * depth_of.astype(np.float32)
+            shadowed[part] = (shadowed[part] * factor[..., None]).astype(np.uint8)
+        return shadowed
+
+    def _grainy(self, picture: Picture) -> Picture:
+        if self._film.noise < 0.5:
+            return picture
+        height, width = picture.shape[:2]
+        y, x = self._rng.integers(0, [_NOISE - min(height, _NOISE - 1), _NOISE - min(width, _NOISE - 1)])
+        grain = self._grain[y : y + height, x : x + width]
+        return np.asarray(cv2.add(picture, grain, dtype=cv2.CV_8U))
