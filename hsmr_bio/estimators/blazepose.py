@@ -68,6 +68,7 @@ class _VideoPass:
     path: Path
     best_score: float
     brightest: int
+    notes: tuple[str, ...]
 
 
 class BlazePose:
@@ -167,6 +168,7 @@ def _read_video(source: str | PathLike[str], options: EstimateOptions, people: i
         path=video.info.path,
         best_score=tracker.best_score,
         brightest=brightest,
+        notes=video.notes,
     )
 
 
@@ -238,6 +240,7 @@ def _observation(seen: _VideoPass, track: PersonTrack) -> Observation:
         scene_edges_px=seen.edges_px,
         source=f"blazepose (MediaPipe, full model) on {seen.path.name}",
         thumbnails=seen.thumbnails.of(seen.times_s[index]),
+        notes=seen.notes,
     )
 
 
