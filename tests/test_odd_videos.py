@@ -248,7 +248,7 @@ def _with_cover(path: Path, *, marked: bool) -> Path:
         cover = container.add_stream("mjpeg", rate=30)
         cover.width, cover.height, cover.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
         if marked:
-            cover.disposition = av.stream.Disposition.attached_pic
+            cover.disposition = av.stream.Disposition.attached_pic.value
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         container.start_encoding()
@@ -275,7 +275,7 @@ def test_sound_with_a_cover_picture_is_refused(tmp_path: Path) -> None:
         sound = container.add_stream("libmp3lame", rate=8000, layout="mono")
         cover = container.add_stream("mjpeg")
         cover.width, cover.height, cover.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         container.start_encoding()
         packet = av.Packet(code.getvalue())
         packet.stream, packet.pts, packet.dts, packet.time_base = cover, 0, 0, Fraction(1, 30)
