@@ -288,6 +288,31 @@ def test_sound_with_a_cover_picture_is_refused(tmp_path: Path) -> None:
         open_video(tmp_path / "song.mp3")
 
 
+def test_a_second_video_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "two.mp4"), "w") as container:
+        streams = [container.add_stream("libx264", rate=30) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(5):
+            for stream, level in zip(streams, (40, 200), strict=True):
+                frame = av.VideoFrame.from_ndarray(grey(level), format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 30)
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
+    assert levels_of(tmp_path / "two.mp4") == pytest.approx([40] * 5, abs=3)
+    assert open_video(tmp_path / "two.mp4").notes == (
+        "there are 2 videos in the file: one of them was read, the others were not",
+    )
+
+
+def test_an_unknown_codec_is_one_clear_line(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "odd.mp4", [corner_picture()] * 3)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(FormatError, match=r"odd\.mp4: its video is coded in a way that FFmpeg's libraries here do not know"):
+        open_video(path)
+
+
 def test_texts_in_no_encoding_do_not_matter(tmp_path: Path) -> None:
     path = write_video(tmp_path / "title.mp4", [corner_picture()] * 3, metadata={"title": "a title of some sort"})
     path.write_bytes(path.read_bytes().replace(b"a title of some sort", b"\xfe\xc4 title of some sort"[:20]))
@@ -449,6 +474,27 @@ def test_pictures_that_cannot_be_decoded_are_counted_with_their_place(tmp_path: 
     spoil(path, range(5, 15))
     with pytest.raises(FormatError, match=r"13 of 60 frames cannot be used .* Copy or convert the file again, or choose"):
         list(open_video(path))
+
+
+def test_a_damaged_beginning_is_counted(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "start.mp4", [corner_picture()] * 60, g="1", bf="0")
+    spoil(path, [0, 1])
+    video = open_video(path)
+    np.testing.assert_allclose([frame.time_s for frame in video], np.arange(58) / 30, atol=2e-3)
+    assert [note.split(",")[0] for note in video.notes] == ["2 of 60 frames were left out"]
+    spoil(path, range(60))
+    with pytest.raises(FormatError, match="not a single frame in this file that can be decoded"):
+        open_video(path)
+
+
+def test_lost_pictures_of_interlaced_video_are_counted(tmp_path: Path) -> None:
+    options = {"x264-params": "tff=1", "g": "1", "bf": "0"}
+    path = write_video(tmp_path / "some.mp4", [corner_picture()] * 60, field_order="tff", **options)
+    spoil(path, [30, 59])
+    video = open_video(path)
+    times = [frame.time_s for frame in video]
+    np.testing.assert_allclose(times, np.delete(np.arange(60), [30, 59]) / 30, atol=2e-3)
+    assert video.notes[1].endswith(": 2 times, from 1.00 to 1.97 s of the file")
 
 
 @pytest.mark.slow

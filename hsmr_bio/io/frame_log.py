@@ -26,7 +26,7 @@ class FrameLog:
     """
 
     def __init__(self, start_s: float = 0.0, end_s: float | None = None) -> None:
-        self._from_s = start_s - _TIME_SLACK_S
+        self._from_s = start_s - _TIME_SLACK_S if start_s > 0 else -np.inf  # packets before the first frame count too
         self._to_s = np.inf if end_s is None else end_s + _TIME_SLACK_S
         self.begin()
 
@@ -52,7 +52,7 @@ class FrameLog:
             place_s: seconds after the first frame.
         """
         if self.has(place_s):
-            self._left_out.setdefault(reason, []).append(place_s)
+            self._left_out.setdefault(reason, []).append(max(place_s, 0.0))
 
     def restart(self, place_s: float) -> None:
         """Note that the time stamps begin again."""

@@ -61,7 +61,7 @@ class Clock:
             if time_s <= last_s:
                 held = stamp_s, frame
                 continue
-            if time_s - last_s > max(_GAP_S, _GAP_STEPS * self._step_s) and self._log.has(last_s):
+            if time_s - last_s > max(_GAP_S, _GAP_STEPS * self._step_s) and last_s >= 0 and self._log.has(last_s):
                 self._log.gap(last_s, time_s)
             last_s = time_s
             yield time_s, frame

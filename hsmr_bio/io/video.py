@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsmr_bio.errors import FormatError, InputError
+from hsmr_bio.errors import FormatError, InputError, require
 
 from .frame_log import FrameLog
 from .prefetch import prefetch
@@ -146,6 +146,8 @@ def open_video(
     else:
         header = read_header(source)
     factor, said = slow_motion_of(header, fps_hz, slow_motion)
+    if header.videos > 1:
+        said = (*said, f"there are {header.videos} videos in the file: one of them was read, the others were not")
     part = _clipped(header, start_s, end_s)
     return Video(
         info=replace(part, rate_hz=part.rate_hz and part.rate_hz * factor),
@@ -184,11 +186,18 @@ def natural_order(path: Path) -> list[tuple[int, str]]:
 
 def _video_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
     """(Time, picture) between start and end; time is since the file's first frame, or with ``source_clock`` the file's."""
-    header, orientation = video.header, None
+    av = require("av", feature="reading video")
+    header, orientation, time_s = video.header, None, video.start_s
     decoding = VideoPass(header, video.log, video.start_s, video.end_s)
-    for time_s, frame, stream in decoding.frames():
-        orientation = orientation or Orientation(header.path, stream, header.image_size_px, video.max_side_px)
-        yield time_s + (decoding.zero_s if video.source_clock else 0.0), orientation.rgb(frame)
+    try:
+        for time_s, frame, stream in decoding.frames():
+            orientation = orientation or Orientation(header.path, stream, header.image_size_px, video.max_side_px)
+            yield time_s + (decoding.zero_s if video.source_clock else 0.0), orientation.rgb(frame)
+    except av.error.FFmpegError as error:
+        problem = (
+            f"it cannot be read further than {time_s:.2f} s ({error.strerror}). Copy it again, or choose a part with --end"
+        )
+        raise FormatError(header.path, None, problem) from None
 
 
 def _image_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hsmr_bio.errors import FormatError, InputError, require
 
@@ -12,6 +13,8 @@ from .frame_filter import AvFrame
 from .upright import AvContainer, AvStream, is_picture_format, upright_size
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+AvPacket = Any
+"""``av.Packet``."""
 _CAPTURE_RATE_KEY = "com.android.capture.fps"
 """Android's word for the rate of the camera, beside that of the playback (``MediaRecorder.setCaptureRate``)."""
 _PICTURE_CODECS = ("mjpeg", "png", "bmp", "gif", "webp", "tiff")
@@ -33,6 +36,8 @@ class VideoInfo:
     """Number of frames from ``start_s`` to ``end_s``, None if the header does not state it."""
     capture_rate_hz: float | None = None
     """Frame rate at which the file says that it was filmed; None if it says nothing."""
+    videos: int = 1
+    """Number of videos in the file, of which the first is used."""
 
     @property
     def duration_s(self) -> float | None:
@@ -67,6 +72,7 @@ def read_header(path: Path) -> VideoInfo:
             rate_hz=None if still else rate,
             frame_count=1 if still else count,
             capture_rate_hz=None if still else _capture_rate_hz(container),
+            videos=len(_videos(container)),
         )
 
 
@@ -100,19 +106,42 @@ def picture_stream(container: AvContainer, path: Path) -> AvStream:
     Raises:
         FormatError: there is none.
     """
-    streams = container.streams.video
-    moving = [stream for stream in streams if not stream.disposition & stream.disposition.attached_pic]
+    moving = _videos(container)
     if moving and moving[0].codec_context.name not in _PICTURE_CODECS:
         return moving[0]
     if moving:  # a cover that is not marked as one, before the video
         best = container.streams.best("video")
         return next((stream for stream in moving if best is not None and stream.index == best.index), moving[0])
-    what = "only a cover picture, no video," if streams else "no picture"
+    if any(stream.codec_context is None for stream in container.streams.video):
+        raise FormatError(path, None, "its video is coded in a way that FFmpeg's libraries here do not know. Convert it to MP4")
+    what = "only a cover picture, no video," if container.streams.video else "no picture"
     raise FormatError(path, None, f"there is {what} in this file (sound only?)")
 
 
+def _videos(container: AvContainer) -> list[AvStream]:
+    """Streams of pictures that can be decoded and are not marked as covers."""
+    known = [stream for stream in container.streams.video if stream.codec_context is not None]
+    return [stream for stream in known if not stream.disposition & stream.disposition.attached_pic]
+
+
+def packets_of(container: AvContainer, stream: AvStream) -> Iterator[AvPacket]:
+    """Give the packets of a stream in the file's order, and at the end an empty one that makes the decoder give the rest.
+
+    Args:
+        container: open.
+        stream: of the container.
+
+    Returns:
+        An iterator.
+    """
+    try:
+        yield from container.demux(stream)
+    except IndexError:  # PyAV 18.1, after the last packet: it has no place for a stream that began on the way
+        return
+
+
 def first_frame(container: AvContainer, path: Path) -> AvFrame:
-    """Decode the first frame of the video.
+    """Decode the first frame of the video that can be decoded.
 
     Args:
         container: open.
@@ -122,16 +151,22 @@ def first_frame(container: AvContainer, path: Path) -> AvFrame:
         The frame.
 
     Raises:
-        FormatError: it cannot be decoded, or there is none.
+        FormatError: there is none.
     """
     av = require("av", feature=_FEATURE)
+    reason = ""
     try:
-        frame = next(container.decode(picture_stream(container, path)), None)
+        for packet in packets_of(container, picture_stream(container, path)):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError as error:
+                reason = reason or f" that can be decoded ({error.strerror})"
+                continue
+            if frames:
+                return frames[0]
     except (av.error.FFmpegError, OSError) as error:
-        raise FormatError(path, None, f"its first frame cannot be decoded ({error.strerror})") from None
-    if frame is None:
-        raise FormatError(path, None, "there is not a single frame in this file. Check it in a video player")
-    return frame
+        reason = reason or f" that can be read ({error.strerror})"
+    raise FormatError(path, None, f"there is not a single frame in this file{reason}. Check it in a video player")
 
 
 def _container_duration_s(container: AvContainer) -> float | None:

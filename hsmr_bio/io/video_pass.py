@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from hsmr_bio.errors import FormatError, require
 
@@ -13,7 +12,7 @@ from .frame_filter import AvFrame
 from .frame_log import DAMAGED, NO_PICTURE, FrameLog
 from .time_stamps import RESTART_S, Clock
 from .upright import AvContainer, AvStream
-from .video_header import VideoInfo, first_frame, open_container, picture_stream
+from .video_header import AvPacket, VideoInfo, first_frame, open_container, packets_of, picture_stream
 
 _STAMP_NOISE_S = 1e-3
 """Rounding of the time stamps of containers that count milliseconds (Matroska)."""
@@ -31,8 +30,6 @@ _MOST_WAITING = 128
 """Packets that a decoder may hold: it reorders 16 at most (H.264, Annex A), and each of its threads holds one."""
 _HIDDEN_FRAMES = ("vp8",)
 """Codecs with packets that are no pictures of their own (RFC 6386, 9.1: frames that are not shown)."""
-_AvPacket = Any
-"""``av.Packet``."""
 _FEATURE = "reading video"
 
 
@@ -91,18 +88,21 @@ class VideoPass:
         av = require("av", feature=_FEATURE)
         deinterlacer = Deinterlacer()
         given = 0
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             last = packet.size == 0 and packet.dts is None
             if packet.size == 0 and not last:  # a container's word for "nothing new"; the decoder would take it for the end
                 continue
             if sought:  # before the start only reference frames are decoded
                 early = packet.pts is not None and self._time_of(packet.pts, stream) < self._start_s - _TIME_SLACK_S
                 stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
-            self._expect(packet, stream, deinterlacer.count > 0)
+            expected = self._expect(packet, container, stream, deinterlacer.count > 0)
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
-                continue  # the packet goes on waiting for its picture
+                frames = []
+                if not (expected or last):  # an expected one goes on waiting: threads report errors late
+                    place_s = self._decoded * self._step_s if packet.dts is None else self._time_of(packet.dts, stream)
+                    self._log.leave_out(NO_PICTURE, place_s)
             ready = [out for frame in frames if self._is_sound(frame) for out in deinterlacer.push(frame)]
             ready += deinterlacer.flush() if last else []
             for frame in ready:
@@ -111,14 +111,18 @@ class VideoPass:
             self._log.interlaced = deinterlacer.count
         self._give_up(0)
 
-    def _expect(self, packet: _AvPacket, stream: AvStream, interlaced: bool) -> None:
-        """Note that a packet should give a picture; not of interlaced video, where two packets may give one."""
+    def _expect(self, packet: AvPacket, container: AvContainer, stream: AvStream, interlaced: bool) -> bool:
+        """Note that a packet should give a picture; give whether it must."""
         self._packets += packet.size > 0
-        if interlaced or stream.codec_context.name in _HIDDEN_FRAMES:
+        fields = interlaced and bool(int(container.format.flags) & _WITHOUT_ORDER)  # then two packets may give one picture
+        if fields or stream.codec_context.name in _HIDDEN_FRAMES:
             self._waiting.clear()
-        elif packet.size > 0 and packet.pts is not None and not packet.is_discard:
-            self._waiting[packet.pts] = float(packet.pts * stream.time_base)
-            self._give_up(_MOST_WAITING)
+            return False
+        if packet.size == 0 or packet.pts is None or packet.is_discard:
+            return False
+        self._waiting[packet.pts] = float(packet.pts * stream.time_base)
+        self._give_up(_MOST_WAITING)
+        return True
 
     def _give_up(self, most: int) -> None:
         """Take the oldest waiting packets beyond a number for packets without a picture."""
@@ -179,7 +183,7 @@ def _key_frame_before(path: Path, pts: int) -> int | None:
     found = last_s = None
     with open_container(path) as container:
         stream = picture_stream(container, path)
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if packet.dts is None:
                 continue
             time_s = float(packet.dts * stream.time_base)
