@@ -174,6 +174,8 @@ class Observation:
     """Estimator and file, for the report."""
     thumbnails: tuple[Thumbnail, ...] = ()
     """A few frames in which the person is seen, in order."""
+    notes: tuple[str, ...] = ()
+    """Sentences for people on the video: how time was taken, which frames were left out and where. No code uses them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "time_s", increasing_time(self.time_s))

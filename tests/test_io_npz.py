@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -90,8 +91,21 @@ def test_an_observation_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert [vars(thumbnail) for thumbnail in back.thumbnails] == [vars(thumbnail) for thumbnail in ours.thumbnails]
     assert [thumbnail.time_s for thumbnail in back.at(slice(1, None), since_s=0.1).thumbnails] == pytest.approx([0.0, 0.2])
     assert back.skel_poses_rad is None
+    assert back.notes == ()
     assert back.seen.tolist() == [True, True, False, True]
     assert kind_of(tmp_path / "o.npz") == "Observation"
+
+
+def test_notes_on_the_video_stay_with_the_observation(tmp_path: Path) -> None:
+    noted = replace(observation(), notes=("two frames were left out", "time is that of the filming"))
+    save_observation(tmp_path / "o.npz", noted.at(slice(1, None)))
+    assert load_observation(tmp_path / "o.npz").notes == noted.notes
+    with np.load(tmp_path / "o.npz") as stored:
+        arrays = dict(stored)
+    described = json.loads(str(arrays["text_json"]))
+    del described["notes"]
+    np.savez(tmp_path / "o.npz", **{**arrays, "text_json": np.array(json.dumps(described))})
+    assert load_observation(tmp_path / "o.npz").notes == (), "a file of an older program"
 
 
 def test_each_kind_refuses_the_other(tmp_path: Path) -> None:

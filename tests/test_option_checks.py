@@ -44,6 +44,7 @@ WRONG = [
     (hb.EstimateOptions, {"start_s": -1}, "--start.* at least 0 s, got -1"),
     (hb.EstimateOptions, {"start_s": 2, "end_s": 2}, "--end.* more than 2 s, got 2"),
     (hb.EstimateOptions, {"fps_hz": 0}, "--fps"),
+    (hb.EstimateOptions, {"slow_motion": 0}, "--slow-motion.* more than 0, got 0"),
     (hb.EstimateOptions, {"fov_deg": 180}, "between 5 and 175 degrees, got 180"),
     (hb.EstimateOptions, {"focal_px": NAN}, "--focal-px"),
     (hb.EstimateOptions, {"max_people": 0}, "max_people"),
@@ -135,7 +136,8 @@ def of_command(*words: str) -> object:
 def test_every_word_of_image2mot_reaches_its_option() -> None:
     assert of_command("image2mot") == hb.Image2MotOptions()
     camera = ["--fov-deg", "60", "--focal-px", "900", "--calibration", "c.json", "--treadmill", "--moving-camera"]
-    clip = ["--start", "1", "--end", "2", "--fps", "25", "--source-clock", "--person-box", "1", "2", "3", "4", "--people"]
+    clip = ["--start", "1", "--end", "2", "--fps", "25", "--slow-motion", "8", "--source-clock"]
+    clip += ["--person-box", "1", "2", "3", "4", "--people"]
     network = [
         "--estimator",
         "hsmr",
@@ -166,6 +168,7 @@ def test_every_word_of_image2mot_reaches_its_option() -> None:
             start_s=1,
             end_s=2,
             fps_hz=25,
+            slow_motion=8,
             source_clock=True,
             fov_deg=60,
             focal_px=900,

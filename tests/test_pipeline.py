@@ -13,6 +13,7 @@ import pytest
 import hsmr_bio as hb
 from hsmr_bio.body import Body
 from hsmr_bio.body.placing import SKEL_TO_WORLD, rotate_motion
+from hsmr_bio.cli import main
 from hsmr_bio.errors import EstimationError, HsmrBioError, InputError
 from hsmr_bio.estimators import EstimateOptions
 from hsmr_bio.estimators.replay import Replay
@@ -290,6 +291,19 @@ def test_a_slow_clip_goes_through_with_the_defaults(clip, tmp_path: Path) -> Non
     assert "none" in write.assumptions(result, REPLAY)["filter"]
     setup = (tmp_path / "out" / "slow_setup_id.xml").read_text()
     assert "<lowpass_cutoff_frequency_for_coordinates>-1" in setup, "OpenSim's tool must not filter either"
+
+
+@pytest.mark.slow
+def test_notes_on_the_video_are_said_and_written(clip, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notes = ("2 of 15 frames were left out, as they are damaged: at 0.10 s of the file", "it was filmed at 240 frames/s")
+    save_observation(tmp_path / "short.npz", replace(clip.observation.at(slice(0, 15)), notes=notes))
+    words = ["image2mot", str(tmp_path / "short.npz"), "-o", str(tmp_path / "out"), "--estimator", "replay", "--json"]
+    assert main(words) in (0, 3)
+    printed = capsys.readouterr()
+    assert all(f"hsmr-bio: {note}\n" in printed.err for note in notes)
+    assert json.loads(printed.out)["notes"] == list(notes)
+    report = json.loads((tmp_path / "out" / "short_report.json").read_text())
+    assert report["assumptions"]["video"] == "; ".join(notes)
 
 
 def test_the_twin_model_follows_exactly(short: Path, tmp_path: Path) -> None:

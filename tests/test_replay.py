@@ -50,7 +50,7 @@ def test_another_camera_can_be_given_and_pictures_cannot(saved: Path) -> None:
     assert replayed(saved).camera.source == "guess"
     assert replayed(saved, focal_px=700.0).camera.focal_px == 700.0
     assert replayed(saved, fov_deg=90.0).camera.focal_px == pytest.approx(400)
-    for options in ({"person_box": (0, 0, 1, 1)}, {"fps_hz": 30.0}):
+    for options in ({"person_box": (0, 0, 1, 1)}, {"fps_hz": 30.0}, {"slow_motion": 8.0}):
         with pytest.raises(InputError, match="no pictures"):
             replayed(saved, **options)
     with pytest.raises(InputError, match="lasts 2 s: there is nothing from 3 s on"):

@@ -62,9 +62,22 @@ def _add_person(parser: argparse.ArgumentParser) -> None:
 
 def _add_clip(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("clip")
-    group.add_argument("--start", dest="start_s", type=float, metavar="S", help="seconds after the first frame; default: 0")
-    group.add_argument("--end", dest="end_s", type=float, metavar="S", help="seconds after the first frame; default: the end")
-    group.add_argument("--fps", dest="fps_hz", type=float, metavar="HZ", help="frame rate of a folder of images")
+    since = "seconds after the first frame, as the file plays; default:"
+    group.add_argument("--start", dest="start_s", type=float, metavar="S", help=f"{since} 0")
+    group.add_argument("--end", dest="end_s", type=float, metavar="S", help=f"{since} the end")
+    group.add_argument(
+        "--fps",
+        dest="fps_hz",
+        type=float,
+        metavar="HZ",
+        help="frame rate of the camera: of a folder of images, or of a video that plays in slow motion",
+    )
+    group.add_argument(
+        "--slow-motion",
+        type=float,
+        metavar="FACTOR",
+        help="how many times slower than life the video plays; default: what the file says, else 1",
+    )
     group.add_argument("--source-clock", action="store_true", help="keep the video's own time stamps; default: start at 0")
     group.add_argument("--name", help="of the files; default: that of the video")
 
@@ -118,12 +131,19 @@ def run(args: argparse.Namespace) -> int:
     with progress_of(args) as progress:
         found = image2mot(args.source, args.out, options, progress=progress)
     results = found if isinstance(found, list) else [found]
+    for text in notes_of(results[0]):
+        note(args, text)
     if not args.json:
         for result in results:
             note(args, f"{result.name}: {result.checks.text()}")
     facts = [summary(result) for result in results]
     print_result(args, facts if args.people else facts[0], *(path for result in results for path in result.paths))
     return exit_code(*(result.checks for result in results))
+
+
+def notes_of(result: Result) -> tuple[str, ...]:
+    """Return the notes on the video of a result."""
+    return () if result.observation is None else result.observation.notes
 
 
 def summary(result: Result) -> dict[str, Any]:
@@ -137,6 +157,7 @@ def summary(result: Result) -> dict[str, Any]:
         "stature_m": result.subject.stature_m,
         "mass_kg": result.subject.mass_kg,
         "files": [str(path) for path in result.paths],
+        "notes": list(notes_of(result)),
         "checks": result.checks.to_json()["checks"],
         "ground": ground_figures(result.skel.ground),
         "timings_s": dict(result.timings_s),

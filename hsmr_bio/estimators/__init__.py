@@ -32,11 +32,13 @@ class EstimateOptions:
     """Options of every estimator."""
 
     start_s: float = 0.0
-    """First time to read, after the first frame of the file."""
+    """First time to read, after the first frame of the file, as it plays."""
     end_s: float | None = None
-    """Last time to read, after the first frame of the file; None: the end."""
+    """Last time to read, after the first frame of the file, as it plays; None: the end."""
     fps_hz: float | None = None
-    """Frame rate of a folder of images."""
+    """Frame rate of the camera: of a folder of images, or of a video in slow motion."""
+    slow_motion: float | None = None
+    """Time that a video takes to play over the time that was filmed; None: as the file says, else 1."""
     source_clock: bool = False
     """Keep the file's own time stamps instead of starting at 0."""
     fov_deg: float | None = None
@@ -63,6 +65,7 @@ class EstimateOptions:
         check_number("start_s (--start)", self.start_s, "s", low=0)
         check_number("end_s (--end)", self.end_s, "s", above=self.start_s)
         check_number("fps_hz (--fps)", self.fps_hz, "Hz", above=0)
+        check_number("slow_motion (--slow-motion)", self.slow_motion, above=0)
         check_number("fov_deg (--fov-deg)", self.fov_deg, "degrees", low=FOV_RANGE_DEG[0], high=FOV_RANGE_DEG[1])
         check_number("focal_px (--focal-px)", self.focal_px, "px", above=0)
         check_number("max_people", self.max_people, low=1)

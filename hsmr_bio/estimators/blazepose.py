@@ -71,6 +71,7 @@ class _VideoPass:
     network: str
     best_score: float
     brightest: int
+    notes: tuple[str, ...]
 
 
 class BlazePose:
@@ -172,6 +173,7 @@ def _read_video(source: str | PathLike[str], options: EstimateOptions, people: i
         network=options.landmarks,
         best_score=tracker.best_score,
         brightest=brightest,
+        notes=video.notes,
     )
 
 
@@ -244,6 +246,7 @@ def _observation(seen: _VideoPass, track: PersonTrack) -> Observation:
         scene_edges_px=seen.edges_px,
         source=f"blazepose ({seen.network} landmark network) on {seen.path.name}",
         thumbnails=seen.thumbnails.of(seen.times_s[index]),
+        notes=seen.notes,
     )
 
 

@@ -240,6 +240,7 @@ def _without_landmarks(source: str | PathLike[str], options: EstimateOptions) ->
         keypoints_px=np.full((len(times), LANDMARKS, 2), np.nan),
         confidence=np.zeros((len(times), LANDMARKS)),
         thumbnails=thumbnails.of(np.array(times)),
+        notes=video.notes,
     )
 
 

@@ -38,8 +38,10 @@ class Replay:
             InputError: an option that needs the video, or no frame between start and end.
             FormatError: not a saved observation.
         """
-        if options.person_box is not None or options.fps_hz is not None:
-            raise InputError("a saved observation has no pictures: a person box or a frame rate cannot be used with it")
+        if options.person_box is not None or options.fps_hz is not None or options.slow_motion is not None:
+            raise InputError(
+                "a saved observation has no pictures: a person box, a frame rate or slow motion cannot be used with it"
+            )
         observation = load_observation(source)
         if options.fov_deg is not None or options.focal_px is not None or options.calibration is not None:
             observation = replace(observation, camera=source_camera(observation.camera.image_size_px, options))

@@ -19,7 +19,7 @@ def open_source(source: str | PathLike[str], options: EstimateOptions, *, max_si
 
     Args:
         source: path.
-        options: start, end, frame rate and clock.
+        options: start, end, frame rate, slow motion and clock.
         max_side_px: largest longer side of a frame; None: as in the file.
 
     Returns:
@@ -30,6 +30,7 @@ def open_source(source: str | PathLike[str], options: EstimateOptions, *, max_si
         start_s=options.start_s,
         end_s=options.end_s,
         fps_hz=options.fps_hz,
+        slow_motion=options.slow_motion,
         source_clock=options.source_clock,
         max_side_px=max_side_px,
     )

@@ -88,7 +88,7 @@ def save_observation(path: str | os.PathLike[str], observation: Observation, *, 
     """
     points = observation.keypoint_set
     text = {name: getattr(observation, name) for name in _SEEN_TEXT}
-    text |= {"camera": _camera_to_json(observation.camera)}
+    text |= {"camera": _camera_to_json(observation.camera), "notes": list(observation.notes)}
     text |= {"keypoint_set": points if isinstance(points, str) else asdict(points)}
     arrays = {name: getattr(observation, name) for name in _SEEN_ARRAYS} | _thumbnails_to_arrays(observation.thumbnails)
     _save(path, "Observation", arrays, text, overwrite=overwrite)
@@ -108,6 +108,7 @@ def load_observation(path: str | os.PathLike[str]) -> Observation:
     if camera is None:
         raise FormatError(path, "camera", "an observation needs a camera")
     named = {name: text[name] for name in _SEEN_TEXT} | {"camera": camera, "thumbnails": thumbnails}
+    named["notes"] = tuple(str(note) for note in text.get("notes", ()))
     points = text["keypoint_set"]
 
     def build() -> Observation:

@@ -156,6 +156,8 @@ def assumptions(result: Result, options: ResultOptions) -> dict[str, str]:
     holes = [f"{time_s[i]:.2f} to {time_s[i + 1]:.2f} s" for i in np.flatnonzero(gaps(time_s))]
     if holes:
         found["gaps"] = f"the person was not seen from {', '.join(holes)}: left out, not invented"
+    if result.observation is not None and result.observation.notes:
+        found["video"] = "; ".join(result.observation.notes)
     if skel.camera is not None:
         found["camera"] = f"focal length {skel.camera.focal_px:.0f} px ({skel.camera.source})"
     if (ground := skel.ground) is not None:
