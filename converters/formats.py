@@ -43,6 +43,8 @@ class FileFormat:
     """What no file of this format holds, an entry each; a writer adds what depends on the content."""
     extra: str | None = None
     """The extra of this project that installs what it needs."""
+    in_folder: str | None = None
+    """Ending of the files of a folder that is read as one; None: files only."""
 
     @property
     def summary(self) -> str:
@@ -180,6 +182,7 @@ FORMATS: tuple[FileFormat, ...] = (
         recognise=lambda head, path: (
             path.suffix.lower() in (".npz", ".npy", ".pkl") or head[:2] == b"PK" or head[:1] == b"\x80"
         ),
+        in_folder=".npz",
         read=_ours("stored:from_skel_file"),
         write=_ours("stored:to_skel_file"),
         describe=_ours("stored:skel_facts"),
@@ -191,6 +194,40 @@ FORMATS: tuple[FileFormat, ...] = (
         holds=("smpl",),
         read=_ours("smpl:from_smpl"),
         describe=_ours("smpl:smpl_facts"),
+    ),
+    FileFormat(
+        name="OpenPose",
+        endings=(".json",),
+        what="2-D keypoints, a file a frame in a folder; also of Pose2Sim, Sports2D and RTMLib",
+        holds=("detections",),
+        recognise=lambda head, _: b'"people"' in head,
+        in_folder=".json",
+        read=_ours("openpose:from_openpose"),
+    ),
+    FileFormat(
+        name="MMPose",
+        endings=(".json",),
+        what="2-D keypoints",
+        holds=("detections",),
+        recognise=_ours("mmpose:is_mmpose"),
+        read=_ours("mmpose:from_mmpose"),
+    ),
+    FileFormat(
+        name="AlphaPose",
+        endings=(".json",),
+        what="2-D keypoints; also COCO's results files",
+        holds=("detections",),
+        recognise=_ours("alphapose:is_alphapose"),
+        read=_ours("alphapose:from_alphapose"),
+    ),
+    FileFormat(
+        name="DeepLabCut",
+        endings=(".csv", ".h5"),
+        what="2-D keypoints with names of joints (.h5 needs the extra)",
+        holds=("detections",),
+        recognise=_ours("deeplabcut:is_deeplabcut"),
+        read=_ours("deeplabcut:from_deeplabcut"),
+        extra="deeplabcut",
     ),
     FileFormat(
         name="USD",

@@ -19,8 +19,8 @@ from .formats import FileFormat, formats
 
 _HEAD_BYTES = 512
 """Enough for every ``recognise`` of the formats."""
-_FOLDER_READ, _FOLDER_WRITTEN = "SKEL motion", "AddBiomechanics"
-"""Formats that are read from a folder, and written as one."""
+_FOLDER_WRITTEN = "AddBiomechanics"
+"""Format that is written as a folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
     """Determine the format of a file.
 
     Args:
-        path: a file, or a folder of HSMR's results.
+        path: a file, or a folder that is read as one.
         kinds: accepted types, any of them; none given: all.
 
     Returns:
@@ -58,7 +58,8 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
         raise InputError(f"{path}: there is no such file")
     rows, wanted = _readable(), _readable(*kinds)
     if path.is_dir():
-        found = [row for row in rows if row.name == _FOLDER_READ]
+        folders = [row for row in (*wanted, *rows) if row.in_folder is not None]
+        found = [row for row in folders if any(path.glob(f"*{row.in_folder}"))] or folders[:1]
     else:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -97,7 +98,7 @@ def read(path: str | os.PathLike[str], *kinds: Kind, options: ConvertOptions | N
     """Read a file of any format.
 
     Args:
-        path: a file, or a folder of HSMR's results.
+        path: a file, or a folder that is read as one.
         kinds: accepted types, any of them; none given: all.
         options: what the file does not state.
 
@@ -112,7 +113,7 @@ def read(path: str | os.PathLike[str], *kinds: Kind, options: ConvertOptions | N
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Describe the content of a file; its ending decides the format.
+    """Describe the content of a file, or of a folder that is read as one; the ending of a file decides the format.
 
     Returns:
         JSON values by name.
@@ -123,6 +124,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
+    if path.is_dir() and (row := detect(path)).describe is None:
+        return content_facts(row.load(path, ConvertOptions()), row.name)
     known = [row for row in formats() if row.describe is not None or row.read is not None]
     problems: list[InputError] = []
     for row in known:
