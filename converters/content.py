@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from hsmr_bio.fitting.video.joint_data import JointCentres
     from hsmr_bio.osim.document import OsimDocument
 
-Kind = Literal["skel", "coordinates", "bones", "markers", "joints", "smpl", "model"]
+    from .detections import Detections
+
+Kind = Literal["skel", "coordinates", "bones", "markers", "joints", "smpl", "detections", "model"]
 """One of our types, by the field of :class:`Content` that holds it (``skel``: :attr:`Content.people`)."""
 WORDS: dict[Kind, str] = {
     "skel": "a SKEL motion",
@@ -29,6 +31,7 @@ WORDS: dict[Kind, str] = {
     "markers": "markers",
     "joints": "joint centres",
     "smpl": "SMPL motion",
+    "detections": "2-D keypoints",
     "model": "a model",
 }
 """The types in words, for messages."""
@@ -58,6 +61,8 @@ class ConvertOptions:
     """(width, height) of the video that HSMR's demo worked on."""
     focal_px: float = HSMR_FOCAL_PX
     """True focal length of the camera, which HSMR's demo did not know."""
+    keypoint_set: str | None = None
+    """Order of 2-D keypoints (``keypoint_layouts.KEYPOINT_SETS``); None: by their number."""
     person: int = 0
     """Index of the person to keep of several."""
     trial: str | None = None
@@ -89,6 +94,8 @@ class Content:
     """SMPL motion, one a person."""
     joints: tuple[JointCentres, ...] = ()
     """Joint centres, one a person: a body is fitted to them."""
+    detections: Detections | None = None
+    """2-D keypoints of everybody in a video."""
     bones: Animation | None = None
     capture: Capture | None = None
     """What was recorded beside the markers."""
@@ -215,7 +222,10 @@ def as_bones(content: Content, options: ConvertOptions) -> tuple[Animation, tupl
         return from_skel(content.skel, body_of(content, options)), ("shape parameters and skin",)
     if content.coordinates is not None:
         return from_osim(content.coordinates, _needed_model(content)), ("masses, muscles, markers and limits of the model",)
-    raise InputError(f"{content.name} holds {content.what} only, which have no bones: hsmr-bio ik finds the motion of a model")
+    finder = "image2mot --keypoints" if content.detections is not None else "ik"
+    raise InputError(
+        f"{content.name} holds {content.what} only, which have no bones: hsmr-bio {finder} finds the motion of a model"
+    )
 
 
 def start_time_lost(time_s: FloatArray) -> tuple[str, ...]:

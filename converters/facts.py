@@ -57,6 +57,11 @@ def content_facts(content: Content, format_name: str) -> dict[str, Any]:
         held |= {"axes": content.joints[0].axes, "segments": [segment.bone for segment in content.joints[0].segments]}
     if content.markers is not None:
         held["markers"] = marker_facts(content.markers)["markers"]
+    if (seen := content.detections) is not None:
+        numbered = seen.person[seen.person >= 0]
+        held |= {"detector": seen.tool, "keypoint_set": seen.keypoint_set, "frames": len(seen.frames)}
+        held |= {"from_frame": int(seen.frames[0]), "to_frame": int(seen.frames[-1]), "detections": len(seen.frame)}
+        held |= {"numbered_people": len(np.unique(numbered)) or None, "notes": [*held["notes"], *seen.notes]}
     timed: list[Any] = [part for part in (*people, content.coordinates, content.bones, content.markers) if part is not None]
     kind = f"{content.what.removeprefix('a ')} ({format_name})"
     return {"kind": kind, **(time_facts(timed[0].time_s) if timed else {}), **held}

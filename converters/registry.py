@@ -42,7 +42,7 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
     """Determine the format of a file.
 
     Args:
-        path: a file, or a folder of results.
+        path: a file, or a folder that is read as one.
         kinds: accepted types, any of them; none given: all.
 
     Returns:
@@ -59,7 +59,7 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
         raise InputError(f"{path}: there is no such file")
     rows, wanted = _readable(), _readable(*kinds)
     if path.is_dir():
-        found = [row for row in rows if row.folder is not None and row.folder(path)]
+        found = [row for row in (*wanted, *rows) if row.folder is not None and row.folder(path)]
         found = found or [row for row in rows if row.name == _FOLDER_READ]
     else:
         head = _head(path)
@@ -98,7 +98,7 @@ def read(path: str | os.PathLike[str], *kinds: Kind, options: ConvertOptions | N
     """Read a file of any format.
 
     Args:
-        path: a file, or a folder of HSMR's results.
+        path: a file, or a folder that is read as one.
         kinds: accepted types, any of them; none given: all.
         options: what the file does not state.
 
@@ -140,8 +140,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _described_folder(path: Path) -> dict[str, Any]:
-    row = detect(path)
-    return row.describe(path) if row.describe is not None else content_facts(row.load(path, ConvertOptions()), row.name)
+    return detect(path).facts(path, ConvertOptions())
 
 
 def convert(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from math import inf, isfinite
 from types import NoneType
-from typing import SupportsFloat, TypeVar
+from typing import SupportsFloat, SupportsIndex, TypeVar
 
 from .errors import InputError
 
@@ -117,6 +117,23 @@ def _in_range(value: object, low: float, high: float, above: float | None) -> bo
         return False
     number = float(value)
     return isfinite(number) and low <= number <= high and (above is None or number > above)
+
+
+def check_image_size(size: object) -> None:
+    """Check the (width, height) of a picture; None is an unknown size.
+
+    Raises:
+        InputError: not two positive whole numbers.
+    """
+    if size is None:
+        return
+    if not (isinstance(size, Sequence) and len(size) == 2 and all(_whole(side) and side > 0 for side in size)):
+        raise InputError(f"image_size_px (--image-size) must be width and height in whole pixels, got {size!r}")
+
+
+def _whole(value: object) -> bool:
+    """Whether a value is an integer of Python or numpy."""
+    return isinstance(value, SupportsIndex) and not isinstance(value, bool)
 
 
 def check_height(height_m: object, name: str = "--height-m") -> None:

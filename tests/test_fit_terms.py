@@ -113,7 +113,7 @@ def test_a_mean_keypoint_lies_between_its_parts(body: Body) -> None:
     shoulders = [coco.names.index(f"{side}_shoulder") for side in ("left", "right")]
     assert whole.mix is not None
     mixed = whole.mix @ pose.points(whole.bodies, whole.local_m)
-    torch.testing.assert_close(mixed[openpose.names.index("Neck")], apart[shoulders].mean(0))
+    torch.testing.assert_close(mixed[openpose.names.index("neck")], apart[shoulders].mean(0))
     assert openpose.sigma_2d_m.shape == (25,)
 
 

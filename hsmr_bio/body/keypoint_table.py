@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from hsmr_bio.errors import InputError
+from hsmr_bio.option_checks import check_choice
 from hsmr_bio.skeleton import JOINT_NAMES
 from hsmr_bio.types import FloatArray, KeypointPlace, KeypointSet
 
@@ -28,6 +29,21 @@ AT_JOINT = 0.03
 def keypoint_sets() -> tuple[str, ...]:
     """Names of the shipped sets."""
     return tuple(name for name in _table() if name != "version")
+
+
+def point_names(name: str) -> tuple[str, ...]:
+    """Names of the points of a shipped set, in order.
+
+    Raises:
+        InputError: there is no such set.
+    """
+    check_choice("keypoint set", name, keypoint_sets())
+    entry = _table()[name]
+    if isinstance(entry, list):
+        return tuple(item["name"] for item in entry)
+    if "first" in entry:
+        return point_names(entry["of"])[: entry["first"]]
+    return tuple(name for name, _ in _means(entry["points"]))
 
 
 def keypoints_of(data: BodyData, wanted: str | KeypointSet) -> tuple[list[Keypoint], list[Mix]]:
@@ -57,8 +73,15 @@ def keypoints_of(data: BodyData, wanted: str | KeypointSet) -> tuple[list[Keypoi
     parts, mix = keypoints_of(data, entry["of"])
     if "first" in entry:
         return parts[: entry["first"]], mix[: entry["first"]]
+    own = entry.get("parts", [])
+    parts = [*parts, *(_keypoint(item, own, data.topology) for item in own)]
     index = {part.name: i for i, part in enumerate(parts)}
-    return parts, [(point["name"], tuple(index[name] for name in point["mean"])) for point in entry["points"]]
+    return parts, [(name, tuple(index[part] for part in mean)) for name, mean in _means(entry["points"])]
+
+
+def _means(points: list[str | dict[str, list[str]]]) -> list[tuple[str, list[str]]]:
+    """Each point's name and the parts whose mean it is: a name alone is the part of that name."""
+    return [(point, [point]) if isinstance(point, str) else next(iter(point.items())) for point in points]
 
 
 def _unmixed(points: list[Keypoint]) -> tuple[list[Keypoint], list[Mix]]:

@@ -209,15 +209,20 @@ def ten_betas(args: argparse.Namespace) -> FloatArray:
     return betas
 
 
-def add_image_size(parser: Arguments) -> None:
-    """Add ``--image-size``."""
+def add_image_size(parser: Arguments, help_text: str = "pixels of the video of HSMR's results") -> None:
+    """Add ``--image-size``.
+
+    Args:
+        parser: of the command, or a group of it.
+        help_text: which picture's.
+    """
     parser.add_argument(
         "--image-size",
         dest="image_size_px",
         type=int,
         nargs=2,
         metavar=("W", "H"),
-        help="pixels of the video of HSMR's results",
+        help=help_text,
     )
 
 

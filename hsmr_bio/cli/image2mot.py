@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..converters.keypoint_layouts import KEYPOINT_SETS
 from .common import (
     Subparsers,
     add_body,
     add_camera_angles,
     add_cutoff,
+    add_image_size,
     add_json,
     add_model,
     add_output,
@@ -36,13 +38,19 @@ def add_parser(subparsers: Subparsers) -> None:
         "NAME.mot, NAME.trc, Geometry/, NAME_skel.npz, NAME_setup_ik.xml, NAME_setup_id.xml "
         "and a report. NAME is the name of the video.",
     )
-    parser.add_argument("source", type=Path, help="video, image, folder of images, or a saved observation (--estimator replay)")
+    parser.add_argument(
+        "source",
+        type=Path,
+        help="video, image, folder of images, a saved observation (--estimator replay), or another detector's keypoints "
+        "without their video (--estimator keypoints)",
+    )
     add_output(parser)
     add_body(parser)
     _add_person(parser)
     _add_clip(parser)
     _add_camera(parser)
     _add_method(parser)
+    _add_keypoints(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -94,7 +102,7 @@ def _add_camera(parser: argparse.ArgumentParser) -> None:
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("method")
-    group.add_argument("--estimator", default="blazepose", help="blazepose (built in), hsmr, replay (default: %(default)s)")
+    group.add_argument("--estimator", help="blazepose (built in), hsmr, keypoints, replay; default: blazepose")
     group.add_argument("--checkpoint", type=Path, metavar="FILE", help="HSMR weights, for --estimator hsmr")
     group.add_argument("--boxes", type=Path, metavar="FILE", help="CSV of the person's box per frame, for --estimator hsmr")
     group.add_argument(
@@ -113,6 +121,19 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     add_model(group)
 
 
+def _add_keypoints(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("keypoints of another detector")
+    group.add_argument(
+        "--keypoints",
+        type=Path,
+        metavar="PATH",
+        help="its file or folder for this video: OpenPose, Pose2Sim, Sports2D, RTMLib, MMPose, AlphaPose, DeepLabCut",
+    )
+    group.add_argument("--keypoint-set", choices=KEYPOINT_SETS, help="order of the points; default: recognised")
+    group.add_argument("--rate-hz", type=float, help="frames per second, without the video")
+    add_image_size(group, "pixels of the pictures, without the video")
+
+
 def options_of(args: argparse.Namespace) -> Image2MotOptions:
     """Build the options from the arguments; loads numpy only."""
     from ..estimators import EstimateOptions
@@ -120,6 +141,8 @@ def options_of(args: argparse.Namespace) -> Image2MotOptions:
     from ..pipeline.options import Image2MotOptions
 
     estimate, ground = options_from(args, EstimateOptions), options_from(args, GroundOptions)
+    if args.keypoints is not None and args.estimator is None:
+        args.estimator = "keypoints"
     return options_from(args, Image2MotOptions, cutoff_hz=args.cutoff_hz or None, estimate=estimate, ground=ground)
 
 

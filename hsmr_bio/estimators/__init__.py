@@ -10,9 +10,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
+from hsmr_bio.converters.keypoint_layouts import KEYPOINT_SETS
 from hsmr_bio.errors import InputError, MissingDependencyError
 from hsmr_bio.io.cameras import FOV_RANGE_DEG
-from hsmr_bio.option_checks import check_choice, check_device, check_number, options_or_default
+from hsmr_bio.option_checks import check_choice, check_device, check_image_size, check_number, options_or_default
 from hsmr_bio.types import Observation, Progress, quiet
 
 GROUP = "hsmr_bio.estimators"
@@ -23,6 +24,7 @@ LANDMARK_NETWORKS = ("full", "heavy")
 _OURS = {
     "blazepose": "hsmr_bio.estimators.blazepose:BlazePose",
     "hsmr": "hsmr_bio.estimators.hsmr:HsmrEstimator",
+    "keypoints": "hsmr_bio.estimators.keypoints:Keypoints",
     "replay": "hsmr_bio.estimators.replay:Replay",
 }
 
@@ -60,6 +62,14 @@ class EstimateOptions:
     """Precision of a network: ``float32`` or ``bfloat16``."""
     boxes: Path | None = None
     """CSV file with the person's box per frame, instead of the detector's."""
+    keypoints: str | PathLike[str] | None = None
+    """File or folder with another detector's keypoints of the video (``keypoints``)."""
+    keypoint_set: str | None = None
+    """Order of the points in it, one of ``converters.keypoint_layouts.KEYPOINT_SETS``; None: recognised."""
+    rate_hz: float | None = None
+    """Frame rate of keypoints without a video."""
+    image_size_px: tuple[int, int] | None = None
+    """(width, height) of the pictures of keypoints without a video."""
 
     def __post_init__(self) -> None:
         check_number("start_s (--start)", self.start_s, "s", low=0)
@@ -69,6 +79,12 @@ class EstimateOptions:
         check_number("fov_deg (--fov-deg)", self.fov_deg, "degrees", low=FOV_RANGE_DEG[0], high=FOV_RANGE_DEG[1])
         check_number("focal_px (--focal-px)", self.focal_px, "px", above=0)
         check_number("max_people", self.max_people, low=1)
+        check_number("rate_hz (--rate-hz)", self.rate_hz, "Hz", above=0)
+        check_image_size(self.image_size_px)
+        if self.keypoint_set is not None:
+            check_choice("keypoint_set (--keypoint-set)", self.keypoint_set, KEYPOINT_SETS)
+        if self.keypoints is not None and not isinstance(self.keypoints, (str, PathLike)):
+            raise InputError(f"keypoints (--keypoints) must be the path of a file or folder, got {self.keypoints!r}")
         check_device(self.device)
         check_choice("landmarks (--landmarks)", self.landmarks, LANDMARK_NETWORKS)
         check_choice("dtype", self.dtype, DTYPES)

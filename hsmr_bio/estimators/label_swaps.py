@@ -5,6 +5,8 @@ Distances are relative to the reach, the distance from the hips to the circle ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
@@ -12,6 +14,8 @@ from hsmr_bio.types import BoolArray, FloatArray
 
 from .regions import HIPS, SHOULDERS
 
+Pairs = Sequence[Sequence[int]]
+"""(left, right) points."""
 LEGS = ((25, 26), (27, 28), (29, 30), (31, 32))
 ARMS = ((13, 14), (15, 16), (17, 18), (19, 20), (21, 22))
 """(left, right) landmarks of the limbs that are exchanged together."""
@@ -100,40 +104,52 @@ def _roughness(time_s: FloatArray, px: FloatArray, weight: FloatArray, size_px: 
     return cost
 
 
-def frontal_view(px: FloatArray, size_px: FloatArray) -> FloatArray:
+def frontal_view(px: FloatArray, size_px: FloatArray, widths: Pairs = (SHOULDERS, HIPS)) -> FloatArray:
     """Measure from the widths of shoulders and hips how frontal a person is seen.
 
     Args:
-        px: (T, 33, 2).
+        px: (T, K, 2).
         size_px: (T,) reach.
+        widths: (left, right) shoulder and hip among the K points.
 
     Returns:
         (T,) 0 seen from the side to 1 seen from the front or back.
     """
-    width = sum(np.linalg.norm(px[:, left] - px[:, right], axis=-1) for left, right in (SHOULDERS, HIPS))
+    width = sum(np.linalg.norm(px[:, left] - px[:, right], axis=-1) for left, right in widths)
     return np.asarray(np.clip(width / size_px / _FRONT_WIDTH, 0.0, 1.0) ** 2)
 
 
-def repair_limbs(time_s: FloatArray, px: FloatArray, world_m: FloatArray, visibility: FloatArray, size_px: FloatArray) -> int:
+def repair_limbs(
+    time_s: FloatArray,
+    px: FloatArray,
+    world_m: FloatArray | None,
+    visibility: FloatArray,
+    size_px: FloatArray,
+    *,
+    limbs: Sequence[Pairs] = (LEGS, ARMS),
+    widths: Pairs = (SHOULDERS, HIPS),
+) -> int:
     """Exchange left and right of single legs or arms where that makes the motion smooth; the arrays change in place.
 
     Args:
         time_s: (T,) frames of one stretch without a gap.
-        px: (T, 33, 2).
-        world_m: (T, 33, 3).
-        visibility: (T, 33).
+        px: (T, K, 2).
+        world_m: (T, K, 3), or None.
+        visibility: (T, K).
         size_px: (T,) reach.
+        limbs: (left, right) points of each limb among the K points.
+        widths: as for :func:`frontal_view`.
 
     Returns:
         Number of frames in which a limb was changed.
     """
     changed = np.zeros(len(time_s), dtype=np.bool_)
-    frontal = frontal_view(px, size_px)
-    for limb in (LEGS, ARMS):
+    frontal = frontal_view(px, size_px, widths)
+    for limb in limbs:
         pairs = np.array(limb)
         weight = visibility[:, pairs].min(axis=-1)
         swap = swapped_frames(time_s, px[:, pairs], weight, size_px, frontal)
-        for array in (px, world_m, visibility):
+        for array in (px, visibility) if world_m is None else (px, world_m, visibility):
             part = array[swap]
             part[:, pairs] = part[:, pairs[:, ::-1]]
             array[swap] = part

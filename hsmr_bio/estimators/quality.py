@@ -6,10 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from hsmr_bio.body.keypoint_table import keypoint_sets, point_names
 from hsmr_bio.errors import EstimationError
 from hsmr_bio.types import FloatArray, Observation
-
-from .regions import ANKLES, HIPS, KNEES, SHOULDERS
 
 LEAST_STATURE_PX = 50.0
 """Below, landmarks have a systematic error of more than 23 mm and depth is lost (rendered people of known size)."""
@@ -20,6 +19,8 @@ _MIN_SHARE = 0.25
 """Share of the frames in which each part of the body must be visible."""
 _MIN_CONFIDENCE = 0.5
 """Confidence from which a landmark counts as visible."""
+_MIN_FOREIGN_CONFIDENCE = 0.3
+"""The same for other detectors: the default of Pose2Sim and Sports2D."""
 _STATURE_PERCENTILE = 90
 """Of the length of trunk and legs over the frames: where they are stretched out and not foreshortened."""
 _TRUNK_AND_LEG_SHARE = 0.78
@@ -30,18 +31,20 @@ def refuse_unusable(observation: Observation) -> None:
     """Refuse an observation without a person, with half a person, or with a very small one.
 
     Args:
-        observation: keypoint set ``blazepose33``; of other sets only visibility is checked.
+        observation: of a shipped keypoint set; of other sets only visibility is checked.
 
     Raises:
         EstimationError: one of these; the message advises how to film.
     """
     if not observation.seen.any():
         raise EstimationError("the person is not seen in any frame")
-    if observation.keypoint_set != "blazepose33":
+    if observation.keypoint_set not in keypoint_sets():
         return
     seen = observation.confidence[observation.seen]
-    for part, pairs in {"shoulders": (SHOULDERS,), "hips": (HIPS,), "legs": (KNEES, ANKLES)}.items():
-        share = float(np.mean([np.max(seen[:, pair], axis=1) > _MIN_CONFIDENCE for pair in pairs]))
+    shoulders, hips, knees, ankles = _chain(observation)
+    least = _MIN_CONFIDENCE if observation.keypoint_set == "blazepose33" else _MIN_FOREIGN_CONFIDENCE
+    for part, pairs in {"shoulders": (shoulders,), "hips": (hips,), "legs": (knees, ankles)}.items():
+        share = float(np.mean([np.max(seen[:, pair], axis=1) > least for pair in pairs]))
         if share < _MIN_SHARE:
             raise EstimationError(
                 f"only part of the person is in the picture: the {part} are visible in {share:.0%} of the frames. "
@@ -56,15 +59,22 @@ def refuse_unusable(observation: Observation) -> None:
 
 
 def stature_px(observation: Observation) -> float:
-    """Estimate the person's stature in pixels, from trunk and legs where they are stretched out most."""
+    """Estimate the person's stature in pixels, from trunk and legs where they are stretched out most; infinite if not seen."""
     px = observation.keypoints_px[observation.seen]
 
     def middle(pair: list[int]) -> FloatArray:
         return np.asarray(px[:, pair].mean(axis=1))
 
-    chain = [middle(pair) for pair in (SHOULDERS, HIPS, KNEES, ANKLES)]
-    length = sum(np.linalg.norm(b - a, axis=1) for a, b in pairwise(chain))
-    return float(np.nanpercentile(length, _STATURE_PERCENTILE) / _TRUNK_AND_LEG_SHARE)
+    chain = [middle(pair) for pair in _chain(observation)]
+    length = np.sum([np.linalg.norm(b - a, axis=1) for a, b in pairwise(chain)], axis=0)
+    known = length[np.isfinite(length)]
+    return float(np.percentile(known, _STATURE_PERCENTILE) / _TRUNK_AND_LEG_SHARE) if len(known) else np.inf
+
+
+def _chain(observation: Observation) -> list[list[int]]:
+    """Columns of both shoulders, hips, knees and ankles of a shipped set."""
+    names = point_names(str(observation.keypoint_set))
+    return [[names.index(f"{side}_{place}") for side in ("left", "right")] for place in ("shoulder", "hip", "knee", "ankle")]
 
 
 def refuse_moving_camera(observation: Observation) -> None:

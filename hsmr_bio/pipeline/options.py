@@ -17,11 +17,15 @@ from ..option_checks import (
     check_cutoff,
     check_file_name,
     check_height,
+    check_image_size,
     check_mass,
     check_number,
     check_options,
 )
 from ..types import SEXES, JointShapes, ModelKind, OsimMotion, Sex, SkelMotion
+
+_OURS = ("blazepose", "hsmr", "replay")
+"""Estimators of this package that look at pictures, or at a stored observation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +81,14 @@ class Image2MotOptions(ResultOptions):
         _check_body(self.body, self.sex)
         check_options(EstimateOptions, self.estimate, "estimate")
         check_options(GroundOptions, self.ground, "ground")
-        needs_hsmr = {"refine": self.refine, "checkpoint": self.estimate.checkpoint, "boxes": self.estimate.boxes}
-        unused = [f"--{name}" for name, value in needs_hsmr.items() if value]
-        if self.estimator == "blazepose" and unused:
-            raise InputError(f"{' and '.join(unused)} would have no effect: add --estimator hsmr")
+        seen = self.estimate
+        needs_hsmr: dict[str, object] = {"--refine": self.refine, "--checkpoint": seen.checkpoint, "--boxes": seen.boxes}
+        needs_files: dict[str, object] = {"--keypoints": seen.keypoints, "--keypoint-set": seen.keypoint_set}
+        needs_files |= {"--rate-hz": seen.rate_hz, "--image-size": seen.image_size_px}
+        for estimator, others, needs in (("hsmr", ("blazepose", "keypoints"), needs_hsmr), ("keypoints", _OURS, needs_files)):
+            unused = [name for name, value in needs.items() if value]
+            if self.estimator in others and unused:
+                raise InputError(f"{' and '.join(unused)} would have no effect: add --estimator {estimator}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +117,7 @@ class Skel2MotOptions:
         _check_body("open" if self.body is None else self.body, "neutral" if self.sex is None else self.sex)
         check_number("rate_hz (--rate-hz)", self.rate_hz, "Hz", above=0)
         check_number("focal_px (--focal-px)", self.focal_px, "px", above=0)
-        size = self.image_size_px
-        if size is not None and not (np.shape(size) == (2,) and all(isinstance(n, (int, np.integer)) and n > 0 for n in size)):
-            raise InputError(f"image_size_px (--image-size) must be width and height in whole pixels, got {size!r}")
+        check_image_size(self.image_size_px)
 
 
 @dataclass(frozen=True, kw_only=True)

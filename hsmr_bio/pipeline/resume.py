@@ -33,7 +33,7 @@ class Memory:
             facts += [path.resolve(), path.stat().st_size, path.stat().st_mtime_ns]
         digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:_DIGEST]
         self._folder, self._name, self._prefix = out, name, f".{name}.{digest}."
-        self._enabled = path.is_file() and options.estimator != "replay"
+        self._enabled = path.is_file() and options.estimator not in ("replay", "keypoints")  # these read files, quickly
 
     def recall(self) -> list[Observation]:
         """Return the observations that an interrupted run with the same source and options stored, if there are any."""

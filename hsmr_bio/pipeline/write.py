@@ -158,6 +158,10 @@ def assumptions(result: Result, options: ResultOptions) -> dict[str, str]:
         found["gaps"] = f"the person was not seen from {', '.join(holes)}: left out, not invented"
     if result.observation is not None and result.observation.notes:
         found["video"] = "; ".join(result.observation.notes)
+    if result.observation is not None and result.observation.skel_poses_rad is None:
+        found["keypoints"] = f"{result.observation.keypoint_set}: {result.observation.source}"
+    if "depth" in skel.notes:
+        found["depth"] = str(skel.notes["depth"])
     if skel.camera is not None:
         found["camera"] = f"focal length {skel.camera.focal_px:.0f} px ({skel.camera.source})"
     if (ground := skel.ground) is not None:

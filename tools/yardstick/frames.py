@@ -3,7 +3,7 @@
 python tools/yardstick/frames.py CORPUS.npz OUT --windows 2000: OUT gets files of ten windows each, ``windows_00000.npz`` ...;
 what is there is not made again, so that several runs with different ``--first`` share the work. ``--estimator
 NAME=MODULE:CLASS`` (once for each network, default the built-in one; ``NAME=MODULE:CLASS:{"argument": value}`` for arguments)
-names classes with ``landmarks(picture, region)``, as ``hsmr_bio.estimators.pose_graph.PoseGraph``.
+names classes with ``landmarks(picture, regions)``, as ``hsmr_bio.estimators.pose_networks.PoseNetworks``.
 
 Keys of a file: ``frames`` (W,) of each window; per frame ``q`` (F, 49) in the world, ``true_px`` (F, 33, 2) and ``true_m``
 (F, 33, 3) of the landmarks' places in camera axes, and per network ``NAME_px`` (F, 33, 2), ``NAME_world_m`` (F, 33, 3),
@@ -34,7 +34,7 @@ from motions import Trial, good_windows, load_trials, window
 from render import Picture, Studio
 
 from hsmr_bio.body.body import Body
-from hsmr_bio.estimators.pose_graph import Landmarks, Region
+from hsmr_bio.estimators.regions import Landmarks, Region
 from hsmr_bio.fitting.core.body_points import KeypointPoints
 from hsmr_bio.fitting.video.bone_depth import DETECTOR_SET
 from hsmr_bio.io.atomic import new_file
@@ -42,7 +42,7 @@ from hsmr_bio.types import SkelMotion
 
 WINDOWS_A_FILE = 10
 WINDOW_S = (1.0, 2.0)
-BUILT_IN = "full=hsmr_bio.estimators.pose_graph:PoseGraph"
+BUILT_IN = "full=hsmr_bio.estimators.pose_networks:PoseNetworks"
 LANDMARKS = 33
 _MARGIN = 1.25
 """Half the side of the first region over the person's reach: the detector's own enlargement."""
@@ -56,8 +56,8 @@ _REGION_ERROR = 0.06
 class Network(Protocol):
     """A landmark network."""
 
-    def landmarks(self, rgb: Picture, region: Region) -> Landmarks | None:
-        """Landmarks of the person in a region, or None."""
+    def landmarks(self, rgb: Picture, regions: Sequence[Region]) -> Sequence[Landmarks | None]:
+        """Landmarks of the person in each region, or None."""
 
 
 def networks(named: list[str], stack: ExitStack) -> dict[str, Network]:
@@ -110,9 +110,9 @@ def look(
     region: Region | None = None
     for frame, picture in enumerate(pictures):
         if region is None:
-            first = network.landmarks(picture, first_region(px[frame], skin_px[frame], rng))
+            (first,) = network.landmarks(picture, [first_region(px[frame], skin_px[frame], rng)])
             region = first.region if first else None
-        seen = network.landmarks(picture, region) if region else None
+        seen = network.landmarks(picture, [region])[0] if region else None
         region = seen.region if seen else None
         if seen:
             found["px"][frame], found["world_m"][frame], found["visibility"][frame] = seen.px, seen.world_m, seen.visibility

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +34,14 @@ class CameraFit:
     """The fitted landmarks; None for a network's prediction, whose postures are the evidence."""
 
     @classmethod
-    def of(cls, solved: State, sd: FloatArray | None, observation: Observation, body: Body) -> CameraFit:
+    def of(
+        cls,
+        solved: State,
+        sd: FloatArray | None,
+        observation: Observation,
+        body: Body,
+        notes: Mapping[str, Any] | None = None,
+    ) -> CameraFit:
         """Make the motions of a solved state.
 
         Args:
@@ -40,6 +49,7 @@ class CameraFit:
             sd: (T, 49) standard deviation of each unknown, or None.
             observation: the fitted observation.
             body: the fitted body.
+            notes: for people.
 
         Returns:
             The fit, without scene and landmarks.
@@ -55,6 +65,7 @@ class CameraFit:
             source=observation.source,
             poses_sd_rad=None if sd is None else sd[:, :46],
             camera=camera,
+            notes=notes or {},
         )
         motion = rotate_motion(level, body, FLIP.numpy(), frame="camera")
         return cls(motion=motion, camera=camera, level=level, offsets_m=solved.offsets_m)

@@ -80,5 +80,5 @@ def _fit_landmarks(observation: Observation, body: Body, options: FitOptions, pr
         return solved, sd
 
     solved, sd = solve_windows(clip.fit_shape(clip.start()), solve, partial(progress, "fit"))
-    fit = CameraFit.of(solved, sd, observation, body)
+    fit = CameraFit.of(solved, sd, observation, body, {"depth": clip.depth_source})
     return replace(fit, clip=clip.with_focal(solved.focal_px))

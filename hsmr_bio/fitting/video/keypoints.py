@@ -24,22 +24,23 @@ from ...types import FloatArray, Observation
 from ..core.body_points import KeypointPoints, StatureLine
 from ..core.priors import posture_terms, smoothness
 from ..core.problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State, Term
-from ..core.terms import Depth, PosePrior, Positions, SharedPrior, Stature
+from ..core.terms import PosePrior, Positions, SharedPrior, Stature
 from ..core.windows import solve_windows
 from .bone_depth import (
     DETECTOR_SET,
-    DETECTOR_STATURE_M,
     LEAST_CONFIDENCE,
     BoneDepths,
     bridged,
     drawn_bone_depths,
     read_bone_depths,
 )
+from .pixel_depth import read_pixel_depths
 from .pixel_start import RATE_HZ as PIXEL_RATE_HZ
 from .pixel_start import PixelStart
 from .start import (
     MIN_LANDMARKS,
     TORSO,
+    depth_term,
     image_term,
     interpolate,
     level_landmarks,
@@ -113,7 +114,7 @@ class Clip:
     world: FloatArray | None
     """(T, L, 3) metric landmarks relative to the mid-hip, level axes."""
     depths: BoneDepths | None
-    """Depths of the bones, if the detector gives metric landmarks."""
+    """Depths of the bones; None if the detector gives neither metric landmarks nor the image points that the networks need."""
     hips: tuple[int, int]
     """Indices of the hips among the landmarks."""
 
@@ -178,6 +179,15 @@ class Clip:
             depths=None if self.depths is None else self.depths.at(frames),
         )
 
+    @property
+    def depth_source(self) -> str:
+        """Where the depth of the bones comes from, for people."""
+        if self.world is not None:
+            return "the detector's metric landmarks"
+        if self.depths is not None:
+            return "networks that read the image points alone"
+        return "none: the set lacks joints that the networks read; bone lengths, limits and usual postures only"
+
     def with_focal(self, focal_px: float) -> Clip:
         """Change the focal length; metric landmarks keep their orientation."""
         observation = replace(self.observation, camera=replace(self.observation.camera, focal_px=focal_px))
@@ -191,12 +201,7 @@ class Clip:
         """
         terms: list[Term] = [image_term(self.observation, state, self.sigma_m, MIN_SIGMA_PX)]
         if self.depths is not None:
-            depths = self.depths
-            length = StatureLine.of(self.body).at(state.betas) / DETECTOR_STATURE_M
-            seen = torch.isfinite(self.sigma_m)[:, depths.pairs].all(dim=-1) & torch.isfinite(depths.depth_m)
-            sigma = torch.where(seen, length * depths.sigma_m, torch.inf)
-            rays, target = torch.as_tensor(self.rays), length * depths.depth_m
-            terms.append(Depth("landmarks", depths.pairs, rays, target, sigma, depths.caution, depths.correlation))
+            terms.append(depth_term(self.depths, torch.isfinite(self.sigma_m), self.rays, self.body, state))
         return terms
 
     @property
@@ -242,7 +247,8 @@ class Clip:
         stride = max(1, int(1.0 / (rate_hz * float(np.median(np.diff(time_s))))) if len(time_s) > 1 else 1)
         some = np.unique([0, *np.flatnonzero(shown)[::stride], len(time_s) - 1])
         if self.world is None:
-            rough = PixelStart(o.at(some), self.body, self.landmarks, seen[some]).angles()
+            depths = None if self.depths is None else self.depths.at(some)
+            rough = PixelStart(o.at(some), self.body, self.landmarks, seen[some], self.rays[some], depths).angles()
         else:
             rough = self.part(some)._angles_from(self.world[some])
         q = interpolate(time_s, time_s[some], rough)
@@ -300,10 +306,13 @@ class Clip:
 
 
 def _bone_depths(observation: Observation, names: tuple[str, ...]) -> BoneDepths | None:
-    """Depths of the bones: by the networks for BlazePose's landmarks, else as the detector gives them."""
+    """Depths of the bones: by the networks for BlazePose's landmarks or for image points, else as the detector gives them.
+
+    None for image points that are too few for the networks.
+    """
     o, world_m = observation, observation.keypoints_m
     if world_m is None:
-        return None
+        return read_pixel_depths(names, o.keypoints_px, o.confidence)
     if o.keypoint_set != DETECTOR_SET:
         return drawn_bone_depths(names, world_m[..., 2])
     return read_bone_depths(names, *bridged(o.time_s, o.keypoints_px, world_m, o.confidence))

@@ -1,8 +1,8 @@
 """A first guess from image points alone, for estimators that give no metric landmarks.
 
-One image does not show which way a person faces, nor whether a limb points towards the camera or away from it. Some frames
-are solved from several headings. The sequence of solutions is chosen that explains the points by likely postures and rotates
-the pelvis slowly.
+One image hardly shows which way a person faces, nor whether a limb points towards the camera or away from it: networks say
+what they can (``pixel_depth``). Some frames are solved from several headings. The sequence of solutions is chosen that explains
+the points by likely postures and rotates the pelvis slowly.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ...types import BoolArray, FloatArray, Observation
 from ..core.body_points import KeypointPoints
 from ..core.priors import pose_prior, posture_terms
 from ..core.problem import Problem, State, Term, View
-from ..core.terms import Reprojection
-from .start import TORSO, fill_gaps, image_term, root_angles, standing, translations
+from .bone_depth import BoneDepths
+from .start import TORSO, depth_term, fill_gaps, image_term, root_angles, standing, translations
 
 RATE_HZ = 5.0
 """Rate of the frames that are solved; between them the guess is interpolated linearly."""
@@ -45,6 +45,10 @@ class PixelStart:
     landmarks: KeypointPoints
     seen: BoolArray
     """(T, L)."""
+    rays: FloatArray
+    """(T, 3) unit viewing rays, camera axes."""
+    depths: BoneDepths | None
+    """Depths of the bones, if they can be estimated from the points."""
 
     def angles(self) -> FloatArray:
         """Estimate angles and translation.
@@ -85,17 +89,22 @@ class PixelStart:
     def _solved(self, state: State) -> View:
         """Solve each frame by itself, with decreasing standard deviations of the points."""
         for sigma_m in STAGES_M:
-            state = self._problem(self._image_term(state, sigma_m), *posture_terms(straight=False)).minimise(state, _STOP)
+            terms = *self._evidence(state, sigma_m), *posture_terms(straight=False)
+            state = self._problem(*terms).minimise(state, _STOP)
         return self._problem().view(state)
 
     def _cost(self, view: View) -> FloatArray:
-        """(T,) half the squared misses of the points and of the angles' prior, without robust loss and limits."""
-        terms = self._image_term(view.state, STAGES_M[-1]), pose_prior(straight=False)
+        """(T,) half the squared misses of the points, the depths and the angles' prior, without robust loss and limits."""
+        terms = *self._evidence(view.state, STAGES_M[-1]), pose_prior(straight=False)
         misses = [torch.nan_to_num(residual) / sd[..., None] for residual, sd in (term.residuals(view) for term in terms)]
         return np.asarray(sum(miss.square().flatten(1).sum(1) for miss in misses)) / 2
 
-    def _image_term(self, state: State, sigma_m: float) -> Reprojection:
-        return image_term(self.observation, state, torch.as_tensor(np.where(self.seen, sigma_m, np.inf)))
+    def _evidence(self, state: State, sigma_m: float) -> list[Term]:
+        """Terms of the pixels and, if they are known, of the bones' depths."""
+        found: list[Term] = [image_term(self.observation, state, torch.as_tensor(np.where(self.seen, sigma_m, np.inf)))]
+        if self.depths is not None:
+            found.append(depth_term(self.depths, torch.as_tensor(self.seen), self.rays, self.body, state))
+        return found
 
     def _problem(self, *terms: Term) -> Problem:
         return Problem(self.body, {"landmarks": self.landmarks}, terms)

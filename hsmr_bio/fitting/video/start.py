@@ -11,9 +11,11 @@ from ...body.body import Body
 from ...errors import EstimationError
 from ...kinematics.rotations import euler_about, shortest
 from ...types import FloatArray, Observation
+from ..core.body_points import StatureLine
 from ..core.priors import mean_pose
 from ..core.problem import FLIP, PointSet, State
-from ..core.terms import Reprojection
+from ..core.terms import Depth, Reprojection
+from .bone_depth import DETECTOR_STATURE_M, BoneDepths
 
 TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 MIN_LANDMARKS = 4
@@ -190,6 +192,26 @@ def image_term(observation: Observation, state: State, sigma_m: Tensor, least_px
     distance = (state.q[:, 46:] @ state.camera_rotation.T)[:, 2:].clamp_min(LEAST_DISTANCE_M)
     sigma_px = (sigma_m * state.focal_px / distance).clamp_min(least_px)
     return Reprojection("landmarks", torch.tensor(observation.keypoints_px), sigma_px, observation.camera.center_px)
+
+
+def depth_term(depths: BoneDepths, seen: Tensor, rays: FloatArray, body: Body, state: State) -> Depth:
+    """Evidence of the bones' depths.
+
+    Args:
+        depths: of a person of 1.65 m; they are scaled by the stature of ``state``.
+        seen: (T, L) whether each landmark is seen.
+        rays: (T, 3) unit viewing rays, camera axes.
+        body: the body of the state.
+        state: its betas give the stature.
+
+    Returns:
+        A term on the point set ``landmarks``.
+    """
+    length = StatureLine.of(body).at(state.betas) / DETECTOR_STATURE_M
+    known = seen[:, depths.pairs].all(dim=-1) & torch.isfinite(depths.depth_m)
+    sigma = torch.where(known, length * depths.sigma_m, torch.inf)
+    target = length * depths.depth_m
+    return Depth("landmarks", depths.pairs, torch.as_tensor(rays), target, sigma, depths.caution, depths.correlation)
 
 
 def spread(frames: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
