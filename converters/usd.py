@@ -126,7 +126,7 @@ def _joint_paths(animation: Animation) -> list[str]:
     paths: list[str] = []
     for name, parent in zip(animation.names, animation.parents, strict=True):
         plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter == "_") else "_" for letter in name)
-        plain = f"_{plain}" if plain[:1].isdigit() else plain
+        plain = f"_{plain}" if plain[:1].isdecimal() else plain
         paths.append(plain if parent < 0 else f"{paths[parent]}/{plain}")
     return paths
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import FormatError, require
 from .c3d_mips import little_endian
+from .child import try_first
 
 _BLOCK = 512
 """Bytes per block of the file."""
@@ -61,9 +62,11 @@ def open_c3d(path: Path, *, feature: str, force_plates: bool = False) -> Mapping
     ezc3d = require("ezc3d", feature=feature)
     try:
         with _readable(path, kind) as file:
+            try_first(file, f"import ezc3d; ezc3d.c3d(sys.argv[1], extract_forceplat_data={force_plates})", "ezc3d")
             content: Mapping[str, Any] = ezc3d.c3d(str(file), extract_forceplat_data=force_plates)
     except (OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
         raise FormatError(path, None, f"cannot be read as C3D: {str(error).removesuffix(': iostream error')}") from error
+    _decode_old_text(content["parameters"])
     return content
 
 
@@ -77,6 +80,23 @@ def _readable(path: Path, kind: int) -> Iterator[Path]:
         copy = Path(folder) / "a.c3d"
         copy.write_bytes(little_endian(path.read_bytes()))
         yield copy
+
+
+def _decode_old_text(parameters: Mapping[str, Any]) -> None:
+    """Read text that is not UTF-8 as Latin-1, which older programs wrote."""
+    for group in parameters.values():
+        for parameter in group.values():
+            value = parameter.get("value") if isinstance(parameter, dict) else None
+            if isinstance(value, list) and any(isinstance(text, str) and not text.isprintable() for text in value):
+                parameter["value"] = [_latin(text) if isinstance(text, str) else text for text in value]
+
+
+def _latin(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", errors="surrogateescape").decode("latin-1")
+    return text
 
 
 def _check(path: Path) -> int:

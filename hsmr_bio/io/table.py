@@ -318,5 +318,5 @@ def _next_line(data: bytes, offset: int) -> tuple[str | None, int]:
 def _check_header(path: str | os.PathLike[str], header: dict[str, str], rows: int, width: int) -> None:
     for key, found in (("nRows", rows), ("nColumns", width)):
         stated = header.get(key)
-        if stated is not None and stated.isdigit() and int(stated) != found:
+        if stated is not None and stated.isdecimal() and int(stated) != found:
             raise FormatError(path, None, f"the header says {key}={stated}, but there are {found} (is the file cut off?)")

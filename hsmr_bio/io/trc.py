@@ -136,7 +136,7 @@ def _header(path: str | os.PathLike[str], lines: list[str]) -> dict[str, str]:
     for key in _NEEDED:
         if key not in header:
             raise FormatError(path, 2, f"the header has no {key}")
-    if not header["NumMarkers"].isdigit():
+    if not header["NumMarkers"].isdecimal():
         raise FormatError(path, 3, f"NumMarkers must be a whole number, it is {header['NumMarkers']!r}")
     if header["Units"].lower() not in _UNIT_M:
         raise FormatError(path, 3, f"unknown Units {header['Units']!r}; known: {', '.join(_UNIT_M)}")
@@ -173,5 +173,5 @@ def _fill_empty(path: str | os.PathLike[str], body: bytes, width: int, line: int
 
 def _check_count(path: str | os.PathLike[str], header: dict[str, str], rows: int) -> None:
     stated = header.get("NumFrames", "")
-    if stated.isdigit() and int(stated) != rows:
+    if stated.isdecimal() and int(stated) != rows:
         raise FormatError(path, 3, f"the header says NumFrames {stated}, but there are {rows} (is the file cut off?)")

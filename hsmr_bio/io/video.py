@@ -183,7 +183,7 @@ def _images_of(folder: Path, fps_hz: float | None) -> tuple[Path, ...]:
 
 def natural_order(path: Path) -> list[tuple[int, str]]:
     """Key that sorts file names with numbers by value: ``2.png`` before ``10.png``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name.lower()) if part]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name.lower()) if part]
 
 
 def _video_frames(video: Video) -> Iterator[tuple[float, RgbImage]]:
