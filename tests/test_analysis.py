@@ -15,6 +15,7 @@ from hsmr_bio.analysis import Movement, analyse, from_joint_centres, read_band, 
 from hsmr_bio.cli import main
 from hsmr_bio.dynamics.load_files import read_loads
 from hsmr_bio.dynamics.loads import loads_from_arrays
+from hsmr_bio.report.findings import findings_json, findings_section
 
 EXACT = hb.AnalysisOptions(draws=0)
 STRIDE_S, STRIDE_M, WIDTH_M, STANCE = 1.1, 1.32, 0.12, 0.6
@@ -470,6 +471,21 @@ def test_side_forces_of_walking_agree_with_force_plates(shared: Path, folder: st
         carried = seen & (measured[k] > 0.1 * forces.weight_n) & np.isfinite(forces.pressure_m[:, k, 0])
         ahead = np.interp(time_s, plates["rl"[k]].time_s, plates["rl"[k]].point_m[:, 0])
         assert np.sqrt(np.mean((forces.pressure_m[:, k, 0] - ahead)[carried] ** 2)) <= 0.04
+
+
+def test_the_report_shows_parameters_and_mean_cycles(squats: hb.OsimMotion) -> None:
+    found = analyse(squats, hb.bsm(), options=hb.AnalysisOptions(draws=4))
+    section = findings_section(found)
+    depth = found.parameter("knee_flexion_at_bottom", "r")
+    assert f"{depth.value:.1f} &plusmn; {depth.sd:.1f}" in section
+    assert "the feet carry the body" in section
+    assert section.count("<svg") == 4  # hip, knee, ankle, tilt: nothing else moves
+    assert "100 %</text>" in section
+    assert 'class="cursor"' not in section
+    assert "cycles" not in findings_json(found)
+    quiet = findings_section(analyse(standing_motion(), hb.bsm(), options=EXACT))
+    assert "None: no flight" in quiet
+    assert "<svg" not in quiet
 
 
 @pytest.mark.parametrize(
