@@ -286,6 +286,17 @@ def test_a_jump_has_the_height_of_its_flight() -> None:
     assert [e.name for e in found.events] == ["take-off", "landing"]
 
 
+def test_running_is_no_series_of_jumps() -> None:
+    jump = jumper(0.4)
+    flights = np.concatenate([np.arange(145, 195)] * 6)
+    time_s = np.arange(len(flights)) / 100
+    forward = np.outer(2.5 * time_s, [1, 0, 0])
+    running = from_joint_centres(time_s, {name: value[flights] + forward for name, value in jump.points_m.items()})
+    found = analyse(running, options=EXACT)
+    assert found.task == "none"
+    assert "running" in found.why
+
+
 def test_standing_is_no_task_and_a_task_that_is_not_there_gives_no_parameters(squats: hb.OsimMotion) -> None:
     still = replace(squats, values_si=np.repeat(squats.values_si[:1], len(squats.time_s), axis=0))
     found = analyse(still, hb.bsm(), options=EXACT)

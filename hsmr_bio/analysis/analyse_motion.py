@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 _LEG_OF_STATURE = 0.53
 """Height of the hip over stature: Winter 2009, fig. 4.1 (Drillis and Contini)."""
 _SAME_STEP_S, _SAME_EVENT_S = 0.15, 0.5
-"""An event of a draw is that of the motion if it has its name and side and is no farther in time: a third of a step for the feet;
-half of a short squat or rise for the hips."""
+"""An event of a draw is that of the motion if it has its name and side and is no farther in time: a third of a step for the
+feet; half of a short squat or rise for the hips."""
 _SURE = 0.9
 """Events that fewer draws have are doubtful."""
 _SAME_TIME_S = 1e-3
