@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import hsmr_bio as hb
-from hsmr_bio.analysis import Movement, analyse, from_joint_centres, read_band, write_analysis
+from hsmr_bio.analysis import Movement, analyse, from_joint_centres, read_band, side_forces, write_analysis
 from hsmr_bio.cli import main
+from hsmr_bio.dynamics.load_files import read_loads
 from hsmr_bio.dynamics.loads import loads_from_arrays
+from hsmr_bio.report.findings import findings_json, findings_section
 
 EXACT = hb.AnalysisOptions(draws=0)
 STRIDE_S, STRIDE_M, WIDTH_M, STANCE = 1.1, 1.32, 0.12, 0.6
@@ -284,6 +286,17 @@ def test_a_jump_has_the_height_of_its_flight() -> None:
     assert [e.name for e in found.events] == ["take-off", "landing"]
 
 
+def test_running_is_no_series_of_jumps() -> None:
+    jump = jumper(0.4)
+    flights = np.concatenate([np.arange(145, 195)] * 6)
+    time_s = np.arange(len(flights)) / 100
+    forward = np.outer(2.5 * time_s, [1, 0, 0])
+    running = from_joint_centres(time_s, {name: value[flights] + forward for name, value in jump.points_m.items()})
+    found = analyse(running, options=EXACT)
+    assert found.task == "none"
+    assert "running" in found.why
+
+
 def test_standing_is_no_task_and_a_task_that_is_not_there_gives_no_parameters(squats: hb.OsimMotion) -> None:
     still = replace(squats, values_si=np.repeat(squats.values_si[:1], len(squats.time_s), axis=0))
     found = analyse(still, hb.bsm(), options=EXACT)
@@ -408,6 +421,82 @@ def test_the_compare_command_writes_its_tables(squats: hb.OsimMotion, tmp_path: 
     printed = json.loads(capsys.readouterr().out)
     assert max(one["rmse"] for one in printed["coordinates"]) < 1e-3
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(Path(file).name for file in printed["files"])
+
+
+def standing_motion(shift_m: float = 0.0, noise_rad: float = 0.0) -> hb.OsimMotion:
+    """BSM stands for 4 s with its feet on their places, the pelvis shifted to the right."""
+    squat = squat_motion(hb.bsm())
+    values = np.repeat(squat.values_si[:1], 400, axis=0)
+    column = squat.coordinates.index
+    tree = hb.bsm().tree()
+    leg_m = float(tree.forward(values[:1]).positions_m[0, tree.bodies.index("femur_r"), 1]) - 0.1
+    values[:, column("pelvis_tz")] += shift_m
+    for side, sign in (("r", 1), ("l", -1)):
+        values[:, column(f"hip_adduction_{side}")] += sign * np.arcsin(shift_m / leg_m)
+    noise = np.random.default_rng(3).normal(0, noise_rad, (400, 3))
+    for k, name in enumerate(("lumbar_bending", "lumbar_extension", "pelvis_list")):
+        values[:, column(name)] += noise[:, k]
+    return replace(squat, time_s=np.arange(400) / 100, values_si=values)
+
+
+def test_somebody_who_stands_carries_half_the_weight_on_each_foot() -> None:
+    forces = side_forces(standing_motion(noise_rad=0.01), hb.bsm())
+    assert forces.task == "none"
+    half = forces.weight_n / 2
+    assert np.abs(forces.vertical_n - half).max() < 0.05 * half
+    assert np.all(forces.sd_n > 0.02 * half)
+    assert forces.to_frame().shape == (400, 10)
+
+
+def test_a_shift_of_the_pelvis_shows_in_the_load() -> None:
+    forces = side_forces(standing_motion(shift_m=0.03), hb.bsm())
+    share = np.median(forces.vertical_n[:, 0]) / forces.weight_n
+    assert 0.53 < share < 0.75
+    assert np.nanmedian(forces.pressure_m[:, 0, 2]) > np.nanmedian(forces.pressure_m[:, 1, 2])
+
+
+def test_a_symmetric_squat_loads_both_sides_alike(squats: hb.OsimMotion) -> None:
+    forces = side_forces(squats, hb.bsm())
+    assert forces.task == "squat"
+    np.testing.assert_allclose(forces.vertical_n[:, 0], forces.vertical_n[:, 1], rtol=0.05)
+    assert forces.vertical_n.sum(axis=1).mean() == pytest.approx(forces.weight_n, rel=0.03)
+    speed = np.gradient(np.gradient(forces.vertical_n.sum(axis=1), squats.time_s), squats.time_s)
+    assert np.abs(speed).max() < 100 * forces.weight_n  # no steps
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize(
+    ("folder", "motion", "model"),
+    [("motion/s4_walk_grf", "ref.mot", "ref.osim"), ("dynamics/gait10dof_walk", "ik.mot", "model.osim")],
+)
+def test_side_forces_of_walking_agree_with_force_plates(shared: Path, folder: str, motion: str, model: str) -> None:
+    trial = shared / "data" / folder
+    forces = side_forces(trial / motion, trial / model)
+    time_s = forces.time_s
+    plates = {force.body[-1]: force for force in read_loads(trial / "external_loads.xml").forces}
+    measured = [np.interp(time_s, plates[side].time_s, plates[side].force_n[:, 1]) for side in "rl"]
+    seen = (time_s > 0.15) & (time_s < time_s[-1] - 0.05)  # before, a foot of s4 stands beside the plates
+    for k in range(2):
+        error = (forces.vertical_n[:, k] - measured[k])[seen] / forces.weight_n
+        assert np.sqrt(np.mean(error**2)) <= 0.06
+        carried = seen & (measured[k] > 0.1 * forces.weight_n) & np.isfinite(forces.pressure_m[:, k, 0])
+        ahead = np.interp(time_s, plates["rl"[k]].time_s, plates["rl"[k]].point_m[:, 0])
+        assert np.sqrt(np.mean((forces.pressure_m[:, k, 0] - ahead)[carried] ** 2)) <= 0.04
+
+
+def test_the_report_shows_parameters_and_mean_cycles(squats: hb.OsimMotion) -> None:
+    found = analyse(squats, hb.bsm(), options=hb.AnalysisOptions(draws=4))
+    section = findings_section(found)
+    depth = found.parameter("knee_flexion_at_bottom", "r")
+    assert f"{depth.value:.1f} &plusmn; {depth.sd:.1f}" in section
+    assert "the feet carry the body" in section
+    assert section.count("<svg") == 4  # hip, knee, ankle, tilt: nothing else moves
+    assert "100 %</text>" in section
+    assert 'class="cursor"' not in section
+    assert "cycles" not in findings_json(found)
+    quiet = findings_section(analyse(standing_motion(), hb.bsm(), options=EXACT))
+    assert "None: no flight" in quiet
+    assert "<svg" not in quiet
 
 
 @pytest.mark.parametrize(

@@ -54,5 +54,4 @@ print(chosen.round(3).T)
 
 # % The same in a terminal: `hsmr-bio analyse clips/*.mot -o tables`.
 
-walk_105 = found[1]
-print(walk_105.text())
+print(found[0].text())

@@ -9,6 +9,7 @@ from .cycles import Cycles
 from .events import Event
 from .movement import Movement, from_joint_centres
 from .parameters import Parameter
+from .side_forces import SideForces, side_forces
 from .tables import write_analysis
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "Movement",
     "Parameter",
     "ParameterComparison",
+    "SideForces",
     "analyse",
     "compare",
     "from_joint_centres",
     "read_band",
+    "side_forces",
     "write_analysis",
 ]

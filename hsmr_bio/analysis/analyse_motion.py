@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 
 _LEG_OF_STATURE = 0.53
 """Height of the hip over stature: Winter 2009, fig. 4.1 (Drillis and Contini)."""
-_SAME_EVENT_S = 0.15
-"""An event of a draw is that of the motion if it has its name and side and is no farther in time: a third of a step."""
+_SAME_STEP_S, _SAME_EVENT_S = 0.15, 0.5
+"""An event of a draw is that of the motion if it has its name and side and is no farther in time: a third of a step for the
+feet; half of a short squat or rise for the hips."""
 _SURE = 0.9
 """Events that fewer draws have are doubtful."""
 _SAME_TIME_S = 1e-3
@@ -246,10 +247,11 @@ def _with_deviation(event: Event, draws: Sequence[Sequence[Event]], rate_hz: flo
     """Give an event the deviation of its times over the draws."""
     if not draws:
         return event
+    within_s = _SAME_STEP_S if event.side else _SAME_EVENT_S
     times = []
     for drawn in draws:
         near = [e.time_s for e in drawn if (e.name, e.side) == (event.name, event.side)]
-        near = [time for time in near if abs(time - event.time_s) < _SAME_EVENT_S]
+        near = [time for time in near if abs(time - event.time_s) < within_s]
         if near:
             times.append(min(near, key=lambda time: abs(time - event.time_s)))
     if len(times) < 2:

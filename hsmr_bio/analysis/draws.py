@@ -66,7 +66,7 @@ def movement_draws(placed: Placed, count: int, rng: np.random.Generator, *, heig
         angles = dict(movement.angles_rad)
         if held is not None and placed.jacobian is not None and placed.sd_si is not None:
             error = _errors(placed, held, rng)
-            moved = np.einsum("tpkn,tn->tpk", placed.jacobian, error)
+            moved = (placed.jacobian @ error[:, None, :, None])[..., 0]
             points = {name: value + moved[:, k] for k, (name, value) in enumerate(points.items())}
             for name, (column, sign) in placed.angle_columns.items():
                 angles[name] = angles[name] + sign * error[:, column]
@@ -146,5 +146,5 @@ def _errors(placed: Placed, held: _Held, rng: np.random.Generator) -> FloatArray
     time_s = placed.movement.time_s
     error = held.sd_si * _mixed(time_s, len(placed.coordinates), rng)
     centres = held.sd_m * _mixed(time_s, held.jacobian.shape[1], rng)
-    miss = np.einsum("tmn,tn->tm", held.jacobian, error) + centres
-    return np.asarray(error - np.einsum("tnm,tm->tn", held.gain, miss))
+    miss = (held.jacobian @ error[..., None])[..., 0] + centres
+    return np.asarray(error - (held.gain @ miss[..., None])[..., 0])

@@ -53,7 +53,7 @@ class Movement:
         object.__setattr__(self, "points_m", MappingProxyType(points))
         object.__setattr__(self, "angles_rad", MappingProxyType(angles))
 
-    @property
+    @cached_property
     def rate_hz(self) -> float:
         """Frames per second (one over the median step)."""
         return float(1.0 / np.median(np.diff(self.time_s)))

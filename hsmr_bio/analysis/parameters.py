@@ -67,7 +67,7 @@ def summarise(values: Mapping[Key, Sequence[float]]) -> dict[Key, float]:
         Mean of each parameter; indices of symmetry ``symmetry_<name>`` in % of gait's times and lengths, and differences
         ``difference_<name>`` of angles, right less left.
     """
-    means = {key: float(np.sum(v) if key[0] in _COUNTS else np.mean(v)) for key, v in values.items() if len(v)}
+    means = {key: float(sum(v)) / (1 if key[0] in _COUNTS else len(v)) for key, v in values.items() if len(v)}
     for name in sorted({name for name, side in means if side}):
         if (name, "r") not in means or (name, "l") not in means:
             continue

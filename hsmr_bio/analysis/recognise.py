@@ -16,6 +16,8 @@ Task = Literal["gait", "squat", "sit-to-stand", "jump", "none"]
 TASKS: tuple[str, ...] = get_args(Task)
 _DIP = 0.15
 """Range of the hips' height over the leg from which somebody squats or rises; walking has 0.05."""
+_RUNS_M_S = 1.2
+"""With flights at this speed and more somebody runs; a jump on the spot or from a box goes no faster (chosen)."""
 _WALKS_M_S = 0.3
 """Least speed of progression of gait."""
 
@@ -31,6 +33,8 @@ def recognise(movement: Movement, *, treadmill: bool | None = None) -> tuple[Tas
         The task, and the evidence in words.
     """
     in_air = flights(movement)
+    if in_air and (pace := float(np.median(travel(movement, treadmill=treadmill).speed_m_s))) > _RUNS_M_S:
+        return "none", f"{len(in_air)} flights at {pace:.1f} m/s: running, for which no events are known here"
     if in_air:
         return "jump", f"{len(in_air)} times both feet are off the floor while the centre of mass falls freely"
     span = float(np.ptp(hip_height_m(movement))) / movement.leg_m

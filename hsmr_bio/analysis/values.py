@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -54,7 +55,7 @@ class Values:
             side: ``r``, ``l`` or empty.
             value: in the parameter's unit.
         """
-        if np.isfinite(value):
+        if math.isfinite(value):
             self.found.setdefault((name, side), []).append(float(value))
 
 

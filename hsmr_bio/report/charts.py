@@ -89,12 +89,13 @@ def charts_of(motion: OsimMotion, ranges_si: Mapping[str, tuple[float, float]]) 
     return [Chart(title, unit, tuple(curves)) for title, (unit, curves) in charts.items()]
 
 
-def chart_svg(chart: Chart, time_s: FloatArray) -> str:
+def chart_svg(chart: Chart, time_s: FloatArray, unit: str = "s") -> str:
     """Draw a chart as an SVG element; the page styles its classes, and its script moves ``cursor``.
 
     Args:
         chart: curves with T values.
-        time_s: (T,).
+        time_s: (T,), or percent of a cycle.
+        unit: of the horizontal axis, ``s`` or ``%``; only over time is there a cursor.
 
     Returns:
         The element.
@@ -109,8 +110,9 @@ def chart_svg(chart: Chart, time_s: FloatArray) -> str:
     def y(v: FloatArray | float) -> FloatArray:
         return np.asarray(TOP + (high - np.asarray(v)) / (high - low) * (HEIGHT - TOP - BOTTOM))
 
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(chart.title)} over time">']
-    parts += _axes(x, y, (t0, t1), (low, high), chart.unit)
+    label = f"{escape(chart.title)} over {'time' if unit == 's' else 'the cycle'}"
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
+    parts += _axes(x, y, (t0, t1), (low, high), (unit, chart.unit))
     for curve in chart.curves:
         parts += _limit_lines(curve, y, low, high)
     for curve, pick in product(chart.curves, stretches):
@@ -123,22 +125,24 @@ def chart_svg(chart: Chart, time_s: FloatArray) -> str:
         line = _points(x(time_s[pick]), y(curve.values[pick]))
         label = f"{curve.name}: {curve.values.min():.3g} to {curve.values.max():.3g} {chart.unit}"
         parts.append(f'<polyline class="curve {curve.side}" points="{line}"><title>{escape(label)}</title></polyline>')
-    parts.append(f'<line class="cursor" x1="{LEFT}" x2="{LEFT}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/></svg>')
-    return "".join(parts)
+    if unit == "s":
+        parts.append(f'<line class="cursor" x1="{LEFT}" x2="{LEFT}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
+    return "".join([*parts, "</svg>"])
 
 
-def figures(charts: Sequence[Chart], time_s: FloatArray) -> str:
+def figures(charts: Sequence[Chart], time_s: FloatArray, unit: str = "s") -> str:
     """Draw charts as HTML figures with their titles.
 
     Args:
         charts: curves with T values.
-        time_s: (T,).
+        time_s: (T,), or percent of a cycle.
+        unit: of the horizontal axis, ``s`` or ``%``.
 
     Returns:
         The figures as HTML.
     """
     return "".join(
-        f"<figure class=plot><figcaption>{escape(chart.title)}</figcaption>{chart_svg(chart, time_s)}</figure>"
+        f"<figure class=plot><figcaption>{escape(chart.title)}</figcaption>{chart_svg(chart, time_s, unit)}</figure>"
         for chart in charts
     )
 
@@ -181,16 +185,18 @@ def _ticks(low: float, high: float, intervals: int) -> list[float]:
     return [round(float(v), 9) + 0.0 for v in np.arange(np.ceil(low / step), np.floor(high / step) + 0.5) * step]
 
 
-def _axes(x: _Axis, y: _Axis, times: tuple[float, float], values: tuple[float, float], unit: str) -> list[str]:
-    """Grid lines and tick labels."""
+def _axes(x: _Axis, y: _Axis, times: tuple[float, float], values: tuple[float, float], units: tuple[str, str]) -> list[str]:
+    """Grid lines and tick labels; units of the horizontal and the vertical axis."""
     parts = []
     for value in _ticks(*values, _VALUE_TICKS):
         height = float(y(value))
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>')
-        text = f"{value:g}{unit if unit == '°' else f' {unit}'}"
+        text = f"{value:g}{units[1] if units[1] == '°' else f' {units[1]}'}"
         parts.append(f'<text class="tick" x="{LEFT - 5}" y="{height + 3.5:.1f}" text-anchor="end">{text}</text>')
     for time in _ticks(*times, _TIME_TICKS):
-        parts.append(f'<text class="tick" x="{float(x(time)):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{time:g} s</text>')
+        parts.append(
+            f'<text class="tick" x="{float(x(time)):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{time:g} {units[0]}</text>'
+        )
     return parts
 
 

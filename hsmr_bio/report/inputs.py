@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hsmr_bio.analysis import Analysis
 from hsmr_bio.arrays import readonly
 from hsmr_bio.checks.check_motion import CheckReport
 from hsmr_bio.dynamics.inverse_dynamics import InverseDynamics
@@ -58,6 +59,8 @@ class ReportInputs:
     """Names of the files written beside the report."""
     dynamics: InverseDynamics | None = None
     """Moments and forces; None: not computed."""
+    analysis: Analysis | None = None
+    """Events, cycles and parameters; None: not computed."""
     remarks: tuple[str, ...] = ()
     """Sentences for the reader on problems and omissions."""
 

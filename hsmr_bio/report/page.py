@@ -21,6 +21,7 @@ from hsmr_bio.types import FloatArray
 
 from .charts import BAND_SD, LEFT, RIGHT, WIDTH, charts_of, figures
 from .dynamics import dynamics_section
+from .findings import findings_json, findings_section
 from .inputs import ReportFrame, ReportInputs, side_of
 from .tables import checks_table, facts, limits_table, scale_table, verdict
 
@@ -91,6 +92,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "coordinates": coordinates,
         "subject": None if subject is None else _plain({name: getattr(subject, name) for name in _SUBJECT}),
         "dynamics": None if inputs.dynamics is None else _plain(summary(inputs.dynamics)),
+        "findings": None if inputs.analysis is None else _plain(findings_json(inputs.analysis)),
         "assumptions": _plain(dict(inputs.assumptions)),
         "remarks": list(inputs.remarks),
         "timings_s": _plain(dict(inputs.timings_s)),
@@ -116,6 +118,7 @@ def report_html(inputs: ReportInputs) -> str:
         span=escape(span),
         verdict=verdict(inputs.checks),
         remarks="".join(f"<p class=remark>{escape(remark)}</p>" for remark in inputs.remarks),
+        findings="" if inputs.analysis is None else findings_section(inputs.analysis),
         assumptions=facts(inputs.assumptions),
         frames=_frames_html(inputs),
         charts=charts,
