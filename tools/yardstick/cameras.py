@@ -21,7 +21,7 @@ SHARES: Mapping[str, Mapping[str, float]] = {
     "tilt": {"level": 0.6, "pitched": 0.4},
     "size": {"near": 0.6, "far": 0.4},
     "height": {"known": 0.5, "unknown": 0.5},
-    "frame": {"640x480": 0.3, "480x640": 0.3, "854x480": 0.2, "480x854": 0.2},
+    "frame": {"640x480": 0.3, "480x640": 0.3, "848x480": 0.2, "480x848": 0.2},
 }
 """Shares of the clips. ``height`` is whether the fit is told the stature."""
 AZIMUTH_DEG = {"front": (0, 20), "oblique": (25, 65), "side": (75, 105), "behind": (125, 180)}

@@ -35,8 +35,10 @@ MOST_RESIDUAL_M = 0.04
 """Windows in which the body is nowhere further from its joint centres."""
 _STEP_FRAMES = 5
 _WRONGLY = re.compile(r"\s*\(done wrongly on purpose\)$")
-CRF = (18, 30)
-"""Range of the quality of the videos (x264: 18 nearly without loss, 23 usual, 30 visibly compressed)."""
+QUALITY = (18, 32)
+"""Range of the quantiser of the videos (x264: 18 nearly without loss, 32 visibly compressed)."""
+_SAME_BYTES = "mbtree=0:aq-mode=0:rc-lookahead=0:scenecut=0"
+"""Without x264's rate control and its look ahead: with them, equal pictures gave files that differed by some grey levels."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,15 @@ def film(take: Take, trial: Trial, folder: Path) -> dict[str, object]:
     joints = body.forward(motion.poses_rad, motion.betas, motion.trans_m).joints_m.numpy()
     camera = place_camera(take.shot, joints, rng)
     studio = Studio(CoarseMesh.of(body), motion, joints, camera, rng)
-    crf = int(rng.integers(*CRF))
+    quality = int(rng.integers(*QUALITY))
     video, truth = folder / f"{take.name}.mp4", folder / f"{take.name}_truth.npz"
     row: dict[str, object] = {"name": take.name, "kind": take.kind, **asdict(take.shot)}
     row |= {"trial": f"{trial.source}/{trial.name}", "first": take.first, "frames": take.frames, "rate_hz": trial.rate_hz}
     row |= {"subject": trial.subject, "sex": trial.sex, "stature_m": round(body.stature_m(trial.betas), 4)}
     row |= {"azimuth_deg": _deg(camera.azimuth_rad), "pitch_deg": _deg(camera.pitch_rad), "roll_deg": _deg(camera.roll_rad)}
-    row |= {"focal_px": round(camera.focal_px, 1), "backdrop": studio.kind, "seed": list(take.seed), "crf": crf}
+    row |= {"focal_px": round(camera.focal_px, 1), "backdrop": studio.kind, "seed": list(take.seed), "quality": quality}
     if not (video.exists() and truth.exists()):
-        write_video(video, studio, take.frames, trial.rate_hz, crf)
+        write_video(video, studio, take.frames, trial.rate_hz, quality)
         save_motion(truth, replace(truth_of(motion, camera), notes=row))
     return row
 
@@ -144,15 +146,19 @@ def truth_of(motion: SkelMotion, camera: VirtualCamera) -> SkelMotion:
     return replace(motion, camera=lens, ground=ground)
 
 
-def write_video(path: Path, studio: Studio, frames: int, rate_hz: float, crf: int) -> None:
-    """Draw and encode the frames; one thread, so that the file is the same every time."""
+def write_video(path: Path, studio: Studio, frames: int, rate_hz: float, quality: int) -> None:
+    """Draw and encode the frames, with one thread, so that the file is the same every time.
+
+    The pictures are kept until the end: the encoder reads them late, and the file changes with what it finds.
+    """
+    planes = [cv2.cvtColor(studio.frame(number), cv2.COLOR_RGB2YUV_I420) for number in range(frames)]
     with new_file(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1000))
-        stream.options = {"crf": str(crf), "preset": "veryfast"}
+        stream.options = {"qp": str(quality), "preset": "veryfast", "x264-params": _SAME_BYTES}
         stream.thread_count, stream.pix_fmt = 1, "yuv420p"
         stream.width, stream.height = studio.size_px
-        for number in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(studio.frame(number), format="rgb24")))
+        for picture in planes:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="yuv420p")))
         container.mux(stream.encode())
 
 
