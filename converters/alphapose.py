@@ -24,12 +24,31 @@ _NUMBER = re.compile(r"(\d+)\D*")
 
 
 def is_alphapose(head: bytes, _path: Path) -> bool:
-    """Whether the first bytes are those of AlphaPose's results."""
+    """Recognise AlphaPose's results.
+
+    Args:
+        head: first bytes of a file.
+        _path: the file.
+
+    Returns:
+        Whether it is one of them.
+    """
     return head.lstrip()[:1] == b"[" and b'"image_id"' in head
 
 
 def from_alphapose(path: Path, options: ConvertOptions) -> Content:
-    """Read a file."""
+    """Read 2-D keypoints as a format.
+
+    Args:
+        path: a ``.json``.
+        options: ``keypoint_set``.
+
+    Returns:
+        The detections.
+
+    Raises:
+        FormatError: see :func:`read_alphapose`.
+    """
     return Content(name=path.stem, detections=read_alphapose(path, keypoint_set=options.keypoint_set))
 
 

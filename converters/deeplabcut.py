@@ -35,14 +35,33 @@ Heading = tuple[str, ...]
 
 
 def is_deeplabcut(head: bytes, path: Path) -> bool:
-    """Whether the first bytes are those of DeepLabCut's tables."""
+    """Recognise DeepLabCut's tables.
+
+    Args:
+        head: first bytes of a file.
+        path: the file.
+
+    Returns:
+        Whether it is one of them.
+    """
     start = head.lstrip(b"\xef\xbb\xbf")
     return start.startswith(b"scorer,") or (start.startswith(_HDF5) and path.suffix.lower() in (".h5", ".hdf5"))
 
 
 def from_deeplabcut(path: Path, options: ConvertOptions) -> Content:
-    """Read a file."""
-    del options  # the file names its points
+    """Read 2-D keypoints as a format.
+
+    Args:
+        path: a ``.csv`` or ``.h5``.
+        options: not used: the file names its points.
+
+    Returns:
+        The detections.
+
+    Raises:
+        FormatError: see :func:`read_deeplabcut`.
+    """
+    del options
     return Content(name=path.stem, detections=read_deeplabcut(path))
 
 

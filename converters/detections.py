@@ -73,7 +73,13 @@ class Rows:
         return cls(path, [], [], [])
 
     def add(self, frame: int, person: int, values: FloatArray) -> None:
-        """Append the (K, 3) x, y and confidence of one person in one frame."""
+        """Append one detection.
+
+        Args:
+            frame: number of the frame.
+            person: number of the person, or ``UNKNOWN``.
+            values: (K, 3) x, y and confidence.
+        """
         self.frame.append(frame)
         self.person.append(person)
         self.values.append(values)

@@ -25,7 +25,15 @@ _IDENTITIES = ("track_id", "instance_id")
 
 
 def is_mmpose(head: bytes, _path: Path) -> bool:
-    """Whether the first bytes are those of MMPose's results."""
+    """Recognise MMPose's results.
+
+    Args:
+        head: first bytes of a file.
+        _path: the file.
+
+    Returns:
+        Whether it is one of them.
+    """
     start = head.lstrip()
     words = (b'"meta_info"', b'"instance_info"', b'"instances"', b'"keypoint_scores"')
     return start[:1] in (b"{", b"[") and (any(word in start for word in words) or _lists_of_points(start))
@@ -37,7 +45,18 @@ def _lists_of_points(start: bytes) -> bool:
 
 
 def from_mmpose(path: Path, options: ConvertOptions) -> Content:
-    """Read a file."""
+    """Read 2-D keypoints as a format.
+
+    Args:
+        path: a ``.json``.
+        options: ``keypoint_set``.
+
+    Returns:
+        The detections.
+
+    Raises:
+        FormatError: see :func:`read_mmpose`.
+    """
     return Content(name=path.stem, detections=read_mmpose(path, keypoint_set=options.keypoint_set))
 
 

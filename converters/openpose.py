@@ -27,7 +27,18 @@ _FEWEST_DIFFERENT = 4
 
 
 def from_openpose(path: Path, options: ConvertOptions) -> Content:
-    """Read a folder of files, or one file."""
+    """Read 2-D keypoints as a format.
+
+    Args:
+        path: a folder with a ``.json`` for each frame, or one ``.json``.
+        options: ``keypoint_set``.
+
+    Returns:
+        The detections.
+
+    Raises:
+        FormatError: see :func:`read_openpose`.
+    """
     return Content(name=path.stem, detections=read_openpose(path, keypoint_set=options.keypoint_set))
 
 

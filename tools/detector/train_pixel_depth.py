@@ -23,8 +23,7 @@ from hsmr_bio.fitting.video import pixel_depth as pd
 from hsmr_bio.fitting.video.bone_depth import LOG_SIGMA_RANGE, swapped_pairs
 
 TARGET = Path(pd.__file__).parent / "data" / "pixel_depth.npz"
-HIDDEN, DROPOUT, BATCH, RATE, DECAY = (256, 256), 0.1, 512, 2e-3, 0.02
-UNIT_M = 0.2
+HIDDEN, DROPOUT, BATCH, RATE, DECAY = (256, 256), 0.1, 384, 2e-3, 0.02
 LEG_M = 0.788
 """Thigh and shank of the open body at 1.65 m: recorded people are scaled to it."""
 RECORDED = ("ui_prmd", "cmu_asf", "cmu_expmap")
@@ -32,14 +31,18 @@ RECORDED = ("ui_prmd", "cmu_asf", "cmu_expmap")
 RECORDED_SHARE = 0.4
 """Of a batch."""
 NOISE_M, ROLL_SD_RAD = 0.012, np.radians(10.0)
-MISSING, WITHOUT_FEET = 0.05, 0.3
-"""Shares of points that are not seen, and of people without feet."""
+MISSING, WITHOUT_FEET, WITHOUT_SIZE = 0.05, 0.3, 0.2
+"""Shares of points that are not seen, of people without feet, and of people whose size is not known."""
+SIZE_BIAS, SIZE_SD = -0.02, 0.05
+"""Of the logarithm of a person's size as it is estimated over time."""
+CROUCHED, MOST_CROUCHED = 0.15, 0.4
+"""Share of people who never stretch out, and by how much their size is understated at most (logarithm)."""
 PITCH_RAD = (np.radians(9.0), np.radians(10.0))
 DISTANCE_M = (2.2, 6.0)
 FAR, NEAR = (torch.tensor([pair[k] for pair in pd.PAIRS]) for k in (0, 1))
 
 
-def view(points_m: Tensor, seen: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def view(points_m: Tensor, seen: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Look at people from somewhere.
 
     Args:
@@ -48,7 +51,8 @@ def view(points_m: Tensor, seen: Tensor, draw: torch.Generator) -> tuple[Tensor,
         draw: of the view.
 
     Returns:
-        Inputs (B, 48), true depths (B, D), and which of them are shown (B, D).
+        Points (B, 16, 2), which of them are seen (B, 16), length of trunk and leg in the image (B,), true depths (B, D), and
+        which of them are shown (B, D).
     """
     count, one = len(points_m), torch.ones(len(points_m))
     anywhere = (2 * torch.rand(count, generator=draw) - 1) * np.pi
@@ -66,8 +70,19 @@ def view(points_m: Tensor, seen: Tensor, draw: torch.Generator) -> tuple[Tensor,
     seen = seen & (torch.rand(seen.shape, generator=draw) > MISSING)
     seen[torch.rand(count, generator=draw) < WITHOUT_FEET, 2 * pd.PLACES.index("heel") :] = False
     seen[:, pd.HIPS] = True
-    inputs = torch.as_tensor(pd.features(image.double().numpy(), seen.numpy())).float()
-    return inputs, depth[:, FAR] - depth[:, NEAR], seen[:, FAR] & seen[:, NEAR]
+    size = _chain(points_m) * torch.exp(SIZE_BIAS + SIZE_SD * torch.randn(count, generator=draw))
+    crouched = torch.rand(count, generator=draw) < CROUCHED
+    size = torch.where(crouched, size * torch.exp(-MOST_CROUCHED * torch.rand(count, generator=draw)), size)
+    size[torch.rand(count, generator=draw) < WITHOUT_SIZE] = torch.nan
+    return image, seen, size, depth[:, FAR] - depth[:, NEAR], seen[:, FAR] & seen[:, NEAR]
+
+
+def _chain(points_m: Tensor) -> Tensor:
+    """(B,) length of trunk and leg."""
+    at = {place: points_m[:, 2 * i : 2 * i + 2] for i, place in enumerate(pd.PLACES)}
+    trunk = (at["shoulder"].mean(1) - at["hip"].mean(1)).norm(dim=1)
+    leg = (at["hip"] - at["knee"]).norm(dim=2) + (at["knee"] - at["ankle"]).norm(dim=2)
+    return trunk + leg.mean(1)
 
 
 def _about(angle: Tensor, axis: int) -> Tensor:
@@ -82,14 +97,15 @@ def _about(angle: Tensor, axis: int) -> Tensor:
 class _Trainee(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        sizes = (3 * len(pd.NAMES), *HIDDEN, 2 * len(pd.PAIRS))
+        sizes = (3 * len(pd.NAMES) + 2 + len(pd.PAIRS), *HIDDEN, 3 * len(pd.PAIRS))
         self.layers, self.drop = nn.ModuleList([nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]), nn.Dropout(DROPOUT)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        left = x[:, -len(pd.PAIRS) :]
         for layer in self.layers[:-1]:
             x = self.drop(nn.functional.silu(layer(x)))
-        x = self.layers[-1](x)
-        return x[:, : len(pd.PAIRS)] * UNIT_M, x[:, len(pd.PAIRS) :].clamp(*LOG_SIGMA_RANGE) + np.log(UNIT_M)
+        offset, sign, log_sigma = self.layers[-1](x).chunk(3, dim=1)
+        return (offset + sign.tanh() * left) * pd.UNIT_M, log_sigma.clamp(*LOG_SIGMA_RANGE) + np.log(pd.UNIT_M)
 
 
 def train(people: list[tuple[Tensor, Tensor]], steps: int, seed: int) -> dict[str, Array]:
@@ -103,8 +119,9 @@ def train(people: list[tuple[Tensor, Tensor]], steps: int, seed: int) -> dict[st
     for step in range(steps):
         rows = [torch.randint(len(points), (count,), generator=draw) for (points, _), count in zip(people, counts, strict=True)]
         points, seen = (torch.cat([part[k][row] for part, row in zip(people, rows, strict=True)]) for k in (0, 1))
-        inputs, true, shown = view(points, seen, draw)
-        depth, log_sigma = net(inputs)
+        image, seen, size, true, shown = view(points, seen, draw)
+        inputs = pd.features(image.double().numpy(), seen.numpy(), size.double().numpy())
+        depth, log_sigma = net(torch.as_tensor(inputs).float())
         loss = (((depth - true).square() * torch.exp(-2 * log_sigma) / 2 + log_sigma) * shown).sum() / shown.sum()
         optimiser.zero_grad()
         loss.backward()
@@ -112,7 +129,7 @@ def train(people: list[tuple[Tensor, Tensor]], steps: int, seed: int) -> dict[st
         schedule.step()
         if step % 500 == 0:
             sys.stderr.write(f"\rnetwork {seed}, step {step} of {steps}, loss {loss.item():.3f}")
-    arrays = {"unit_m": np.array(UNIT_M)}
+    arrays: dict[str, Array] = {}
     for i, layer in enumerate(net.layers):
         arrays[f"weights_{i}"], arrays[f"biases_{i}"] = layer.weight.detach().numpy().T, layer.bias.detach().numpy()
     return arrays
@@ -140,10 +157,8 @@ def recorded(folder: Path, split: str) -> tuple[Tensor, Tensor]:
 
 def report(title: str, people: tuple[Tensor, Tensor]) -> Array:
     """Print the errors of every bone; returns the errors over their deviations (N, D), NaN where not shown."""
-    inputs, true, shown = view(*people, torch.Generator().manual_seed(5))
-    values = inputs.double().numpy()
-    px, seen = values[:, : 2 * len(pd.NAMES)].reshape(len(values), -1, 2), values[:, 2 * len(pd.NAMES) :] > 0
-    depth, sigma = pd.estimate(px, seen)
+    image, seen, size, true, shown = view(*people, torch.Generator().manual_seed(5))
+    depth, sigma = pd.estimate(image.double().numpy(), seen.numpy(), size.double().numpy())
     error = np.where(shown, depth - true.double().numpy(), np.nan)
     sys.stdout.write(f"{title}\n")
     for bone in pd.BONES:

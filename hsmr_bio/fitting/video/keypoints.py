@@ -312,7 +312,7 @@ def _bone_depths(observation: Observation, names: tuple[str, ...]) -> BoneDepths
     """
     o, world_m = observation, observation.keypoints_m
     if world_m is None:
-        return read_pixel_depths(names, o.keypoints_px, o.confidence)
+        return read_pixel_depths(names, o.time_s, o.keypoints_px, o.confidence)
     if o.keypoint_set != DETECTOR_SET:
         return drawn_bone_depths(names, world_m[..., 2])
     return read_bone_depths(names, *bridged(o.time_s, o.keypoints_px, world_m, o.confidence))
