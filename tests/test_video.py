@@ -197,17 +197,6 @@ def test_one_image(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frames[0].rgb, corner_picture())
 
 
-def test_a_photo_is_turned_as_its_exif_says(tmp_path: Path) -> None:
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise by a quarter
-    Image.fromarray(corner_picture()).save(tmp_path / "photo.jpg", exif=exif, quality=95)
-    frame = next(iter(open_video(tmp_path / "photo.jpg")))
-    assert frame.rgb.shape == (WIDTH, HEIGHT, 3)
-    assert colour_at(frame.rgb, right=True, bottom=False) == "r"
-
-
 def test_a_folder_of_images_in_natural_order(tmp_path: Path) -> None:
     from PIL import Image
 
