@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..body.assets import data_folder, search_folders
 from ..errors import FormatError, InputError, MissingAssetError, require
+from ..io.atomic import new_file
 from .config import BackboneConfig, HeadConfig, HsmrConfig
 from .network import Hsmr
 
@@ -178,10 +179,8 @@ def register_checkpoint(path: str | Path) -> Path:
     """
     network = load_hsmr(path)
     target = data_folder() / CHECKPOINT_NAME
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    torch.save(network.state_dict(), part)
-    part.replace(target)
+    with new_file(target) as part:
+        torch.save(network.state_dict(), part)
     return target
 
 

@@ -202,14 +202,11 @@ class OsimDocument:
             waiting.remove(following)
         return tuple(ordered[1:])
 
-    def tree(self, dtype: torch.dtype = torch.float64) -> Tree:
-        """Kinematic tree of the model, with the document's coordinates in the same order.
+    def tree(self) -> Tree:
+        """Kinematic tree of the model, with the document's coordinates in the same order; built once.
 
         A coordinate that a constraint couples to others stays an independent coordinate of the tree; :meth:`couple` sets its
         value.
-
-        Args:
-            dtype: of the tree.
 
         Returns:
             The tree.
@@ -217,6 +214,10 @@ class OsimDocument:
         Raises:
             ModelError: a joint or function cannot be evaluated; the message names it.
         """
+        return self._tree
+
+    @cached_property
+    def _tree(self) -> Tree:
         joint_of = {joint.child.body: joint for joint in self.joints.values()}
         order = self.body_order
         columns = {name: i for i, name in enumerate(self.coordinates)}
@@ -225,7 +226,7 @@ class OsimDocument:
             read_joint(joint, self._part("JointSet", joint.name), rows[joint.parent.body], columns)
             for joint in (joint_of[name] for name in order)
         ]
-        return Tree(joints, list(self.coordinates), dtype)
+        return Tree(joints, list(self.coordinates))
 
     def couple(self, values_si: FloatArray) -> FloatArray:
         """Compute the coordinates that CoordinateCouplerConstraints make depend on others.

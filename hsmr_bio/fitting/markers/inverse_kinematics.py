@@ -21,6 +21,7 @@ from ...option_checks import check_arguments, check_choice
 from ...osim.document import OsimDocument
 from ...osim.library import MODEL_TYPES, Model, as_document
 from ...osim.parts import OsimCoordinate
+from ...osim.placed import place_model
 from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, quiet
 from .opensim_tool import opensim_markers, run_opensim
 from .schedule import MIN_MARKERS, solve_frames
@@ -142,8 +143,6 @@ def marker_errors(motion: OsimMotion, model: Model, markers: Markers) -> MarkerE
     if len(motion.time_s) != len(markers.time_s) or np.abs(motion.time_s - markers.time_s).max() > _SAME_TIME_S:
         raise InputError("motion and markers must have the same times to be compared: cut or resample one of them first")
     names = matched_markers(markers, document, {})
-    for name in motion.coordinates:
-        document.coordinate(name)
     measured = markers.positions_m[:, [markers.names.index(name) for name in names]]
     return MarkerErrors(names=names, distance_m=np.linalg.norm(_model_markers(motion, document, names) - measured, axis=-1))
 
@@ -151,14 +150,11 @@ def marker_errors(motion: OsimMotion, model: Model, markers: Markers) -> MarkerE
 def _model_markers(motion: OsimMotion, document: OsimDocument, names: tuple[str, ...]) -> FloatArray:
     """(T, M, 3) markers of the model, m in ground; by OpenSim if a joint of the model cannot be evaluated here."""
     try:
-        tree = document.tree()
+        document.tree()
     except ModelError:
         return opensim_markers(motion, document, names)
-    values = np.repeat(document.default_si[None], len(motion.time_s), axis=0)
-    for column, name in enumerate(motion.coordinates):
-        values[:, tree.index(name)] = motion.values_si[:, column]
-    bodies, local_m = _on_bodies(document, tree.bodies, names)
-    return np.asarray(tree.forward(values).points(bodies, local_m).numpy())
+    placed = place_model(motion, document)
+    return placed.markers_m[:, [placed.marker_names.index(name) for name in names]]
 
 
 def matched_markers(markers: Markers, document: OsimDocument, weights: Mapping[str, float]) -> tuple[str, ...]:

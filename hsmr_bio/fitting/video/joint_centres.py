@@ -20,7 +20,7 @@ from ...errors import InputError
 from ...kinematics.solve import Stop
 from ...skeleton import JOINT_NAMES
 from ...types import FloatArray, Markers, SkelMotion
-from ..core.body_points import StatureLine, attach
+from ..core.body_points import attach
 from ..core.priors import posture_terms, smoothness
 from ..core.problem import BETAS, PointSet, Problem, State, Term
 from ..core.terms import Positions, SharedPrior, Stature
@@ -159,7 +159,6 @@ class _Fit:
         repeats = float(np.sqrt(max(1.0, len(chosen) / INDEPENDENT_FRAMES)))
         terms = [*self.terms(chosen), SharedPrior(1.0 / repeats, 1.0, _FOCAL_PX, 1.0)]
         if self.height_m is not None:
-            line = StatureLine.of(self.body)
-            terms.append(Stature(self.height_m, line.at_zero_m, line.by_betas_m, HEIGHT_SIGMA_M / repeats))
+            terms.append(Stature(self.height_m, *self.body.data.stature_line, HEIGHT_SIGMA_M / repeats))
         start = replace(state, q=state.q[chosen])
         return self.minimise(start, terms, _STOP, range(BETAS.start, BETAS.stop))[0].betas
