@@ -20,8 +20,9 @@ import torch
 
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.fitting.markers.inverse_kinematics import inverse_kinematics
-from hsmr_bio.mapping import coordinate_values, to_coordinates, to_skel
+from hsmr_bio.mapping import to_coordinates, to_skel
 from hsmr_bio.osim.library import as_document
+from hsmr_bio.osim.placed import coordinate_values
 from hsmr_bio.scaling import scale_model
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
 from hsmr_bio.types import Frame, JointShapes, Markers, OsimMotion, SkelMotion, Subject

@@ -21,7 +21,6 @@ from hsmr_bio.dynamics.loads import ExternalForce, ExternalLoads
 from hsmr_bio.errors import FormatError, InputError, ModelError, require
 from hsmr_bio.io.atomic import new_folder
 from hsmr_bio.io.door import reader
-from hsmr_bio.io.mot import write_mot
 from hsmr_bio.io.silence import no_stdout
 from hsmr_bio.io.trc import write_trc
 from hsmr_bio.osim.document import OsimDocument
@@ -113,13 +112,11 @@ def write_addbiomechanics(
     mass_kg: float,
     stature_m: float,
     sex: str = "unknown",
-    age_years: float | None = None,
-    force_files: Mapping[str, str | os.PathLike[str]] | None = None,
-    motions: Mapping[str, OsimMotion] | None = None,
-    scaled: OsimDocument | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write the folder of one subject as AddBiomechanics stores it: drop it on the page of a new subject to upload it.
+
+    It holds markers and no forces, so dynamics is disabled.
 
     Args:
         folder: the subject's folder.
@@ -128,48 +125,32 @@ def write_addbiomechanics(
         mass_kg: of the person.
         stature_m: of the person.
         sex: ``"female"``, ``"male"`` or ``"unknown"`` (``"neutral"`` is written as unknown).
-        age_years: if known.
-        force_files: trial name -> OpenSim ``.mot`` with ground reaction forces; without any, dynamics is disabled.
-        motions: trial name -> our motion of the scaled model, for comparison on the page.
-        scaled: our scaled model; required with ``motions``.
         overwrite: whether files in the folder may be replaced.
 
     Raises:
-        InputError: a wrong trial name, mass, stature or sex, a trial without markers, a model without the markers, or motions
-            without their model.
+        InputError: a wrong trial name, mass, stature or sex, no trial, or a model without the markers.
         ModelError: the model has no calcn_r and calcn_l.
     """
     sex = "unknown" if sex == "neutral" else sex
-    forces, motions = dict(force_files or {}), dict(motions or {})
-    _check_subject(markers, osim, mass_kg, stature_m, sex, {*forces, *motions})
+    _check_subject(markers, osim, mass_kg, stature_m, sex)
     if not set(_FEET) <= set(osim.bodies):
         raise ModelError(f"AddBiomechanics needs the two feet; {osim.name!r} has no bodies {' and '.join(_FEET)}")
-    if bool(motions) != (scaled is not None):
-        raise InputError("motions and the scaled model that they belong to go together: give both or neither")
-    about: dict[str, Any] = {
+    about = {
         "massKg": round(mass_kg, 3),
         "heightM": round(stature_m, 4),
         "sex": sex,
         "skeletonPreset": "custom",
         "footBodyNames": _FEET,
-        "disableDynamics": not forces,
+        "disableDynamics": True,
         "subjectTags": [],
     }
-    if age_years is not None:
-        about["ageYears"] = age_years
     with new_folder(folder, overwrite=overwrite) as part:
         (part / "_subject.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         osim.write(part / "unscaled_generic.osim")
-        if scaled is not None:
-            scaled.write(part / "manually_scaled.osim")
         for name, trial in markers.items():
             trial_folder = part / "trials" / name
             trial_folder.mkdir(parents=True)
             write_trc(trial_folder / "markers.trc", trial, unit="mm")
-            if name in forces:
-                (trial_folder / "grf.mot").write_bytes(Path(forces[name]).read_bytes())
-            if name in motions:
-                write_mot(trial_folder / "manual_ik.mot", motions[name])
 
 
 def from_b3d(path: Path, options: ConvertOptions) -> Content:
@@ -347,9 +328,7 @@ def _loads(subject: Any, frames: list[Any], time_s: FloatArray, name: str) -> Ex
     return ExternalLoads(forces=forces, source=f"AddBiomechanics trial {name}")
 
 
-def _check_subject(
-    markers: Mapping[str, Markers], osim: OsimDocument, mass_kg: float, stature_m: float, sex: str, others: set[str]
-) -> None:
+def _check_subject(markers: Mapping[str, Markers], osim: OsimDocument, mass_kg: float, stature_m: float, sex: str) -> None:
     if not markers:
         raise InputError("at least one trial with markers is needed")
     for name, trial in markers.items():
@@ -358,8 +337,6 @@ def _check_subject(
         common = [marker for marker in trial.names if marker in osim.markers]
         if len(common) < _COMMON_MARKERS:
             raise InputError(f"trial {name!r} shares {len(common)} marker names with model {osim.name!r}: rename one side")
-    if others - set(markers):
-        raise InputError(f"trials without markers: {', '.join(sorted(others - set(markers)))}")
     if not (_MASS_KG[0] < mass_kg < _MASS_KG[1] and _STATURE_M[0] < stature_m < _STATURE_M[1]):
         raise InputError(f"mass and stature must be a person's, in kg and m; got {mass_kg:g} and {stature_m:g}")
     if sex not in ("female", "male", "unknown"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsmr_bio.arrays import increasing_time, readonly
+from hsmr_bio.arrays import freeze, increasing_time
 from hsmr_bio.errors import InputError, ModelError
 from hsmr_bio.skeleton import JOINT_NAMES
 from hsmr_bio.types import BoolArray, FloatArray, OsimMotion, SkelMotion
@@ -46,13 +46,8 @@ class Animation:
     def __post_init__(self) -> None:
         object.__setattr__(self, "time_s", increasing_time(self.time_s))
         frames, joints = len(self.time_s), len(self.names)
-        shapes: dict[str, tuple[int, ...]] = {
-            "rest_m": (joints, 3),
-            "rotations": (frames, joints, 3, 3),
-            "translations_m": (frames, joints, 3),
-        }
-        for name, shape in shapes.items():
-            object.__setattr__(self, name, readonly(name, getattr(self, name), shape))
+        shapes = {"rest_m": (joints, 3), "rotations": (frames, joints, 3, 3), "translations_m": (frames, joints, 3)}
+        freeze(self, shapes)
         if len(self.parents) != joints or self.parents[:1] != (-1,):
             raise InputError("an animation has one root, and it is the first bone")
         if any(not 0 <= parent < joint for joint, parent in enumerate(self.parents[1:], start=1)):
@@ -160,7 +155,7 @@ def from_osim(motion: OsimMotion, document: OsimDocument) -> Animation:
         ModelError: several bodies are joined to ground, or a joint cannot be read.
         UnknownCoordinateError: the motion has a coordinate that the model lacks.
     """
-    from hsmr_bio.checks.measures import place_model
+    from hsmr_bio.osim.placed import place_model
 
     tree = document.tree()
     if tree.parents.count(-1) != 1 or tree.parents[0] != -1:

@@ -187,7 +187,7 @@ def as_markers(content: Content, options: ConvertOptions) -> tuple[Markers, tupl
     if content.markers is not None:
         return content.markers, ("coordinates and model",) if content.coordinates is not None else ()
     if content.coordinates is not None:
-        from hsmr_bio.checks.measures import place_model
+        from hsmr_bio.osim.placed import place_model
 
         placed = place_model(content.coordinates, model := _needed_model(content))
         if not placed.marker_names:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from hsmr_bio.arrays import freeze
 from hsmr_bio.body import Body
-from hsmr_bio.body.data_model import IntArray
+from hsmr_bio.body.data_model import IntArray, readonly_ints
 from hsmr_bio.errors import InputError, ShapeError
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.osim.geometry import vertex_normals
@@ -67,11 +68,9 @@ class SkinnedMesh:
     color: tuple[float, float, float, float] = _BONE_COLOR
 
     def __post_init__(self) -> None:
-        vertices, weights, faces = self.vertices_m, self.weights, self.faces
-        if vertices.ndim != 2 or vertices.shape[1] != 3 or len(weights) != len(vertices):
-            raise ShapeError(f"a mesh needs vertices (V, 3) and weights (V, J), got {vertices.shape} and {weights.shape}")
-        if faces.ndim != 2 or faces.shape[1] != 3 or (faces.size and (faces.min() < 0 or faces.max() >= len(vertices))):
-            raise ShapeError(f"faces must be (F, 3) numbers of the {len(vertices)} vertices")
+        count = len(self.vertices_m)
+        freeze(self, {"vertices_m": (None, 3), "weights": (count, None)})
+        readonly_ints("faces", self.faces, (None, 3), high=count)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +85,10 @@ class SkinFit:
     def lost(self) -> str:
         """What the file does not hold of the body, for the report of a conversion."""
         return f"shape parameters; the surface differs by {1000 * self.mean_m:.2f} mm (at most {1000 * self.max_m:.1f} mm)"
+
+
+WriteBones = Callable[[Path, Animation, Sequence[SkinnedMesh]], None]
+"""Writes an animation with surfaces that follow its bones."""
 
 
 def write_glb(path: str | os.PathLike[str], animation: Animation, meshes: Sequence[SkinnedMesh] = ()) -> None:
@@ -156,31 +159,17 @@ def write_skinned_glb(
     return skin_fit(body, motion, animation, meshes[0])
 
 
-def to_glb(path: Path, content: Content, options: ConvertOptions) -> Written:
+def to_glb(path: Path, content: Content, options: ConvertOptions, write: WriteBones = write_glb) -> Written:
     """Write an animation, with the body's surfaces if it is of a SKEL motion.
 
     Args:
         path: the file.
         content: see :func:`~hsmr_bio.converters.content.as_bones`.
         options: ``body``, ``parts``.
+        write: writer of the format.
 
     Returns:
         What the file does not hold.
-    """
-    animation, meshes, lost = bones_and_surfaces(content, options)
-    write_glb(path, animation, meshes)
-    return Written(lost=lost)
-
-
-def bones_and_surfaces(content: Content, options: ConvertOptions) -> tuple[Animation, Sequence[SkinnedMesh], tuple[str, ...]]:
-    """Return a content as an animation, with the body's surfaces if it is of a SKEL motion.
-
-    Args:
-        content: see :func:`~hsmr_bio.converters.content.as_bones`.
-        options: ``body``, ``parts``.
-
-    Returns:
-        Bones, surfaces, and what they do not hold of the content.
     """
     animation, lost = as_bones(content, options)
     meshes: Sequence[SkinnedMesh] = ()
@@ -188,7 +177,8 @@ def bones_and_surfaces(content: Content, options: ConvertOptions) -> tuple[Anima
         body = body_of(content, options)
         meshes = body_meshes(body, content.skel, options.parts)
         lost = (skin_fit(body, content.skel, animation, meshes[0]).lost,)
-    return animation, meshes, (*lost, *start_time_lost(animation.time_s))
+    write(path, animation, meshes)
+    return Written(lost=(*lost, *start_time_lost(animation.time_s)))
 
 
 def body_meshes(body: Body, motion: SkelMotion, parts: Sequence[str]) -> list[SkinnedMesh]:

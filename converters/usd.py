@@ -20,7 +20,7 @@ from hsmr_bio.types import FloatArray
 
 from .animation import Animation
 from .content import Content, ConvertOptions, Written
-from .gltf import SkinnedMesh, bones_and_surfaces, influences, quaternions_of, sticks
+from .gltf import SkinnedMesh, influences, quaternions_of, sticks, to_glb
 
 ENDINGS = (".usda", ".usdc", ".usd")
 
@@ -66,9 +66,7 @@ def to_usd(path: Path, content: Content, options: ConvertOptions) -> Written:
     Returns:
         What the file does not hold.
     """
-    animation, meshes, lost = bones_and_surfaces(content, options)
-    write_usd(path, animation, meshes)
-    return Written(lost=lost)
+    return to_glb(path, content, options, write_usd)
 
 
 def _fill(pxr: dict[str, Any], stage: Any, animation: Animation, meshes: Sequence[SkinnedMesh]) -> None:

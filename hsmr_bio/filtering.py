@@ -113,6 +113,20 @@ def resample(
     return new_time, result.reshape(count, *signal.shape[1:])
 
 
+def interpolate(time_s: FloatArray, known_s: FloatArray, columns: FloatArray) -> FloatArray:
+    """Interpolate columns linearly; the ends continue with the first and the last row.
+
+    Args:
+        time_s: (T,) times of the result.
+        known_s: (S,) times of the rows.
+        columns: (S, N).
+
+    Returns:
+        (T, N).
+    """
+    return np.stack([np.interp(time_s, known_s, column) for column in columns.T], axis=1)
+
+
 def _inside(seen_s: FloatArray, new_s: FloatArray, max_gap_s: float | None) -> npt.NDArray[np.intp]:
     """Indices of the new times that lie between two samples which are at most ``max_gap_s`` apart."""
     after = np.searchsorted(seen_s, new_s - _TIME_SLACK_S)

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from .body.body import Body
-from .body.placing import SKEL_TO_WORLD, near_branch, require_body
+from .body.placing import SKEL_TO_WORLD, require_body
 from .errors import InputError
 from .kinematics.tree_fit import Bounds, MapResult, fit_tree
 from .option_checks import check_arguments
 from .osim.document import OsimDocument
 from .osim.library import as_document
+from .osim.placed import place_model
 from .osim.twin import twin_motion, twin_to_skel
 from .skeleton import DOF_NAMES, JOINT_NAMES, MAP_LIMITS_RAD, fit_bounds
 from .types import FloatArray, Frame, Markers, OsimMotion, SkelMotion, Subject
@@ -105,20 +106,17 @@ def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: boo
     if subject.body != body.name:
         raise InputError(f"the subject was made from {subject.body!r}, but the body given is {body.name!r}")
     document = as_document(subject)
-    source = document.tree()
-    pose = source.forward(coordinate_values(motion, document))
-    rows = [source.bodies.index(name) for name in JOINT_NAMES]
+    _require_coordinates(motion, document)
+    placed = place_model(motion, document)
+    rows = [placed.bodies.index(name) for name in JOINT_NAMES]
     length_factor = subject.stature_m / body.stature_m(subject.betas)
     target = body.tree(subject.betas)
     bounds = Bounds.of(fit_bounds(MAP_LIMITS_RAD))
-    positions_m = pose.positions_m[:, rows] / length_factor
-    result = fit_tree(target, positions_m, pose.rotations[:, rows], bounds, continuous=continuous)
-    poses = result.q[:, : len(DOF_NAMES)].copy()
-    if continuous:
-        poses[:, :3] = near_branch(poses[:, :3])
+    positions_m, rotations = (torch.as_tensor(part[:, rows]) for part in (placed.positions_m, placed.rotations))
+    result = fit_tree(target, positions_m / length_factor, rotations, bounds, continuous=continuous)
     return SkelMotion(
         time_s=motion.time_s,
-        poses_rad=poses,
+        poses_rad=result.q[:, : len(DOF_NAMES)],
         trans_m=result.q[:, len(DOF_NAMES) :],
         betas=subject.betas,
         body=body.name,
@@ -126,32 +124,6 @@ def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: boo
         source="OpenSim coordinates",
         notes={"map": _summary(result)},
     )
-
-
-def coordinate_values(motion: OsimMotion, document: OsimDocument) -> FloatArray:
-    """Values of a motion in the order of a model's coordinates.
-
-    Args:
-        motion: coordinates of the model.
-        document: the model.
-
-    Returns:
-        (T, N) rad or m; coordinates that the motion lacks have their defaults.
-
-    Raises:
-        InputError: the motion lacks more than a tenth of the model's coordinates.
-    """
-    missing = [name for name in document.coordinates if name not in motion.coordinates]
-    if len(missing) > len(document.coordinates) * _MISSING_SHARE:
-        raise InputError(
-            f"the motion lacks {len(missing)} of the model's {len(document.coordinates)} coordinates "
-            f"({', '.join(missing[:5])} ...): it belongs to another model"
-        )
-    values = np.tile(document.default_si, (len(motion.time_s), 1))
-    for n, name in enumerate(document.coordinates):
-        if name not in missing:
-            values[:, n] = motion.column(name)
-    return values
 
 
 def virtual_markers(motion: OsimMotion, subject: Subject) -> Markers:
@@ -165,16 +137,21 @@ def virtual_markers(motion: OsimMotion, subject: Subject) -> Markers:
         All markers of the model (BSM: 105), in ground.
 
     Raises:
-        InputError: the motion belongs to another model, or the arguments are swapped.
+        InputError: the arguments are swapped.
+        UnknownCoordinateError: the motion has a coordinate that the model has not.
     """
     check_arguments("virtual_markers(motion, subject)", motion=(motion, OsimMotion), subject=(subject, Subject))
-    document = as_document(subject)
-    tree = document.tree()
-    names = tuple(document.markers)
-    bodies = [tree.bodies.index(document.markers[name].body) for name in names]
-    local = torch.tensor([document.markers[name].position_m for name in names], dtype=torch.float64)
-    pose = tree.forward(coordinate_values(motion, document))
-    return Markers(time_s=motion.time_s, names=names, positions_m=pose.points(bodies, local).numpy())
+    placed = place_model(motion, as_document(subject))
+    return Markers(time_s=motion.time_s, names=placed.marker_names, positions_m=placed.markers_m)
+
+
+def _require_coordinates(motion: OsimMotion, document: OsimDocument) -> None:
+    missing = [name for name in document.coordinates if name not in motion.coordinates]
+    if len(missing) > len(document.coordinates) * _MISSING_SHARE:
+        raise InputError(
+            f"the motion lacks {len(missing)} of the model's {len(document.coordinates)} coordinates "
+            f"({', '.join(missing[:5])} ...): it belongs to another model"
+        )
 
 
 def _require_subject(motion: SkelMotion, subject: Subject) -> None:

@@ -7,13 +7,14 @@ import numpy.typing as npt
 
 from .arrays import readonly
 from .body.body import Body
-from .checks.measures import bone_lengths_m, place_model
+from .checks.measures import bone_lengths_m
 from .errors import InputError
 from .osim.document import OsimDocument
 from .osim.library import as_document
+from .osim.placed import place_model
 from .osim.twin import twin_model
 from .scaling import scale_model
-from .types import OsimMotion, Sex, Subject
+from .types import FloatArray, OsimMotion, Sex, Subject
 
 _TWIN_MARK = b"SKEL-exact twin of"
 """Text in the credits of every twin."""
@@ -71,10 +72,6 @@ def subject_of_model(document: OsimDocument, body: Body, betas: npt.ArrayLike, *
 
 
 def _lengths_m(document: OsimDocument) -> dict[str, float]:
-    still = OsimMotion(
-        time_s=np.zeros(1),
-        coordinates=tuple(document.coordinates),
-        values_si=document.default_si[None],
-        rotational=document.rotational,
-    )
+    no_column: FloatArray = np.zeros((1, 0))
+    still = OsimMotion(time_s=np.zeros(1), coordinates=(), values_si=no_column, rotational=np.zeros(0, dtype=np.bool_))
     return {name: float(length[0]) for name, length in bone_lengths_m(place_model(still, document)).items()}

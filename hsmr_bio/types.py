@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -49,19 +49,6 @@ def quiet(stage: str, done: int, total: int | None) -> None:
         done: finished units.
         total: all units; None if unknown.
     """
-
-
-def _freeze_columns(instance: OsimMotion | GeneralizedForces) -> None:
-    """Check and freeze time, values and names of coordinates, and which of them are rotational."""
-    object.__setattr__(instance, "time_s", increasing_time(instance.time_s))
-    object.__setattr__(instance, "coordinates", tuple(instance.coordinates))
-    count = len(instance.coordinates)
-    freeze(instance, {"values_si": (len(instance.time_s), count)})
-    rotational = np.array(instance.rotational, dtype=np.bool_)
-    if rotational.shape != (count,):
-        raise ShapeError(f"rotational must have shape ({count},), got {rotational.shape}")
-    rotational.flags.writeable = False
-    object.__setattr__(instance, "rotational", rotational)
 
 
 def _check_distinct(what: str, names: Sequence[str]) -> None:
@@ -305,17 +292,47 @@ class SkelMotion:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class OsimMotion:
-    """Coordinate values of an OpenSim model over time."""
+class _CoordinateColumns:
+    """A value of each coordinate of a model over time."""
 
     time_s: FloatArray
     """(T,) seconds, strictly increasing."""
     coordinates: tuple[str, ...]
     """N coordinate names."""
     values_si: FloatArray
-    """(T, N) radians or metres."""
+    """(T, N): of a motion rad where the coordinate is an angle, else m; of forces N m, else N."""
     rotational: BoolArray
-    """(N,) True where the value is an angle."""
+    """(N,) True where the coordinate is an angle."""
+    what: ClassVar[str]
+    """The values in words, for messages."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time_s", increasing_time(self.time_s))
+        object.__setattr__(self, "coordinates", tuple(self.coordinates))
+        count = len(self.coordinates)
+        freeze(self, {"values_si": (len(self.time_s), count)})
+        rotational = np.array(self.rotational, dtype=np.bool_)
+        if rotational.shape != (count,):
+            raise ShapeError(f"rotational must have shape ({count},), got {rotational.shape}")
+        rotational.flags.writeable = False
+        object.__setattr__(self, "rotational", rotational)
+
+    def column(self, name: str) -> FloatArray:
+        """(T,) values of one coordinate.
+
+        Raises:
+            UnknownCoordinateError: there is no coordinate of that name.
+        """
+        if name not in self.coordinates:
+            raise UnknownCoordinateError(name, self.coordinates, self.what)
+        return np.asarray(self.values_si[:, self.coordinates.index(name)])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OsimMotion(_CoordinateColumns):
+    """Coordinate values of an OpenSim model over time."""
+
+    what = "motion"
     residual_m: FloatArray | None = None
     """(T, J) residual distance of the map to this model per joint centre, or None."""
     residual_rad: FloatArray | None = None
@@ -326,20 +343,10 @@ class OsimMotion:
     """(T, N) standard deviation of each value from the fit, or None."""
 
     def __post_init__(self) -> None:
-        _freeze_columns(self)
+        super().__post_init__()
         _check_distinct("coordinate", self.coordinates)
         residual = (len(self.time_s), len(self.bodies))
         freeze(self, {"residual_m": residual, "residual_rad": residual, "sd_si": self.values_si.shape})
-
-    def column(self, name: str) -> FloatArray:
-        """(T,) values of one coordinate.
-
-        Raises:
-            UnknownCoordinateError: the motion has no coordinate of that name.
-        """
-        if name not in self.coordinates:
-            raise UnknownCoordinateError(name, self.coordinates, "motion")
-        return np.asarray(self.values_si[:, self.coordinates.index(name)])
 
     def to_frame(self, *, sd: bool = False) -> pd.DataFrame:
         """Export the coordinates as a table.
@@ -386,18 +393,10 @@ class Markers:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class GeneralizedForces:
+class GeneralizedForces(_CoordinateColumns):
     """Generalized forces over time: N m for rotational coordinates, N for translational ones."""
 
-    time_s: FloatArray
-    coordinates: tuple[str, ...]
-    values_si: FloatArray
-    """(T, N)."""
-    rotational: BoolArray
-    """(N,) True where the value is a moment."""
-
-    def __post_init__(self) -> None:
-        _freeze_columns(self)
+    what = "generalized forces"
 
     def to_frame(self) -> pd.DataFrame:
         """Export the forces as a table.

@@ -1,32 +1,46 @@
 """Writes ``bsm.osim`` from ``bsm_facts.yaml``: ``python -m hsmr_bio.osim_models.generate [FILE]``.
 
 The bytes of the result depend on the table alone.
+
+Source:
+    Formulas of nimblephysics' ConstantCurvatureJoint and EllipsoidJoint (Werling 2022), which BSM (Keller et al. 2023)
+    uses; the ellipsoid: Seth et al. 2016, PLoS ONE 11:e0141028.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import cos, pi, radians, sin
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hsmr_bio.osim.arcs import arc_axes, ellipsoid_axes
+from hsmr_bio.osim.arcs import arc_remainder
 from hsmr_bio.osim.build import (
     AxisSpec,
     CoordinateSpec,
     JointSpec,
     linear,
     model_element,
+    multivariate,
     polynomial,
+    sine,
     to_bytes,
 )
 from hsmr_bio.osim.parts import OsimBody, OsimMarker, triple
+from hsmr_bio.osim.polynomial_fit import Interval, fit_polynomial
 
 FOLDER = Path(__file__).resolve().parent
 """The folder of this module, with the table."""
+_ARC_ORDER = 8
+"""Total degree for the arcs: error 0.008 mm over the ranges of BSM, with the pivot in the middle of the arc."""
+_ELLIPSOID_ORDER = 6
+"""Total degree for the ellipsoid: error below 0.001 mm over the ranges."""
+_FIT_MARGIN_RAD = 0.15
+"""Polynomials are fitted this far beyond the range of a coordinate; chosen."""
+_UNIT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _MIDLINE = ("pelvis", "lumbar_body", "thorax", "head")
 _BODY_ORDER = (
     "pelvis",
@@ -115,6 +129,69 @@ def _axis(component: str, fact: Table, side: str, mirror: bool) -> AxisSpec:
     return AxisSpec(component, axis, (_sided(fact["of"], side),), function)
 
 
+def _widened(interval: Interval) -> Interval:
+    return interval[0] - _FIT_MARGIN_RAD, interval[1] + _FIT_MARGIN_RAD
+
+
+def _arc_axes(
+    coordinates: Sequence[str], length_m: float, neutral_rad: Sequence[float], bending: Interval, extension: Interval
+) -> tuple[AxisSpec, ...]:
+    """Axes of a spine joint whose parent and child frames meet in the middle of the arc.
+
+    Args:
+        coordinates: names of bending (about x), extension (about z), twist (about y).
+        length_m: of the arc; the caller moves the parent frame by +length/2 and the child frame by -length/2 along
+            their own y.
+        neutral_rad: angles at which the three coordinates are zero.
+        bending: range of bending over which the polynomials must hold, rad.
+        extension: range of extension, rad.
+
+    Returns:
+        Three rotations and three translations.
+    """
+    names = tuple(coordinates[:2])
+    x, y, z = _UNIT
+    rotations = zip((x, z, y), coordinates, neutral_rad, strict=True)
+    axes = [AxisSpec(f"rotation{i + 1}", axis, (name,), linear(1.0, n)) for i, (axis, name, n) in enumerate(rotations)]
+    for i, axis in enumerate(_UNIT):
+
+        def remainder(b: float, e: float, i: int = i) -> float:
+            return length_m * arc_remainder(b + neutral_rad[0], e + neutral_rad[1])[i]
+
+        fitted = fit_polynomial(remainder, _widened(bending), _widened(extension), _ARC_ORDER)
+        axes.append(AxisSpec(f"translation{i + 1}", axis, names, multivariate(fitted, _ARC_ORDER)))
+    return tuple(axes)
+
+
+def _ellipsoid_axes(
+    coordinates: Sequence[str], radii_m: Sequence[float], abduction: Interval, elevation: Interval
+) -> tuple[AxisSpec, ...]:
+    """Axes of a scapulothoracic joint: R = Ry(a) R-x(e) Rz(u), t = (rx cos e sin a, ry sin e, rz cos e cos a).
+
+    Args:
+        coordinates: names of abduction a, elevation e, upward rotation u.
+        radii_m: (rx, ry, rz); negative on the left side, whose frames are rotated by Rz(180).
+        abduction: range of a, rad.
+        elevation: range of e, rad.
+
+    Returns:
+        Three rotations and three translations.
+    """
+    names = tuple(coordinates[:2])
+    domain = (_widened(abduction), _widened(elevation), _ELLIPSOID_ORDER)
+    along_x = fit_polynomial(lambda a, e: radii_m[0] * cos(e) * sin(a), *domain)
+    along_z = fit_polynomial(lambda a, e: radii_m[2] * cos(e) * cos(a), *domain)
+    x, y, z = _UNIT
+    return (
+        AxisSpec("rotation1", y, (coordinates[0],), linear(1.0)),
+        AxisSpec("rotation2", x, (coordinates[1],), linear(-1.0)),
+        AxisSpec("rotation3", z, (coordinates[2],), linear(1.0)),
+        AxisSpec("translation1", x, names, multivariate(along_x, _ELLIPSOID_ORDER)),
+        AxisSpec("translation2", y, (coordinates[1],), sine(radii_m[1])),
+        AxisSpec("translation3", z, names, multivariate(along_z, _ELLIPSOID_ORDER)),
+    )
+
+
 def _joint(table: Table, name: str, fact: Table, side: str) -> JointSpec:
     parent, child = (_offset(fact.get(end, {}), side) for end in ("parent", "child"))
     names = [_sided(c, side) for c in fact["coordinates"]]
@@ -124,12 +201,12 @@ def _joint(table: Table, name: str, fact: Table, side: str) -> JointSpec:
         axes = tuple(_axis(component, line, side, mirror) for component, line in fact["axes"].items())
     elif fact["kind"] == "arc":
         fits = [_fit_range(table, c) for c in fact["coordinates"][:2]]
-        axes = arc_axes(names, fact["length"], fact["neutral"], *fits)
+        axes = _arc_axes(names, fact["length"], fact["neutral"], *fits)
         parent, child = _move_up(parent, fact["length"] / 2), _move_up(child, -fact["length"] / 2)
     elif fact["kind"] == "ellipsoid":
         fits = [_fit_range(table, c) for c in fact["coordinates"][:2]]
         sign = -1.0 if side == "l" else 1.0
-        axes = ellipsoid_axes(names, [sign * r for r in fact["radii"]], *fits)
+        axes = _ellipsoid_axes(names, [sign * r for r in fact["radii"]], *fits)
         if side == "l":
             parent, child = _rotate_half(parent), _rotate_half(child)
     return JointSpec(

@@ -18,6 +18,7 @@ from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.trc import read_trc
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import bsm
+from hsmr_bio.osim.placed import place_model
 from hsmr_bio.types import Markers, OsimMotion, SkelMotion
 
 FRAMES = 60
@@ -33,7 +34,7 @@ def standing(**columns: np.ndarray | float) -> OsimMotion:
     motion = OsimMotion(time_s=np.arange(FRAMES) / 60, coordinates=names, values_si=values, rotational=document.rotational)
     if "pelvis_ty" in columns:
         return motion
-    low = measures.lowest_foot_m(measures.place_model(motion, document))
+    low = measures.lowest_foot_m(place_model(motion, document))
     assert low is not None
     values[:, names.index("pelvis_ty")] -= low[0]
     return replace(motion, values_si=values)
@@ -127,7 +128,7 @@ def test_contacts_of_the_fit_decide_which_foot_stands(still: SkelMotion) -> None
 
 def test_marker_error_is_the_distance_to_the_models_markers() -> None:
     motion = standing()
-    placed = measures.place_model(motion, bsm())
+    placed = place_model(motion, bsm())
     names = placed.marker_names[:10]
     moved = placed.markers_m[:, :10] + np.array([0.03, 0.0, 0.04])
     moved[5, 2] = np.nan

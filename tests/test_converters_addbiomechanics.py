@@ -12,11 +12,11 @@ import pytest
 from hsmr_bio.converters.addbiomechanics import read_b3d, write_addbiomechanics
 from hsmr_bio.errors import FormatError, InputError, ModelError
 from hsmr_bio.fitting.markers.inverse_kinematics import marker_errors
-from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.silence import no_stdout
 from hsmr_bio.io.trc import read_trc
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import bsm
+from hsmr_bio.osim.placed import place_model
 from hsmr_bio.types import Markers, OsimMotion
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -92,26 +92,21 @@ def test_malformed_files_give_one_clear_error_each(b3d: Path, tmp_path: Path) ->
         read_b3d(b3d, trial="running")
 
 
-def trial_of(document: OsimDocument, frames: int = 5) -> tuple[Markers, OsimMotion]:
+def trial_of(document: OsimDocument, frames: int = 5) -> Markers:
     values = np.repeat(document.default_si[None], frames, axis=0)
-    time_s = np.arange(frames) / 100
     motion = OsimMotion(
-        time_s=time_s, coordinates=tuple(document.coordinates), values_si=values, rotational=document.rotational
+        time_s=np.arange(frames) / 100,
+        coordinates=tuple(document.coordinates),
+        values_si=values,
+        rotational=document.rotational,
     )
-    tree = document.tree()
-    names = tuple(document.markers)
-    bodies = [tree.bodies.index(document.markers[name].body) for name in names]
-    import torch
-
-    local = torch.tensor([document.markers[name].position_m for name in names], dtype=torch.float64)
-    return Markers(time_s=time_s, names=names, positions_m=tree.forward(values).points(bodies, local).numpy()), motion
+    placed = place_model(motion, document)
+    return Markers(time_s=motion.time_s, names=placed.marker_names, positions_m=placed.markers_m)
 
 
 def test_the_folder_is_what_the_site_expects(tmp_path: Path) -> None:
     document = bsm()
-    markers, motion = trial_of(document)
-    forces = tmp_path / "forces.mot"
-    forces.write_text("forces\nnRows=1\nnColumns=2\nendheader\ntime\tground_force_vy\n0\t700\n")
+    markers = trial_of(document)
     write_addbiomechanics(
         tmp_path / "anna",
         {"walk_1": markers, "walk_2": markers},
@@ -119,43 +114,32 @@ def test_the_folder_is_what_the_site_expects(tmp_path: Path) -> None:
         mass_kg=61.5,
         stature_m=1.684,
         sex="neutral",
-        age_years=31,
-        force_files={"walk_2": forces},
-        motions={"walk_1": motion},
-        scaled=document,
     )
     about = json.loads((tmp_path / "anna" / "_subject.json").read_text())
     assert about == {
         "massKg": 61.5,
         "heightM": 1.684,
         "sex": "unknown",
-        "ageYears": 31,
         "skeletonPreset": "custom",
         "footBodyNames": ["calcn_r", "calcn_l"],
-        "disableDynamics": False,
+        "disableDynamics": True,
         "subjectTags": [],
     }
     files = sorted(str(path.relative_to(tmp_path / "anna")) for path in (tmp_path / "anna").rglob("*") if path.is_file())
     assert files == [
         "_subject.json",
-        "manually_scaled.osim",
-        "trials/walk_1/manual_ik.mot",
         "trials/walk_1/markers.trc",
-        "trials/walk_2/grf.mot",
         "trials/walk_2/markers.trc",
         "unscaled_generic.osim",
     ]
     again = read_trc(tmp_path / "anna" / "trials" / "walk_1" / "markers.trc")
     np.testing.assert_allclose(again.positions_m, markers.positions_m, atol=1e-6)
-    np.testing.assert_allclose(
-        read_mot(tmp_path / "anna/trials/walk_1/manual_ik.mot", document).values_si, motion.values_si, atol=1e-8
-    )
 
 
 def test_nimble_reads_the_markers_of_the_folder(tmp_path: Path) -> None:
     """AddBiomechanics itself reads the folder with nimblephysics."""
     document = bsm()
-    markers, _ = trial_of(document, 8)
+    markers = trial_of(document, 8)
     write_addbiomechanics(tmp_path / "s", {"t": markers}, document, mass_kg=70, stature_m=1.7, sex="female")
     with no_stdout():
         trc = nimble.biomechanics.OpenSimParser.loadTRC(str(tmp_path / "s" / "trials" / "t" / "markers.trc"))
@@ -167,7 +151,7 @@ def test_nimble_reads_the_markers_of_the_folder(tmp_path: Path) -> None:
 
 def test_what_cannot_be_uploaded_is_said(tmp_path: Path) -> None:
     document = bsm()
-    markers, motion = trial_of(document)
+    markers = trial_of(document)
     good: dict[str, Any] = {"mass_kg": 70.0, "stature_m": 1.7}
     cases: list[tuple[dict[str, Any], str]] = [
         ({"markers": {}}, "at least one trial"),
@@ -177,8 +161,6 @@ def test_what_cannot_be_uploaded_is_said(tmp_path: Path) -> None:
         ({"stature_m": 0.29}, "kg and m"),
         ({"stature_m": 170.0}, "kg and m"),
         ({"sex": "m"}, "'female'"),
-        ({"motions": {"walk": motion}}, "go together"),
-        ({"force_files": {"run": tmp_path / "x.mot"}}, "without markers: run"),
     ]
     for change, message in cases:
         arguments = {"markers": {"walk": markers}, **good, **change}

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from hsmr_bio.checks.check_motion import check_motion
-from hsmr_bio.checks.measures import place_model
 from hsmr_bio.checks.rows import CHECKS
 from hsmr_bio.cli import main
 from hsmr_bio.converters.formats import FORMATS, formats
 from hsmr_bio.converters.registry import convert
 from hsmr_bio.io.trc import read_trc, write_trc
 from hsmr_bio.osim.library import bsm
+from hsmr_bio.osim.placed import place_model
 from hsmr_bio.types import Markers, OsimMotion, SkelMotion
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "architecture.md"

@@ -9,7 +9,7 @@ import torch
 from hsmr_bio.body import Body, load_body
 from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.core import terms as t
-from hsmr_bio.fitting.core.body_points import KeypointPoints, MassPoints, SolePoints, StatureLine
+from hsmr_bio.fitting.core.body_points import KeypointPoints, MassPoints, SolePoints
 from hsmr_bio.fitting.core.priors import acceleration_sigma, limits, mean_pose, pose_prior, spine_rhythm
 from hsmr_bio.fitting.core.problem import SHARED, Problem, State
 
@@ -43,7 +43,7 @@ def term_cases(body: Body) -> dict[str, object]:
     rays = torch.tensor(rays / np.linalg.norm(rays, axis=1, keepdims=True))
     near = torch.tensor(rng.normal(size=(FRAMES, count)) * 0.2)
     stand = torch.tensor(rng.uniform(0.1, 1, size=(FRAMES, 8)))
-    line, together = StatureLine.of(body), torch.tensor([[1.0, 0.4], [0.4, 1.0]], dtype=torch.float64)
+    line, together = body.data.stature_line, torch.tensor([[1.0, 0.4], [0.4, 1.0]], dtype=torch.float64)
     pairs, caution = torch.tensor([[25, 23], [11, 23]]), torch.tensor([0.5, 2.0])
     return {
         "reprojection": t.Reprojection("landmarks", pixels, sigma * 300, (360.0, 640.0)),
@@ -54,7 +54,7 @@ def term_cases(body: Body) -> dict[str, object]:
         "limits": limits(),
         "smoothness": t.Smoothness(time_s, acceleration_sigma()),
         "shared": t.SharedPrior(1.0, 0.02, 800.0, 0.1),
-        "stature": t.Stature(1.8, line.at_zero_m, line.by_betas_m),
+        "stature": t.Stature(1.8, *line),
         "contacts": t.Contacts("soles", time_s, stand, 0.5),
         "floor": t.Floor("soles", stand, 0.02, 0.01),
         "balance": t.Balance(
@@ -147,7 +147,7 @@ def satisfied(body: Body, state: State) -> dict[str, object]:
     along = (camera * depth.ray[:, None]).sum(-1)
     middle = points[:, [23, 24]].mean(dim=1, keepdim=True)
     apart = torch.einsum("p,tpi->ti", balance.mass_share, masses) - torch.einsum("ts,tsi->ti", balance.support, soles)
-    line = StatureLine.of(body)
+    line = body.data.stature_line
     pixels = state.focal_px * camera[..., :2] / camera[..., 2:] + torch.tensor([360.0, 640.0]).double()
     return {
         "reprojection": replace(case["reprojection"], target_px=pixels),
@@ -157,7 +157,7 @@ def satisfied(body: Body, state: State) -> dict[str, object]:
         "rhythm": replace(rhythm, mean=state.q[0] @ rhythm.combinations.T),
         "smoothness": case["smoothness"],
         "shared": t.SharedPrior(1.0, 0.02, state.focal_px, 0.1),
-        "stature": t.Stature(line.at(state.betas), line.at_zero_m, line.by_betas_m),
+        "stature": t.Stature(body.stature_m(state.betas), *line),
         "contacts": case["contacts"],
         "floor": t.Floor("soles", stand, 0.02, 10.0),
         "balance": replace(balance, ahead_m=apart[:, [0, 2]]),

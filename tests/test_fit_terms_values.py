@@ -20,7 +20,6 @@ from hsmr_bio.fitting.core.body_points import (
     KeypointPoints,
     MassPoints,
     SolePoints,
-    StatureLine,
     attach,
     support_of,
 )
@@ -263,8 +262,9 @@ def test_a_known_height_is_a_line_in_the_betas(open_body: Body) -> None:
     slope = np.array([0.05, -0.02, *np.zeros(8)])
     view = view_of(open_body, betas=np.array([1.0, 2.0, *np.zeros(8)]))
     assert t.Stature(1.75, 1.70, slope, 0.02).cost(view) == pytest.approx(0.5 * ((1.71 - 1.75) / 0.02) ** 2)
-    line, betas = StatureLine.of(open_body), np.random.default_rng(0).normal(size=10)
-    assert line.at(betas) == pytest.approx(open_body.stature_m(betas))
+    (at_zero_m, by_betas_m), betas = open_body.data.stature_line, np.random.default_rng(0).normal(size=10)
+    skin, (top, heel) = open_body.rest(betas).skin_m, open_body.data.stature_vertices
+    assert at_zero_m + by_betas_m @ betas == pytest.approx(skin[top, 1] - skin[heel, 1])
 
 
 # ---------------------------------------------------------------------- feet

@@ -10,9 +10,10 @@ import torch
 
 from hsmr_bio.errors import InputError
 from hsmr_bio.kinematics.tree_fit import _paths
-from hsmr_bio.mapping import coordinate_values, to_coordinates, to_skel, virtual_markers
+from hsmr_bio.mapping import to_coordinates, to_skel, virtual_markers
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import as_document
+from hsmr_bio.osim.placed import coordinate_values
 from hsmr_bio.scaling import scale_model
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_NAMES, LIMITS_RAD
 from hsmr_bio.types import OsimMotion, SkelMotion, Subject

@@ -11,9 +11,9 @@ from hsmr_bio.checks import measures
 from hsmr_bio.checks.check_motion import check_motion
 from hsmr_bio.checks.check_report import Check, CheckReport, Threshold
 from hsmr_bio.checks.limits import check_limits, excess_over, paper_table, wrap
-from hsmr_bio.checks.measures import PlacedModel
 from hsmr_bio.checks.rows import CHECKS
 from hsmr_bio.osim.library import bsm
+from hsmr_bio.osim.placed import PlacedModel, place_model
 from hsmr_bio.skeleton import DOF_NAMES, LIMITS_RAD
 from hsmr_bio.types import Markers, OsimMotion
 
@@ -286,7 +286,7 @@ def test_markers_are_compared_at_the_motions_own_times() -> None:
     values = np.tile(document.default_si, (10, 1))
     values[:, names.index("pelvis_tx")] = np.linspace(0, 0.9, 10)
     motion = OsimMotion(time_s=1 + np.arange(10) / 50, coordinates=names, values_si=values, rotational=document.rotational)
-    model = measures.place_model(motion, document)
+    model = place_model(motion, document)
     doubled = np.repeat(model.markers_m[:, :4], 2, axis=0)
     doubled[1::2] += 5.0  # what is between the frames is nobody's
     doubled[:, 2] += [0, 0.03, 0.04]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.body import Body
-from hsmr_bio.checks.measures import lowest_foot_m, place_model
+from hsmr_bio.checks.measures import lowest_foot_m
 from hsmr_bio.cli import main
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion, save_motion
@@ -18,6 +18,7 @@ from hsmr_bio.io.trc import read_trc
 from hsmr_bio.mapping import to_coordinates
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import as_document
+from hsmr_bio.osim.placed import place_model
 from hsmr_bio.pipeline.options import ResultOptions, Skel2MotOptions
 from hsmr_bio.pipeline.results import make_results
 from hsmr_bio.pipeline.skel2mot import with_body

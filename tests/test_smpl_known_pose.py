@@ -12,7 +12,6 @@ from scipy.spatial.transform import Rotation
 from hsmr_bio.body import Body
 from hsmr_bio.body.forward import rest_joints
 from hsmr_bio.body.smpl_model import SmplModel
-from hsmr_bio.body.sparse_product import SparseProduct
 from hsmr_bio.fitting.smpl.skin_problem import SmplFitOptions
 from hsmr_bio.fitting.smpl.smpl_motion import SmplMotion
 from hsmr_bio.fitting.smpl.to_skel import smpl_to_skel
@@ -51,9 +50,7 @@ def twin_of_smpl(open_body) -> SmplModel:
         faces=data.skin_faces,
         shapedirs=data.shapedirs,
         posedirs=np.zeros((len(data.skin_template_m), 3, 207)),
-        joint_regressor=sparse.csr_array(data.joint_regressor[bones]),
-        weights=SparseProduct(sparse.csr_array(weights)),
-        weights_dense=weights,
+        weights=weights,
         joints_m=joints[bones],
         joint_dirs=dirs[bones],
     )

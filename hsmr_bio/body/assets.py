@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from hsmr_bio.errors import FormatError, MissingAssetError
+from hsmr_bio.io.atomic import new_file
 from hsmr_bio.types import Sex
 
 from .skel_file import load_skel_file, sex_of_name
@@ -59,6 +60,11 @@ def search_folders() -> list[Path]:
     """Folders that are searched when the caller names no file, in this order."""
     named = [Path(part).expanduser() for part in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if part]
     return [*named, data_folder()]
+
+
+def registered_files(*endings: str) -> list[Path]:
+    """Files with one of the endings in the folders that are searched."""
+    return [file for folder in search_folders() for file in sorted(folder.glob("*")) if file.suffix in endings]
 
 
 def find(kind: Kind, sex: Sex, folder: str | PathLike[str] | None = None) -> Path:
@@ -143,9 +149,7 @@ def _sex_of_package_name(name: str) -> Sex:
 
 def _copy(source: Path, kind: Kind, sex: Sex) -> RegisteredFile:
     target = data_folder() / _NAMES[kind].format(sex=sex, SEX=sex.upper())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
     if source.resolve() != target.resolve():
-        shutil.copyfile(source, part)
-        part.replace(target)
+        with new_file(target) as part:
+            shutil.copyfile(source, part)
     return RegisteredFile(kind, sex, source, target)

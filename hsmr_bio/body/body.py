@@ -267,9 +267,8 @@ class Body:
 
     def stature_m(self, betas: Values) -> float:
         """Height from heel to the top of the head in the T pose; betas (10,)."""
-        rows = list(self.data.stature_vertices)
-        heights = self.data.skin_template_m[rows, 1] + self.data.shapedirs[rows, 1] @ np.asarray(betas, dtype=np.float64)
-        return float(abs(heights[0] - heights[1]))
+        at_zero_m, by_betas_m = self.data.stature_line
+        return float(abs(at_zero_m + by_betas_m @ np.asarray(betas, dtype=np.float64)))
 
     def mass_kg(self, betas: Values) -> float:
         """Volume of the skin in the T pose times the body's density; betas (10,)."""

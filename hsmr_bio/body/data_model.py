@@ -248,6 +248,14 @@ class BodyData:
                 raise ShapeError(f"{what}: vertices must lie in [0, {count}), got {vertices}")
 
     @property
+    def stature_line(self) -> tuple[float, FloatArray]:
+        """Stature of the mean body, and its change (10,) per unit of each beta; exact, as the skin is linear in betas."""
+        top, heel = self.stature_vertices
+        return float(self.skin_template_m[top, 1] - self.skin_template_m[heel, 1]), self.shapedirs[top, 1] - self.shapedirs[
+            heel, 1
+        ]
+
+    @property
     def bone_of_vertex(self) -> IntArray:
         """(K,) bone that each vertex of the bone mesh belongs to."""
         return np.asarray(self.bone_weights_rigid.toarray().argmax(axis=1), dtype=np.int64)

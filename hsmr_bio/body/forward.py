@@ -11,12 +11,13 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import pi
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hsmr_bio.kinematics.functions import ArcSide, ArcUp, Function, ScapulaSide, ScapulaSine
 from hsmr_bio.kinematics.rotations import shortest, skew
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS
 from hsmr_bio.types import FloatArray
@@ -37,8 +38,6 @@ SMPL_COLUMN: tuple[int, ...] = (0, 2, 5, 8, 8, 11, 1, 4, 7, 7, 10, 3, 6, 15, 14,
 
 SCAPULA_REST_RAD = pi / 4
 """Elevation at which SKEL's scapulae rest on their ellipsoid, rad."""
-_SMALL = 1e-2
-"""Below this squared angle sinc is its series, whose error there is below rounding in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,45 +242,46 @@ def translations(rest: Rest, poses: Tensor) -> Tensor:
 
     Returns:
         t (B, 24, 3) metres.
+    """
+    functions = {joint: moving_axes(joint, rest) for joint in (*(joint for joint, _, _ in SPINE), SCAPULA_R, SCAPULA_L)}
+    moved = [torch.stack([f.value_and_partials(poses)[0] for f in axes], dim=-1) for axes in functions.values()]
+    total = rest.offsets.expand(len(poses), -1, -1)
+    return total.index_add(1, torch.tensor(list(functions), device=total.device), torch.stack(moved, dim=1))
+
+
+def moving_axes(joint: int, rest: Rest) -> tuple[Function, ...]:
+    """Functions of the angles that give a joint's translation along x, y, z of the rest axes, added to its offset.
+
+    Args:
+        joint: number of the joint.
+        rest: the T pose.
+
+    Returns:
+        Three functions for the spine and the scapulae, else none.
 
     Source:
         Keller et al. 2023 (SKEL 1.1.1): arcs of constant curvature, and an ellipsoid.
     """
-    o = rest.offsets
-    moving, index = [], []
-    for joint, bending, extension in SPINE:
-        length = o[:, joint, 1].abs()
-        b, e = poses[:, bending], poses[:, extension]
-        up = length * (sinc(b) + sinc(e) - 2)
-        moving.append(torch.stack([-_arc(length, b), up, -_arc(length, e)], dim=-1))
-        index.append(joint)
-    width = (rest.joints[:, SCAPULA_L] - rest.joints[:, SCAPULA_R]).norm(dim=-1) / 4
-    height = (rest.joints[:, THORAX] - rest.joints[:, LUMBAR]).norm(dim=-1) / 2
-    for joint, sign in ((SCAPULA_R, 1.0), (SCAPULA_L, -1.0)):
-        dof = JOINT_DOFS[joint][0]
-        a, e = poses[:, dof], poses[:, dof + 1] - sign * SCAPULA_REST_RAD
-        side = -sign * width * (torch.cos(e) * torch.cos(a) - cos(SCAPULA_REST_RAD))
-        up = -sign * height * (torch.sin(e) + sign * sin(SCAPULA_REST_RAD))
-        moving.append(torch.stack([side, up, sign * width * torch.sin(a)], dim=-1))
-        index.append(joint)
-    extra = torch.stack(moving, dim=1)
-    total = o.expand(len(poses), -1, -1)
-    return total.index_add(1, torch.tensor(index, device=o.device), extra)
+    for spine, bending, extension in SPINE:
+        if joint == spine:
+            length = _length(rest.offsets[:, joint, 1].abs())
+            return ArcSide(bending, length), ArcUp((bending, extension), length), ArcSide(extension, length)
+    if joint not in (SCAPULA_R, SCAPULA_L):
+        return ()
+    sign = 1.0 if joint == SCAPULA_R else -1.0
+    width = sign * (rest.joints[:, SCAPULA_L] - rest.joints[:, SCAPULA_R]).norm(dim=-1) / 4
+    height = sign * (rest.joints[:, THORAX] - rest.joints[:, LUMBAR]).norm(dim=-1) / 2
+    a, phase = JOINT_DOFS[joint][0], -sign * SCAPULA_REST_RAD
+    return (
+        ScapulaSide((a, a + 1), _length(-width), phase),
+        ScapulaSine(a + 1, _length(-height), phase),
+        ScapulaSine(a, _length(width)),
+    )
 
 
-def sinc(angle: Tensor) -> Tensor:
-    """Compute sin(a)/a with exact value and derivatives at zero, also in float32."""
-    square = angle * angle
-    small = square < _SMALL
-    safe = torch.where(small, torch.ones_like(angle), angle)
-    series = 1 - square / 6 * (1 - square / 20 * (1 - square / 42 * (1 - square / 72 * (1 - square / 110))))
-    return torch.where(small, series, torch.sin(safe) / safe)
-
-
-def _arc(length: Tensor, angle: Tensor) -> Tensor:
-    """Arc height length (1 - cos a) / a, in the half-angle form, which is accurate near zero."""
-    half = 0.5 * angle
-    return length * half * sinc(half) ** 2
+def _length(value: Tensor) -> float | Tensor:
+    """One length as a number; per-frame lengths, and those that carry a gradient, as a tensor."""
+    return float(value[0]) if len(value) == 1 and not value.requires_grad else value
 
 
 def world_rotations(c: Constants, rest: Rest, local: Tensor) -> Tensor:

@@ -89,9 +89,7 @@ def _unmixed(points: list[Keypoint]) -> tuple[list[Keypoint], list[Mix]]:
 
 
 def _own_points(data: BodyData, own: KeypointSet) -> list[Keypoint]:
-    template, joints = data.skin_template_m, rest_joints(data)[0]
-    top, heel = data.stature_vertices
-    stature_m = float(template[top, 1] - template[heel, 1])
+    joints, (stature_m, _) = rest_joints(data)[0], data.stature_line
     points = [_own_point(data, place, joints, stature_m) for place in own.points]
     rest = np.array([joints[point.joint] + stature_m * np.array(point.offset_over_stature) for point in points])
     names = [point.name for point in points]

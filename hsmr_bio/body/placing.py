@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import InputError
 from ..kinematics.rotations import about_axis, euler_about
+from ..kinematics.tree import Tree
 from ..types import FloatArray, Frame, SkelMotion
 from .body import Body
 
@@ -57,18 +59,30 @@ def rotate_motion(
     """
     require_body(motion, body)
     tree = body.tree(motion.betas)
-    joint = tree.joints[0]
     turn = torch.as_tensor(np.asarray(rotation, dtype=np.float64))
     pose = tree.forward(motion.q)
-    local = tree.parent_rotation[0].T @ turn @ pose.rotations[:, 0] @ tree.child_rotation[0]
-    axes = torch.tensor([axis for axis, _ in joint.rotations], dtype=torch.float64)
-    angles = euler_about(axes, local).flip(-1).numpy()
     poses = np.array(motion.poses_rad)
-    poses[:, :3] = near_branch(angles)
+    poses[:, :3] = near_branch(root_angles(tree, turn @ pose.rotations[:, 0]).numpy())
     root = body.rest_pose(motion.betas).joints[0, 0].numpy()
     pelvis_m = (turn @ pose.positions_m[:, 0, :, None])[..., 0].numpy()
     trans = pelvis_m - root + (0.0 if shift_m is None else shift_m)
     return replace(motion, poses_rad=poses, trans_m=trans, frame=frame, ground=None)
+
+
+def root_angles(tree: Tree, pelvis: Tensor) -> Tensor:
+    """Root angles that give the pelvis an orientation.
+
+    Args:
+        tree: of a body.
+        pelvis: (..., 3, 3) bone axes of the pelvis -> ground axes of the tree.
+
+    Returns:
+        (..., 3) rad in SKEL's order.
+    """
+    local = tree.parent_rotation[0].T @ pelvis @ tree.child_rotation[0]
+    u, _, vt = torch.linalg.svd(local)  # the frames of the joint are orthonormal but for the rounding of the body's file
+    axes = torch.tensor([axis for axis, _ in tree.joints[0].rotations], dtype=torch.float64)
+    return euler_about(axes, u @ vt).flip(-1)
 
 
 def to_forward(pelvis_m: FloatArray, facing: FloatArray, time_s: FloatArray) -> FloatArray:

@@ -6,7 +6,8 @@ Source:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from .body import Values
 from .data_model import BETA_COUNT, JOINT_COUNT, POSE_FEATURES, IntArray, readonly_ints
 from .forward import chain
 from .skel_file import errors_of, read_dict, require_keys, sex_of_name
-from .sparse_product import SparseProduct
 
 SMPL_PARENTS: tuple[int, ...] = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 """Parent of each SMPL joint, -1 for the root."""
@@ -54,11 +54,7 @@ class SmplModel:
     """(V, 3, 10)."""
     posedirs: FloatArray
     """(V, 3, 207)."""
-    joint_regressor: sparse.csr_array
-    """(24, V)."""
-    weights: SparseProduct
-    """(V, 24)."""
-    weights_dense: FloatArray
+    weights: FloatArray
     """(V, 24)."""
     joints_m: FloatArray
     """(24, 3) of the mean body."""
@@ -72,9 +68,15 @@ class SmplModel:
 
     def _constants(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
         if dtype not in self._tensors:
-            arrays = (self.template_m, self.shapedirs, self.posedirs, self.joints_m, self.joint_dirs)
+            arrays = (self.template_m, self.shapedirs, self.posedirs, self.weights, self.joints_m, self.joint_dirs)
             self._tensors[dtype] = tuple(torch.tensor(array, dtype=dtype) for array in arrays)
         return self._tensors[dtype]
+
+    def part(self, vertices: Sequence[int] | IntArray) -> SmplModel:
+        """Keep some vertices (S,) only: what a fit compares with, without the rest of the mesh; there are no faces then."""
+        index = np.asarray(vertices, dtype=np.int64)
+        names = ("template_m", "shapedirs", "posedirs", "weights")
+        return replace(self, faces=self.faces[:0], **{name: getattr(self, name)[index] for name in names})
 
     def forward(self, rotations: Values, betas: Values, trans: Values, *, dtype: torch.dtype = torch.float64) -> SmplPose:
         """Pose SMPL.
@@ -94,17 +96,17 @@ class SmplModel:
         local = _tensor(rotations, dtype)
         local = exp(local) if local.ndim == 3 else local
         betas, trans = _tensor(betas, dtype).reshape(-1, BETA_COUNT), _tensor(trans, dtype)
-        template, shapedirs, posedirs, mean_joints, joint_dirs = self._constants(dtype)
+        template, shapedirs, posedirs, weights, mean_joints, joint_dirs = self._constants(dtype)
         shaped = template + torch.einsum("vak,bk->bva", shapedirs, betas)
         joints = mean_joints + torch.einsum("jak,bk->bja", joint_dirs, betas)
         joints = joints.expand(len(local), -1, -1)
         parents = list(SMPL_PARENTS[1:])
         offsets = torch.cat([joints[:, :1], joints[:, 1:] - joints[:, parents]], dim=1)
         features = (local[:, 1:] - torch.eye(3, dtype=dtype)).reshape(len(local), -1)
-        posed = shaped + (features @ posedirs.reshape(-1, POSE_FEATURES).T).reshape(len(local), -1, 3)
+        posed = shaped + (features @ posedirs.flatten(0, 1).T).unflatten(1, (-1, 3))
         world, position = chain(SMPL_PARENTS, local, offsets)
         moved = position - (world @ joints[..., None])[..., 0]
-        blend = self.weights(torch.cat([world, moved[..., None]], dim=-1).transpose(0, 1)).transpose(0, 1)
+        blend = (weights @ torch.cat([world, moved[..., None]], dim=-1).flatten(2)).unflatten(2, (3, 4))
         vertices = (blend[..., :3] @ posed[..., None])[..., 0] + blend[..., 3] + trans[:, None]
         return SmplPose(position + trans[:, None], vertices)
 
@@ -149,9 +151,7 @@ def _model(content: dict[str, Any], sex: Sex) -> SmplModel:
         faces=readonly_ints("f", content["f"], (None, 3), high=count),
         shapedirs=shapedirs,
         posedirs=readonly("posedirs", content["posedirs"], (count, 3, POSE_FEATURES)),
-        joint_regressor=regressor,
-        weights=SparseProduct(sparse.csr_array(weights)),
-        weights_dense=weights,
+        weights=weights,
         joints_m=np.asarray(regressor @ template),
         joint_dirs=joint_dirs,
     )

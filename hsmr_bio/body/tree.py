@@ -14,15 +14,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hsmr_bio.kinematics.functions import ArcSide, ArcUp, Function, Linear, ScapulaSide, ScapulaSine
+from hsmr_bio.kinematics.functions import Function, Linear
 from hsmr_bio.kinematics.tree import Channel, Joint, Tree
 from hsmr_bio.skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES
 
-from .forward import LUMBAR, SCAPULA_L, SCAPULA_R, SCAPULA_REST_RAD, SPINE, THORAX, Constants, Rest
+from .forward import Constants, Rest, moving_axes
 
 TRANS_NAMES: tuple[str, ...] = ("trans_x", "trans_y", "trans_z")
 COORDINATES: tuple[str, ...] = DOF_NAMES + TRANS_NAMES
 """Coordinates of a body's tree: SKEL's 46 angles, then its translation along the ground axes."""
+_ROOT = tuple(Linear(len(DOF_NAMES) + axis) for axis in range(3))
 
 
 def body_tree(parents: tuple[int, ...], c: Constants, rest: Rest) -> Tree:
@@ -46,7 +47,7 @@ def body_tree(parents: tuple[int, ...], c: Constants, rest: Rest) -> Tree:
         moving = (c.apose_rot[j] @ rotations[:, j].transpose(-1, -2) @ rotations[:, j]).transpose(-1, -2)
         along = torch.linalg.inv(fixed) @ to_parent
         translation = (to_parent @ offsets[:, j, :, None])[..., 0]
-        channels = _translations(j, parent, rest)
+        channels: tuple[Function, ...] = _ROOT if parent < 0 else moving_axes(j, rest)
         joints.append(
             Joint(
                 name=JOINT_NAMES[j],
@@ -57,7 +58,7 @@ def body_tree(parents: tuple[int, ...], c: Constants, rest: Rest) -> Tree:
                 child_rotation=_squeeze(moving, single),
                 child_translation_m=torch.zeros(3).to(offsets),
                 rotations=_rotations(j),
-                translations=tuple((_squeeze(along[..., axis], single), function) for axis, function in channels),
+                translations=tuple((_squeeze(along[..., axis], single), function) for axis, function in enumerate(channels)),
             )
         )
     return Tree(joints, COORDINATES, dtype=offsets.dtype, device=offsets.device)
@@ -73,30 +74,3 @@ def _rotations(joint: int) -> tuple[Channel, ...]:
         length = float(sum(value * value for value in axis) ** 0.5)
         channels.append((tuple(value / length for value in axis), Linear(dof, slope=length)))
     return tuple(channels)
-
-
-def _translations(joint: int, parent: int, rest: Rest) -> list[tuple[int, Function]]:
-    """Rest axis and function of each translation of a joint."""
-    if parent < 0:
-        return [(axis, Linear(len(DOF_NAMES) + axis)) for axis in range(3)]
-    for spine, bending, extension in SPINE:
-        if joint == spine:
-            length = _length(rest.offsets[:, joint, 1].abs())
-            up = ArcUp((bending, extension), length)
-            return [(0, ArcSide(bending, length)), (1, up), (2, ArcSide(extension, length))]
-    if joint in (SCAPULA_R, SCAPULA_L):
-        sign = 1.0 if joint == SCAPULA_R else -1.0
-        width = sign * (rest.joints[:, SCAPULA_L] - rest.joints[:, SCAPULA_R]).norm(dim=-1) / 4
-        height = sign * (rest.joints[:, THORAX] - rest.joints[:, LUMBAR]).norm(dim=-1) / 2
-        a, phase = JOINT_DOFS[joint][0], -sign * SCAPULA_REST_RAD
-        return [
-            (0, ScapulaSide((a, a + 1), _length(-width), phase)),
-            (1, ScapulaSine(a + 1, _length(-height), phase)),
-            (2, ScapulaSine(a, _length(width))),
-        ]
-    return []
-
-
-def _length(value: Tensor) -> float | Tensor:
-    """One length as a number; per-frame lengths, and those that carry a gradient, as a tensor."""
-    return float(value[0]) if len(value) == 1 and not value.requires_grad else value

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import ModelError
+from ..osim.document import OsimDocument
+from ..osim.placed import PlacedModel, place_model
 from ..skeleton import DOF_NAMES
 from ..types import FloatArray, Markers, OsimMotion, SkelMotion
 from .check_row import Skip
 from .limits import LimitReport
-from .measures import PlacedModel, place_model
-
-if TYPE_CHECKING:
-    from ..osim.document import OsimDocument
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -173,15 +173,36 @@ def paper_table(poses_rad: FloatArray) -> tuple[PartViolation, ...]:
     Source:
         Xia et al. 2025 (HSMR), Table 3 and its evaluation code, as facts.
     """
-    wrapped = wrap(poses_rad)
-    rows = []
-    for part, names in PAPER_PARTS.items():
-        columns = [DOF_NAMES.index(name) for name in names]
-        excess = np.stack([excess_over(wrapped[:, column], *LIMITS_RAD[column]) for column in columns])
-        for tolerance_deg in PAPER_TOLERANCES_DEG:
-            violation = np.maximum(excess - np.deg2rad(tolerance_deg), 0.0).max(axis=0)
-            rows.append(part_violation(part, tolerance_deg, violation))
-    return tuple(rows)
+    found = {tolerance: skel_violations(poses_rad, tolerance) for tolerance in PAPER_TOLERANCES_DEG}
+    return tuple(part_violation(part, tolerance, found[tolerance][part]) for part in PAPER_PARTS for tolerance in found)
+
+
+def skel_violations(poses_rad: FloatArray, tolerance_deg: float) -> dict[str, FloatArray]:
+    """Compute the violations of SKEL poses.
+
+    Args:
+        poses_rad: (N, 46).
+        tolerance_deg: widens the limits on both ends.
+
+    Returns:
+        Per part, in radians: (N, 1) for knees, (N, 2) for elbows.
+    """
+    columns = {part: [DOF_NAMES.index(name) for name in names] for part, names in PAPER_PARTS.items()}
+    wrapped, limits = wrap(poses_rad), widened(LIMITS_RAD, tolerance_deg)
+    return {part: excess_over(wrapped[:, own], *limits[own].T) for part, own in columns.items()}
+
+
+def widened(limits_rad: FloatArray, tolerance_deg: float) -> FloatArray:
+    """Widen limits (A, 2) on both ends.
+
+    Args:
+        limits_rad: (A, 2).
+        tolerance_deg: by how much.
+
+    Returns:
+        (A, 2) rad.
+    """
+    return np.asarray(limits_rad + np.deg2rad(tolerance_deg) * np.array([-1.0, 1.0]))
 
 
 def part_violation(part: str, tolerance_deg: float, violation_rad: FloatArray) -> PartViolation:
@@ -190,31 +211,32 @@ def part_violation(part: str, tolerance_deg: float, violation_rad: FloatArray) -
     Args:
         part: name of the part.
         tolerance_deg: of the violations.
-        violation_rad: (T,) excess of the worst angle of the part over its range and the tolerance.
+        violation_rad: (T, A) excess of the part's angles over their ranges and the tolerance; the worst angle counts.
 
     Returns:
         The row of the paper's table. The median is the lower of the two middle values, as in HSMR.
     """
+    worst_rad = violation_rad.max(axis=1)
     return PartViolation(
         part=part,
         tolerance_deg=tolerance_deg,
-        share=float((violation_rad > 0).mean()),
-        max_rad=float(violation_rad.max()),
-        mean_rad=float(violation_rad.mean()),
-        median_rad=float(np.sort(violation_rad)[(len(violation_rad) - 1) // 2]),
+        share=float((worst_rad > 0).mean()),
+        max_rad=float(worst_rad.max()),
+        mean_rad=float(worst_rad.mean()),
+        median_rad=float(np.sort(worst_rad)[(len(worst_rad) - 1) // 2]),
     )
 
 
-def excess_over(values: FloatArray, lower: float, upper: float) -> FloatArray:
+def excess_over(values: FloatArray, lower: float | FloatArray, upper: float | FloatArray) -> FloatArray:
     """Measure the distance of values outside a range.
 
     Args:
-        values: (T,).
-        lower: limit in the unit of ``values``.
-        upper: limit in the unit of ``values``.
+        values: (...).
+        lower: limit in the unit of ``values``, or one for each of them.
+        upper: the same.
 
     Returns:
-        (T,) distance; 0 inside the range.
+        (...) distance; 0 inside the range.
     """
     return np.asarray(np.maximum(np.maximum(lower - values, values - upper), 0.0))
 

@@ -5,16 +5,15 @@ Each function measures one quantity; the rows of ``rows.py`` compare the figures
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..filtering import lowpass, resample
-from ..types import BoolArray, FloatArray, OsimMotion
+from ..types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
-    from ..osim.document import OsimDocument
+    from ..osim.placed import PlacedModel
 
 SAME_TIME_S = 1e-4
 """Times closer than this are the same frame; ``.mot`` and ``.trc`` files have at least four decimals."""
@@ -52,63 +51,6 @@ _SEGMENTS = {
     "upper arm": ("humerus", "ulna"),
     "forearm": ("ulna", "hand"),
 }
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class PlacedModel:
-    """Bodies and markers of a model in every frame of a motion, in ground."""
-
-    time_s: FloatArray
-    bodies: tuple[str, ...]
-    positions_m: FloatArray
-    """(T, J, 3) body origins."""
-    rotations: FloatArray
-    """(T, J, 3, 3) body orientations."""
-    marker_names: tuple[str, ...]
-    marker_bodies: tuple[str, ...]
-    markers_m: FloatArray
-    """(T, M, 3)."""
-
-    def origins(self, *names: str) -> FloatArray | None:
-        """(T, N, 3) origins of bodies; None if the model lacks one of them."""
-        if not set(names) <= set(self.bodies):
-            return None
-        return np.stack([self.positions_m[:, self.bodies.index(name)] for name in names], axis=1)
-
-
-def place_model(motion: OsimMotion, document: OsimDocument) -> PlacedModel:
-    """Evaluate the model's bodies and markers in every frame.
-
-    Args:
-        motion: with coordinates in any order; missing ones keep their default value or follow their coupling.
-        document: the model.
-
-    Returns:
-        The placed model.
-
-    Raises:
-        ModelError: a joint that cannot be evaluated.
-        UnknownCoordinateError: the motion has a coordinate that the model has not.
-    """
-    import torch
-
-    tree = document.tree()
-    values = np.tile(document.default_si, (len(motion.time_s), 1))
-    for column, name in enumerate(motion.coordinates):
-        values[:, tree.index(name)] = motion.values_si[:, column]
-    pose = tree.forward(document.couple(values))
-    markers = tuple(marker for marker in document.markers.values() if marker.body in tree.bodies)  # the rest stand in ground
-    local = torch.tensor([marker.position_m for marker in markers], dtype=tree.dtype).reshape(-1, 3)
-    index = [tree.bodies.index(marker.body) for marker in markers]
-    return PlacedModel(
-        time_s=motion.time_s,
-        bodies=tree.bodies,
-        positions_m=pose.positions_m.numpy(),
-        rotations=pose.rotations.numpy(),
-        marker_names=tuple(marker.name for marker in markers),
-        marker_bodies=tuple(marker.body for marker in markers),
-        markers_m=pose.points(index, local).numpy(),
-    )
 
 
 def gaps(time_s: FloatArray) -> BoolArray:

@@ -43,14 +43,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _installation() -> dict[str, Any]:
-    from ..body.assets import search_folders
+    from ..body.assets import registered_files
 
-    files = [str(file) for folder in search_folders() if folder.is_dir() for file in sorted(folder.glob("*.pkl"))]
     return {
         "hsmr-bio": __version__,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
-        "bodies": ["open (neutral, female, male)", *files],
+        "bodies": ["open (neutral, female, male)", *map(str, registered_files(".pkl"))],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from ..errors import InputError
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from ..io.atomic import new_folder
     from ..io.npz import load_motion
     from ..osim.geometry import write_geometry
+    from ..osim.twin import twin_model
     from ..scaling import scale_model, write_scale_set
 
     if args.motion is not None and args.betas is not None:
@@ -48,13 +50,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         betas = ten_betas(args)
         body = load_body(args.body or "open", args.sex or "neutral")
-    if args.model == "twin":
-        from ..osim.twin import twin_model
-
-        subject = twin_model(body, betas, mass_kg=args.mass_kg, height_m=args.height_m, name=args.name)
-    else:
-        person = {"mass_kg": args.mass_kg, "height_m": args.height_m, "sex": args.sex, "name": args.name}
-        subject = scale_model(body, betas, joints=args.joints, **person)
+    scale = twin_model if args.model == "twin" else partial(scale_model, joints=args.joints)
+    subject = scale(body, betas, mass_kg=args.mass_kg, height_m=args.height_m, sex=args.sex, name=args.name)
     with new_folder(args.out, overwrite=args.overwrite) as folder:
         (folder / f"{args.name}.osim").write_bytes(subject.osim_xml)
         factor = subject.stature_m / body.stature_m(subject.betas)

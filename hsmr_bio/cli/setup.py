@@ -27,16 +27,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Register the files, or list the registered ones."""
-    from ..body.assets import register, search_folders
+    from ..body.assets import register, registered_files, search_folders
 
     if args.path is None:
-        found = [
-            str(file)
-            for folder in search_folders()
-            if folder.is_dir()
-            for file in sorted(folder.glob("*"))
-            if file.suffix in (".pkl", *CHECKPOINTS)
-        ]
+        found = [str(file) for file in registered_files(".pkl", *CHECKPOINTS)]
         folders = [str(folder) for folder in search_folders()]
         nothing = f"nothing is registered (looked in {', '.join(folders)})"
         print_result(args, {"folders": folders, "files": found}, *(found or [nothing]))

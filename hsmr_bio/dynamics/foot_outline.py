@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import InputError, ModelError
+from ..filtering import interpolate
 from ..types import FloatArray
 from .loads import Assignment, ExternalForce, ExternalLoads, loaded
 from .opensim_backend import OpenSimBackend, Poses
@@ -144,7 +145,7 @@ def _nearest(force: ExternalForce, first: int, last: int, feet: FootOutlines, ti
     rows = slice(first, last + 1)
     distances = []
     for k in range(2):
-        middle = np.stack([np.interp(force.time_s[rows], time_s, feet.middle_m[:, k, axis]) for axis in (0, 2)], axis=1)
+        middle = interpolate(force.time_s[rows], time_s, feet.middle_m[:, k, [0, 2]])
         gap = np.asarray(force.point_m)[rows][:, [0, 2]] - middle
         size = np.linalg.norm(force.force_n[rows], axis=1)
         distances.append(float(np.average(np.linalg.norm(gap, axis=1), weights=size)))

@@ -99,16 +99,6 @@ class GroundReaction:
         """(T,) frames in which both feet are unloaded."""
         return np.asarray(self.force_n[..., 1].sum(axis=1) == 0.0)
 
-    @property
-    def residual_force_share(self) -> float:
-        """RMS residual force in body weights."""
-        return _rms(self.residual_force_n) / self.body_weight_n
-
-    @property
-    def residual_moment_share(self) -> float:
-        """RMS residual moment in body weights times height of the centre of mass."""
-        return _rms(self.residual_moment_nm) / (self.body_weight_n * self.com_height_m)
-
 
 def ground_reaction(
     motion: OsimMotion,
@@ -345,7 +335,3 @@ def _collect(
         body_weight_n=weight_n,
         com_height_m=float(com[:, 1].mean()),
     )
-
-
-def _rms(vectors: FloatArray) -> float:
-    return float(np.sqrt(np.mean(np.sum(vectors**2, axis=1))))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ..errors import InputError, UnknownCoordinateError
+from ..errors import InputError
 from ..osim.library import Model
 from ..types import FloatArray, GeneralizedForces, OsimMotion
 from .foot_outline import assign_to_feet, soles
@@ -109,16 +109,6 @@ class InverseDynamics(GeneralizedForces):
             values_si=self.values_si / self.mass_kg,
             rotational=self.rotational,
         )
-
-    def column(self, name: str) -> FloatArray:
-        """(T,) force of one coordinate in N m or N.
-
-        Raises:
-            UnknownCoordinateError: there is no coordinate of that name.
-        """
-        if name not in self.coordinates:
-            raise UnknownCoordinateError(name, self.coordinates, "generalized forces")
-        return np.asarray(self.values_si[:, self.coordinates.index(name)])
 
     def to_frame(self, *, per_kg: bool = False, powers: bool = False) -> pd.DataFrame:
         """Give the forces as a table.

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..arrays import increasing_time, readonly
 from ..errors import InputError
+from ..filtering import interpolate
 from ..types import BoolArray, FloatArray
 
 LOADED_SHARE = 0.05
@@ -103,8 +104,8 @@ class ExternalLoads:
             if force.body is None:
                 raise InputError(f"external force {force.name!r} has no body: assign it (assign_to_feet) or name one")
             _covers(force, time_s)
-            force_n, torque_nm = (_sample(time_s, force.time_s, values) for values in (force.force_n, force.torque_nm))
-            point_m = None if force.point_m is None else _sample(time_s, force.time_s, force.point_m)
+            force_n, torque_nm = (interpolate(time_s, force.time_s, values) for values in (force.force_n, force.torque_nm))
+            point_m = None if force.point_m is None else interpolate(time_s, force.time_s, force.point_m)
             sampled.append(replace(force, time_s=time_s, force_n=force_n, point_m=point_m, torque_nm=torque_nm))
         return tuple(sampled)
 
@@ -212,10 +213,6 @@ def _covers(force: ExternalForce, time_s: FloatArray) -> None:
         )
 
 
-def _sample(at_s: FloatArray, time_s: FloatArray, values: FloatArray) -> FloatArray:
-    return np.stack([np.interp(at_s, time_s, values[:, axis]) for axis in range(3)], axis=1)
-
-
 def _check_magnitude(force: ExternalForce, weight_n: float, from_floor: bool) -> None:
     size = np.linalg.norm(force.force_n, axis=1)
     peak, at_s = float(size.max()), float(force.time_s[int(size.argmax())])
@@ -249,7 +246,7 @@ def _check_point(
     if not during.any():
         return
     if force.body in origins_m:
-        body = _sample(force.time_s, time_s, origins_m[force.body])
+        body = interpolate(force.time_s, time_s, origins_m[force.body])
         distance = float(np.median(np.linalg.norm(point - body, axis=1)[during]))
         if distance > _FARTHEST_M:
             raise InputError(

@@ -23,9 +23,10 @@ def write_dynamics(
     model_file: str,
     motion_file: str,
     per_kg: bool = False,
-    overwrite: bool = True,
 ) -> tuple[Path, ...]:
     """Write ``NAME_id.sto``, ``NAME_power.sto``, the loads (``NAME_loads.xml`` and ``.mot``) and ``NAME_setup_id.xml``.
+
+    Existing files are replaced.
 
     Args:
         folder: existing folder.
@@ -34,13 +35,9 @@ def write_dynamics(
         model_file: path of the model relative to ``folder``, for the setup.
         motion_file: path of the unfiltered motion relative to ``folder``, for the setup.
         per_kg: whether to divide forces and powers by the body's mass.
-        overwrite: whether existing files may be replaced.
 
     Returns:
         The files.
-
-    Raises:
-        InputError: a file exists and may not be replaced.
     """
     target = Path(folder)
     forces, power = target / f"{name}_id.sto", target / f"{name}_power.sto"
@@ -49,7 +46,6 @@ def write_dynamics(
         forces,
         result.per_kg() if per_kg else result,
         title=f"Inverse Dynamics Generalized Forces (N m{unit}, N{unit})",
-        overwrite=overwrite,
     )
     columns = tuple(f"{coordinate}_power" for coordinate in result.coordinates)
     table = Table(
@@ -59,12 +55,12 @@ def write_dynamics(
         values=result.power_w / scale,
         in_degrees=False,
     )
-    write_table(power, table, overwrite=overwrite)
+    write_table(power, table)
     written = [forces, power]
     loads_file: str | None = None
     if result.loads is not None:
         loads_file = f"{name}_loads.xml"
-        written += [target / loads_file, write_loads(target / loads_file, result.loads, overwrite=overwrite)]
+        written += [target / loads_file, write_loads(target / loads_file, result.loads)]
     setup = target / f"{name}_setup_id.xml"
     write_id_setup(
         setup,
@@ -74,7 +70,6 @@ def write_dynamics(
         cutoff_hz=result.cutoff_hz,
         loads_file=loads_file,
         result_file=f"{name}_id_opensim.sto",
-        overwrite=overwrite,
     )
     return (*written, setup)
 

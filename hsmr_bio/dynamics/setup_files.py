@@ -12,6 +12,8 @@ from lxml import etree
 from ..errors import InputError
 from ..io.atomic import new_file
 from ..io.table import Table, write_table
+from ..osim.build import element, to_bytes
+from ..osim.parts import Element
 from ..types import FloatArray
 from .loads import ExternalLoads
 
@@ -33,9 +35,8 @@ def write_id_setup(
     cutoff_hz: float | None = 6.0,
     loads_file: str | None = None,
     result_file: str = "inverse_dynamics.sto",
-    overwrite: bool = True,
 ) -> None:
-    """Write a setup file for OpenSim's Inverse Dynamics Tool.
+    """Write a setup file for OpenSim's Inverse Dynamics Tool; an existing file is replaced.
 
     The tool gives the figures of :func:`inverse_dynamics` on the same files: filter and derivatives are the same, and the
     setup excludes all forces inside the model.
@@ -48,22 +49,22 @@ def write_id_setup(
         cutoff_hz: of the low-pass filter; None: no filter.
         loads_file: ExternalLoads ``.xml``, see :func:`write_loads`; None: no external loads.
         result_file: name of the ``.sto`` file that the tool writes.
-        overwrite: whether an existing file may be replaced.
 
     Raises:
-        InputError: the file exists and may not be replaced, or the time range is empty.
+        InputError: the time range is empty.
     """
     _check_range(time_range_s)
-    tool = etree.Element("InverseDynamicsTool", name="inverse_dynamics")
-    _text(tool, "results_directory", ".")
-    _text(tool, "model_file", model_file)
-    _text(tool, "time_range", f"{time_range_s[0]:.9g} {time_range_s[1]:.9g}")
-    _text(tool, "forces_to_exclude", "ALL")
-    _text(tool, "external_loads_file", loads_file or "Unassigned")
-    _text(tool, "coordinates_file", motion_file)
-    _text(tool, "lowpass_cutoff_frequency_for_coordinates", f"{NO_FILTER_HZ if cutoff_hz is None else cutoff_hz:.9g}")
-    _text(tool, "output_gen_force_file", result_file)
-    _write(path, tool, overwrite)
+    tool = {
+        "results_directory": ".",
+        "model_file": model_file,
+        "time_range": f"{time_range_s[0]:.9g} {time_range_s[1]:.9g}",
+        "forces_to_exclude": "ALL",
+        "external_loads_file": loads_file or "Unassigned",
+        "coordinates_file": motion_file,
+        "lowpass_cutoff_frequency_for_coordinates": f"{NO_FILTER_HZ if cutoff_hz is None else cutoff_hz:.9g}",
+        "output_gen_force_file": result_file,
+    }
+    _write(path, element("InverseDynamicsTool", *_texts(tool), name="inverse_dynamics"))
 
 
 def write_ik_setup(
@@ -76,9 +77,8 @@ def write_ik_setup(
     coordinate_file: str | None = None,
     coordinates: Sequence[str] | Mapping[str, float] = (),
     result_file: str = "inverse_kinematics.mot",
-    overwrite: bool = True,
 ) -> None:
-    """Write a setup file for OpenSim's Inverse Kinematics Tool.
+    """Write a setup file for OpenSim's Inverse Kinematics Tool; an existing file is replaced.
 
     Args:
         path: the setup file.
@@ -90,10 +90,9 @@ def write_ik_setup(
         coordinates: names (weight ``PULL_WEIGHT``), or name -> weight of the target value, per rad^2 against a marker's 1 per
             m^2. With all joint coordinates the tool converges to the motion.
         result_file: name of the ``.mot`` file that the tool writes.
-        overwrite: whether an existing file may be replaced.
 
     Raises:
-        InputError: no marker, coordinate weights without a file, an empty time range, or the file exists already.
+        InputError: no marker, coordinate weights without a file, or an empty time range.
     """
     _check_range(time_range_s)
     weights = dict(markers) if isinstance(markers, Mapping) else dict.fromkeys(markers, 1.0)
@@ -102,43 +101,38 @@ def write_ik_setup(
     pulls = dict(coordinates) if isinstance(coordinates, Mapping) else dict.fromkeys(coordinates, PULL_WEIGHT)
     if pulls and coordinate_file is None:
         raise InputError("coordinate weights need coordinate_file, the .mot with the target values")
-    tool = etree.Element("InverseKinematicsTool", name="inverse_kinematics")
-    _text(tool, "results_directory", ".")
-    _text(tool, "model_file", model_file)
-    _text(tool, "constraint_weight", "Inf")
-    _text(tool, "accuracy", "1e-05")
-    _text(tool, "time_range", f"{time_range_s[0]:.9g} {time_range_s[1]:.9g}")
-    _text(tool, "output_motion_file", result_file)
-    _text(tool, "report_errors", "true")
-    tasks = etree.SubElement(etree.SubElement(tool, "IKTaskSet"), "objects")
-    for name, weight in weights.items():
-        task = etree.SubElement(tasks, "IKMarkerTask", name=name)
-        _text(task, "apply", "true")
-        _text(task, "weight", f"{weight:.9g}")
-    for name, weight in pulls.items():
-        task = etree.SubElement(tasks, "IKCoordinateTask", name=name)
-        _text(task, "apply", "true")
-        _text(task, "weight", f"{weight:.9g}")
-        _text(task, "value_type", "from_file")
-    _text(tool, "marker_file", marker_file)
-    _text(tool, "coordinate_file", coordinate_file or "Unassigned")
-    _text(tool, "report_marker_locations", "false")
-    _write(path, tool, overwrite)
+    tasks = [_task("IKMarkerTask", name, weight) for name, weight in weights.items()]
+    tasks += [_task("IKCoordinateTask", name, weight, value_type="from_file") for name, weight in pulls.items()]
+    before = {
+        "results_directory": ".",
+        "model_file": model_file,
+        "constraint_weight": "Inf",
+        "accuracy": "1e-05",
+        "time_range": f"{time_range_s[0]:.9g} {time_range_s[1]:.9g}",
+        "output_motion_file": result_file,
+        "report_errors": "true",
+    }
+    after = {
+        "marker_file": marker_file,
+        "coordinate_file": coordinate_file or "Unassigned",
+        "report_marker_locations": "false",
+    }
+    task_set = element("IKTaskSet", element("objects", *tasks))
+    _write(path, element("InverseKinematicsTool", *_texts(before), task_set, *_texts(after), name="inverse_kinematics"))
 
 
-def write_loads(path: str | os.PathLike[str], loads: ExternalLoads, *, overwrite: bool = True) -> Path:
+def write_loads(path: str | os.PathLike[str], loads: ExternalLoads) -> Path:
     """Write external loads for OpenSim: ExternalLoads ``.xml`` and, beside it, the ``.mot`` of its forces.
 
     Args:
         path: the ``.xml`` file; the forces are written to the same name with ``.mot``.
         loads: the forces, each with its body.
-        overwrite: whether existing files may be replaced.
 
     Returns:
         The ``.mot`` file.
 
     Raises:
-        InputError: a force without a body, or a file exists and may not be replaced.
+        InputError: a force without a body.
     """
     target = Path(path)
     data = target.with_suffix(".mot")
@@ -148,30 +142,28 @@ def write_loads(path: str | os.PathLike[str], loads: ExternalLoads, *, overwrite
     times = np.unique(np.concatenate([force.time_s for force in loads.forces]))
     columns: list[str] = []
     values: list[FloatArray] = []
-    root = etree.Element("ExternalLoads", name="external_loads")
-    objects = etree.SubElement(root, "objects")
+    objects = []
     for force in loads.forces:
-        part = etree.SubElement(objects, "ExternalForce", name=force.name)
-        _text(part, "applied_to_body", str(force.body))
-        _text(part, "force_expressed_in_body", force.force_frame)
-        _text(part, "point_expressed_in_body", force.point_frame)
-        for key, letter, array in (
-            ("force", "v", force.force_n),
-            ("point", "p", force.point_m),
-            ("torque", "m", force.torque_nm),
-        ):
+        parts = {
+            "applied_to_body": str(force.body),
+            "force_expressed_in_body": force.force_frame,
+            "point_expressed_in_body": force.point_frame,
+        }
+        arrays = {"force": ("v", force.force_n), "point": ("p", force.point_m), "torque": ("m", force.torque_nm)}
+        for key, (letter, array) in arrays.items():
             stem = f"{force.name}_{letter}"
-            _text(part, f"{key}_identifier", stem if array is not None else "")
+            parts[f"{key}_identifier"] = stem if array is not None else ""
             if array is not None:
                 columns += [stem + axis for axis in "xyz"]
                 values += [_interpolated(times, force.time_s, array[:, axis], key) for axis in range(3)]
-        _text(part, "data_source_name", "Unassigned")
-    _text(root, "datafile", data.name)
+        objects.append(element("ExternalForce", *_texts(parts | {"data_source_name": "Unassigned"}), name=force.name))
     table = Table(
         title="external loads, N m", time_s=times, columns=tuple(columns), values=np.stack(values, 1), in_degrees=False
     )
-    write_table(data, table, overwrite=overwrite)
-    _write(target, root, overwrite)
+    write_table(data, table)
+    _write(
+        target, element("ExternalLoads", element("objects", *objects), element("datafile", data.name), name="external_loads")
+    )
     return data
 
 
@@ -186,13 +178,17 @@ def _check_range(time_range_s: tuple[float, float]) -> None:
         raise InputError(f"the time range must end after it starts, got {time_range_s[0]:g} to {time_range_s[1]:g} s")
 
 
-def _text(parent: etree._Element, tag: str, text: str) -> None:
-    etree.SubElement(parent, tag).text = text
+def _texts(values: Mapping[str, str]) -> list[Element]:
+    """One element per tag, with its text."""
+    return [element(tag, text) for tag, text in values.items()]
 
 
-def _write(path: str | os.PathLike[str], content: etree._Element, overwrite: bool) -> None:
+def _task(kind: str, name: str, weight: float, **further: str) -> Element:
+    return element(kind, *_texts({"apply": "true", "weight": f"{weight:.9g}", **further}), name=name)
+
+
+def _write(path: str | os.PathLike[str], content: Element) -> None:
     root = etree.Element("OpenSimDocument", Version=_VERSION)
     root.append(content)
-    etree.indent(root, space="\t")
-    with new_file(path, overwrite=overwrite) as part:
-        part.write_bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
+    with new_file(path) as part:
+        part.write_bytes(to_bytes(root))

@@ -13,6 +13,7 @@ from ..io.mot import read_mot
 from ..option_checks import check_arguments
 from ..osim.document import OsimDocument
 from ..osim.library import as_document
+from ..osim.placed import coordinate_values
 from ..types import OsimMotion, Subject
 from .opensim_backend import OpenSimBackend
 from .trajectory import Trajectory, trajectory
@@ -95,16 +96,12 @@ def _completed(motion: OsimMotion, backend: OpenSimBackend) -> OsimMotion:
         return motion
     document = as_document(backend.model)
     dependent = [name for name in missing if name in document.dependent]
-    values = np.tile(document.default_si, (len(motion.time_s), 1))
     names = list(document.coordinates)
-    for column, name in enumerate(motion.coordinates):
-        if name in document.coordinates:
-            values[:, names.index(name)] = motion.values_si[:, column]
-    coupled = document.couple(values)[:, [names.index(name) for name in dependent]]
-    flags = [bool(backend.rotational[backend.coordinates.index(name)]) for name in dependent]
+    coupled = coordinate_values(motion, document)[:, [names.index(name) for name in dependent]]
+    flags = backend.rotational[[backend.coordinates.index(name) for name in dependent]]
     return OsimMotion(
         time_s=motion.time_s,
         coordinates=(*motion.coordinates, *dependent),
         values_si=np.column_stack((motion.values_si, coupled)),
-        rotational=np.concatenate((motion.rotational, np.array(flags, dtype=bool))),
+        rotational=np.concatenate((motion.rotational, flags)),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import increasing_time, readonly
+from ..arrays import freeze, increasing_time
 from ..errors import InputError
 from ..types import FloatArray, OsimMotion
 
@@ -35,9 +35,7 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "time_s", increasing_time(self.time_s))
-        for name in ("q_si", "u_si", "a_si"):
-            shape = (len(self.time_s), len(self.coordinates))
-            object.__setattr__(self, name, readonly(name, getattr(self, name), shape))
+        freeze(self, dict.fromkeys(("q_si", "u_si", "a_si"), (len(self.time_s), len(self.coordinates))))
 
 
 def trajectory(motion: OsimMotion, *, cutoff_hz: float | None = 6.0) -> Trajectory:

@@ -22,18 +22,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from ..checks.limits import PAPER_PARTS, PRINTED_TOLERANCES_DEG
 from ..errors import FormatError, InputError
+from ..hsmr.camera import project
+from ..hsmr.crops import normalise
+from ..hsmr.keypoints import keypoints_from_smpl_joints
 from ..io.unpickle import load_numpy
+from ..kinematics.rotations import log
 from ..types import FloatArray
 from . import metrics
 from .labels import Labels, items, shaped
 from .violations import Form, violation_table
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..body.smpl_model import SmplModel
     from ..fitting.skelify.hsmr_points import HsmrPoints
     from ..hsmr.network import Hsmr
@@ -131,10 +135,6 @@ def _smpl_arrays(path: Path, content: dict[str, Any]) -> tuple[FloatArray | None
         return whole[:, 1:], whole[:, 0]
     if "body_pose" not in content:
         return None, None
-    import torch
-
-    from ..kinematics.rotations import log
-
     raw, orient = np.asarray(content["body_pose"]), content.get("global_orient")
     if raw.ndim == 4 and raw.shape[2:] == (3, 3):  # rotation matrices, as of HMR2.0
         body = log(torch.tensor(shaped(path, "body_pose", raw, len(raw), 23, 3, 3))).numpy()
@@ -169,8 +169,6 @@ def posed(
     Returns:
         The predictions with the further arrays.
     """
-    import torch
-
     with torch.inference_mode():
         if predictions.poses is not None and predictions.betas is not None and points is not None:
             return _posed_skel(predictions, predictions.poses, predictions.betas, points, smpl_joint_regressor)
@@ -183,7 +181,6 @@ def _posed_skel(
     predictions: Predictions, poses: FloatArray, betas: FloatArray, points: HsmrPoints, joint_regressor: FloatArray | None
 ) -> Predictions:
     """Add the keypoints of SKEL poses and, with a regressor, the skin and SMPL's joints."""
-    import torch
 
     def batches(size: int) -> Iterator[tuple[Tensor, Tensor]]:
         return zip(torch.tensor(poses).split(size), torch.tensor(betas).split(size), strict=True)
@@ -198,10 +195,6 @@ def _posed_skel(
 
 def _posed_smpl(predictions: Predictions, smpl: SmplModel, extra_regressor: FloatArray | None) -> Predictions:
     """Add the skin and joints of SMPL parameters and, with a regressor, the keypoints."""
-    import torch
-
-    from ..hsmr.keypoints import keypoints_from_smpl_joints
-
     orient, body_pose, betas = predictions.global_orient, predictions.body_pose, predictions.betas
     if orient is None or body_pose is None or betas is None:
         return predictions
@@ -215,8 +208,6 @@ def _posed_smpl(predictions: Predictions, smpl: SmplModel, extra_regressor: Floa
 
 def _with_keypoints(predictions: Predictions, keypoints_m: Tensor) -> Predictions:
     """Add keypoints (N, 44, 3) and, if there is a camera, their projections."""
-    from ..hsmr.camera import project
-
     if predictions.translation is not None:
         seen = project(keypoints_m, keypoints_m.new_tensor(predictions.translation))
         predictions = replace(predictions, keypoints_2d=seen.numpy())
@@ -237,8 +228,6 @@ def smpl_mesh(
     Returns:
         (N, V, 3) vertices and (N, 24, 3) joints in metres.
     """
-    import torch
-
     orient, pose = np.asarray(global_orient).reshape(-1, 1, 3), np.asarray(body_pose).reshape(-1, 23, 3)
     vectors, shapes = np.concatenate([orient, pose], axis=1), np.asarray(betas)
     skin, joints = [], []
@@ -323,10 +312,6 @@ def predict(network: Hsmr, labels: Labels, image_folder: str | Path, *, batch: i
     Returns:
         SKEL poses, betas and translation of each person.
     """
-    import torch
-
-    from ..hsmr.crops import normalise
-
     patches = (item.patch for item in items(labels, image_folder))
     parts = []
     while some := list(islice(patches, batch)):

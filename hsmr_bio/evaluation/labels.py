@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import FormatError, InputError, require
+from ..errors import FormatError, InputError
 from ..hsmr.crops import Image, crop_warp, crop_window, fit_aspect, keypoints_to_patch
+from ..io.picture import decode_picture
 from ..io.unpickle import load_numpy
 from ..types import FloatArray
 
@@ -201,12 +202,4 @@ def read_image(path: str | Path) -> Image:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such image; give the folder that the label file's names start from")
-    av = require("av", feature="reading images")
-    try:
-        with av.open(str(path)) as container:
-            frame = next(container.decode(video=0), None)
-            if frame is not None:
-                return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
-    except (av.error.FFmpegError, IndexError) as error:
-        raise FormatError(path, None, f"this image cannot be decoded ({error})") from None
-    raise FormatError(path, None, "this image cannot be decoded")
+    return decode_picture(str(path), path)

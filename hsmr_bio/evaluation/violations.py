@@ -15,10 +15,9 @@ import numpy.typing as npt
 import torch
 
 from ..arrays import readonly
-from ..checks.limits import PAPER_PARTS, PAPER_TOLERANCES_DEG, part_violation, wrap
+from ..checks.limits import PAPER_TOLERANCES_DEG, excess_over, part_violation, skel_violations, widened, wrap
 from ..hsmr.pose import euler_from_matrix
 from ..kinematics.rotations import exp
-from ..skeleton import DOF_NAMES, LIMITS_RAD
 from ..types import FloatArray
 
 Form = Literal["official", "corrected"]
@@ -30,27 +29,6 @@ _SMPL: dict[str, tuple[int, str, tuple[tuple[float, float], ...]]] = {
     "r_elbow": (19, "YZX", ((0, 135), (0, 0), (-67.5, 67.5))),
 }
 """Part -> SMPL joint, Euler order, and limits of the three angles in degrees (release)."""
-
-
-def _outside(angles_rad: FloatArray, limits_rad: FloatArray, tolerance_deg: float) -> FloatArray:
-    """(N, A) excess of angles over their limits (A, 2), widened by the tolerance, in radians."""
-    low, high = limits_rad[:, 0] - np.deg2rad(tolerance_deg), limits_rad[:, 1] + np.deg2rad(tolerance_deg)
-    return np.asarray(np.maximum(np.maximum(low - angles_rad, angles_rad - high), 0))
-
-
-def skel_violations(poses_rad: npt.ArrayLike, tolerance_deg: float) -> dict[str, FloatArray]:
-    """Compute the violations of SKEL poses.
-
-    Args:
-        poses_rad: (N, 46).
-        tolerance_deg: widens the limits on both ends.
-
-    Returns:
-        Per part, in radians: (N, 1) for knees, (N, 2) for elbows.
-    """
-    poses = wrap(readonly("poses", poses_rad, (None, 46)))
-    dofs = {part: [DOF_NAMES.index(name) for name in names] for part, names in PAPER_PARTS.items()}
-    return {part: _outside(poses[:, columns], LIMITS_RAD[columns], tolerance_deg) for part, columns in dofs.items()}
 
 
 def smpl_violations(body_pose: npt.ArrayLike, tolerance_deg: float, form: Form = "official") -> dict[str, FloatArray]:
@@ -72,7 +50,7 @@ def smpl_violations(body_pose: npt.ArrayLike, tolerance_deg: float, form: Form =
         rotations = exp(torch.tensor(vectors[:, joint - 1]))
         a, b, c = (angle.numpy() for angle in euler_from_matrix(rotations, order))
         triples = (np.stack([a, b, c], axis=1), np.stack([a + half_turn, pi - b, c + half_turn], axis=1))
-        first, second = (_outside(wrap(triple), np.deg2rad(limits), tolerance_deg) for triple in triples)
+        first, second = (excess_over(wrap(triple), *widened(np.deg2rad(limits), tolerance_deg).T) for triple in triples)
         out[part] = np.where((first.sum(axis=1) <= second.sum(axis=1))[:, None], first, second)
     return out
 
@@ -90,7 +68,7 @@ def statistics(violations: dict[str, FloatArray], tolerance_deg: float) -> dict[
     """
     out: dict[str, float] = {}
     for part, values in violations.items():
-        row, name = part_violation(part, tolerance_deg, values.max(axis=1)), f"VD{tolerance_deg:g}_{part}"
+        row, name = part_violation(part, tolerance_deg, values), f"VD{tolerance_deg:g}_{part}"
         out |= {f"{name}_percentage": row.share, f"{name}_max": row.max_rad}
         out |= {f"{name}_mean": row.mean_rad, f"{name}_median": row.median_rad}
     return out
@@ -107,8 +85,9 @@ def violation_table(poses: npt.ArrayLike, kind: Literal["skel", "smpl"], *, form
     Returns:
         See :func:`statistics`.
     """
+    values = np.asarray(poses, dtype=np.float64)
     out: dict[str, float] = {}
     for tolerance in PAPER_TOLERANCES_DEG:
-        found = skel_violations(poses, tolerance) if kind == "skel" else smpl_violations(poses, tolerance, form)
+        found = skel_violations(values, tolerance) if kind == "skel" else smpl_violations(values, tolerance, form)
         out |= statistics(found, tolerance)
     return out

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..body.assets import data_folder, search_folders
 from ..errors import FormatError, InputError, MissingAssetError, require
+from ..io.atomic import new_file
 from ..io.bounds import BoundedStream, refuse_expanded
 from ..io.door import reader
 from ..io.guarded_pickle import GuardedUnpickler
@@ -212,10 +213,8 @@ def register_checkpoint(path: str | Path) -> Path:
     """
     network = load_hsmr(path)
     target = data_folder() / CHECKPOINT_NAME
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    torch.save(network.state_dict(), part)
-    part.replace(target)
+    with new_file(target) as part:
+        torch.save(network.state_dict(), part)
     return target
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..kinematics.rotations import about_axis
 from ..skeleton import JOINT_AXES, JOINT_DOFS
 
 MEAN_POSE_RAD: tuple[float, ...] = (
@@ -83,27 +84,7 @@ def axis_rotation(axis: str, angle_rad: Tensor) -> Tensor:
     Returns:
         (..., 3, 3).
     """
-    unit = angle_rad.new_tensor([float(name == axis) for name in "XYZ"])
-    return rodrigues(unit, angle_rad)
-
-
-def rodrigues(axis: Tensor, angle_rad: Tensor) -> Tensor:
-    """Compute the rotation about a unit axis with Rodrigues' formula.
-
-    Args:
-        axis: (..., 3).
-        angle_rad: (...).
-
-    Returns:
-        (..., 3, 3).
-    """
-    x, y, z = axis.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
-    sine, cosine = torch.sin(angle_rad)[..., None, None], torch.cos(angle_rad)[..., None, None]
-    identity = torch.eye(3, dtype=axis.dtype, device=axis.device)
-    out: Tensor = identity + sine * cross + (1 - cosine) * (cross @ cross)
-    return out
+    return about_axis([float(name == axis) for name in "XYZ"], angle_rad)
 
 
 def poses_to_matrices(poses_rad: Tensor) -> Tensor:
@@ -115,8 +96,7 @@ def poses_to_matrices(poses_rad: Tensor) -> Tensor:
     Returns:
         (..., 24, 3, 3).
     """
-    axes = torch.tensor([a for joint in JOINT_AXES for a in joint], dtype=poses_rad.dtype, device=poses_rad.device)
-    single = rodrigues(axes, poses_rad)
+    single = about_axis([a for joint in JOINT_AXES for a in joint], poses_rad)
     joints = []
     for dofs in JOINT_DOFS:
         product = single[..., dofs[0], :, :]

@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from ..arrays import increasing_time, readonly
+from ..arrays import freeze, increasing_time
 from ..errors import FormatError, InputError
 from ..types import FloatArray
 from .atomic import new_file
@@ -59,8 +59,7 @@ class Table:
     def __post_init__(self) -> None:
         object.__setattr__(self, "time_s", increasing_time(self.time_s))
         object.__setattr__(self, "columns", tuple(self.columns))
-        shape = (len(self.time_s), len(self.columns))
-        object.__setattr__(self, "values", readonly("values", self.values, shape, allow_nan=True))
+        freeze(self, {"values": (len(self.time_s), len(self.columns))}, allow_nan=True)
 
 
 @reader

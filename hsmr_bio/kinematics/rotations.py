@@ -5,9 +5,8 @@ Matrices act on column vectors; ``R_a_b`` takes vectors from frame b to frame a.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 _SMALL_SQUARED_RAD2 = 1e-12
@@ -86,11 +85,11 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
 
 
-def about_axis(axis: Sequence[float] | Tensor, angle_rad: Tensor) -> Tensor:
-    """Rotations about one axis.
+def about_axis(axis: ArrayLike | Tensor, angle_rad: Tensor) -> Tensor:
+    """Rotations about one axis, or about an axis for each angle.
 
     Args:
-        axis: (3,) unit vector.
+        axis: (3,) or (..., 3) unit vectors.
         angle_rad: (...).
 
     Returns:
@@ -148,3 +147,25 @@ def euler_about(axes: Tensor, matrix: Tensor) -> Tensor:
     """
     handedness = torch.sign(torch.linalg.det(axes))
     return handedness * to_xyz(axes @ matrix @ axes.transpose(-1, -2))
+
+
+def angles_about(axes: Tensor, matrix: Tensor) -> Tensor:
+    """Angles whose rotations about one, two or three axes, one after the other, come nearest to a rotation.
+
+    Args:
+        axes: (n, 3) orthonormal; body-fixed, the first one next to the parent.
+        matrix: (..., 3, 3).
+
+    Returns:
+        (..., n) rad; for three axes exact, see :func:`euler_about`.
+    """
+    if len(axes) == 1:
+        along = torch.einsum("i,...ij,j->...", axes[0], matrix, axes[0])
+        return torch.atan2(axial(matrix) @ axes[0], trace(matrix) - along)[..., None]
+    third = torch.linalg.cross(axes[0], axes[1])[None] if len(axes) == 2 else axes[2:]
+    return euler_about(torch.cat([axes[:2], third]), matrix)[..., : len(axes)]
+
+
+def trace(matrix: Tensor) -> Tensor:
+    """Trace of (..., 3, 3), (...)."""
+    return matrix[..., 0, 0] + matrix[..., 1, 1] + matrix[..., 2, 2]

@@ -418,7 +418,7 @@ class TreePose:
         omega, v = self.twists()
         moved = self.tree.ancestors[torch.as_tensor(bodies, device=self.tree.device)].to(self.tree.dtype)  # (P, N)
         turned = skew(points_m).flatten(-3, -2) @ omega.transpose(-1, -2)  # p x omega for all points at once: (..., 3 P, N)
-        speed = v.transpose(-1, -2)[..., None, :, :] - turned.unflatten(-2, (-1, 3))
+        speed = v.transpose(-1, -2).contiguous()[..., None, :, :] - turned.unflatten(-2, (-1, 3))
         columns: Tensor = speed * moved[:, None, :]
         return columns
 

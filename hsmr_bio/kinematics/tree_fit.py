@@ -23,7 +23,7 @@ from ..errors import InputError
 from ..types import FloatArray
 from .functions import Linear
 from .linear_solvers import Block, BlockCholesky
-from .rotations import axial, euler_about, log
+from .rotations import angles_about, axial, log, trace
 from .solve import Clip, Factors, LeastSquares, Stop, minimise
 from .threads import one_thread
 from .tree import Tree, TreePose
@@ -254,12 +254,8 @@ def _small_angle(matrix: Tensor) -> Tensor:
     """Rotation vector of a rotation that is not near a half turn; cheaper than the general one."""
     sine = axial(matrix) / 2
     size = sine.norm(dim=-1, keepdim=True).clamp_min(_LEAST_SINE)
-    vector: Tensor = sine / size * torch.atan2(size, (_trace(matrix)[..., None] - 1) / 2)
+    vector: Tensor = sine / size * torch.atan2(size, (trace(matrix)[..., None] - 1) / 2)
     return vector
-
-
-def _trace(matrix: Tensor) -> Tensor:
-    return matrix[..., 0, 0] + matrix[..., 1, 1] + matrix[..., 2, 2]
 
 
 def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, continuous: bool) -> Tensor:
@@ -276,32 +272,32 @@ def _start(tree: Tree, centres: Tensor, orientations: Tensor, bounds: Bounds, co
         axes = torch.tensor(np.array([axis for axis, _ in linear], dtype=np.float64), dtype=tree.dtype)
         functions = [f for _, f in linear]
         inputs = [f.input for f in functions]
+        first = angles_about(axes, local)
         if len(linear) == 1:
-            angle = _values(functions, _about(axes[0], local)[:, None])
+            angle = values_of(functions, first)
             q[:, inputs] = torch.as_tensor(_turns(angle, bounds.low[inputs], bounds.high[inputs]))
             continue
-        if len(linear) == 2:
-            axes = torch.cat([axes, torch.linalg.cross(axes[0], axes[1])[None]])
-        first = euler_about(axes, local)
-        second = first * torch.tensor([1.0, -1.0, 1.0], dtype=tree.dtype) + np.pi
+        second = first * torch.tensor([1.0, -1.0, 1.0], dtype=tree.dtype)[: len(linear)] + np.pi
         columns.append(inputs)
-        solutions.append(np.stack([_values(functions, angles) for angles in (first, second)]))
+        solutions.append(np.stack([values_of(functions, angles) for angles in (first, second)]))
     if columns:
         _put_nearest(q, columns, solutions, bounds, continuous)
     _root_translation(tree, q, centres, orientations)
     return q
 
 
-def _about(axis: Tensor, matrix: Tensor) -> Tensor:
-    """(T,) angle about one axis that comes nearest to a rotation."""
-    along = torch.einsum("i,...ij,j->...", axis, matrix, axis)
-    return torch.atan2(axial(matrix) @ axis, _trace(matrix) - along)
+def values_of(functions: Sequence[Linear], angles: Tensor) -> FloatArray:
+    """Coordinates whose functions give angles.
 
+    Args:
+        functions: n, each of one coordinate.
+        angles: (T, n).
 
-def _values(functions: Sequence[Linear], angles: Tensor) -> FloatArray:
-    """(T, n) coordinates whose functions give the first n of the angles (T, 1 or 3)."""
+    Returns:
+        (T, n).
+    """
     slope, intercept = np.array([f.slope for f in functions]), np.array([f.intercept for f in functions])
-    return np.asarray((angles[:, : len(functions)].numpy() - intercept) / slope)
+    return np.asarray((angles.numpy() - intercept) / slope)
 
 
 def _turns(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import torch
 from lxml import etree
 
 from ..errors import InputError, ModelError, UnknownCoordinateError
@@ -193,14 +192,11 @@ class OsimDocument:
             waiting.remove(following)
         return tuple(ordered[1:])
 
-    def tree(self, dtype: torch.dtype = torch.float64) -> Tree:
-        """Kinematic tree of the model, with the document's coordinates in the same order.
+    def tree(self) -> Tree:
+        """Kinematic tree of the model, with the document's coordinates in the same order; built once.
 
         A coordinate that a constraint couples to others stays an independent coordinate of the tree; :meth:`couple` sets its
         value.
-
-        Args:
-            dtype: of the tree.
 
         Returns:
             The tree.
@@ -209,11 +205,12 @@ class OsimDocument:
             ModelError: a joint or function cannot be evaluated; the message names it.
         """
         try:
-            return self._tree(dtype)
+            return self._tree
         except ModelError as error:
             raise ModelError(f"{error}. Only OpenSim does: hsmr-bio ik runs OpenSim's own tool") from error
 
-    def _tree(self, dtype: torch.dtype) -> Tree:
+    @cached_property
+    def _tree(self) -> Tree:
         joint_of = {joint.child.body: joint for joint in self.joints.values()}
         order = self.body_order
         columns = {name: i for i, name in enumerate(self.coordinates)}
@@ -222,7 +219,7 @@ class OsimDocument:
             read_joint(joint, self._part("JointSet", joint.name), rows[joint.parent.body], columns)
             for joint in (joint_of[name] for name in order)
         ]
-        return Tree(joints, list(self.coordinates), dtype)
+        return Tree(joints, list(self.coordinates))
 
     def couple(self, values_si: FloatArray) -> FloatArray:
         """Compute the coordinates that CoordinateCouplerConstraints make depend on others.

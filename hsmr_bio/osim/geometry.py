@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import readonly
 from ..body.body import Body
-from ..body.data_model import IntArray
-from ..errors import ShapeError
+from ..body.data_model import IntArray, readonly_ints
 from ..skeleton import JOINT_NAMES
 from ..types import FloatArray
 from .parts import Mesh
@@ -76,10 +76,8 @@ def vtp(points_m: FloatArray, faces: IntArray) -> str:
     Raises:
         ShapeError: not triangles of these points.
     """
-    if points_m.ndim != 2 or points_m.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
-        raise ShapeError(f"a mesh needs points (P, 3) and triangles (F, 3), got {points_m.shape} and {faces.shape}")
-    if faces.size and (faces.min() < 0 or faces.max() >= len(points_m)):
-        raise ShapeError(f"triangles refer to points {faces.min()} to {faces.max()}, there are {len(points_m)}")
+    points_m = readonly("points", points_m, (None, 3))
+    faces = readonly_ints("triangles", faces, (None, 3), high=len(points_m))
     normals = vertex_normals(points_m, faces)
     lines = [
         '<?xml version="1.0"?>',

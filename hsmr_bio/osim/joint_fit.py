@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..kinematics.functions import Linear
 from ..kinematics.linear_solvers import Bordered, Schur
-from ..kinematics.rotations import about_axis, exp
+from ..kinematics.rotations import about_axis, exp, log
 from ..kinematics.solve import Factors, LeastSquares, Stop, minimise
 from ..kinematics.tree import Joint
 from ..types import FloatArray
@@ -27,8 +27,6 @@ _STEP = 1e-5
 """Step of the difference quotients: rad for coordinates, standard deviations for the frame."""
 _RIDGE = 1e-9
 """Relative ridge of the linear equations; chosen."""
-_TINY = 1e-12
-"""Below this sine a rotation vector is its sine vector."""
 _DAMPING = Factors(start=1e-3, shrink=0.1, growth=30.0)
 """Damping of the least squares; chosen."""
 
@@ -143,22 +141,13 @@ class JointFit:
         rotation = frames.fixed @ motion[0] @ frames.moving.T
         origin = frames.origin_m + (motion[1] * self.scale) @ frames.fixed.T
         distance = (origin - targets.origins_m) / targets.origin_sd_m
-        angle = _rotation_vector(rotation @ targets.rotations.transpose(0, 2, 1)) / targets.rotation_sd_rad
+        angle = log(torch.as_tensor(rotation @ targets.rotations.transpose(0, 2, 1))).numpy() / targets.rotation_sd_rad
         excess = (np.maximum(values - self.high, 0) - np.maximum(self.low - values, 0)) / RANGE_SD_RAD
         points = [
             (origin + rotation @ point - targets.origins_m - targets.rotations @ point) / targets.point_sd_m
             for point in targets.points_m
         ]
         return np.concatenate([distance, angle, excess, *points], axis=1)
-
-
-def _rotation_vector(rotation: FloatArray) -> FloatArray:
-    """(P, 3) rotation vectors of rotations well below a half turn."""
-    odd = rotation - rotation.transpose(0, 2, 1)
-    sine = np.stack([odd[:, 2, 1], odd[:, 0, 2], odd[:, 1, 0]], axis=1) / 2
-    size = np.linalg.norm(sine, axis=1, keepdims=True)
-    angle = np.arctan2(size, (np.trace(rotation, axis1=1, axis2=2)[:, None] - 1) / 2)
-    return np.where(size > _TINY, sine * angle / np.maximum(size, _TINY), sine)
 
 
 @dataclass(frozen=True, eq=False)

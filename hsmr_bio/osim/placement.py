@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from ..kinematics.functions import Linear
-from ..kinematics.rotations import about_axis, euler_about, matrix_to_quaternion
+from ..kinematics.rotations import about_axis, angles_about
 from ..kinematics.tree import Joint
+from ..kinematics.tree_fit import values_of
 from ..skeleton import JOINT_NAMES, PARENTS
 from ..types import FloatArray
 from .build import JointSpec
@@ -69,7 +70,7 @@ def place_joints(t_pose: TPose, factors: Mapping[str, Triple]) -> Placement:
         inputs = [t_pose.coordinates[f.input] for _, f in joint.rotations if isinstance(f, Linear)]
         if name in AS_SKEL:
             if name not in HANDS:  # the hands are straight in the T pose, whatever axes their bones have
-                values |= dict(zip(inputs, _values(joint, _angles(t_pose, name, joint)), strict=True))
+                values |= dict(zip(inputs, _values(joint, _angles(t_pose, name, joint)).tolist(), strict=True))
             joints.append(skel_joint(t_pose, name, values))
             continue
         if name in KNEES:
@@ -80,7 +81,7 @@ def place_joints(t_pose: TPose, factors: Mapping[str, Triple]) -> Placement:
             continue
         angles = _angles(t_pose, name, joint)
         frames[joint.name] = _frames(t_pose, name, joint, angles)
-        values |= dict(zip(inputs, _values(joint, angles), strict=True))
+        values |= dict(zip(inputs, _values(joint, angles).tolist(), strict=True))
     return Placement(frames, tuple(joints), scales, values)
 
 
@@ -126,14 +127,8 @@ def _axis_turn(t_pose: TPose, name: str, joint: Joint) -> FloatArray:
 def _angles(t_pose: TPose, name: str, joint: Joint) -> FloatArray:
     """Angles about the one, two or three axes of BSM's joint that are nearest to the T pose (exact for three)."""
     matrix = np.asarray(joint.parent_rotation).T @ t_pose.relative(name) @ np.asarray(joint.child_rotation)
-    axes = np.array([axis for axis, _ in joint.rotations], dtype=np.float64)
-    turn = torch.as_tensor(matrix)
-    if len(axes) == 1:
-        w, *xyz = matrix_to_quaternion(turn).tolist()
-        return np.array([2 * np.arctan2(np.dot(xyz, axes[0]), w)])
-    if len(axes) == 2:
-        axes = np.vstack([axes, np.cross(axes[0], axes[1])])
-    return np.asarray(euler_about(torch.as_tensor(axes), turn).numpy())[: len(joint.rotations)]
+    axes = torch.tensor([axis for axis, _ in joint.rotations], dtype=torch.float64)
+    return np.asarray(angles_about(axes, torch.as_tensor(matrix)).numpy())
 
 
 def _rotation(joint: Joint, angles: FloatArray) -> FloatArray:
@@ -143,7 +138,6 @@ def _rotation(joint: Joint, angles: FloatArray) -> FloatArray:
     return total
 
 
-def _values(joint: Joint, angles: FloatArray) -> tuple[float, ...]:
-    """Coordinate values that give these angles."""
-    linear = [function for _, function in joint.rotations if isinstance(function, Linear)]
-    return tuple((float(a) - f.intercept) / f.slope for f, a in zip(linear, angles, strict=True))
+def _values(joint: Joint, angles: FloatArray) -> FloatArray:
+    """(n,) coordinate values that give these angles."""
+    return values_of([function for _, function in joint.rotations if isinstance(function, Linear)], torch.as_tensor(angles))

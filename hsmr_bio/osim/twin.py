@@ -18,13 +18,11 @@ from math import cos, factorial, pi, sin
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ..body.body import Body
 from ..body.forward import LUMBAR, SCAPULA_L, SCAPULA_R, SCAPULA_REST_RAD, THORAX
-from ..body.placing import SKEL_TO_WORLD
+from ..body.placing import SKEL_TO_WORLD, rotate_motion
 from ..errors import InputError
-from ..kinematics.rotations import about_axis
 from ..kinematics.tree import Joint
 from ..option_checks import check_file_name
 from ..skeleton import DOF_NAMES, JOINT_AXES, JOINT_DOFS, JOINT_NAMES, LIMITS_WITH_REST_RAD, PARENTS
@@ -222,13 +220,9 @@ def twin_motion(motion: SkelMotion, subject: Subject, body: Body) -> OsimMotion:
     _check(motion.body, motion.betas, subject, body)
     if motion.frame == "camera":
         raise InputError("the motion is in camera axes; transform it to the world first")
-    values = motion.q
     factor = subject.stature_m / body.stature_m(subject.betas)
-    values[:, 46:] = (values[:, 46:] + body.rest(motion.betas).joints_m[0]) * factor
-    if motion.frame == "skel":
-        values[:, 46:] = values[:, 46:] @ SKEL_TO_WORLD.T
-    else:
-        values[:, :3] = _rotate_root(body, motion.poses_rad[:, :3], SKEL_TO_WORLD.T)
+    values = (motion if motion.frame == "skel" else rotate_motion(motion, body, SKEL_TO_WORLD.T, frame="skel")).q
+    values[:, 46:] = (values[:, 46:] + body.rest(motion.betas).joints_m[0]) * factor @ SKEL_TO_WORLD.T
     return OsimMotion(
         time_s=motion.time_s, coordinates=COORDINATES, values_si=values, rotational=np.arange(len(COORDINATES)) < 46
     )
@@ -252,17 +246,16 @@ def twin_to_skel(motion: OsimMotion, subject: Subject, body: Body) -> SkelMotion
     _check(subject.body, subject.betas, subject, body)
     values = np.stack([motion.column(name) for name in COORDINATES], axis=1)
     factor = subject.stature_m / body.stature_m(subject.betas)
-    poses = values[:, :46].copy()
-    poses[:, :3] = _rotate_root(body, poses[:, :3], SKEL_TO_WORLD)
-    return SkelMotion(
+    upright = SkelMotion(
         time_s=motion.time_s,
-        poses_rad=poses,
-        trans_m=values[:, 46:] / factor - body.rest(subject.betas).joints_m[0],
+        poses_rad=values[:, :46],
+        trans_m=values[:, 46:] @ SKEL_TO_WORLD / factor - body.rest(subject.betas).joints_m[0],
         betas=subject.betas,
         body=body.name,
-        frame="world",
+        frame="skel",
         source=f"coordinates of the twin {subject.name}",
     )
+    return rotate_motion(upright, body, SKEL_TO_WORLD, frame="world")
 
 
 def _check(name: str, betas: FloatArray, subject: Subject, body: Body) -> None:
@@ -272,28 +265,3 @@ def _check(name: str, betas: FloatArray, subject: Subject, body: Body) -> None:
         raise InputError(f"betas of one body mean nothing to another: motion {name}, body {body.name}, twin {subject.body}")
     if not np.allclose(betas, subject.betas, rtol=0, atol=_SAME_BETAS):
         raise InputError("the twin was made with other betas than the motion's; make it again with these")
-
-
-def _rotate_root(body: Body, angles_rad: FloatArray, rotation: FloatArray) -> FloatArray:
-    """(T, 3) root angles of the body rotated in its world by ``rotation`` (3, 3), continuous in time."""
-    c = _unit(body.data.per_joint_rot[0] @ body.data.apose_rel_transfo[0, :3, :3].T)
-    now = torch.tensor(angles_rad)
-    z, x, y = (about_axis(axis, now[:, i]) for i, axis in enumerate(JOINT_AXES[0]))
-    m = (c.T @ rotation @ c) @ (y @ x @ z).numpy()
-    list_rad = -np.arctan2(m[:, 1, 2], np.hypot(m[:, 0, 2], m[:, 2, 2]))
-    heading_rad, tilt_rad = np.arctan2(m[:, 0, 2], m[:, 2, 2]), np.arctan2(m[:, 1, 0], m[:, 1, 1])
-    return _nearest_branch(np.stack([tilt_rad, list_rad, heading_rad], axis=1), angles_rad)
-
-
-def _nearest_branch(angles: FloatArray, before: FloatArray) -> FloatArray:
-    """Of the two Euler solutions and their full turns, the one whose tilt and list are nearest to those before."""
-    branches = []
-    for solution in (angles, angles * [1.0, -1.0, 1.0] + pi):
-        branch = solution.copy()
-        branch[:, :2] += 2 * pi * np.round((before - branch)[:, :2] / (2 * pi))
-        branch[:, 2] = np.unwrap(branch[:, 2])
-        branches.append(branch)
-    first, second = (np.abs(branch[:, :2] - before[:, :2]).sum(axis=1) for branch in branches)
-    chosen = np.where((first <= second)[:, None], *branches)
-    chosen[:, 2] = np.unwrap(chosen[:, 2])
-    return chosen

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..body import Body
 from ..checks.check_motion import CheckReport, check_motion
-from ..checks.measures import lowest_foot_m, place_model
+from ..checks.measures import lowest_foot_m
 from ..dynamics.checks import check_dynamics
 from ..dynamics.inverse_dynamics import InverseDynamics, inverse_dynamics
 from ..mapping import to_coordinates, virtual_markers
 from ..osim.library import as_document
+from ..osim.placed import place_model
 from ..osim.twin import twin_model
 from ..scaling import scale_model
 from ..types import Markers, Observation, OsimMotion, SkelMotion, Subject

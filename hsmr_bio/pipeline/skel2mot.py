@@ -11,6 +11,7 @@ import numpy as np
 
 from ..body import Body, load_body, load_named_body
 from ..body.placing import SKEL_TO_WORLD, rotate_motion
+from ..body.skel_file import sex_of_name
 from ..converters.content import ConvertOptions
 from ..converters.registry import read
 from ..fitting.video.joint_centres import fit_joint_centres
@@ -110,9 +111,7 @@ def with_body(motion: SkelMotion, source: str | PathLike[str] | None, sex: Sex |
     """
     if source is None:
         return motion, load_named_body(motion.body)
-    named = motion.body.replace("-", "_").split("@")[0].split("_")[-1]
-    own: Sex = "female" if named == "female" else "male" if named == "male" else "neutral"
-    body = load_body(source, sex or own)
+    body = load_body(source, sex or sex_of_name(motion.body))
     if body.name == motion.body:
         return motion, body
     change = f"the angles of {motion.body} on {body.name}, with its average shape"

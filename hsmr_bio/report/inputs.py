@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hsmr_bio.analysis import Analysis
-from hsmr_bio.arrays import readonly
+from hsmr_bio.arrays import freeze
 from hsmr_bio.checks.check_motion import CheckReport
 from hsmr_bio.dynamics.inverse_dynamics import InverseDynamics
 from hsmr_bio.errors import ShapeError
@@ -65,8 +65,7 @@ class ReportInputs:
     """Sentences for the reader on problems and omissions."""
 
     def __post_init__(self) -> None:
-        shape = (len(self.motion.time_s), len(self.joint_names), 3)
-        object.__setattr__(self, "joints_m", readonly("joints_m", self.joints_m, shape))
+        freeze(self, {"joints_m": (len(self.motion.time_s), len(self.joint_names), 3)})
         for first, second in self.bones:
             if not (0 <= first < len(self.joint_names) and 0 <= second < len(self.joint_names)):
                 raise ShapeError(f"bone ({first}, {second}) names a joint that is not one of the {len(self.joint_names)}")

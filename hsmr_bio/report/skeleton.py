@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from hsmr_bio.mapping import coordinate_values
 from hsmr_bio.osim.document import OsimDocument
+from hsmr_bio.osim.placed import place_model
 from hsmr_bio.types import FloatArray, OsimMotion
 
 END_OF_LEAF = "_end"
@@ -27,21 +26,13 @@ def model_skeleton(
     Returns:
         (T, J, 3) positions in ground; J names: bodies, then ends of leaf bodies as ``BODY_end``; pairs of joints.
     """
-    tree = document.tree()
-    pose = tree.forward(coordinate_values(motion, document))
-    names = list(tree.bodies)
-    parents = [joint.parent for joint in tree.joints]
+    placed, parents = place_model(motion, document), document.tree().parents
+    names, positions = list(placed.bodies), [placed.positions_m]
     bones = [(parent, body) for body, parent in enumerate(parents) if parent >= 0]
-    leaves, ends = [], []
-    for body, name in enumerate(names):
-        markers = [marker.position_m for marker in document.markers.values() if marker.body == name]
-        if body not in parents and markers:
-            leaves.append(body)
-            ends.append(np.mean(markers, axis=0))
-    positions = pose.positions_m
-    if leaves:
-        tips = pose.points(leaves, torch.tensor(np.array(ends), dtype=torch.float64))
-        positions = torch.cat([positions, tips], dim=1)
-        bones += [(body, len(names) + n) for n, body in enumerate(leaves)]
-        names += [names[body] + END_OF_LEAF for body in leaves]
-    return positions.numpy(), tuple(names), tuple(bones)
+    for body, name in enumerate(placed.bodies):
+        own = [marker for marker, on in enumerate(placed.marker_bodies) if on == name]
+        if body not in parents and own:
+            bones.append((body, len(names)))
+            names.append(name + END_OF_LEAF)
+            positions.append(placed.markers_m[:, own].mean(axis=1, keepdims=True))
+    return np.concatenate(positions, axis=1), tuple(names), tuple(bones)

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import FormatError, InputError, require
+from ..errors import FormatError, InputError
 from ..hsmr.crops import Image, normalise
+from ..io.picture import decode_picture
 from ..io.unpickle import read_pickle
 from ..types import FloatArray
 from .augmentation import Augmentation, augment
@@ -142,19 +143,7 @@ def _sample(path: Path, key: str, parts: dict[str, bytes]) -> tuple[Image, list[
         raise FormatError(path, key, f"a sample needs a picture and data.pyd, this one has {', '.join(sorted(parts))}")
     entries = read_pickle(BytesIO(parts["data.pyd"]), f"{path}:{key}.data.pyd")
     people = [filtered(entry, f"{key}_{i}") for i, entry in enumerate(entries)]
-    return _decoded(path, key, picture), [person for person in people if person is not None]
-
-
-def _decoded(path: Path, key: str, picture: bytes) -> Image:
-    av = require("av", feature="reading images")
-    try:
-        with av.open(BytesIO(picture)) as container:
-            frame = next(container.decode(video=0), None)
-            if frame is not None:
-                return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
-    except av.error.FFmpegError as error:
-        raise FormatError(path, key, f"its picture cannot be decoded ({error})") from None
-    raise FormatError(path, key, "its picture cannot be decoded")
+    return decode_picture(BytesIO(picture), path, key), [person for person in people if person is not None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

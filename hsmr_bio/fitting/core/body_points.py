@@ -67,27 +67,6 @@ def _joints(body: Body, betas: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 @dataclass(frozen=True, eq=False)
-class StatureLine:
-    """Stature as a linear function of betas; exact, because the skin is linear in betas."""
-
-    at_zero_m: float
-    """Stature of the mean body."""
-    by_betas_m: FloatArray
-    """(10,) change of stature per unit of each beta."""
-
-    @classmethod
-    def of(cls, body: Body) -> StatureLine:
-        """Read it from the body's two stature vertices, top of the head and heel."""
-        top, heel = body.data.stature_vertices
-        height = body.data.skin_template_m[top, 1] - body.data.skin_template_m[heel, 1]
-        return cls(float(height), np.asarray(body.data.shapedirs[top, 1] - body.data.shapedirs[heel, 1]))
-
-    def at(self, betas: FloatArray) -> float:
-        """Stature in metres for betas (10,)."""
-        return float(self.at_zero_m + self.by_betas_m @ betas)
-
-
-@dataclass(frozen=True, eq=False)
 class KeypointPoints:
     """Detector landmarks, each fixed to a bone at an offset from a joint that is proportional to stature."""
 
@@ -138,11 +117,11 @@ class KeypointPoints:
 
     def __call__(self, betas: FloatArray, offsets_m: FloatArray) -> PointSet:
         joints, by_betas = _joints(self.body, betas)
-        stature = StatureLine.of(self.body)
+        at_zero_m, stature_by_betas = self.body.data.stature_line
         offset = np.array([k.offset_over_stature for k in self.keypoints])
         from_joint = [k.joint for k in self.keypoints]
-        rest = joints[from_joint] + offset * stature.at(betas)
-        change = by_betas[from_joint] + offset[:, :, None] * stature.by_betas_m
+        rest = joints[from_joint] + offset * (at_zero_m + stature_by_betas @ betas)
+        change = by_betas[from_joint] + offset[:, :, None] * stature_by_betas
         for point, (pair, mirror) in self._shifted.items():
             rest[point] += mirror * offsets_m[pair]
         points = attach(self.body, betas, [k.body for k in self.keypoints], rest, change)

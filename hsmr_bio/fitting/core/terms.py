@@ -35,6 +35,14 @@ def _point_rows(view: View, name: str, change: Callable[[Tensor], Tensor]) -> Ro
     return Rows((change(by_q),), None if by_shape is None else change(by_shape), _SHAPE_COLUMNS)
 
 
+def _mapped(by_point: Tensor, jacobian: Tensor) -> Tensor:
+    """(T, G, D, n) products of (T, G or 1, D, 3) and (T, G, 3, n), axis by axis: torch is slow at many such small matrices."""
+    product = by_point[..., 0, None] * jacobian[:, :, None, 0]
+    for axis in (1, 2):
+        product.addcmul_(by_point[..., axis, None], jacobian[:, :, None, axis])
+    return product
+
+
 @dataclass
 class Reprojection(Term):
     """Landmarks in the image.
@@ -69,7 +77,7 @@ class Reprojection(Term):
         camera, depth = self._camera(view)
         rotation, slope = view.state.camera_rotation, camera[..., :2] / depth
         by_point = (rotation[:2] - slope[..., None] * rotation[2]) * (view.state.focal_px / depth)[..., None]  # (T, L, 2, 3)
-        rows = _point_rows(view, self.points, lambda jacobian: by_point @ jacobian)
+        rows = _point_rows(view, self.points, lambda jacobian: _mapped(by_point, jacobian))
         if not view.focal_moves:
             return rows
         by_focal = (view.state.focal_px * slope)[..., None]
@@ -113,7 +121,7 @@ class Depth(Term):
 
     def _depths(self, view: View, values: Tensor) -> Tensor:
         """(T, D, n) differences along the ray of values (T, L, 3, n) of the landmarks."""
-        along = torch.einsum("ti,tlin->tln", self.ray @ view.state.camera_rotation, values)
+        along = _mapped((self.ray @ view.state.camera_rotation)[:, None, None], values)[:, :, 0]
         return along[:, self.pairs[:, 0]] - along[:, self.pairs[:, 1]]
 
     def _independent(self, values: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from ...osim.document import OsimDocument
 from ...osim.library import MODEL_TYPES, Model, as_document
 from ...osim.marker_names import without_subject
 from ...osim.parts import OsimCoordinate
+from ...osim.placed import place_model
 from ...types import BoolArray, FloatArray, Markers, OsimMotion, Progress, quiet
 from .loop_rows import LoopRows
 from .opensim_tool import opensim_markers, run_opensim
@@ -175,8 +176,6 @@ def marker_errors(motion: OsimMotion, model: Model, markers: Markers) -> MarkerE
         raise InputError("motion and markers must have the same times to be compared: cut or resample one of them first")
     markers = without_subject(markers, document.markers)
     names = matched_markers(markers, document, {})
-    for name in motion.coordinates:
-        document.coordinate(name)
     measured = markers.positions_m[:, [markers.names.index(name) for name in names]]
     return MarkerErrors(names=names, distance_m=np.linalg.norm(_model_markers(motion, document, names) - measured, axis=-1))
 
@@ -184,16 +183,11 @@ def marker_errors(motion: OsimMotion, model: Model, markers: Markers) -> MarkerE
 def _model_markers(motion: OsimMotion, document: OsimDocument, names: tuple[str, ...]) -> FloatArray:
     """(T, M, 3) markers of the model, m in ground; by OpenSim if a joint of the model cannot be evaluated here."""
     try:
-        tree = document.tree()
+        document.tree()
     except ModelError:
         return opensim_markers(motion, document, names)
-    values = np.repeat(document.default_si[None], len(motion.time_s), axis=0)
-    for column, name in enumerate(motion.coordinates):
-        values[:, tree.index(name)] = motion.values_si[:, column]
-    missing = [tree.index(name) for name in document.dependent if name not in motion.coordinates]
-    values[:, missing] = document.couple(values)[:, missing]
-    bodies, local_m = _on_bodies(document, tree.bodies, names)
-    return np.asarray(tree.forward(values).points(bodies, local_m).numpy())
+    placed = place_model(motion, document)
+    return placed.markers_m[:, [placed.marker_names.index(name) for name in names]]
 
 
 def matched_markers(markers: Markers, document: OsimDocument, weights: Mapping[str, float]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import EstimationError, require
+from ...filtering import interpolate
 from ...io.silence import no_stdout
 from ...io.table import read_table
 from ...io.trc import write_trc
@@ -69,8 +70,7 @@ def _filled(time_s: FloatArray, positions_m: FloatArray, empty: BoolArray) -> Fl
     filled = positions_m.copy()
     seen: BoolArray = np.asarray(np.isfinite(positions_m).all(axis=-1))
     for marker, rows in enumerate(seen.T):
-        for axis in range(3):
-            filled[empty, marker, axis] = np.interp(time_s[empty], time_s[rows], positions_m[rows, marker, axis])
+        filled[empty, marker] = interpolate(time_s[empty], time_s[rows], positions_m[rows, marker])
     return filled
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...errors import EstimationError
+from ...filtering import interpolate
 from ...kinematics.linear_solvers import ActiveSet
 from ...types import FloatArray, Progress, quiet
 from .solver import FINE, MarkerProblem, Tolerance, solve
@@ -144,8 +145,7 @@ def _without_turns(problem: MarkerProblem, q: Tensor) -> Tensor:
 
 def _interpolated(time_s: FloatArray, anchors: Tensor, values: Tensor) -> Tensor:
     """(T, N) values (A, N) at anchors (A,), linear in time between them, constant beyond the ends."""
-    known_s = time_s[anchors.numpy()]
-    return torch.as_tensor(np.stack([np.interp(time_s, known_s, column) for column in values.numpy().T], axis=-1))
+    return torch.as_tensor(interpolate(time_s, time_s[anchors.numpy()], values.numpy()))
 
 
 def _root_placed(problem: MarkerProblem, frames: Tensor, bounds: ActiveSet) -> Tensor:

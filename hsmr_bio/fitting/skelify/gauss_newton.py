@@ -16,7 +16,7 @@ from torch import Tensor
 from ...hsmr.camera import least_squares_translation, project, to_patch_px
 from ...hsmr.config import FOCAL_PATCH
 from ...hsmr.keypoints import GROUPS
-from ...hsmr.losses import LIMIT_BOUNDS, LIMIT_DOFS
+from ...hsmr.losses import LIMIT_BOUNDS, LIMIT_DOFS, angle_prior
 from ...kinematics.linear_solvers import Cholesky, Dense
 from ...kinematics.solve import GainRatio, LeastSquares, Stop, minimise
 from .lbfgs import SkelifyResult
@@ -112,8 +112,7 @@ class _Objective(LeastSquares[_Samples, Dense]):
         if self.stage.shape:
             value = value + self.stage.shape**2 * betas.square().sum(1)
         if self.stage.angle:
-            below, above = self._limits(poses)
-            value = value + self._angle_weight * (below + above).sum(1)
+            value = value + self._angle_weight * angle_prior(poses).sum(1)
         if self.stage.depth:
             value = value + self.stage.depth**2 * (self.depth_m[rows] - translation[:, 2]).square()
         return _Samples(value, x, rows)

@@ -94,9 +94,7 @@ class HsmrPoints:
         for row, weights in enumerate(_EXTRA_FROM_OPENPOSE, start=25):
             mix[row] = sum(weight * mix[k] for k, weight in weights.items())
         joints, by_betas = formulas.rest_joints(body.data)
-        top, heel = body.data.stature_vertices
-        line = body.data.skin_template_m[top, 1] - body.data.skin_template_m[heel, 1]
-        line_by_betas = body.data.shapedirs[top, 1] - body.data.shapedirs[heel, 1]
+        line, line_by_betas = body.data.stature_line
         share = np.zeros((44, JOINT_COUNT))
         moment, moment_by = np.zeros((44, JOINT_COUNT, 3)), np.zeros((44, JOINT_COUNT, 3, BETA_COUNT))
         for i, part in enumerate(parts):

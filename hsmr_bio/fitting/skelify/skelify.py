@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from ...arrays import readonly
 from ...body.body import Body
-from ...errors import InputError, ShapeError
+from ...errors import InputError
 from ...hsmr.camera import camera_to_translation
 from ...hsmr.pose import MEAN_BETAS, MEAN_CAMERA, MEAN_POSE_RAD
 from ...option_checks import check_choice
@@ -46,7 +46,8 @@ def skelify(
     """Fit SKEL to the 2D keypoints of each image on its own.
 
     Args:
-        keypoints_2d: (B, 44, 3) normalised patch units (-0.5 to 0.5 over the person's square box) and confidence.
+        keypoints_2d: (B, 44, 3) normalised patch units (-0.5 to 0.5 over the person's square box) and confidence;
+            keypoints that were not seen have a confidence of 0 and any finite position.
         model: a body, with the keypoints of the shipped table; or the keypoints, e.g. those of HSMR's own regressors,
             ``HsmrPoints.from_regressors(body, ...)``.
         poses_rad: (B, 46) start, in camera axes; None: HSMR's mean pose.
@@ -88,13 +89,7 @@ def skelify(
 
 def _checked(name: str, value: Numbers, shape: tuple[int | None, ...]) -> Tensor:
     """The value as float64 of a shape (None: any length); ShapeError if it is not, or not finite."""
-    tensor = torch.as_tensor(value if isinstance(value, Tensor) else np.asarray(value, dtype=np.float64)).double()
-    if tensor.ndim != len(shape) or any(w is not None and w != n for w, n in zip(shape, tensor.shape, strict=True)):
-        wanted = ", ".join("any" if n is None else str(n) for n in shape)
-        raise ShapeError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
-    if not bool(torch.isfinite(tensor).all()):
-        raise ShapeError(f"{name} must be finite; give keypoints that were not seen a confidence of 0 and any position")
-    return tensor.detach()
+    return torch.tensor(readonly(name, value.detach().cpu().numpy() if isinstance(value, Tensor) else value, shape))
 
 
 def _or_mean(name: str, value: Numbers | None, mean: Sequence[float] | Tensor, count: int) -> Tensor:

@@ -20,7 +20,6 @@ from ...skeleton import LIMITS_WITH_REST_RAD, fit_bounds
 from ...types import FloatArray
 from .skin_points import PosedSkin, SkinSample, sample_skin
 from .start import part_rotations, place_bones
-from .target_skin import SmplSkin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +114,7 @@ class SmplFitter:
         cuts = np.cumsum([len(sample) for sample in samples[:-1]])
         self._support_rows, *self._stage_rows = (torch.as_tensor(part) for part in np.split(rows, cuts))
         self._regressor = torch.as_tensor(regressor[:, support].toarray())
-        self._smpl_skin = SmplSkin(smpl, vertices)
+        self._smpl_skin = smpl.part(vertices)
 
     def targets(self, rotations: Tensor, trans: Tensor, betas: Tensor, axes: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Pose SMPL and find what SKEL is fitted to.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...arrays import increasing_time, readonly
+from ...arrays import freeze, increasing_time
 from ...errors import InputError, ShapeError
 from ...option_checks import check_choice
 from ...types import FloatArray, Frame, Sex
@@ -59,25 +59,23 @@ class SmplMotion:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        def put(name: str, value: object) -> None:
-            object.__setattr__(self, name, value)
-
-        put("time_s", increasing_time(self.time_s))
+        object.__setattr__(self, "time_s", increasing_time(self.time_s))
         frames = len(self.time_s)
         if self.rotations is None and self.joints_m is None:
             raise InputError("SMPL motion needs rotations or joints; both are missing")
+        betas = (10,) if self.betas is not None and np.ndim(self.betas) == 1 else (frames, 10)
+        freeze(
+            self,
+            {
+                "rotations": (frames, 24, 3, 3),
+                "trans_m": (frames, 3),
+                "joints_m": (frames, 24, 3),
+                "betas": betas,
+                "pelvis_m": (3,),
+            },
+        )
         if self.rotations is not None:
-            rotations = readonly("rotations", self.rotations, (frames, 24, 3, 3))
-            _check_rotations(rotations)
-            put("rotations", rotations)
-        for name, shape in (("trans_m", (frames, 3)), ("joints_m", (frames, 24, 3))):
-            if getattr(self, name) is not None:
-                put(name, readonly(name, getattr(self, name), shape))
-        if self.betas is not None:
-            one = np.ndim(self.betas) == 1
-            put("betas", readonly("betas", self.betas, (10,) if one else (frames, 10)))
-        if self.pelvis_m is not None:
-            put("pelvis_m", readonly("pelvis_m", self.pelvis_m, (3,)))
+            _check_rotations(self.rotations)
         check_choice("axes", self.axes, tuple(TO_SKEL_AXES))
 
     @property

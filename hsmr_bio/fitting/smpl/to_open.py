@@ -18,7 +18,6 @@ from ...types import FloatArray
 from .parts import parts_from_joints
 from .smpl_motion import SMPL_PELVIS_M, SmplMotion
 from .start import PART_OF_BONE, part_rotations, place_bones
-from .target_skin import SmplSkin
 from .to_skel import SmplFit
 
 _SAME_JOINT: dict[str, tuple[int, float]] = {
@@ -104,8 +103,7 @@ def fit_shape(body: Body, lengths_m: FloatArray | None, height_m: float | None) 
         (10,) betas.
     """
     betas = np.zeros(10)
-    top, bottom = body.data.stature_vertices
-    line = body.data.shapedirs[top, 1] - body.data.shapedirs[bottom, 1]
+    _, line = body.data.stature_line
     dirs = body.rest_jacobian(betas)[0]
     for _ in range(_SHAPE_STEPS):
         rows, rests = [np.eye(10)], [-betas]
@@ -134,7 +132,7 @@ def _smpl_joints(motion: SmplMotion, smpl: SmplModel) -> FloatArray:
     """(T, 24, 3) joints of the SMPL model, without its skin."""
     trans = np.zeros((len(motion.time_s), 3)) if motion.trans_m is None else motion.trans_m
     rotations, betas = torch.tensor(motion.rotations), torch.tensor(motion.betas).reshape(-1, 10)
-    return np.asarray(SmplSkin(smpl, ()).forward(rotations, betas, torch.tensor(trans)).joints_m.numpy())
+    return np.asarray(smpl.part(()).forward(rotations, betas, torch.tensor(trans)).joints_m.numpy())
 
 
 def _root(motion: SmplMotion, body: Body, betas: FloatArray, turns: Tensor, joints: FloatArray | None) -> FloatArray:

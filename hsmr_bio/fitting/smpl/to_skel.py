@@ -19,8 +19,9 @@ import numpy as np
 from ...body.body import Body
 from ...body.placing import near_branch
 from ...body.smpl_model import SmplModel
+from ...checks.limits import excess_over
 from ...errors import InputError
-from ...skeleton import LIMITS_RAD
+from ...skeleton import LIMITS_RAD, fit_bounds
 from ...types import FloatArray, Progress, SkelMotion, quiet
 from .betas import refined_betas
 from .skin_problem import DEFAULT_OPTIONS, SmplFitOptions, SmplFitter, check_pair
@@ -139,7 +140,4 @@ def smpl_to_skel(
 
 def limit_excess(poses_rad: FloatArray) -> FloatArray:
     """(T, 46) how far angles lie beyond SKEL's limits, rad; 0 inside and where there is no limit."""
-    low, high = LIMITS_RAD.T
-    with np.errstate(invalid="ignore"):
-        excess = np.maximum(np.maximum(poses_rad - high, low - poses_rad), 0)
-    return np.asarray(np.nan_to_num(excess, nan=0.0))
+    return excess_over(poses_rad, *fit_bounds(LIMITS_RAD)[:46].T)

@@ -20,7 +20,7 @@ from ...errors import InputError
 from ...kinematics.solve import Stop
 from ...skeleton import JOINT_NAMES
 from ...types import FloatArray, Markers, SkelMotion
-from ..core.body_points import KeypointPoints, StatureLine, attach
+from ..core.body_points import KeypointPoints, attach
 from ..core.priors import posture_terms, smoothness
 from ..core.problem import BETAS, SHAPE, PointMaker, PointSet, Problem, State, Term
 from ..core.terms import Positions, SharedPrior, Stature
@@ -196,11 +196,11 @@ class _Fit:
         rest = self.body.rest_pose(betas).joints[0].numpy()[joints]
         change = np.array(self.body.rest_jacobian(betas)[0][joints])
         if self.tips:
-            stature = StatureLine.of(self.body)
+            by_betas_m = self.body.data.stature_line[1]
             for name, offset in _tip_offset(self.body).items():
                 if name in self.names:
-                    rest[self.names.index(name)] += offset * stature.at(betas)
-                    change[self.names.index(name)] += offset[:, None] * stature.by_betas_m
+                    rest[self.names.index(name)] += offset * self.body.stature_m(betas)
+                    change[self.names.index(name)] += offset[:, None] * by_betas_m
         return attach(self.body, betas, joints, rest, change)
 
     def riders(self, state: State) -> tuple[PointSet, torch.Tensor]:
@@ -257,8 +257,7 @@ class _Fit:
         repeats = float(np.sqrt(max(1.0, len(chosen) / INDEPENDENT_FRAMES)))
         terms = [*self.terms(chosen), SharedPrior(1.0 / repeats, 1.0, _FOCAL_PX, 1.0)]
         if self.height_m is not None:
-            line = StatureLine.of(self.body)
-            terms.append(Stature(self.height_m, line.at_zero_m, line.by_betas_m, HEIGHT_SIGMA_M / repeats))
+            terms.append(Stature(self.height_m, *self.body.data.stature_line, HEIGHT_SIGMA_M / repeats))
         start = replace(state, q=state.q[chosen])
         return self.minimise(start, terms, _STOP, range(BETAS.start, BETAS.stop))[0].betas
 

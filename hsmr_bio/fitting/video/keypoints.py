@@ -17,11 +17,12 @@ from torch import Tensor
 
 from ...body.body import Body
 from ...errors import EstimationError, InputError
+from ...filtering import interpolate
 from ...io.cameras import GUESS
 from ...kinematics.solve import Stop
 from ...option_checks import check_height, check_number
 from ...types import FloatArray, Observation
-from ..core.body_points import KeypointPoints, StatureLine
+from ..core.body_points import KeypointPoints
 from ..core.priors import posture_terms, smoothness
 from ..core.problem import FOCAL, OFFSET_GROUPS, SHAPE, Problem, State, Term
 from ..core.terms import PosePrior, Positions, SharedPrior, Stature
@@ -42,7 +43,6 @@ from .start import (
     TORSO,
     depth_term,
     image_term,
-    interpolate,
     level_landmarks,
     root_orientations,
     spread,
@@ -219,11 +219,10 @@ class Clip:
 
     def stature_terms(self) -> list[Stature]:
         """Prior of the stature: the known height, or the population's mean."""
-        line = StatureLine.of(self.body)
-        height_m, sigma_m = self.options.height_m, HEIGHT_SIGMA_M
-        if height_m is None:
-            height_m, sigma_m = line.at_zero_m, STATURE_SIGMA_M
-        return [Stature(height_m, line.at_zero_m, line.by_betas_m, sigma_m / self._repeats)]
+        at_zero_m, by_betas_m = self.body.data.stature_line
+        known_m = self.options.height_m
+        height_m, sigma_m = (at_zero_m, STATURE_SIGMA_M) if known_m is None else (known_m, HEIGHT_SIGMA_M)
+        return [Stature(height_m, at_zero_m, by_betas_m, sigma_m / self._repeats)]
 
     def problem(self, terms: Sequence[Term], free: Sequence[int] = ()) -> Problem:
         """Make a problem on this clip's landmarks.

@@ -21,7 +21,7 @@ from ..core.body_points import KeypointPoints
 from ..core.priors import pose_prior, posture_terms
 from ..core.problem import Problem, State, Term, View
 from .bone_depth import BoneDepths
-from .start import TORSO, depth_term, fill_gaps, image_term, root_angles, standing, translations
+from .start import TORSO, depth_term, fill_gaps, image_term, rest_root_angles, standing, translations
 
 RATE_HZ = 5.0
 """Rate of the frames that are solved; between them the guess is interpolated linearly."""
@@ -80,7 +80,7 @@ class PixelStart:
         """Relaxed standing along the trunk in the image, at the translation that explains the points."""
         o = self.observation
         about_y, about_z = Rotation.from_rotvec([0, heading_rad, 0]), Rotation.from_rotvec(np.outer(roll_rad, [0, 0, 1]))
-        q = standing(root_angles(self.body, torch.as_tensor((about_z * about_y).as_matrix())).numpy())
+        q = standing(rest_root_angles(self.body, (about_z * about_y).as_matrix()))
         state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, o.camera.focal_px)
         points = self._problem().view(state).points("landmarks")
         q[:, 46:] = translations(o, points, state.camera_rotation, o.camera.focal_px, self.seen.astype(float))

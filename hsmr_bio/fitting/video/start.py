@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ...body.body import Body
+from ...body.placing import root_angles
 from ...errors import EstimationError
-from ...kinematics.rotations import euler_about, shortest
+from ...filtering import interpolate
+from ...kinematics.rotations import shortest
 from ...types import FloatArray, Observation
-from ..core.body_points import StatureLine
 from ..core.priors import mean_pose
 from ..core.problem import FLIP, PointSet, State
 from ..core.terms import Depth, Reprojection
@@ -43,20 +44,6 @@ def viewing_rays(observation: Observation, hips: tuple[int, int], focal_px: floa
     middle = fill_gaps(observation.time_s, middle)
     rays = np.concatenate([(middle - observation.camera.center_px) / focal_px, np.ones((len(middle), 1))], axis=1)
     return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
-
-
-def interpolate(time_s: FloatArray, known_s: FloatArray, columns: FloatArray) -> FloatArray:
-    """Interpolate columns linearly; the ends continue with the first and the last row.
-
-    Args:
-        time_s: (T,) times of the result.
-        known_s: (S,) times of the rows.
-        columns: (S, N).
-
-    Returns:
-        (T, N).
-    """
-    return np.stack([np.interp(time_s, known_s, column) for column in columns.T], axis=1)
 
 
 def fill_gaps(time_s: FloatArray, values: FloatArray) -> FloatArray:
@@ -137,11 +124,11 @@ def root_orientations(body: Body, landmarks: FloatArray, rest: PointSet, torso: 
     u, _, vt = np.linalg.svd(np.einsum("tki,kj->tij", centred, model))
     u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
     angles = np.full((len(landmarks), 3), np.nan)
-    angles[known] = root_angles(body, torch.as_tensor(u @ vt)).numpy()
+    angles[known] = rest_root_angles(body, u @ vt)
     return angles
 
 
-def root_angles(body: Body, turn: Tensor) -> Tensor:
+def rest_root_angles(body: Body, turn: FloatArray) -> FloatArray:
     """Root angles that rotate the T pose.
 
     Args:
@@ -151,11 +138,8 @@ def root_angles(body: Body, turn: Tensor) -> Tensor:
     Returns:
         (..., 3) rad in SKEL's order.
     """
-    tree = body.tree(np.zeros(10))
-    rest = torch.as_tensor(body.rest(np.zeros(10)).bone_rotations[0])
-    local = tree.parent_rotation[0].T @ turn @ rest @ tree.child_rotation[0]
-    axes = torch.tensor([axis for axis, _ in tree.joints[0].rotations], dtype=torch.float64)
-    return euler_about(axes, local).flip(-1)
+    rest = body.rest(np.zeros(10)).bone_rotations[0]
+    return np.asarray(root_angles(body.tree(np.zeros(10)), torch.as_tensor(turn @ rest)).numpy())
 
 
 def unwrapped(time_s: FloatArray, angles: FloatArray) -> FloatArray:
@@ -207,7 +191,7 @@ def depth_term(depths: BoneDepths, seen: Tensor, rays: FloatArray, body: Body, s
     Returns:
         A term on the point set ``landmarks``.
     """
-    length = StatureLine.of(body).at(state.betas) / DETECTOR_STATURE_M
+    length = body.stature_m(state.betas) / DETECTOR_STATURE_M
     known = seen[:, depths.pairs].all(dim=-1) & torch.isfinite(depths.depth_m)
     sigma = torch.where(known, length * depths.sigma_m, torch.inf)
     target = length * depths.depth_m

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import EstimationError, InputError
-from ...filtering import lowpass, resample
+from ...filtering import interpolate, lowpass, resample
 from ...types import FloatArray, Observation, SkelMotion
-from ..video.start import interpolate
 
 MAX_GAP_S = 0.4
 """Longest gap that the fit bridges; in a longer one a limb can make any movement (a fast step lasts 0.4 s)."""
