@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import FloatArray
-from ..checks.measures import place_model
+from ..osim.placed import place_model
 from ..types import OsimMotion
 
 if TYPE_CHECKING:
