@@ -70,7 +70,7 @@ def plan(trials: list[Trial], count: int, split: str, seed: int) -> list[Take]:
         seed: of everything.
 
     Returns:
-        The clips; each kind of movement is filmed equally often, from different trials as long as there are any.
+        The clips; kinds of movement take turns, from different trials as long as there are any.
 
     Raises:
         InputError: no trial of the split is long enough.
@@ -84,16 +84,31 @@ def plan(trials: list[Trial], count: int, split: str, seed: int) -> list[Take]:
     if not by_kind:
         raise InputError(f"no trial of split {split!r} lasts {LEAST_S:g} s and fits: make the corpus first")
     order = {kind: rng.permutation(by_kind[kind]) for kind in sorted(by_kind)}
-    kinds = [str(kind) for kind in rng.permutation(sorted(order))]
-    shots, takes = deal(count, rng), []
-    for number, shot in enumerate(shots):
-        kind, turn = kinds[number % len(kinds)], number // len(kinds)
-        index = int(order[kind][turn % len(order[kind])])
+    shots, takes, filmed = deal(count, rng), [], dict.fromkeys(order, 0)
+    for number, (shot, kind) in enumerate(zip(shots, _in_turn(sorted(order), count, rng), strict=True)):
+        index = int(order[kind][filmed[kind] % len(order[kind])])
+        filmed[kind] += 1
         frames = _frames(trials[index])
         first = int(rng.choice(good_windows(trials[index], frames, _STEP_FRAMES, MOST_RESIDUAL_M)))
         word = re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")[:28].strip("_")
         takes.append(Take(f"{number:03d}_{word}_{shot.view}", kind, index, first, frames, shot, (seed, number + 1)))
     return takes
+
+
+def _in_turn(kinds: list[str], count: int, rng: np.random.Generator) -> list[str]:
+    """Kinds of the clips: families ("dance - jete", "dance - pirouette") take turns, large ones the square root as often."""
+    families: dict[str, list[str]] = {}
+    for kind in kinds:
+        families.setdefault(kind.partition(" - ")[0], []).append(kind)
+    places = [name for name, own in families.items() for _ in range(round(len(own) ** 0.5))]
+    turn = [str(name) for name in rng.permutation(places)]
+    shuffled = {name: rng.permutation(own) for name, own in families.items()}
+    used, chosen = dict.fromkeys(families, 0), []
+    for number in range(count):
+        name = turn[number % len(turn)]
+        chosen.append(str(shuffled[name][used[name] % len(shuffled[name])]))
+        used[name] += 1
+    return chosen
 
 
 def _frames(trial: Trial) -> int:
@@ -178,9 +193,9 @@ def main() -> None:
     rows = []
     for take in plan(trials, args.count, args.split, args.seed):
         rows.append(film(take, trials[take.trial], args.out))
+        (args.out / "clips.json").write_text(json.dumps(rows, indent=1))
         sys.stdout.write(f"{take.name}: {take.frames} frames\n")
         sys.stdout.flush()
-    (args.out / "clips.json").write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":
