@@ -26,7 +26,7 @@ from render import Studio
 
 from hsmr_bio.errors import InputError
 from hsmr_bio.io.atomic import new_file
-from hsmr_bio.io.npz import save_motion
+from hsmr_bio.io.npz import load_motion, save_motion
 from hsmr_bio.types import Camera, GroundFit, SkelMotion
 
 LEAST_S, MOST_S = 2.0, 4.0
@@ -117,21 +117,22 @@ def _frames(trial: Trial) -> int:
 
 def film(take: Take, trial: Trial, folder: Path) -> dict[str, object]:
     """Make one clip; returns its row of ``clips.json``."""
+    video, truth = folder / f"{take.name}.mp4", folder / f"{take.name}_truth.npz"
+    if video.exists() and truth.exists():
+        return dict(load_motion(truth).notes)
     rng = np.random.default_rng(take.seed)
     motion, body = window(trial, take.first, take.frames, rng)
     joints = body.forward(motion.poses_rad, motion.betas, motion.trans_m).joints_m.numpy()
     camera = place_camera(take.shot, joints, rng)
     studio = Studio(CoarseMesh.of(body), motion, joints, camera, rng)
     quality = int(rng.integers(*QUALITY))
-    video, truth = folder / f"{take.name}.mp4", folder / f"{take.name}_truth.npz"
     row: dict[str, object] = {"name": take.name, "kind": take.kind, **asdict(take.shot)}
     row |= {"trial": f"{trial.source}/{trial.name}", "first": take.first, "frames": take.frames, "rate_hz": trial.rate_hz}
     row |= {"subject": trial.subject, "sex": trial.sex, "stature_m": round(body.stature_m(trial.betas), 4)}
     row |= {"azimuth_deg": _deg(camera.azimuth_rad), "pitch_deg": _deg(camera.pitch_rad), "roll_deg": _deg(camera.roll_rad)}
     row |= {"focal_px": round(camera.focal_px, 1), "backdrop": studio.kind, "seed": list(take.seed), "quality": quality}
-    if not (video.exists() and truth.exists()):
-        write_video(video, studio, take.frames, trial.rate_hz, quality)
-        save_motion(truth, replace(truth_of(motion, camera), notes=row))
+    write_video(video, studio, take.frames, trial.rate_hz, quality)
+    save_motion(truth, replace(truth_of(motion, camera), notes=row))
     return row
 
 
