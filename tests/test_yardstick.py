@@ -229,6 +229,15 @@ def test_angles_agree_with_the_common_scorer(joints: np.ndarray, shared: Path) -
         np.testing.assert_allclose(values, theirs[name], atol=1e-6, err_msg=name)
 
 
+def test_kinds_of_one_family_do_not_crowd_out_the_others() -> None:
+    from clips import _in_turn
+
+    kinds = [*(f"dance - {n}" for n in range(9)), "walk", "squat"]
+    chosen = _in_turn(kinds, 20, np.random.default_rng(0))
+    assert (chosen.count("walk"), chosen.count("squat")) == (4, 4)
+    assert len({kind for kind in chosen if kind.startswith("dance")}) == 9
+
+
 @pytest.mark.slow
 def test_the_same_seed_films_the_same_clip(tmp_path: Path, walk: SkelMotion, joints: np.ndarray) -> None:
     from clips import film, plan

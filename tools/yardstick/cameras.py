@@ -7,7 +7,7 @@ pitched, near and far pictures.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,11 @@ class VirtualCamera:
         camera = points_m @ self.rotation.T + self.translation_m
         depth = camera[..., 2]
         return camera[..., :2] / np.maximum(depth, 1e-3)[..., None] * self.focal_px + np.array(self.size_px) / 2, depth
+
+    def reduced(self, factor: int) -> VirtualCamera:
+        """The same view in fewer pixels."""
+        width, height = self.size_px
+        return replace(self, focal_px=self.focal_px / factor, size_px=(width // factor, height // factor))
 
     @property
     def position_m(self) -> Array:

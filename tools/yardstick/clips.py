@@ -26,7 +26,7 @@ from render import Studio
 
 from hsmr_bio.errors import InputError
 from hsmr_bio.io.atomic import new_file
-from hsmr_bio.io.npz import save_motion
+from hsmr_bio.io.npz import load_motion, save_motion
 from hsmr_bio.types import Camera, GroundFit, SkelMotion
 
 LEAST_S, MOST_S = 2.0, 4.0
@@ -70,7 +70,7 @@ def plan(trials: list[Trial], count: int, split: str, seed: int) -> list[Take]:
         seed: of everything.
 
     Returns:
-        The clips; each kind of movement is filmed equally often, from different trials as long as there are any.
+        The clips; kinds of movement take turns, from different trials as long as there are any.
 
     Raises:
         InputError: no trial of the split is long enough.
@@ -84,16 +84,31 @@ def plan(trials: list[Trial], count: int, split: str, seed: int) -> list[Take]:
     if not by_kind:
         raise InputError(f"no trial of split {split!r} lasts {LEAST_S:g} s and fits: make the corpus first")
     order = {kind: rng.permutation(by_kind[kind]) for kind in sorted(by_kind)}
-    kinds = [str(kind) for kind in rng.permutation(sorted(order))]
-    shots, takes = deal(count, rng), []
-    for number, shot in enumerate(shots):
-        kind, turn = kinds[number % len(kinds)], number // len(kinds)
-        index = int(order[kind][turn % len(order[kind])])
+    shots, takes, filmed = deal(count, rng), [], dict.fromkeys(order, 0)
+    for number, (shot, kind) in enumerate(zip(shots, _in_turn(sorted(order), count, rng), strict=True)):
+        index = int(order[kind][filmed[kind] % len(order[kind])])
+        filmed[kind] += 1
         frames = _frames(trials[index])
         first = int(rng.choice(good_windows(trials[index], frames, _STEP_FRAMES, MOST_RESIDUAL_M)))
         word = re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")[:28].strip("_")
         takes.append(Take(f"{number:03d}_{word}_{shot.view}", kind, index, first, frames, shot, (seed, number + 1)))
     return takes
+
+
+def _in_turn(kinds: list[str], count: int, rng: np.random.Generator) -> list[str]:
+    """Kinds of the clips: families ("dance - jete", "dance - pirouette") take turns, large ones the square root as often."""
+    families: dict[str, list[str]] = {}
+    for kind in kinds:
+        families.setdefault(kind.partition(" - ")[0], []).append(kind)
+    places = [name for name, own in families.items() for _ in range(round(len(own) ** 0.5))]
+    turn = [str(name) for name in rng.permutation(places)]
+    shuffled = {name: rng.permutation(own) for name, own in families.items()}
+    used, chosen = dict.fromkeys(families, 0), []
+    for number in range(count):
+        name = turn[number % len(turn)]
+        chosen.append(str(shuffled[name][used[name] % len(shuffled[name])]))
+        used[name] += 1
+    return chosen
 
 
 def _frames(trial: Trial) -> int:
@@ -102,21 +117,22 @@ def _frames(trial: Trial) -> int:
 
 def film(take: Take, trial: Trial, folder: Path) -> dict[str, object]:
     """Make one clip; returns its row of ``clips.json``."""
+    video, truth = folder / f"{take.name}.mp4", folder / f"{take.name}_truth.npz"
+    if video.exists() and truth.exists():
+        return dict(load_motion(truth).notes)
     rng = np.random.default_rng(take.seed)
     motion, body = window(trial, take.first, take.frames, rng)
     joints = body.forward(motion.poses_rad, motion.betas, motion.trans_m).joints_m.numpy()
     camera = place_camera(take.shot, joints, rng)
     studio = Studio(CoarseMesh.of(body), motion, joints, camera, rng)
     quality = int(rng.integers(*QUALITY))
-    video, truth = folder / f"{take.name}.mp4", folder / f"{take.name}_truth.npz"
     row: dict[str, object] = {"name": take.name, "kind": take.kind, **asdict(take.shot)}
     row |= {"trial": f"{trial.source}/{trial.name}", "first": take.first, "frames": take.frames, "rate_hz": trial.rate_hz}
     row |= {"subject": trial.subject, "sex": trial.sex, "stature_m": round(body.stature_m(trial.betas), 4)}
     row |= {"azimuth_deg": _deg(camera.azimuth_rad), "pitch_deg": _deg(camera.pitch_rad), "roll_deg": _deg(camera.roll_rad)}
     row |= {"focal_px": round(camera.focal_px, 1), "backdrop": studio.kind, "seed": list(take.seed), "quality": quality}
-    if not (video.exists() and truth.exists()):
-        write_video(video, studio, take.frames, trial.rate_hz, quality)
-        save_motion(truth, replace(truth_of(motion, camera), notes=row))
+    write_video(video, studio, take.frames, trial.rate_hz, quality)
+    save_motion(truth, replace(truth_of(motion, camera), notes=row))
     return row
 
 
@@ -178,9 +194,9 @@ def main() -> None:
     rows = []
     for take in plan(trials, args.count, args.split, args.seed):
         rows.append(film(take, trials[take.trial], args.out))
+        (args.out / "clips.json").write_text(json.dumps(rows, indent=1))
         sys.stdout.write(f"{take.name}: {take.frames} frames\n")
         sys.stdout.flush()
-    (args.out / "clips.json").write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ class CoarseMesh:
     """(F, 3) of ``vertices``."""
 
     @classmethod
+    @lru_cache(maxsize=4)
     def of(cls, body: Body) -> CoarseMesh:
         """Merge the vertices of a bone that share a cell into the one nearest to their middle (Rossignac and Borrel 1993)."""
         skin = np.asarray(body.data.skin_template_m)

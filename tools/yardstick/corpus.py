@@ -69,7 +69,9 @@ def fit_piece(piece: Piece, shape: Shape) -> list[Trial]:
     points = np.concatenate([targets(shape, t.points_m) for t in piece.trials])
     fitted = fit_held(shape.body, shape.betas, time_s, points)
     height = soles_m(shape.body, fitted.motion).min(axis=1)
-    off, q = np.nanmean(fitted.distances_m, axis=1), np.array(fitted.motion.q)
+    known = np.isfinite(fitted.distances_m)
+    total, count = np.where(known, fitted.distances_m, 0.0).sum(axis=1), known.sum(axis=1)
+    off, q = np.where(count > 0, total / np.maximum(count, 1), np.inf), np.array(fitted.motion.q)
     ends = np.cumsum([len(t.time_s) for t in piece.trials])
     return [
         _stored(trial, shape, q[end - len(trial.time_s) : end], *(a[end - len(trial.time_s) : end] for a in (off, height)))
@@ -90,7 +92,7 @@ def _stored(trial: Recording, shape: Shape, q: Array, off_m: Array, height_m: Ar
         body=shape.body.name,
         rate_hz=min(RATE_HZ, trial.source_rate_hz),
         source_rate_hz=trial.source_rate_hz,
-        residual_m=float(np.mean(off_m)),
+        residual_m=float(np.mean(off_m[np.isfinite(off_m)])),
         floor_m=floor,
         betas=shape.betas,
         q=lowered,

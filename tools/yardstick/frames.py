@@ -149,7 +149,7 @@ def make_window(number: int, seed: int, chooser: Chooser, eyes: Mapping[str, Net
     joints = body.forward(motion.poses_rad, motion.betas, motion.trans_m).joints_m.numpy()
     camera = place_camera(shot, joints, rng)
     begin = time.process_time()
-    studio = Studio(CoarseMesh.of(body), motion, joints, camera, rng)
+    studio = Studio(CoarseMesh.of(body), motion, joints, camera, rng, coarse=2)
     pictures = [studio.frame(frame) for frame in range(frames)]
     drawn_s = time.process_time() - begin
     places = landmark_places(body, motion)

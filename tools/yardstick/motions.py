@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from recordings import Array
@@ -16,7 +18,7 @@ from hsmr_bio.errors import FormatError
 from hsmr_bio.fitting.core.body_points import SolePoints
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.skeleton import DOF_NAMES
-from hsmr_bio.types import SkelMotion
+from hsmr_bio.types import Sex, SkelMotion
 
 _TEXT = ("source", "name", "subject", "activity", "split", "sex", "body")
 _FLOATS = ("rate_hz", "source_rate_hz", "residual_m", "floor_m")
@@ -51,7 +53,7 @@ class Trial:
     q: Array
     """(T, 49)."""
     frame_residual_m: Array
-    """(T,)."""
+    """(T,), infinite where nothing was recorded."""
 
 
 def save_trials(path: Path, trials: Sequence[Trial]) -> None:
@@ -118,7 +120,7 @@ def window(trial: Trial, first: int, frames: int, rng: np.random.Generator) -> t
     Raises:
         FormatError: the trial was fitted to another build of the open body.
     """
-    body = load_body("open", trial.sex)
+    body = _body(trial.sex)
     if body.name != trial.body:
         raise FormatError(trial.name, "body", f"fitted to {trial.body}, the package has {body.name}: run corpus.py again")
     q = trial.q[first : first + frames].copy()
@@ -135,6 +137,11 @@ def window(trial: Trial, first: int, frames: int, rng: np.random.Generator) -> t
     lowest = float(np.percentile(soles_m(body, motion).min(axis=1), _STANDING_PERCENTILE))
     down = np.array([0.0, lowest if abs(lowest) < _LEVEL_M else 0.0, 0.0])
     return replace(motion, trans_m=motion.trans_m - down), body
+
+
+@lru_cache(maxsize=3)
+def _body(sex: str) -> Body:
+    return load_body("open", cast(Sex, sex))
 
 
 def _idle(frames: int, rate_hz: float, rng: np.random.Generator) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from cameras import Array, VirtualCamera
@@ -30,6 +31,13 @@ class Backdrop:
     floor: npt.NDArray[np.bool_]
     """(H, W) pixels of the floor, which shadows fall on."""
     kind: str
+
+    def enlarged(self, size_px: tuple[int, int]) -> Backdrop:
+        """The same picture in another size."""
+        if self.floor.shape == size_px[::-1]:
+            return self
+        floor = cv2.resize(self.floor.astype(np.uint8), size_px, interpolation=cv2.INTER_NEAREST).astype(bool)
+        return Backdrop(cv2.resize(self.colours, size_px, interpolation=cv2.INTER_LINEAR), floor, self.kind)
 
 
 def backdrop(camera: VirtualCamera, joints_m: Array, rng: np.random.Generator) -> Backdrop:

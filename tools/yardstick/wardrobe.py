@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,7 @@ def outfit(mesh: CoarseMesh, rng: np.random.Generator) -> Outfit:
     """Dress a body at random."""
     rest = mesh.body.rest(np.zeros(10))
     points = rest.skin_m[mesh.vertices]
-    drawn = render_demo.clothes(mesh.body)[mesh.vertices]
-    bone = np.array(JOINT_NAMES)[np.asarray(mesh.body.data.skin_weights.todense())[mesh.vertices].argmax(axis=1)]
+    drawn, bone = _features(mesh)
     joints = dict(zip(JOINT_NAMES, rest.joints_m, strict=True))
     top, trousers = _top(points, bone, joints, rng), _trousers(points, bone, joints, rng)
     feet = np.isin(bone, [f"{name}_{side}" for name in ("talus", "calcn", "toes") for side in "rl"]) & ~trousers
@@ -75,6 +75,13 @@ def outfit(mesh: CoarseMesh, rng: np.random.Generator) -> Outfit:
     places = np.stack([around, points[:, 1]], axis=1) / _TEXTURE_M * _TEXTURE
     textures = np.stack([_texture("blotches", 0.03, rng), *(_texture(_pick(PATTERNS, rng), 0.3, rng) for _ in range(2))])
     return Outfit(np.clip(colours, 0, 1).astype(np.float32), thickness, textures, layer, places.astype(np.float32))
+
+
+@lru_cache(maxsize=4)
+def _features(mesh: CoarseMesh) -> tuple[Array, npt.NDArray[np.str_]]:
+    """Colours (V, 3) of the demo's person, by which face and hair are known, and the bone (V,) of each vertex."""
+    bone = np.asarray(mesh.body.data.skin_weights.todense())[mesh.vertices].argmax(axis=1)
+    return render_demo.clothes(mesh.body)[mesh.vertices], np.array(JOINT_NAMES)[bone]
 
 
 def _pick(shares: dict[str, float], rng: np.random.Generator) -> str:
