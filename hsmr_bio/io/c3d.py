@@ -6,6 +6,8 @@ Source:
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 from collections.abc import Mapping
 from math import isfinite, prod
@@ -54,13 +56,28 @@ def open_c3d(path: Path, *, feature: str, force_plates: bool = False) -> Mapping
     """
     _check(path)
     ezc3d = require("ezc3d", feature=feature, extra="c3d")
-    try_first(path, f"import ezc3d; ezc3d.c3d(sys.argv[1], extract_forceplat_data={force_plates})", "ezc3d")
+    try_first(path, f"import ezc3d; ezc3d.c3d(path, extract_forceplat_data={force_plates})", "ezc3d")
     try:
         content: Mapping[str, Any] = ezc3d.c3d(str(path), extract_forceplat_data=force_plates)
     except (OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
         raise FormatError(path, None, f"cannot be read as C3D: {str(error).removesuffix(': iostream error')}") from error
     _decode_old_text(content["parameters"])
     return content
+
+
+def refuse_short(path: Path) -> None:
+    """Refuse a file that ezc3d has just written and that is too short: it does not tell when the disk is full.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    try:
+        _check(path)
+    except FormatError as error:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, there or in {path.parent}") from error
 
 
 def _decode_old_text(parameters: Mapping[str, Any]) -> None:
