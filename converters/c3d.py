@@ -19,7 +19,7 @@ import numpy as np
 from hsmr_bio.arrays import increasing_time
 from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
-from hsmr_bio.io.c3d import open_c3d
+from hsmr_bio.io.c3d import open_c3d, refuse_short
 from hsmr_bio.io.door import reader
 from hsmr_bio.option_checks import check_choice
 from hsmr_bio.types import FloatArray, Markers
@@ -223,6 +223,7 @@ def write_c3d(path: str | os.PathLike[str], markers: Markers, capture: Capture |
         write_capture(content, capture, rate_hz=rate_hz, frames=frames)
     with new_file(path) as part, tempfile.TemporaryDirectory() as folder:
         content.write(f"{folder}/a.c3d")  # ezc3d insists on this ending
+        refuse_short(Path(folder, "a.c3d"))
         shutil.copyfile(f"{folder}/a.c3d", part)
 
 

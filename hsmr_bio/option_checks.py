@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from math import inf, isfinite
@@ -16,6 +17,8 @@ STATURE_RANGE_M = (0.5, 2.6)
 """Accepted statures; others are probably in another unit."""
 MASS_RANGE_KG = (5.0, 400.0)
 """Accepted masses; others are probably in another unit."""
+_LONGEST_NAME = 150
+"""Bytes of a name: file systems allow 255, and endings such as those of the bones' meshes come after it."""
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 
 
@@ -192,6 +195,23 @@ def check_file_name(name: str) -> str:
         InputError: empty, with blanks at its ends, or with a separator or another character that a system refuses.
     """
     usable = isinstance(name, str) and name not in ("", ".", "..") and name == name.strip() and name.isprintable()
-    if not usable or any(c in name for c in '/\\:*?"<>|'):
-        raise InputError(f'a name (--name) must be usable in file names, without / \\ : * ? " < > |, got {name!r}')
+    if not usable or any(c in name for c in '/\\:*?"<>|') or len(name.encode("utf-8")) > _LONGEST_NAME:
+        wanted = f'usable in file names: at most {_LONGEST_NAME} bytes, without / \\ : * ? " < > |'
+        raise InputError(f"a name (--name) must be {wanted}, got {name!r}")
     return name
+
+
+def file_name_of(stem: str) -> str:
+    """Return the name of an input as one for files of results: bytes that are not UTF-8 are read as Latin-1.
+
+    Args:
+        stem: name of the input without its ending.
+
+    Returns:
+        The name; it may still be unusable, see :func:`check_file_name`.
+    """
+    try:
+        stem.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(stem).decode("latin-1")
+    return stem

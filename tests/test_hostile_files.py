@@ -202,7 +202,7 @@ def test_an_unexpected_error_is_one_line(
 
 
 def test_a_long_message_is_cut_and_keeps_the_name_of_the_file() -> None:
-    line = one_line(f"/home/{'folder/' * 40}clip.mot, line 3: {'9' * 5000} is no number\nand more\x1b[31m", longest=LONGEST)
+    line = one_line(f"/data/{'folder/' * 40}clip.mot, line 3: {'9' * 5000} is no number\nand more\x1b[31m", longest=LONGEST)
     assert len(line) <= LONGEST and "clip.mot, line 3" in line and line.endswith("and more\\x1b[31m")
     assert one_line("short") == "short"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -17,6 +18,7 @@ from hsmr_bio.cli import build_parser, main
 from hsmr_bio.dynamics import ground_reaction
 from hsmr_bio.errors import InputError
 from hsmr_bio.fitting.markers.inverse_kinematics import marker_errors
+from hsmr_bio.option_checks import check_file_name, file_name_of
 from hsmr_bio.osim.library import bsm
 from hsmr_bio.types import Markers, OsimMotion, SkelMotion
 
@@ -235,6 +237,14 @@ def test_results_that_exist_stop_before_the_source_is_read(road, tmp_path: Path)
         road(tmp_path / "walk.npz", tmp_path)
     with pytest.raises(InputError, match="usable in file names"):
         road(tmp_path / "walk*.npz", tmp_path)
+
+
+def test_names_of_results_are_text_and_not_too_long() -> None:
+    assert file_name_of(os.fsdecode(b"caf\xe9")) == "café"
+    assert file_name_of("größe") == "größe"
+    with pytest.raises(InputError, match="at most 150 bytes"):
+        check_file_name("ö" * 76)
+    assert check_file_name("ö" * 75)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypeVar, get_args
@@ -398,7 +398,8 @@ def opensim_leaves_no_log() -> Iterator[None]:
         opensim = sys.modules.get("opensim")
         if opensim is not None and not was_there:
             opensim.Logger.removeFileSink()
-            log.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that cannot be written to has no log either
+                log.unlink(missing_ok=True)
 
 
 def _duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..option_checks import file_name_of
 from .common import Subparsers, add_json, add_output, beside, exit_code, model_of, note, print_result
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         written = write_dynamics(
             folder,
             result,
-            name=args.motion.stem,
+            name=file_name_of(args.motion.stem),
             model_file=_relative(model, args.out),
             motion_file=_relative(args.motion, args.out),
             per_kg=args.per_kg,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -102,14 +103,23 @@ def _remove_if_empty(folder: Path) -> None:
 
 @contextmanager
 def _naming(target: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Let system errors name the target: those without a name, such as a full disk, and those that name a temporary file."""
+    """Let system errors name the target: those without a name, such as a full disk, and those that name a temporary file.
+
+    Libraries that report a full disk in words of their own are understood too.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename is None:
+        named = [name for name in (error.filename2, error.filename) if isinstance(name, str)]
+        inside = next((name for name in named if temporary is not None and name.startswith(str(temporary))), None)
+        if inside is not None:
+            error.filename = f"{target}{inside.removeprefix(str(temporary))}"
+        elif error.errno is not None and not named:
             error.filename = str(target)
-        elif temporary is not None and isinstance(error.filename, str) and error.filename.startswith(str(temporary)):
-            error.filename = f"{target}{error.filename.removeprefix(str(temporary))}"
+        raise
+    except Exception as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
         raise
 
 

@@ -6,6 +6,8 @@ Source:
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -62,7 +64,7 @@ def open_c3d(path: Path, *, feature: str, force_plates: bool = False) -> Mapping
     ezc3d = require("ezc3d", feature=feature)
     try:
         with _readable(path, kind) as file:
-            try_first(file, f"import ezc3d; ezc3d.c3d(sys.argv[1], extract_forceplat_data={force_plates})", "ezc3d")
+            try_first(file, f"import ezc3d; ezc3d.c3d(path, extract_forceplat_data={force_plates})", "ezc3d")
             content: Mapping[str, Any] = ezc3d.c3d(str(file), extract_forceplat_data=force_plates)
     except (OSError, RuntimeError, ValueError, IndexError, KeyError) as error:
         raise FormatError(path, None, f"cannot be read as C3D: {str(error).removesuffix(': iostream error')}") from error
@@ -80,6 +82,21 @@ def _readable(path: Path, kind: int) -> Iterator[Path]:
         copy = Path(folder) / "a.c3d"
         copy.write_bytes(little_endian(path.read_bytes()))
         yield copy
+
+
+def refuse_short(path: Path) -> None:
+    """Refuse a file that ezc3d has just written and that is too short: it does not tell when the disk is full.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    try:
+        _check(path)
+    except FormatError as error:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, there or in {path.parent}") from error
 
 
 def _decode_old_text(parameters: Mapping[str, Any]) -> None:

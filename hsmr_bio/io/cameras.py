@@ -17,7 +17,6 @@ from hsmr_bio.option_checks import check_number
 from hsmr_bio.types import Camera, FloatArray
 
 from .door import reader
-from .opencv_storage import read_opencv_storage
 
 GUESS = "guess"
 """Source of a camera whose focal length is not given."""
@@ -156,6 +155,8 @@ def _load(path: Path) -> Mapping[str, Any]:
 
 
 def _load_opencv(path: Path) -> dict[str, Any]:
+    from .opencv_storage import read_opencv_storage
+
     found = read_opencv_storage(path)
     width, height = found.get("image_width"), found.get("image_height")
     if width is not None and height is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -9,11 +10,13 @@ from os import PathLike
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from ..errors import FormatError, HsmrBioError, ShapeError, one_line
+from ..errors import FormatError, HsmrBioError, InputError, ModelError, ShapeError, one_line
 from .staging import finish
 
 _Given = ParamSpec("_Given")
 _Read = TypeVar("_Read")
+_OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors that say something of the machine and nothing of the file."""
 _LONGEST_REASON = 160
 """Characters of another library's message in ours."""
 
@@ -22,8 +25,8 @@ _LONGEST_REASON = 160
 def reading(path: str | PathLike[str], what: str = "") -> Iterator[None]:
     """Turn every error that is not ours into a FormatError of the file.
 
-    Results that an ended run left to be moved into the file's folder are moved there first. Errors of this package pass, and so
-    do those of the system that name their reason (no such file, a full disk).
+    Results that an ended run left to be moved into the file's folder are moved there first. Errors of this package pass,
+    with the file's name if they lack it, and so do those of the system that are not about the file's content (a full disk).
 
     Args:
         path: of the file that the block reads.
@@ -40,10 +43,13 @@ def reading(path: str | PathLike[str], what: str = "") -> Iterator[None]:
         yield
     except ShapeError as error:
         raise FormatError(path, None, str(error)) from error
-    except HsmrBioError:
+    except HsmrBioError as error:
+        unnamed = Path(path).name not in str(error)
+        if unnamed and (type(error) is InputError or (type(error) is ModelError and str(path).endswith(".osim"))):
+            raise type(error)(f"{path}: {error}") from error
         raise
     except OSError as error:
-        if error.errno is not None and error.strerror:
+        if error.filename is not None or error.errno in _OF_THE_SYSTEM:
             raise
         raise FormatError(path, None, _problem(error, what)) from error
     except MemoryError as error:

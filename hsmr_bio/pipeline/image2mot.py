@@ -16,7 +16,7 @@ from ..fitting.video.keypoints import FitOptions
 from ..fitting.world.ground import to_world
 from ..fitting.world.smoothing import filter_motion, seen_frames
 from ..kinematics.threads import one_blas_thread
-from ..option_checks import options_or_default
+from ..option_checks import file_name_of, options_or_default
 from ..types import Observation, Progress, SkelMotion, quiet
 from .options import Image2MotOptions, usable_cutoff
 from .people import Person, Timer, refuse_early, write_people
@@ -48,7 +48,7 @@ def image2mot(
         MissingAssetError: a licensed file that the options need is missing.
     """
     options = options_or_default(Image2MotOptions, options)
-    name = options.name or Path(source).stem.removesuffix("_observation")
+    name = options.name or file_name_of(Path(source).stem.removesuffix("_observation"))
     refuse_early(Path(out_dir), [name], options)
     body = load_body(options.body, options.sex)
     timer, memory = Timer(), Memory(Path(out_dir), name, source, options)

@@ -19,7 +19,7 @@ from ..fitting.video.joint_data import JointCentres
 from ..fitting.world.ground import to_world
 from ..fitting.world.smoothing import filter_motion
 from ..kinematics.threads import one_thread
-from ..option_checks import options_or_default
+from ..option_checks import file_name_of, options_or_default
 from ..types import Markers, Progress, Sex, SkelMotion, quiet
 from .options import Skel2MotOptions, usable_cutoff
 from .people import Person, refuse_early, write_people
@@ -54,7 +54,7 @@ def skel2mot(
     options = options_or_default(Skel2MotOptions, options)
     path = Path(source)
     stem = path.stem if path.suffix.lower() in (".trc", ".c3d") else path.name.split(".")[0]
-    name = options.results.name or stem.removesuffix("_skel").removeprefix("HSMR-")
+    name = options.results.name or file_name_of(stem.removesuffix("_skel").removeprefix("HSMR-"))
     refuse_early(Path(out_dir), [name], options.results)
     stored = ConvertOptions(rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
     content = read(source, "skel", "markers", "joints", options=stored)

@@ -13,7 +13,7 @@ from ..body import Body
 from ..body.placing import rotate_motion, to_forward
 from ..converters.smpl_import import import_smpl
 from ..fitting.smpl.to_skel import SmplFit
-from ..option_checks import options_or_default
+from ..option_checks import file_name_of, options_or_default
 from ..types import Progress, SkelMotion, quiet
 from .options import Skel2MotOptions, Smpl2MotOptions
 from .people import refuse_early
@@ -52,7 +52,7 @@ def smpl2mot(
         MissingAssetError: a licensed file that the options name is missing.
     """
     options = options_or_default(Smpl2MotOptions, options)
-    name = options.results.name or Path(source).name.split(".")[0]
+    name = options.results.name or file_name_of(Path(source).name.split(".")[0])
     refuse_early(Path(out_dir), [name], options.results)
     imported = import_smpl(source, replace(options.source, height_m=options.results.height_m), progress=progress)
     motions = [fit.motion if options.keep_heading else _facing_forward(fit.motion, body) for fit, body in imported]
