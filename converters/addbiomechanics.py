@@ -21,6 +21,7 @@ from hsmr_bio.dynamics.loads import ExternalForce, ExternalLoads
 from hsmr_bio.errors import FormatError, InputError, ModelError, require
 from hsmr_bio.io.atomic import new_folder
 from hsmr_bio.io.mot import write_mot
+from hsmr_bio.io.repairs import zeros_to_gaps
 from hsmr_bio.io.silence import no_stdout
 from hsmr_bio.io.trc import write_trc
 from hsmr_bio.osim.document import OsimDocument
@@ -305,20 +306,20 @@ def _read_trial(
         raise FormatError(path, f"trial {name!r}", f"{values.shape[1:]} values a frame, the model has {len(coordinates)}")
     return B3dTrial(
         name=name,
-        markers=_markers(time_s, frames),
+        markers=_markers(f"{path}, trial {name!r}", time_s, frames),
         motion=OsimMotion(time_s=time_s, coordinates=coordinates, values_si=values, rotational=rotational),
         loads=_loads(subject, frames, time_s, name),
         missing_force_frames=sum("notMissing" not in str(frame.missingGRFReason) for frame in frames),
     )
 
 
-def _markers(time_s: FloatArray, frames: list[Any]) -> Markers:
+def _markers(where: str, time_s: FloatArray, frames: list[Any]) -> Markers:
     """Named markers; the one without a name in such files is left out."""
     seen = [{str(name): np.asarray(point) for name, point in frame.markerObservations if name} for frame in frames]
     names = tuple(sorted({name for frame in seen for name in frame}))
     hidden = np.full(3, np.nan)
     positions = np.array([[frame.get(name, hidden) for name in names] for frame in seen]).reshape(len(frames), len(names), 3)
-    return Markers(time_s=time_s, names=names, positions_m=positions)
+    return Markers(time_s=time_s, names=names, positions_m=zeros_to_gaps(where, names, positions))
 
 
 def _loads(subject: Any, frames: list[Any], time_s: FloatArray, name: str) -> ExternalLoads:

@@ -19,6 +19,7 @@ from hsmr_bio.arrays import increasing_time
 from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.c3d import open_c3d
+from hsmr_bio.io.repairs import zeros_to_gaps
 from hsmr_bio.types import FloatArray, Markers
 
 from .content import Content, ConvertOptions, Written, as_markers
@@ -92,11 +93,13 @@ def read_c3d(path: str | os.PathLike[str], *, up: Up | None = None) -> C3dFile:
         raise FormatError(path, "POINT:RATE", f"the frame rate must be positive, it is {rate_hz:g}")
     positions = points[:3].transpose(2, 1, 0) * _unit(path, parameters)
     positions[~np.isfinite(positions).all(axis=-1)] = np.nan  # ezc3d gives NaN where the residual is negative
+    names = _labels(path, parameters, positions.shape[1])
+    positions = zeros_to_gaps(path, names, positions)
     to_y_up, up_note = _turn_to_y_up(path, parameters, positions, up)
     first = int(content["header"]["points"]["first_frame"])
     markers = Markers(
         time_s=(first + np.arange(len(positions))) / rate_hz,
-        names=_labels(path, parameters, positions.shape[1]),
+        names=names,
         positions_m=positions @ to_y_up.T,
     )
     return C3dFile(

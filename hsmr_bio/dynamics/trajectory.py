@@ -39,6 +39,11 @@ class Trajectory:
             shape = (len(self.time_s), len(self.coordinates))
             object.__setattr__(self, name, readonly(name, getattr(self, name), shape))
 
+    def cut(self, frames: slice) -> Trajectory:
+        """Keep some of the frames."""
+        parts = {name: getattr(self, name)[frames] for name in ("time_s", "q_si", "u_si", "a_si")}
+        return Trajectory(coordinates=self.coordinates, **parts)
+
 
 def trajectory(motion: OsimMotion, *, cutoff_hz: float | None = 6.0) -> Trajectory:
     """Filter a motion without lag and differentiate it.
