@@ -144,3 +144,11 @@ def test_a_file_of_zeros_alone_stays(tmp_path, caplog) -> None:
     rows = "1\t0.0\t0\t0\t0\t0\t0\t0\n"
     assert (read_trc(trc(tmp_path, rows=rows, frames=1)).positions_m == 0).all()
     assert caplog.text == ""
+
+
+def test_a_marker_without_a_name_is_left_out(tmp_path, caplog) -> None:
+    rows = "1\t0.0\t1\t2\t3\t4\t5\t6\t7\t8\t9\n2\t0.1\t1\t2\t3\t4\t5\t6\t7\t8\t9\n"
+    read = read_trc(trc(tmp_path, frames=2, count=3, names="A\t\t\t\t\t\tB\t\t", rows=rows))
+    assert read.names == ("A", "B")
+    np.testing.assert_allclose(read.positions_m[0], [[0.001, 0.002, 0.003], [0.007, 0.008, 0.009]])
+    assert "markers without a name are left out" in caplog.text

@@ -87,9 +87,9 @@ def repeated_columns(
         if name in first and not np.array_equal(values[:, column], values[:, first[name]], equal_nan=True):
             other[column] = name
         first.setdefault(name, column)
-    twice = len(names) - len(first)
+    twice = len([name for name in names if name]) - len([name for name in first if name])
     if twice:
-        name = next(name for name in first if list(names).count(name) > 1)
+        name = next(name for name in first if name and list(names).count(name) > 1)
         say(path, f"several columns are called {shown(name)!r}{' and others' if twice > 1 else ''}: the first counts")
     return list(first.values()), other
 

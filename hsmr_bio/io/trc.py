@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import FormatError, InputError
 from ..types import FloatArray, Markers
 from .atomic import new_file
-from .repairs import compare_count, repeated_columns, shown, without_repeats, zeros_to_gaps
+from .repairs import compare_count, repeated_columns, say, shown, without_repeats, zeros_to_gaps
 from .table import blocks, check_time, parse_rows, read_bytes, time_cells
 
 _UNIT_M = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3}
@@ -50,12 +50,12 @@ def read_trc(path: str | os.PathLike[str]) -> Markers:
     if len(lines) < 5:
         raise FormatError(path, len(lines), "the header is cut off")
     header = _header(path, lines)
-    names = _names(path, lines[3])
-    compare_count(path, "NumMarkers", header["NumMarkers"], len(names))
     body = head[5] if len(head) > 5 else b""
     skipped = len(body) - len(body.lstrip(b"\n \t"))
     line = 6 + body[:skipped].count(b"\n")
     body = body[body.rfind(b"\n", 0, skipped) + 1 :]
+    names = _names(path, lines[3], body)
+    compare_count(path, "NumMarkers", header["NumMarkers"], len(names))
     width = 2 + _COMPONENTS * len(names)
     values = parse_rows(path, _fill_empty(path, body, width, line), width, line)
     compare_count(path, "NumFrames", header.get("NumFrames"), len(values))
@@ -70,17 +70,16 @@ def read_trc(path: str | os.PathLike[str]) -> Markers:
 
 
 def _distinct(path: str | os.PathLike[str], names: tuple[str, ...], positions: FloatArray) -> tuple[tuple[str, ...], list[int]]:
-    """Names without repetition and their markers: a second one at other places gets a number behind its name."""
-    if len(set(names)) == len(names):
-        return names, list(range(len(names)))
-    first, other = repeated_columns(
-        path, names, positions.reshape(len(positions), len(names), -1).transpose(0, 2, 1).reshape(-1, len(names))
-    )
-    kept = sorted([*first, *other])
+    """Markers with a name, and their columns; of a name's second marker at other places the name gets a number."""
+    flat = positions.transpose(0, 2, 1).reshape(-1, len(names))
+    first, other = repeated_columns(path, names, flat)
+    kept = [column for column in sorted([*first, *other]) if names[column]]
+    if "" in names:
+        say(path, "markers without a name are left out")
     found: list[str] = []
     for column in kept:
         name, number = names[column], 2
-        while column in other and (name in found or name in names):
+        while name in found or (column in other and name in names):
             name, number = f"{names[column]}_{number}", number + 1
         found.append(name)
     return tuple(found), kept
@@ -162,11 +161,15 @@ def _header(path: str | os.PathLike[str], lines: list[str]) -> dict[str, str]:
     return header
 
 
-def _names(path: str | os.PathLike[str], line: str) -> tuple[str, ...]:
-    names = tuple(cell.strip() for cell in line.split("\t")[2:] if cell.strip())
+def _names(path: str | os.PathLike[str], line: str, body: bytes) -> tuple[str, ...]:
+    """Names of the markers; "" for one without a name between others, each name above the first of its three columns."""
+    cells = [cell.strip() for cell in line.rstrip().split("\t")[2:]]
+    names = tuple(cell for cell in cells if cell)
     if not names:
         raise FormatError(path, 4, "there are no marker names, separated by tabs")
-    return names
+    placed = tuple(cells[::_COMPONENTS])
+    held = (len(body.split(b"\n", 1)[0].rstrip().split(b"\t")) - 2) / _COMPONENTS
+    return placed if len(names) < held and sum(map(bool, placed)) == len(names) else names
 
 
 def _fill_empty(path: str | os.PathLike[str], body: bytes, width: int, line: int) -> bytes:
