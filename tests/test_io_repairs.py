@@ -152,3 +152,10 @@ def test_a_marker_without_a_name_is_left_out(tmp_path, caplog) -> None:
     assert read.names == ("A", "B")
     np.testing.assert_allclose(read.positions_m[0], [[0.001, 0.002, 0.003], [0.007, 0.008, 0.009]])
     assert "markers without a name are left out" in caplog.text
+
+
+def test_the_angles_of_simms_motion_files_are_degrees(tmp_path, caplog) -> None:
+    assert read_mot(table(tmp_path, header="datacolumns 3\ndatarows 3\n")).values_si[0, 0] == pytest.approx(np.deg2rad(1.0))
+    assert "a motion file of SIMM without inDegrees" in caplog.text
+    with pytest.raises(FormatError, match="--angles"):
+        read_mot(table(tmp_path, header="version=1\ndatacolumns 3\n"))

@@ -36,6 +36,8 @@ _PROBED_BYTES = 4096
 """Start of a file in which a zero byte shows that it is not text."""
 _MICROSOFT_NAN = re.compile(rb"-?1\.#(?:QNAN|IND|SNAN)0*|-?nan\(\w+\)", re.IGNORECASE)
 _ANGLES = "Angles are in"
+_SIMM = "datacolumns"
+"""First word of a line that SIMM's motion files have; OpenSim takes their angles for degrees (``Storage.cpp``)."""
 _ANGLES_TEXT = re.compile(r"angles\s+are\s+in\s+(degrees|radians)", re.IGNORECASE)
 _YES, _NO = {"yes", "y", "true", "1"}, {"no", "n", "false", "0"}
 _HEADER = re.compile(r"\s*([A-Za-z_][\w ]*?)\s*=\s*(.*?)\s*$")
@@ -309,6 +311,8 @@ def _read_header(path: str | os.PathLike[str], data: bytes) -> tuple[str, dict[s
             return title, header, names, offset, line
         if angles := _ANGLES_TEXT.search(text):
             header[_ANGLES] = angles[1].lower()
+        elif text.split()[:1] == [_SIMM]:
+            header[_SIMM] = ""
         match = _HEADER.match(text)
         if match:
             key = {"indegrees": "inDegrees", "nrows": "nRows", "ncolumns": "nColumns"}.get(match[1].lower(), match[1])
@@ -348,9 +352,12 @@ def _with_names(names: list[str], rows: bytes) -> list[str]:
 
 def _in_degrees(path: str | os.PathLike[str], header: dict[str, str]) -> bool | None:
     """Unit of the angles: as the header's key says, else its text; None if neither does."""
-    stated, text = header.pop("inDegrees", None), header.pop(_ANGLES, None)
+    stated, text, simm = header.pop("inDegrees", None), header.pop(_ANGLES, None), header.pop(_SIMM, None)
     if stated is not None:
         if stated.lower() not in _YES | _NO:
             raise FormatError(path, None, f"the header must say inDegrees=yes or inDegrees=no, it says {shown(stated)!r}")
         return stated.lower() in _YES
+    if text is None and simm is not None and "version" not in header:
+        say(path, "a motion file of SIMM without inDegrees: its angles are in degrees, as OpenSim takes them")
+        return True
     return None if text is None else text == "degrees"
