@@ -45,6 +45,8 @@ class ConvertOptions:
 
     model: Path | None = None
     """OpenSim model of coordinates or markers; None: the ``.osim`` of the same name beside them."""
+    angles: Literal["degrees", "radians"] | None = None
+    """Unit of the angles of a ``.mot`` whose header states none."""
     body: str | None = None
     """Body of a SKEL motion; None: the one that it names."""
     up: Up | None = None

@@ -61,13 +61,13 @@ def from_mot(path: Path, options: ConvertOptions) -> Content:
 
     Args:
         path: the file.
-        options: ``model``.
+        options: ``model``, ``angles``.
 
     Returns:
         Coordinates, and the model if it is known.
     """
     model = model_of(path, options)
-    return Content(name=path.stem, coordinates=read_mot(path, model), model=model)
+    return Content(name=path.stem, coordinates=read_mot(path, model, angles=options.angles), model=model)
 
 
 def to_mot(path: Path, content: Content, options: ConvertOptions) -> Written:

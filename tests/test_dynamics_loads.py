@@ -176,9 +176,9 @@ def test_a_dumbbell_may_pull(backend, standing) -> None:
 
 def test_nan_and_time_that_does_not_fit_are_refused(backend, standing, feet) -> None:
     force, point = arrays(feet)
-    with pytest.raises(InputError, match=r"covers 5 to 5\.59 s, but the motion lasts from 0 to 0\.59 s"):
+    with pytest.raises(InputError, match=r"the motion lasts from 0 to 0\.59 s, the loads from 5 to 5\.59 s, no time in common"):
         inverse_dynamics(standing, backend, loads_from_arrays(TIME_S + 5, force, point, bodies=["calcn_r", "calcn_l"]))
-    with pytest.raises(InputError, match=r"covers 5 to 5\.59 s, but the motion lasts from 0 to 0\.59 s"):
+    with pytest.raises(InputError, match=r"the motion lasts from 0 to 0\.59 s, the loads from 5 to 5\.59 s, no time in common"):
         inverse_dynamics(standing, backend, loads_from_arrays(TIME_S + 5, force, point))
     with pytest.raises(InputError, match=r"no external force of .* carries more than 5 %"):
         inverse_dynamics(standing, backend, loads_from_arrays(TIME_S, np.zeros_like(force), point))
@@ -193,11 +193,14 @@ def test_broken_files_are_named(feet, tmp_path: Path) -> None:
     good = FORCE.format(name="r", body="calcn_r", k=1)
     write_table(tmp_path / "grf.mot", table_of(feet))
     cases = {
-        "torn.xml": ("<ExternalLoads>", "not well-formed"),
+        "torn.xml": ("<ExternalLoads>", "not readable as XML"),
         "other.xml": ("<OpenSimDocument/>", "no <ExternalLoads>"),
         "nodata.xml": (XML.format(forces=good, data=""), "data file with the forces is not named"),
         "lost.xml": (XML.format(forces=good, data="lost.mot"), "'lost.mot' does not exist"),
-        "missing.xml": (XML.format(forces=good.replace("_1_m", "_9_m"), data="grf.mot"), "'ground_force_9_mx' is missing"),
+        "missing.xml": (
+            XML.format(forces=good.replace("_1_m", "_9_m"), data="grf.mot"),
+            "'ground_force_9_m' is the beginning of 0 columns",
+        ),
         "nobody.xml": (XML.format(forces=good.replace(">calcn_r<", "><"), data="grf.mot"), "applied_to_body"),
         "none.xml": (XML.format(forces="", data="grf.mot"), "no active <ExternalForce>"),
     }
@@ -208,8 +211,8 @@ def test_broken_files_are_named(feet, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.xml, \.mot, \.sto or \.c3d"):
         read_loads(tmp_path / "grf.csv")
     odd = {
-        "ground_force_2_mz": ("emg", "is missing|belong to no force"),
-        "ground_force_2_pz": ("cop_z", "'ground_force_2_pz' is missing"),
+        "ground_force_2_mz": ("emg", "'ground_force_2_m' is the beginning of 2 columns, 3 are expected"),
+        "ground_force_2_pz": ("cop_z", "'ground_force_2_p' is the beginning of 2 columns"),
     }
     for old, (new, message) in odd.items():
         write_table(tmp_path / "odd.mot", table_of(feet, tuple(new if c == old else c for c in COLUMNS)))
@@ -359,3 +362,84 @@ def test_a_force_without_frames_is_given_in_ground(feet, tmp_path: Path) -> None
     (tmp_path / "own.xml").write_text(XML.format(forces=own, data="grf.mot"))
     (force,) = read_loads(tmp_path / "own.xml").forces
     assert (force.force_frame, force.point_frame) == ("calcn_r", "calcn_r")
+
+
+def test_columns_that_belong_to_no_force_are_left_out(feet, tmp_path: Path, caplog) -> None:
+    table = table_of(feet)
+    more = Table(
+        title="x",
+        time_s=TIME_S,
+        columns=(*COLUMNS, "emg", "pelvis_tilt"),
+        values=np.column_stack([table.values, np.ones((FRAMES, 2))]),
+        in_degrees=False,
+    )
+    write_table(tmp_path / "more.mot", more)
+    assert [force.name for force in read_loads(tmp_path / "more.mot").forces] == ["ground_force_1", "ground_force_2"]
+    assert "columns that belong to no force are left out: 'emg', 'pelvis_tilt'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("columns", "identifiers"),
+    [
+        (("GRF_VX", "GRF_VY", "GRF_VZ", "cop_x", "cop_y", "cop_z", "Tx", "Ty", "Tz"), ("grf_v", "COP", "t")),
+        (("f1", "f2", "f3", "p.x", "p.y", "p.z", "mX", "mY", "mZ"), ("f", "p", "m")),
+        (
+            ("ground_force_vx", "ground_force_vy", "ground_force_vz", *COLUMNS[3:9]),
+            ("ground_force_v", *("ground_force_1_p", "ground_force_1_m")),
+        ),
+    ],
+)
+def test_an_identifier_is_the_beginning_of_three_names(columns, identifiers, tmp_path: Path) -> None:
+    values = np.arange(9.0) + np.zeros((4, 9))
+    write_table(tmp_path / "a.mot", Table(title="x", time_s=TIME_S[:4], columns=columns, values=values, in_degrees=False))
+    force = (
+        '<ExternalForce name="r"><applied_to_body>calcn_r</applied_to_body>'
+        f"<force_identifier>{identifiers[0]}</force_identifier>"
+        f"<point_identifier>{identifiers[1]}</point_identifier><torque_identifier>{identifiers[2]}</torque_identifier>"
+        "</ExternalForce>"
+    )
+    (tmp_path / "a.xml").write_text(XML.format(forces=force, data="a.mot"))
+    (read,) = read_loads(tmp_path / "a.xml").forces
+    np.testing.assert_array_equal(read.force_n[0], [0, 1, 2])
+    np.testing.assert_array_equal(read.point_m[0], [3, 4, 5])
+    np.testing.assert_array_equal(read.torque_nm[0], [6, 7, 8])
+
+
+@pytest.mark.parametrize("name", ["..\\grf.mot", "../grf.mot", ".\\..\\grf.mot"])
+def test_either_slash_separates_folders(name: str, feet, tmp_path: Path, caplog) -> None:
+    write_table(tmp_path / "grf.mot", table_of(feet))
+    (tmp_path / "setup").mkdir()
+    (tmp_path / "setup" / "a.xml").write_text(XML.format(forces=FORCE.format(name="r", body="calcn_r", k=1), data=name))
+    assert len(read_loads(tmp_path / "setup" / "a.xml").forces) == 1
+    (tmp_path / "a.xml").write_text(XML.format(forces=FORCE.format(name="r", body="calcn_r", k=1), data="C:\\lab\\grf.mot"))
+    assert len(read_loads(tmp_path / "a.xml").forces) == 1
+    assert "read is grf.mot beside this file" in caplog.text
+
+
+def test_a_brief_pull_of_a_plate_is_a_warning(backend, standing, feet, caplog) -> None:
+    force, point = arrays(feet)
+    force[0, 20:24, 1] = -0.2 * WEIGHT_N
+    loads = loads_from_arrays(TIME_S, force, point, bodies=["calcn_r", "calcn_l"])
+    assert inverse_dynamics(standing, backend, loads, cutoff_hz=None).residuals is not None
+    assert "'force_1' pulls the body down with up to 148 N at 0.2 s, for 0.04 s in all" in caplog.text
+    force[0, 20:40, 1] = -0.2 * WEIGHT_N
+    with pytest.raises(InputError, match="'force_1' pulls the body down"):
+        inverse_dynamics(
+            standing, backend, loads_from_arrays(TIME_S, force, point, bodies=["calcn_r", "calcn_l"]), cutoff_hz=None
+        )
+
+
+def test_motion_and_loads_that_overlap_are_solved_where_they_do(backend, standing, feet, caplog) -> None:
+    force, point = arrays(feet)
+    whole = inverse_dynamics(standing, backend, loads_from_arrays(TIME_S, force, point, bodies=["calcn_r", "calcn_l"]))
+    part = loads_from_arrays(TIME_S[10:45], force[:, 10:45], point[:, 10:45], bodies=["calcn_r", "calcn_l"])
+    found = inverse_dynamics(standing, backend, part)
+    np.testing.assert_allclose(found.time_s, TIME_S[10:45])
+    np.testing.assert_allclose(found.values_si, whole.values_si[10:45], atol=1e-6)
+    assert "solved is 0.1 to 0.44 s, the time that it has in common with the loads" in caplog.text
+    asked = inverse_dynamics(standing, backend, part, start_s=0.2, end_s=0.3)
+    np.testing.assert_allclose(asked.values_si, whole.values_si[20:31], atol=1e-6)
+    with pytest.raises(InputError, match=r"covers 0\.1 to 0\.44 s, but the motion lasts from 0\.2 to 0\.59 s"):
+        inverse_dynamics(standing, backend, part, start_s=0.2, end_s=0.6)
+    with pytest.raises(InputError, match=r"asked is 3 to 0\.445 s: no time in common"):
+        inverse_dynamics(standing, backend, part, start_s=3.0)

@@ -159,10 +159,13 @@ def test_a_motion_survives_writing_and_reading(
         ("a\ninDegrees=yes\nendheader\ntime\tknee_angle\n0\t1\n1\tone\n", 6, "'one' in column 2"),
         ("a\ninDegrees=yes\nendheader\ntime\tknee_angle\n0\t1,5\n", 5, "'1,5'"),
         ("a\ninDegrees=yes\nendheader\ntime\tknee_angle\n0\t1\n2\t1\n1\t1\n", 7, "must increase"),
-        ("a\ninDegrees=yes\nendheader\ntime\tknee_angle\n0\t1\n0\t1\n", 6, "must increase"),
+        ("a\ninDegrees=yes\nendheader\ntime\tknee_angle\n0\t1\n0\t2\n", 6, "must increase"),
         ("a\ninDegrees=yes\nendheader\ntime\tknee_angle\nnan\t1\n", 5, "must increase"),
-        ("a\ninDegrees=yes\nendheader\ntime\tknee_angle\tknee_angle\n0\t1\t1\n", 4, "two columns"),
-        ("a\nnRows=3\ninDegrees=yes\nendheader\ntime\tknee_angle\n0\t1\n", None, "nRows=3"),
+        (
+            "a\ninDegrees=yes\nendheader\ntime\tknee_angle\tknee_angle\n0\t1\t2\n",
+            "column 'knee_angle'",
+            "several with different values",
+        ),
         (BY_HAND_RADIANS, "column 'pelvis_tx'", "1 s"),
     ],
 )

@@ -51,7 +51,8 @@ def test_what_opensim_wrote_is_read(golden: Path) -> None:
     np.testing.assert_allclose(read.time_s, time)
     np.testing.assert_allclose(read.positions_m[:, 0, 1], 0.9 + 0.01 * np.cos(5 * time))
     assert np.isnan(read.positions_m[2, 1]).all()
-    assert np.isfinite(read.positions_m[[0, 1, 3, 4, 5, 6]]).all()
+    assert np.isnan(read.positions_m[0, 1]).all()  # 0 0 0
+    assert np.isfinite(read.positions_m[[1, 3, 4, 5, 6]]).all()
 
 
 @pytest.mark.opensim
@@ -112,7 +113,7 @@ def test_markers_survive_writing_and_reading(tmp_path_factory: pytest.TempPathFa
     frames, count = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 4))
     positions = data.draw(arrays(np.float64, (frames, count, 3), elements=st.floats(-50, 50)))
     gaps = data.draw(arrays(np.bool_, (frames, count)))
-    positions[gaps] = np.nan
+    positions[gaps | (np.abs(positions) < 1e-5).all(axis=-1)] = np.nan  # 0 0 0 would be taken for not seen
     ours = Markers(time_s=np.arange(frames) / 100, names=tuple(f"M {i}" for i in range(count)), positions_m=positions)
     path = tmp_path_factory.mktemp("trc") / "m.trc"
     write_trc(path, ours, unit=data.draw(st.sampled_from(["m", "mm"])))
@@ -129,12 +130,10 @@ def test_markers_survive_writing_and_reading(tmp_path_factory: pytest.TempPathFa
         (lambda text: "\n".join(text.split("\n")[:3]), 3, "cut off"),
         (lambda text: text.replace("Units", "Unit"), 2, "Units"),
         (lambda text: text.replace("\tmm\t", "\tfeet\t"), 3, "feet"),
-        (lambda text: text.replace("\t2\tmm", "\t3\tmm"), 4, "2 marker names"),
-        (lambda text: text.replace("heel r", "RASI"), 4, "two markers"),
+        (lambda text: text.replace("RASI", "").replace("heel r", ""), 4, "no marker names"),
         (lambda text: text.replace("4\t5\t6", "4\t5"), 8, "7 cells"),
         (lambda text: text.replace("4\t5\t6", "4\tfive\t6"), 8, "'five'"),
         (lambda text: text.replace("0.033367", "0.01"), 9, "must increase"),
-        (lambda text: text.split("3\t0.033")[0], 3, "NumFrames 3"),
         (lambda text: text.split("1\t0.0\t")[0], 7, "no frame"),
         (lambda text: "", None, "empty"),
     ],

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
-from .common import Subparsers, add_json, beside, exit_code, note, print_result
+from .common import Subparsers, add_angles, add_json, beside, exit_code, note, print_result
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -22,6 +22,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--trial", help="which trial of a .b3d")
     parser.add_argument("--markers", type=Path, metavar="TRC", help="measured markers to compare with the model's")
     parser.add_argument("--skel", type=Path, metavar="NPZ", help="the SKEL motion behind it; default: NAME_skel.npz beside it")
+    add_angles(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     from ..converters.registry import read
     from ..io.npz import load_motion
 
-    content = read(args.motion, "coordinates", "skel", options=ConvertOptions(model=args.model, trial=args.trial))
+    options = ConvertOptions(model=args.model, trial=args.trial, angles=args.angles)
+    content = read(args.motion, "coordinates", "skel", options=options)
     if content.coordinates is not None:
         if not args.model and (model := beside(args.motion, ".osim")):
             note(args, f"the model is {model}")

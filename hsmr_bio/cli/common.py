@@ -169,6 +169,13 @@ def add_json(parser: Arguments) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
 
 
+def add_angles(parser: Arguments) -> None:
+    """Add ``--angles``."""
+    parser.add_argument(
+        "--angles", choices=("degrees", "radians"), help="unit of the angles of a .mot whose header does not state it"
+    )
+
+
 def add_output(parser: Arguments, help_text: str = "folder for the results") -> None:
     """Add ``-o`` and ``--overwrite``.
 

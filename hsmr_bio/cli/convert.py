@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .common import Subparsers, add_image_size, add_json, note, options_from, print_result
+from .common import Subparsers, add_angles, add_image_size, add_json, note, options_from, print_result
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -47,6 +47,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--height-m", dest="stature_m", type=float, metavar="M", help="of the person, for AddBiomechanics")
     parser.add_argument("--sex", choices=("female", "male", "unknown"), default="unknown", help="for AddBiomechanics")
     parser.add_argument("--overwrite", action="store_true", help="replace B if it exists")
+    add_angles(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..option_checks import file_name_of
-from .common import Subparsers, add_json, add_output, beside, exit_code, model_of, note, print_result
+from .common import Subparsers, add_angles, add_json, add_output, beside, exit_code, model_of, note, print_result
 
 if TYPE_CHECKING:
     from ..types import FloatArray
@@ -43,9 +43,18 @@ def add_parser(subparsers: Subparsers) -> None:
         default="opensim",
         help="engine; nimble is for BSM models only (default: %(default)s)",
     )
+    for name, which in (("start", "first"), ("end", "last")):
+        parser.add_argument(
+            f"--{name}",
+            dest=f"{name}_s",
+            type=float,
+            metavar="S",
+            help=f"{which} time of the result; default: the {which} that motion and forces have in common",
+        )
     parser.add_argument("--floor-m", type=float, default=0.0, help="height of the floor (default: %(default)s)")
     parser.add_argument("--per-kg", action="store_true", help="divide forces and powers by the model's mass")
     add_output(parser)
+    add_angles(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -54,18 +63,23 @@ def run(args: argparse.Namespace) -> int:
     """Solve and write; print the files, or peaks, work and residuals as JSON."""
     from ..dynamics import inverse_dynamics
     from ..dynamics.checks import check_dynamics
+    from ..dynamics.opensim_backend import OpenSimBackend
     from ..dynamics.results import summary, write_dynamics
+    from ..dynamics.states import read_motion
     from ..io.atomic import new_folder
 
     model = model_of(args.motion, args.model)
+    dynamics = OpenSimBackend(model)
     result = inverse_dynamics(
-        args.motion,
-        model,
+        read_motion(args.motion, dynamics, angles=args.angles),
+        dynamics,
         "estimate" if args.estimate else args.loads,
         cutoff_hz=args.cutoff_hz or None,
         backend=args.backend,
         contacts=_contacts(args) if args.estimate else None,
         floor_m=args.floor_m,
+        start_s=args.start_s,
+        end_s=args.end_s,
     )
     with new_folder(args.out, overwrite=args.overwrite) as folder:
         written = write_dynamics(
@@ -89,13 +103,13 @@ def _contacts(args: argparse.Namespace) -> FloatArray | None:
     """Read the foot contacts in NAME_skel.npz beside the motion, if it has the same frames."""
     import numpy as np
 
-    from ..io.mot import read_mot
     from ..io.npz import load_motion
+    from ..io.table import read_table
 
     stored = beside(args.motion, "_skel.npz")
     if stored is None:
         return None
-    skel, time_s = load_motion(stored), read_mot(args.motion).time_s
+    skel, time_s = load_motion(stored), read_table(args.motion).time_s
     if skel.contacts is None or len(skel.time_s) != len(time_s) or not np.allclose(skel.time_s, time_s, atol=_SAME_TIME_S):
         return None
     note(args, f"foot contacts are those of {stored}")

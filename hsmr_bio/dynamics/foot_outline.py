@@ -40,15 +40,43 @@ _TOO_FAR_M = 0.30
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class FootOutlines:
-    """Points of both soles over time."""
+class Feet:
+    """Feet over time."""
 
     bodies: tuple[str, ...]
-    """Bodies that carry the load: calcn_r, calcn_l."""
+    """Bodies that carry the load: calcn_r, calcn_l, or one of them."""
+    middle_m: FloatArray
+    """(T, F, 3) middle of each foot, between heel and ball; in ground."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FootOutlines(Feet):
+    """Points of both soles over time."""
+
     points_m: FloatArray
     """(T, 2, 6, 3) right and left foot; two heel points, four of ball and toes; in ground."""
-    middle_m: FloatArray
-    """(T, 2, 3) middle of each foot, between heel and ball; in ground."""
+
+
+def feet_of(motion: Trajectory, backend: OpenSimBackend) -> Feet:
+    """Follow the feet of a model; one leg, or feet without toes, are enough.
+
+    Args:
+        motion: in the model's order.
+        backend: the model.
+
+    Returns:
+        The feet that the model has.
+
+    Raises:
+        ModelError: the model has neither calcn_r nor calcn_l, or its feet point elsewhere.
+    """
+    names = [f"calcn_{side}" for side in SIDES if f"calcn_{side}" in backend.body_masses_kg]
+    toes = [name.replace("calcn", "toes") for name in names]
+    if not names or (len(names) == len(SIDES) and all(toe in backend.body_masses_kg for toe in toes)):
+        return soles(motion, backend)[0]
+    ends = [toe if toe in backend.body_masses_kg else name for name, toe in zip(names, toes, strict=True)]
+    heels, balls = (backend.poses(motion, chosen).origins_m for chosen in (names, ends))
+    return Feet(bodies=tuple(names), middle_m=0.5 * (heels + balls))
 
 
 def soles(motion: Trajectory, backend: OpenSimBackend) -> tuple[FootOutlines, Poses]:
@@ -94,14 +122,14 @@ def soles(motion: Trajectory, backend: OpenSimBackend) -> tuple[FootOutlines, Po
     return found, poses
 
 
-def assign_to_feet(loads: ExternalLoads, feet: FootOutlines, time_s: FloatArray, *, weight_n: float) -> ExternalLoads:
+def assign_to_feet(loads: ExternalLoads, feet: Feet, time_s: FloatArray, *, weight_n: float) -> ExternalLoads:
     """Assign each force without a body to the foot above its centre of pressure, contact by contact.
 
     A plate that one foot leaves and the other one enters becomes two forces.
 
     Args:
         loads: forces that have a body already keep it.
-        feet: soles at ``time_s``.
+        feet: at ``time_s``.
         time_s: (T,) frames of the motion.
         weight_n: body weight; 5 % of it is the threshold of a contact.
 
@@ -140,11 +168,11 @@ def _contacts(force: ExternalForce, time_s: FloatArray, weight_n: float) -> Sequ
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _nearest(force: ExternalForce, first: int, last: int, feet: FootOutlines, time_s: FloatArray) -> tuple[int, Assignment]:
+def _nearest(force: ExternalForce, first: int, last: int, feet: Feet, time_s: FloatArray) -> tuple[int, Assignment]:
     """Index of the foot nearest to the centre of pressure from sample ``first`` to ``last``, and its assignment."""
     rows = slice(first, last + 1)
     distances = []
-    for k in range(2):
+    for k in range(len(feet.bodies)):
         middle = interpolate(force.time_s[rows], time_s, feet.middle_m[:, k, [0, 2]])
         gap = np.asarray(force.point_m)[rows][:, [0, 2]] - middle
         size = np.linalg.norm(force.force_n[rows], axis=1)
@@ -156,14 +184,14 @@ def _nearest(force: ExternalForce, first: int, last: int, feet: FootOutlines, ti
         start_s=float(force.time_s[first]),
         end_s=float(force.time_s[last]),
         distance_m=distances[near],
-        other_distance_m=distances[1 - near],
+        other_distance_m=distances[1 - near] if len(distances) > 1 else None,
     )
     if distances[near] > _TOO_FAR_M:
         raise InputError(
             f"{assignment}: no foot is near. Check that forces and motion share one frame (x forward, y up, z right), unit (m) "
             "and clock, or name the body in an ExternalLoads .xml"
         )
-    if distances[1 - near] - distances[near] < _AMBIGUOUS_M:
+    if len(distances) > 1 and distances[1 - near] - distances[near] < _AMBIGUOUS_M:
         raise InputError(f"{assignment}: both feet are equally near. Name the body in an ExternalLoads .xml")
     return near, assignment
 

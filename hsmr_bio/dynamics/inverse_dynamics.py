@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -12,10 +13,10 @@ import numpy as np
 from ..errors import InputError
 from ..osim.library import Model
 from ..types import FloatArray, GeneralizedForces, OsimMotion
-from .foot_outline import assign_to_feet, soles
+from .foot_outline import assign_to_feet, feet_of
 from .ground_reaction import FRICTION, GroundReaction, estimate
 from .load_files import read_loads
-from .loads import ExternalLoads, check_ground_forces
+from .loads import ExternalForce, ExternalLoads, check_ground_forces, slack_s
 from .opensim_backend import OpenSimBackend
 from .states import check_order, read_motion, states_of
 from .trajectory import Trajectory
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Engine = Literal["opensim", "nimble"]
+_LOG = logging.getLogger(__name__)
+_SAME_TIME_S = 1e-6
+"""Times in files are rounded."""
+_LEAST_FRAMES = 2
+"""Frames that a result has at least."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,7 +89,7 @@ class InverseDynamics(GeneralizedForces):
     ground: GroundReaction | None
     """The estimated ground reaction, if it was estimated."""
     residuals: Residuals | None
-    """None without external loads, where the base carries the whole body."""
+    """None without external loads, where the base carries the whole body, and for a model that is welded to ground."""
     engine: Engine
     cutoff_hz: float | None
     """Cutoff of the coordinates' low-pass filter; None: not filtered."""
@@ -136,6 +142,8 @@ def inverse_dynamics(
     contacts: FloatArray | None = None,
     floor_m: float = 0.0,
     friction: float = FRICTION,
+    start_s: float | None = None,
+    end_s: float | None = None,
 ) -> InverseDynamics:
     """Compute the net generalized forces of a motion.
 
@@ -153,9 +161,12 @@ def inverse_dynamics(
         contacts: (T, 4) contact probabilities for ``loads="estimate"``.
         floor_m: height of the floor.
         friction: coefficient for ``loads="estimate"``.
+        start_s: first time of the result; None: the first that motion and loads have in common.
+        end_s: last time of the result; None: the last that they have in common.
 
     Returns:
-        Forces at ``motion.time_s`` in the model's order of coordinates.
+        Forces at the frames of the motion within these times, in the model's order of coordinates. The whole motion is
+        filtered and differentiated, then cut.
 
     Raises:
         ModelError: a model, coordinate or body that cannot be used.
@@ -165,16 +176,18 @@ def inverse_dynamics(
     dynamics = model if isinstance(model, OpenSimBackend) else OpenSimBackend(model)
     given = motion if isinstance(motion, OsimMotion) else read_motion(motion, dynamics)
     states = states_of(given, dynamics, cutoff_hz=cutoff_hz)
-    ground: GroundReaction | None = None
-    if isinstance(loads, str) and loads == "estimate":
-        ground = estimate(states, dynamics, contacts, floor_m, friction)
-        applied: ExternalLoads | None = ground.loads
-    elif isinstance(loads, GroundReaction):
-        ground, applied = loads, loads.loads
-    elif loads is None or isinstance(loads, ExternalLoads):
-        applied = loads
+    if loads is None or isinstance(loads, (ExternalLoads, GroundReaction)) or loads == "estimate":
+        read = loads
     else:
-        applied = read_loads(loads)
+        read = read_loads(loads)
+    frames = _frames(states.time_s, read.forces if isinstance(read, ExternalLoads) else (), start_s, end_s)
+    states = states.cut(frames)
+    ground: GroundReaction | None = None
+    if isinstance(read, str):
+        ground = estimate(states, dynamics, None if contacts is None else contacts[frames], floor_m, friction)
+    elif isinstance(read, GroundReaction):
+        ground = read
+    applied = read if isinstance(read, ExternalLoads) else None if ground is None else ground.loads
     if applied is not None and ground is None:
         applied = _assigned(states, dynamics, applied, floor_m)
     wrenches = applied.at(states.time_s) if applied is not None else ()
@@ -196,10 +209,36 @@ def inverse_dynamics(
         base_coordinates=dynamics.base_coordinates,
         loads=applied,
         ground=ground,
-        residuals=None if applied is None else _residuals(states, dynamics, values, applied, floor_m),
+        residuals=None
+        if applied is None or not dynamics.base_coordinates
+        else _residuals(states, dynamics, values, applied, floor_m),
         engine=backend,
         cutoff_hz=cutoff_hz,
     )
+
+
+def _frames(time_s: FloatArray, forces: Sequence[ExternalForce], start_s: float | None, end_s: float | None) -> slice:
+    """Frames within the asked times; where nothing is asked, within those of all forces."""
+    given = [force.time_s for force in forces]
+    begin_s, stop_s = max((t[0] for t in given), default=-np.inf), min((t[-1] for t in given), default=np.inf)
+    slack = min((slack_s(t) for t in given), default=0.0)
+    covered = begin_s - slack, stop_s + slack
+    low, high = (asked if asked is not None else end for asked, end in zip((start_s, end_s), covered, strict=True))
+    inside = np.flatnonzero((time_s >= low - _SAME_TIME_S) & (time_s <= high + _SAME_TIME_S))
+    if len(inside) < _LEAST_FRAMES:
+        loads = f"the loads from {begin_s:g} to {stop_s:g} s, " if given else ""
+        asked = f"asked is {low:g} to {high:g} s: " if start_s is not None or end_s is not None else ""
+        raise InputError(
+            f"the motion lasts from {time_s[0]:g} to {time_s[-1]:g} s, {loads}{asked}no time in common. "
+            "Choose --start and --end, or bring both to the same clock"
+        )
+    first, last = int(inside[0]), int(inside[-1])
+    if len(inside) < len(time_s) and start_s is None and end_s is None:
+        _LOG.warning(
+            "the motion lasts from %g to %g s, solved is %g to %g s, the time that it has in common with the loads",
+            *(time_s[0], time_s[-1], time_s[first], time_s[last]),
+        )
+    return slice(first, last + 1)
 
 
 def _assigned(motion: Trajectory, backend: OpenSimBackend, loads: ExternalLoads, floor_m: float) -> ExternalLoads:
@@ -210,8 +249,7 @@ def _assigned(motion: Trajectory, backend: OpenSimBackend, loads: ExternalLoads,
     check_ground_forces(loads, weight_n=weight_n, time_s=motion.time_s, origins_m=origins, floor_m=floor_m)
     if all(force.body is not None for force in loads.forces):
         return loads
-    feet, _ = soles(motion, backend)
-    return assign_to_feet(loads, feet, motion.time_s, weight_n=weight_n)
+    return assign_to_feet(loads, feet_of(motion, backend), motion.time_s, weight_n=weight_n)
 
 
 def _residuals(

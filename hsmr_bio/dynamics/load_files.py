@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,22 @@ import numpy as np
 from ..errors import FormatError, InputError
 from ..io.c3d import open_c3d
 from ..io.door import reader
-from ..io.table import Table, read_table, refuse_missing
+from ..io.repairs import say, shown
+from ..io.table import Table, read_table, refuse_doubtful, refuse_missing
+from ..io.xml_file import Element, parse_xml
 from ..types import FloatArray
 from .loads import ExternalForce, ExternalLoads
 
 _AXES = ("x", "y", "z")
-_FORCE_COLUMN = re.compile(r"^(?P<stem>.*?)v?x$")
 _ZERO_N = 20.0
 """Below this vertical force a plate has no centre of pressure: 20 N is the usual threshold of gait laboratories
 (e.g. Zeni et al., Gait & Posture 27, 2008, 710-714)."""
 _LEVEL = 0.999
 """Smallest component of a plate's normal along a laboratory axis: 2.6 degrees."""
-_SHOWN = 6
+_SHOWN = 4
 """Most names that a message lists."""
+_LONGEST = 250
+"""Characters of a message that lists names."""
 _C3dParameters = Mapping[str, Any]
 """ezc3d's parameters: group -> name -> entry."""
 _LENGTH_UNITS = {"mm": 1e-3, "m": 1.0, "cm": 1e-2}
@@ -63,20 +65,16 @@ def read_loads(path: str | os.PathLike[str]) -> ExternalLoads:
 
 def _read_xml(path: Path) -> ExternalLoads:
     try:
-        root = ET.parse(path).getroot()  # noqa: S314, expat 2.4 bounds entities and ElementTree fetches none
+        root = parse_xml(path.read_bytes(), path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except ET.ParseError as error:
-        raise FormatError(path, error.position[0], f"not well-formed XML: {error}") from None
     node = root if root.tag == "ExternalLoads" else root.find("ExternalLoads")
     if node is None:
         raise FormatError(path, None, "there is no <ExternalLoads> in this file")
     name = (node.findtext("datafile") or "").strip()
     if not name:
         raise FormatError(path, "<datafile>", "the data file with the forces is not named")
-    data = path.parent / name
-    if not data.is_file():
-        raise FormatError(path, "<datafile>", f"the data file {name!r} does not exist ({data})")
+    data = _data_file(path, name)
     table = read_table(data)
     forces = [_xml_force(path, element, table, data, k) for k, element in enumerate(node.iter("ExternalForce"))]
     active = [force for force in forces if force is not None]
@@ -85,7 +83,27 @@ def _read_xml(path: Path) -> ExternalLoads:
     return ExternalLoads(forces=tuple(active), source=path.name)
 
 
-def _xml_force(path: Path, element: ET.Element, table: Table, data: Path, index: int) -> ExternalForce | None:
+def _data_file(path: Path, name: str) -> Path:
+    """The data file that an ExternalLoads file names: in its folder, with either slash; else of that name beside it."""
+    written = name.replace("\\", "/")
+    data = path.parent / written
+    beside = path.parent / written.rpartition("/")[2]
+    for candidate in (data, beside):
+        try:
+            if candidate.is_file():
+                break
+        except (OSError, ValueError):  # too long, or a zero byte in it
+            continue
+    else:
+        raise FormatError(
+            path, "<datafile>", f"the data file {shown(name)!r} does not exist, seen from the folder of this file"
+        )
+    if candidate is not data:
+        say(path, f"the data file {shown(name)!r} is not there, read is {candidate.name} beside this file")
+    return candidate
+
+
+def _xml_force(path: Path, element: Element, table: Table, data: Path, index: int) -> ExternalForce | None:
     def text(key: str) -> str:
         value = (element.findtext(key) or "").strip()
         return "" if value.lower() == "unassigned" else value
@@ -95,11 +113,11 @@ def _xml_force(path: Path, element: ET.Element, table: Table, data: Path, index:
         return None
     body = text("applied_to_body")
     if not body:
-        raise FormatError(path, f"ExternalForce {name!r}", "<applied_to_body> is empty")
+        raise FormatError(path, f"ExternalForce {shown(name)!r}", "<applied_to_body> is empty")
     if not text("force_identifier") and not text("torque_identifier"):
-        raise FormatError(path, f"ExternalForce {name!r}", "neither <force_identifier> nor <torque_identifier> is given")
+        raise FormatError(path, f"ExternalForce {shown(name)!r}", "neither <force_identifier> nor <torque_identifier> is given")
     stems = {key: text(f"{key}_identifier") for key in ("force", "point", "torque")}
-    columns = {key: _triple(table, data, stem) for key, stem in stems.items() if stem}
+    columns = {key: _triple(table, data, _identified(table, data, stem)) for key, stem in stems.items() if stem}
     zero = np.zeros((len(table.time_s), 3))
     return ExternalForce(
         name=name,
@@ -118,12 +136,29 @@ def _body_name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
 
 
-def _triple(table: Table, path: Path, stem: str) -> FloatArray:
-    """(T, 3) columns x, y, z of a stem."""
-    names = [stem + axis for axis in _AXES]
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise FormatError(path, None, f"column {missing[0]!r} is missing; the columns are {_listed(table.columns)}")
+def _identified(table: Table, path: Path, identifier: str) -> tuple[str, str, str]:
+    """Columns that begin with an identifier: with x, y, z behind it, else whatever is behind it, else in any case.
+
+    Source:
+        OpenSim 4.6, ``Storage::getColumnIndicesForIdentifier``: the three columns whose names begin with it.
+    """
+    found: list[str] = []
+    for fold in (str, str.lower):
+        stem = fold(identifier)
+        exact = [next((c for c in table.columns if fold(c) == stem + axis), "") for axis in _AXES]
+        if all(exact):
+            return exact[0], exact[1], exact[2]
+        begun = [c for c in table.columns if fold(c).startswith(stem)]
+        if len(begun) == len(_AXES):
+            return begun[0], begun[1], begun[2]
+        found = found or begun
+    there = f"columns that begin with it are {_listed(found)}" if found else f"the columns are {_listed(table.columns)}"
+    raise FormatError(path, None, f"{shown(identifier)!r} is the beginning of {len(found)} columns, 3 are expected; {there}")
+
+
+def _triple(table: Table, path: Path, names: tuple[str, str, str]) -> FloatArray:
+    """(T, 3) columns x, y, z."""
+    refuse_doubtful(path, table, names)
     values = table.values[:, [table.columns.index(name) for name in names]]
     refuse_missing(path, names, table.time_s, values, "; write 0 if unloaded")
     return values
@@ -131,7 +166,7 @@ def _triple(table: Table, path: Path, stem: str) -> FloatArray:
 
 def _read_columns(path: Path) -> ExternalLoads:
     table = read_table(path)
-    stems = [c[:-1] for c in table.columns if c.endswith("vx")]
+    stems = [c[:-1] for c in table.columns if c.lower().endswith("vx")]
     if not stems:
         raise FormatError(
             path, None, f"no column of forces (a name that ends in 'vx'); the columns are {_listed(table.columns)}"
@@ -139,39 +174,42 @@ def _read_columns(path: Path) -> ExternalLoads:
     forces: list[ExternalForce] = []
     used: set[str] = set()
     for stem in stems:
-        point, torque = stem[:-1] + "p", _torque_stem(table, path, stem[:-1])
+        base = stem[:-1]
+        names = [_identified(table, path, part) for part in (stem, base + "p", _torque_stem(table, path, base))]
+        force_n, point_m, torque_nm = (_triple(table, path, triple) for triple in names)
         forces.append(
             ExternalForce(
-                name=stem[:-1].strip("_") or f"force_{len(forces) + 1}",
+                name=base.strip("_") or f"force_{len(forces) + 1}",
                 body=None,
                 time_s=table.time_s,
-                force_n=_triple(table, path, stem),
-                point_m=_triple(table, path, point),
-                torque_nm=_triple(table, path, torque),
+                force_n=force_n,
+                point_m=point_m,
+                torque_nm=torque_nm,
             )
         )
-        used.update(part + axis for part in (stem, point, torque) for axis in _AXES)
+        used.update(name for triple in names for name in triple)
     rest = [name for name in table.columns if name not in used]
     if rest:
-        raise FormatError(
-            path, None, f"columns that belong to no force: {_listed(rest)}. Describe them in an ExternalLoads .xml"
-        )
+        say(path, f"columns that belong to no force are left out: {_listed(rest)}")
     return ExternalLoads(forces=tuple(forces), source=path.name)
 
 
 def _torque_stem(table: Table, path: Path, base: str) -> str:
     """Find the columns of the free moment: ``<base>m``, ``<base>t``, or the force's name with torque or moment instead."""
-    tried = [base + "m", base + "t", base.replace("force", "torque"), base.replace("force", "moment")]
-    tried += [base.replace("force", "torque") + "m", base.replace("force", "moment") + "m"]
+    known = {name.lower() for name in table.columns}
+    low = base.lower()
+    tried = [base + "m", base + "t", low.replace("force", "torque"), low.replace("force", "moment")]
+    tried += [low.replace("force", "torque") + "m", low.replace("force", "moment") + "m"]
     for stem in tried:
-        if stem != base and stem + "x" in table.columns:
+        if stem != base and f"{stem}x".lower() in known:
             return stem
-    raise FormatError(path, None, f"the free moment of {base + 'vx'!r} is missing: none of {', '.join(s + 'x' for s in tried)}")
+    names = ", ".join(shown(f"{s}x") for s in tried)
+    raise FormatError(path, None, f"the free moment of {shown(base + 'vx')!r} is missing: none of {names}"[:_LONGEST])
 
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(repr(n) for n in names[:_SHOWN]) + more
+    return ", ".join(repr(shown(n)) for n in names[:_SHOWN]) + more
 
 
 @reader

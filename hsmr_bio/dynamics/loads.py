@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,8 +12,10 @@ from numpy.typing import ArrayLike
 from ..arrays import increasing_time, readonly
 from ..errors import InputError
 from ..filtering import interpolate
+from ..io.repairs import shown
 from ..types import BoolArray, FloatArray
 
+_LOG = logging.getLogger(__name__)
 LOADED_SHARE = 0.05
 """A plate counts as loaded above this share of body weight: well above the noise of force plates (a few N)."""
 _FARTHEST_M = 0.5
@@ -20,6 +23,9 @@ _FARTHEST_M = 0.5
 _FEET = ("calcn", "toes", "talus", "foot", "hindfoot", "forefoot")
 _DEEPEST_M = 0.05
 """Largest depth of a point under the floor; covers of force plates are some mm thick."""
+_BRIEF_S, _BRIEF_SHARE = 0.1, 0.2
+"""A pull that lasts no longer, and no larger share of the loaded time, is no wrong sign: plates swing after a heel strike, and
+filters overshoot (own choice; the shortest steps last 0.1 s, in sprints)."""
 _MAX_LEVER_M = 1.0
 """Largest free moment, in body weight times this length: more means a wrong unit or reference point."""
 _MAX_WEIGHTS = 20
@@ -67,13 +73,14 @@ class Assignment:
     end_s: float
     distance_m: float
     """Mean distance from the centre of pressure to the middle of this foot."""
-    other_distance_m: float
-    """Mean distance from the centre of pressure to the middle of the other foot."""
+    other_distance_m: float | None
+    """Mean distance from the centre of pressure to the middle of the other foot; None: the model has one foot."""
 
     def __str__(self) -> str:
+        other = "" if self.other_distance_m is None else f", the other foot {100 * self.other_distance_m:.0f} cm"
         return (
-            f"{self.force}: {self.body} from {self.start_s:.3f} to {self.end_s:.3f} s "
-            f"({100 * self.distance_m:.0f} cm away, the other foot {100 * self.other_distance_m:.0f} cm)"
+            f"{shown(self.force)}: {self.body} from {self.start_s:.3f} to {self.end_s:.3f} s "
+            f"({100 * self.distance_m:.0f} cm away{other})"
         )
 
 
@@ -102,7 +109,7 @@ class ExternalLoads:
         sampled = []
         for force in self.forces:
             if force.body is None:
-                raise InputError(f"external force {force.name!r} has no body: assign it (assign_to_feet) or name one")
+                raise InputError(f"external force {shown(force.name)!r} has no body: assign it (assign_to_feet) or name one")
             _covers(force, time_s)
             force_n, torque_nm = (interpolate(time_s, force.time_s, values) for values in (force.force_n, force.torque_nm))
             point_m = None if force.point_m is None else interpolate(time_s, force.time_s, force.point_m)
@@ -185,8 +192,8 @@ def check_ground_forces(
         if lever_m.max() > _MAX_LEVER_M:
             at_s = force.time_s[int(lever_m.argmax())]
             raise InputError(
-                f"external force {force.name!r}: free moment of {lever_m.max() * weight_n:.0f} N m at {at_s:g} s is more than "
-                f"body weight times {_MAX_LEVER_M:g} m. "
+                f"external force {shown(force.name)!r}: free moment of {lever_m.max() * weight_n:.0f} N m at {at_s:g} s is "
+                f"more than body weight times {_MAX_LEVER_M:g} m. "
                 "Is it in N mm, or taken about the plate's corner instead of the centre of pressure?"
             )
 
@@ -204,12 +211,18 @@ def loaded(force: ExternalForce, weight_n: float) -> BoolArray:
     return np.asarray(np.linalg.norm(force.force_n, axis=1) > LOADED_SHARE * weight_n)
 
 
+def slack_s(time_s: FloatArray) -> float:
+    """Time by which a motion may exceed its loads at each end: half a sample."""
+    return float(0.5 * np.diff(time_s).mean()) if len(time_s) > 1 else 0.0
+
+
 def _covers(force: ExternalForce, time_s: FloatArray) -> None:
-    slack = 0.5 * np.diff(force.time_s).mean() if len(force.time_s) > 1 else 0.0
+    slack = slack_s(force.time_s)
     if time_s[0] < force.time_s[0] - slack or time_s[-1] > force.time_s[-1] + slack:
         raise InputError(
-            f"external force {force.name!r} covers {force.time_s[0]:g} to {force.time_s[-1]:g} s, but the motion lasts from "
-            f"{time_s[0]:g} to {time_s[-1]:g} s. Cut the motion, or bring both to the same clock"
+            f"external force {shown(force.name)!r} covers {force.time_s[0]:g} to {force.time_s[-1]:g} s, but the motion "
+            f"lasts from {time_s[0]:g} to {time_s[-1]:g} s. "
+            "Choose the time with --start and --end, or bring both to the same clock"
         )
 
 
@@ -218,24 +231,36 @@ def _check_magnitude(force: ExternalForce, weight_n: float, from_floor: bool) ->
     peak, at_s = float(size.max()), float(force.time_s[int(size.argmax())])
     if peak > _MAX_WEIGHTS * weight_n:
         raise InputError(
-            f"external force {force.name!r} reaches {peak:.3g} N at {at_s:g} s, {peak / weight_n:.0f} times body weight "
-            f"({weight_n:.0f} N). Check its unit (N is expected) and the mass of the model"
+            f"external force {shown(force.name)!r} reaches {peak:.3g} N at {at_s:g} s, {peak / weight_n:.0f} times body "
+            f"weight ({weight_n:.0f} N). Check its unit (N is expected) and the mass of the model"
         )
     if from_floor and _KN_WEIGHTS[0] < peak / weight_n < _KN_WEIGHTS[1]:
         raise InputError(
-            f"external force {force.name!r} reaches only {peak:.3g} N, {peak / weight_n:.1g} of body weight "
+            f"external force {shown(force.name)!r} reaches only {peak:.3g} N, {peak / weight_n:.1g} of body weight "
             f"({weight_n:.0f} N): it looks like kN. Multiply it by 1000, N is expected"
         )
 
 
 def _check_sign(force: ExternalForce, on: BoolArray, weight_n: float) -> None:
+    """Refuse a force that pulls the body down; a brief pull is the swing of a plate after a step or its filter, and is said."""
     vertical = np.where(on, force.force_n[:, 1], 0.0)
-    if vertical.min() < -LOADED_SHARE * weight_n:
-        at_s = force.time_s[int(vertical.argmin())]
-        raise InputError(
-            f"external force {force.name!r} pulls the body down with {-vertical.min():.0f} N at {at_s:g} s. The floor pushes "
-            "up (+y): give the force that acts on the body, in OpenSim's axes (x forward, y up, z right)"
+    pulls = vertical < -LOADED_SHARE * weight_n
+    if not pulls.any():
+        return
+    at_s, most_n = force.time_s[int(vertical.argmin())], -vertical.min()
+    step_s = 2 * slack_s(force.time_s)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], pulls, [False])).astype(int)))
+    longest_s = step_s * float((edges[1::2] - edges[::2]).max())
+    if longest_s <= _BRIEF_S and pulls.sum() <= _BRIEF_SHARE * on.sum():
+        _LOG.warning(
+            "external force %r pulls the body down with up to %.0f N at %g s, for %.2f s in all: kept as it is",
+            *(shown(force.name), most_n, at_s, step_s * float(pulls.sum())),
         )
+        return
+    raise InputError(
+        f"external force {shown(force.name)!r} pulls the body down with {most_n:.0f} N at {at_s:g} s. The floor pushes "
+        "up (+y): give the force that acts on the body, in OpenSim's axes (x forward, y up, z right)"
+    )
 
 
 def _check_point(
@@ -250,13 +275,13 @@ def _check_point(
         distance = float(np.median(np.linalg.norm(point - body, axis=1)[during]))
         if distance > _FARTHEST_M:
             raise InputError(
-                f"external force {force.name!r} acts {distance:.3g} m away from {force.body!r}, its body "
+                f"external force {shown(force.name)!r} acts {distance:.3g} m away from {force.body!r}, its body "
                 "(median while loaded). Check the unit of the point (m is expected), its axes (y up) and the body"
             )
     height = np.where(during, point[:, 1] - floor_m, 0.0)
     if height.min() < -_DEEPEST_M:
         at_s = force.time_s[int(height.argmin())]
         raise InputError(
-            f"external force {force.name!r} acts {-100 * height.min():.0f} cm below the floor (y = {floor_m:g} m) at {at_s:g} "
-            "s. Check the axes (y up) and the origin of the plate's frame"
+            f"external force {shown(force.name)!r} acts {-100 * height.min():.0f} cm below the floor (y = {floor_m:g} m) "
+            f"at {at_s:g} s. Check the axes (y up) and the origin of the plate's frame"
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +14,27 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, ModelError, UnknownCoordinateError, require
+from ..osim.components import shown
 from ..osim.document import OsimDocument
 from ..osim.library import Model
+from ..osim.update import refuse_unloadable
 from ..types import BoolArray, FloatArray, Subject
 from .loads import ExternalForce
 from .polynomial_bias import PolynomialBias
 from .trajectory import Trajectory
 
+_LOG = logging.getLogger(__name__)
+_GROUND = "ground"
+_TRANSLATIONAL = 2
+"""OpenSim's number of this motion type."""
 _Osim = Any
 """The module opensim, or an object of it (no type information)."""
 _BROKEN_JOINTS = {"ConstantCurvatureJoint": "its angular velocity is wrong in OpenSim (errors of moments up to 100 N m)"}
 """Joint classes without a usable velocity; measured against differentiated forward kinematics in OpenSim 4.6."""
 _SHOWN = 6
 """Most names that a message lists."""
+_SHOWN_CHARACTERS = 150
+"""Longest part of OpenSim's message in ours."""
 _PROBE_SI = 0.01
 """Change of a coordinate or speed that shows its place in the state."""
 _PROBE_TOLERANCE = 1e-12
@@ -67,17 +76,19 @@ class OpenSimBackend:
         self.model = model
         """The model as it was given."""
         with _quiet(self._osim):
-            self._model = _load(self._osim, _bytes(model))
+            self._model = _load(self._osim, model)
             self._refuse_broken_joints()
-            for name in ("ForceSet", "ConstraintSet", "ControllerSet", "ProbeSet"):
+            self._locked = self._unlocked()
+            self._report_constraints()
+            for name in ("ForceSet", "ConstraintSet", "ControllerSet", "ProbeSet", "ContactGeometrySet"):
                 getattr(self._model, f"upd{name}")().clearAndDestroy()
             self._state = self._model.initSystem()
+        if not self._model.getCoordinateSet().getSize():
+            raise ModelError("the model has no coordinate: nothing of it can move")
         self._matter = self._model.getMatterSubsystem()
         self._solver = self._osim.InverseDynamicsSolver(self._model)
         coordinate_set = self._model.getCoordinateSet()
         coordinates = [coordinate_set.get(i) for i in range(coordinate_set.getSize())]
-        for coordinate in coordinates:  # a locked one takes no value, also not that of the motion
-            coordinate.setLocked(self._state, False)
         self.coordinates: tuple[str, ...] = tuple(c.getName() for c in coordinates)
         """N names in the order of the model."""
         self.rotational: BoolArray = np.array([c.getMotionType() == 1 for c in coordinates])
@@ -93,12 +104,18 @@ class OpenSimBackend:
 
     def locked_values(self) -> dict[str, float]:
         """Value of every coordinate that the model locks, in rad or m."""
-        found = {}
-        for name in self.coordinates:
-            coordinate = self._model.getCoordinateSet().get(name)
+        return dict(self._locked)
+
+    def _unlocked(self) -> dict[str, float]:
+        """Free the coordinates that are locked or prescribed: the motion alone decides; the values of the locked ones."""
+        coordinates, locked = self._model.updCoordinateSet(), {}
+        for i in range(coordinates.getSize()):
+            coordinate = coordinates.get(i)
             if coordinate.get_locked():
-                found[name] = float(coordinate.getDefaultValue())
-        return found
+                locked[coordinate.getName()] = float(coordinate.getDefaultValue())
+            coordinate.set_locked(False)
+            coordinate.set_prescribed(False)
+        return locked
 
     def select(self, motion: Trajectory) -> Trajectory:
         """Sort a trajectory into the model's order; locked coordinates that it does not have keep their default.
@@ -284,11 +301,12 @@ class OpenSimBackend:
 
     def _body(self, name: str | None) -> _Osim:
         if name not in self.body_masses_kg:
-            raise ModelError(f"the model has no body {name!r}; its bodies are: {', '.join(self.body_masses_kg)}")
+            bodies = shown(", ".join(self.body_masses_kg))
+            raise ModelError(f"the model has no body {shown(str(name))!r}; its bodies are: {bodies}")
         return self._model.getBodySet().get(name)
 
     def _frame(self, name: str) -> _Osim:
-        return None if name in ("ground", "/ground") else self._body(name)
+        return None if name in (_GROUND, "/ground") else self._body(name)
 
     def _refuse_broken_joints(self) -> None:
         joints = self._model.getJointSet()
@@ -332,18 +350,51 @@ class OpenSimBackend:
         return bool(np.allclose(rates, different, atol=_PROBE_TOLERANCE))
 
     def _base(self) -> tuple[str, tuple[str, ...]]:
-        """Body and coordinates of the one joint that connects the model to ground."""
-        joints = self._model.getJointSet()
+        """Body and coordinates of the joint that leaves the model free in space; of several, that which carries most mass.
+
+        A joint that translates does; else one at ground itself. A model whose base is welded to ground has none.
+        """
+        joints = [self._model.getJointSet().get(i) for i in range(self._model.getJointSet().getSize())]
+        ends = [tuple(f.findBaseFrame().getName() for f in (j.getParentFrame(), j.getChildFrame())) for j in joints]
+        children: dict[str, list[tuple[str, _Osim]]] = {}
+        for (parent, child), joint in zip(ends, joints, strict=True):
+            children.setdefault(parent, []).append((child, joint))
         found = []
-        for i in range(joints.getSize()):
-            joint = joints.get(i)
-            if joint.getParentFrame().findBaseFrame().getName() == "ground" and joint.numCoordinates():
-                names = tuple(joint.get_coordinates(k).getName() for k in range(joint.numCoordinates()))
-                found.append((joint.getChildFrame().findBaseFrame().getName(), names))
-        if len(found) != 1:
-            bodies = ", ".join(body for body, _ in found) or "none"
-            raise ModelError(f"one body must be connected to ground by a moving joint; here: {bodies}")
-        return found[0]
+        fixed, seen = [_GROUND], {_GROUND}
+        while fixed:
+            parent = fixed.pop()
+            for child, joint in children.get(parent, ()):
+                kinds = [joint.get_coordinates(k).getMotionType() for k in range(joint.numCoordinates())]
+                if kinds and (parent == _GROUND or _TRANSLATIONAL in kinds):
+                    found.append(((_TRANSLATIONAL in kinds, self._carried_kg(child, children)), child, joint))
+                elif not kinds and child not in seen:
+                    seen.add(child)
+                    fixed.append(child)
+        if not found:
+            return _GROUND, ()
+        _, body, joint = max(found, key=lambda entry: entry[0])
+        if len(found) > 1:
+            others = ", ".join(sorted(name for _, name, _ in found if name != body))
+            _LOG.warning("several bodies are connected to ground: residuals are those of %s, not of %s", body, shown(others))
+        return body, tuple(joint.get_coordinates(k).getName() for k in range(joint.numCoordinates()))
+
+    def _report_constraints(self) -> None:
+        """Say which constraints are taken away; couplings of coordinates are not among them, as they are usual."""
+        constraints = self._model.getConstraintSet()
+        named = {constraints.get(i).getName(): constraints.get(i).getConcreteClassName() for i in range(constraints.getSize())}
+        names = [f"{kind} {name!r}" for name, kind in named.items() if kind != "CoordinateCouplerConstraint"]
+        if names:
+            _LOG.warning("as in OpenSim's tool, the moments are those without %s", shown(", ".join(names)))
+
+    def _carried_kg(self, body: str, children: Mapping[str, Sequence[tuple[str, _Osim]]]) -> float:
+        """Mass of a body and of all that it carries."""
+        waiting, seen = [body], {body}
+        while waiting:
+            for child, _ in children.get(waiting.pop(), ()):
+                if child not in seen:
+                    seen.add(child)
+                    waiting.append(child)
+        return sum(self.body_masses_kg.get(name, 0.0) for name in seen)
 
 
 @contextmanager
@@ -358,7 +409,22 @@ def _quiet(osim: _Osim) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise ModelError(f"OpenSim stopped: {error}") from error
+        raise ModelError(f"OpenSim stopped: {' '.join(str(error).split())[:_SHOWN_CHARACTERS]}") from error
+
+
+def _load(osim: _Osim, model: Model) -> _Osim:
+    """Load a model through a temporary file, as OpenSim reads models from files only."""
+    content = _bytes(model)
+    if not isinstance(model, Subject):  # a person's model is made by this package
+        refuse_unloadable(content, model.source if isinstance(model, OsimDocument) else _name(model))
+    with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder:
+        path = Path(folder) / "model.osim"
+        path.write_bytes(content)
+        return osim.Model(str(path))
+
+
+def _name(model: bytes | str | os.PathLike[str]) -> str:
+    return "model" if isinstance(model, bytes) else os.fspath(model)
 
 
 def _bytes(model: Model) -> bytes:
@@ -372,11 +438,3 @@ def _bytes(model: Model) -> bytes:
         return Path(model).read_bytes()
     except OSError as error:
         raise InputError(f"{os.fspath(model)}: the model cannot be read: {error.strerror}") from None
-
-
-def _load(osim: _Osim, content: bytes) -> _Osim:
-    """Load a model through a temporary file, as OpenSim reads models from files only."""
-    with tempfile.TemporaryDirectory(prefix="hsmr_bio_") as folder:
-        path = Path(folder) / "model.osim"
-        path.write_bytes(content)
-        return osim.Model(str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -48,18 +49,21 @@ def check_order(call: str, motion: object, model: object) -> None:
         raise InputError(f"motion must be a .mot file, got the model {os.fspath(motion)}: the arguments are {call}")
 
 
-def read_motion(path: str | os.PathLike[str], backend: OpenSimBackend) -> OsimMotion:
+def read_motion(
+    path: str | os.PathLike[str], backend: OpenSimBackend, *, angles: Literal["degrees", "radians"] | None = None
+) -> OsimMotion:
     """Read a ``.mot`` file; the backend decides which coordinates are angles.
 
     Args:
         path: the file.
         backend: the model.
+        angles: unit of the angles if the header does not state it.
 
     Returns:
         The motion.
     """
     flags = zip(backend.coordinates, backend.rotational.tolist(), strict=True)
-    return read_mot(path, _Coordinates({name: _Coordinate(angle) for name, angle in flags}))
+    return read_mot(path, _Coordinates({name: _Coordinate(angle) for name, angle in flags}), angles=angles)
 
 
 def states_of(motion: OsimMotion, backend: OpenSimBackend, *, cutoff_hz: float | None) -> Trajectory:

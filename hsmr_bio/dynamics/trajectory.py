@@ -37,6 +37,11 @@ class Trajectory:
         object.__setattr__(self, "time_s", increasing_time(self.time_s))
         freeze(self, dict.fromkeys(("q_si", "u_si", "a_si"), (len(self.time_s), len(self.coordinates))))
 
+    def cut(self, frames: slice) -> Trajectory:
+        """Keep some of the frames."""
+        parts = {name: getattr(self, name)[frames] for name in ("time_s", "q_si", "u_si", "a_si")}
+        return Trajectory(coordinates=self.coordinates, **parts)
+
 
 def trajectory(motion: OsimMotion, *, cutoff_hz: float | None = 6.0) -> Trajectory:
     """Filter a motion without lag and differentiate it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from ..errors import FormatError, InputError, UnknownCoordinateError
 from ..skeleton import DOF_NAMES
 from ..types import BoolArray, OsimMotion
 from .door import reader
-from .table import Table, read_table, refuse_missing, write_table
+from .repairs import say, shown
+from .table import Table, read_table, refuse_doubtful, refuse_missing, write_table
 
 _TITLE = "Coordinates"
 _STATE = re.compile(r"^/(?:.*/)?(?P<name>[^/]+)/(?P<kind>value|speed)$")
@@ -69,13 +70,15 @@ def rotational_columns(names: Sequence[str], model: _Model | None = None) -> Boo
             flags.append(True)
         else:
             raise InputError(
-                f"cannot tell whether the coordinate {name!r} is an angle or a length: give the model (.osim) as well"
+                f"cannot tell whether the coordinate {shown(name)!r} is an angle or a length: give the model (.osim) as well"
             )
     return np.array(flags, dtype=np.bool_)
 
 
 @reader
-def read_mot(path: str | os.PathLike[str], model: _Model | None = None) -> OsimMotion:
+def read_mot(
+    path: str | os.PathLike[str], model: _Model | None = None, *, angles: Literal["degrees", "radians"] | None = None
+) -> OsimMotion:
     """Read coordinates from a ``.mot`` file, or from an OpenSim states ``.sto`` file.
 
     Columns may be bare coordinate names or OpenSim 4 state paths (``/jointset/knee_r/knee_angle_r/value``); of the
@@ -83,24 +86,29 @@ def read_mot(path: str | os.PathLike[str], model: _Model | None = None) -> OsimM
 
     Args:
         path: the file.
-        model: the model that the coordinates belong to (its ``.coordinates`` is used); None: the names decide, see
-            :func:`rotational_columns`.
+        model: the model that the coordinates belong to (its ``.coordinates`` is used); columns that are none of them
+            are left out with a note. None: the names decide, see :func:`rotational_columns`.
+        angles: unit of the angles if the header does not state it.
 
     Returns:
         The motion in radians and metres.
 
     Raises:
-        FormatError: the file breaks the format, has no ``inDegrees``, or has a cell without a value.
+        FormatError: the file breaks the format, does not state the unit of angles, or has a cell without a value.
+        UnknownCoordinateError: no column is a coordinate of the model.
         InputError: a column of which it is unknown whether it is an angle or a length.
     """
     table = read_table(path)
-    if table.in_degrees is None:
-        raise FormatError(path, None, "the header must say inDegrees=yes or inDegrees=no")
-    columns = _coordinate_columns(path, table.columns)
+    in_degrees = table.in_degrees if table.in_degrees is not None or angles is None else angles == "degrees"
+    if in_degrees is None:
+        raise FormatError(
+            path, None, "the header must say inDegrees=yes or inDegrees=no; say it with --angles degrees or --angles radians"
+        )
+    columns = _coordinate_columns(path, table, model)
     values = table.values[:, list(columns.values())]
     refuse_missing(path, tuple(columns), table.time_s, values, "; cut or fill the gap first")
     rotational = rotational_columns(tuple(columns), model)
-    if table.in_degrees:
+    if in_degrees:
         values = np.where(rotational, np.deg2rad(values), values)
     return OsimMotion(time_s=table.time_s, coordinates=tuple(columns), values_si=values, rotational=rotational)
 
@@ -125,22 +133,29 @@ def write_mot(
     write_table(path, table, decimals=decimals, overwrite=overwrite)
 
 
-def _coordinate_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[str, int]:
+def _coordinate_columns(path: str | os.PathLike[str], table: Table, model: _Model | None) -> dict[str, int]:
     """Return coordinate name -> column."""
     found: dict[str, int] = {}
-    for index, column in enumerate(columns):
+    left_out: list[str] = []
+    for index, column in enumerate(table.columns):
         state = _STATE.match(column)
-        if "/" not in column:
-            name = column
-        elif state and state["kind"] == "value":
-            name = state["name"]
-        elif state or _OTHER_STATE.search(column):
+        name = state["name"] if state else column
+        if (state and state["kind"] != "value") or _OTHER_STATE.search(column):
             continue
-        else:
-            raise FormatError(path, f"column {column!r}", "this is neither a coordinate nor a state that OpenSim writes")
+        if model is None and "/" in name:
+            raise FormatError(path, f"column {shown(column)!r}", "this is neither a coordinate nor a state that OpenSim writes")
+        if model is not None and name not in model.coordinates:
+            left_out.append(name)
+            continue
+        refuse_doubtful(path, table, [column])
         if name in found:
-            raise FormatError(path, f"column {column!r}", f"the coordinate {name!r} has two columns")
+            raise FormatError(path, f"column {shown(column)!r}", f"the coordinate {shown(name)!r} has two columns")
         found[name] = index
+    if not found and left_out and model is not None:
+        raise UnknownCoordinateError(shown(left_out[0]), list(model.coordinates))
     if not found:
         raise FormatError(path, None, "there is no coordinate in this file")
+    if left_out:
+        count = f"{len(left_out)} columns are" if len(left_out) > 1 else "1 column is"
+        say(path, f"{count} no coordinate of the model and left out: {shown(', '.join(left_out))}")
     return found

@@ -9,7 +9,8 @@ import numpy as np
 from ..errors import FormatError
 from ..types import GeneralizedForces
 from .door import reader
-from .table import Table, read_table, refuse_missing, write_table
+from .repairs import shown
+from .table import Table, read_table, refuse_doubtful, refuse_missing, write_table
 
 _TITLE = "Inverse Dynamics Generalized Forces"
 _MOMENT, _FORCE = "_moment", "_force"
@@ -35,9 +36,10 @@ def read_sto(path: str | os.PathLike[str]) -> GeneralizedForces:
     for column in table.columns:
         moment = column.endswith(_MOMENT)
         if not moment and not column.endswith(_FORCE):
-            raise FormatError(path, f"column {column!r}", f"a generalized force must end in {_MOMENT} or {_FORCE}")
+            raise FormatError(path, f"column {shown(column)!r}", f"a generalized force must end in {_MOMENT} or {_FORCE}")
         names.append(column.removesuffix(_MOMENT) if moment else column.removesuffix(_FORCE))
         rotational.append(moment)
+    refuse_doubtful(path, table, table.columns)
     refuse_missing(path, table.columns, table.time_s, table.values)
     return GeneralizedForces(
         time_s=table.time_s,

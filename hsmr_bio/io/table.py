@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -22,9 +22,10 @@ import numpy as np
 
 from ..arrays import freeze, increasing_time
 from ..errors import FormatError, InputError
-from ..types import FloatArray
+from ..types import BoolArray, FloatArray
 from .atomic import new_file
 from .door import reader
+from .repairs import compare_count, repeated_columns, say, shown, without_repeats
 
 _MAX_HEADER_LINES = 500
 """A file without ``endheader`` in these lines is not a table."""
@@ -34,9 +35,12 @@ _TIME_DECIMALS = 9
 """Decimals of a written time in seconds."""
 _PROBED_BYTES = 4096
 """Start of a file in which a zero byte shows that it is not text."""
-_SHOWN_CHARACTERS = 40
-"""Longest part of a cell in a message."""
 _MICROSOFT_NAN = re.compile(rb"-?1\.#(?:QNAN|IND|SNAN)0*|-?nan\(\w+\)", re.IGNORECASE)
+_ANGLES = "Angles are in"
+_SIMM = "datacolumns"
+"""First word of a line that SIMM's motion files have; OpenSim takes their angles for degrees (``Storage.cpp``)."""
+_ANGLES_TEXT = re.compile(r"angles\s+are\s+in\s+(degrees|radians)", re.IGNORECASE)
+_YES, _NO = {"yes", "y", "true", "1"}, {"no", "n", "false", "0"}
 _HEADER = re.compile(r"\s*([A-Za-z_][\w ]*?)\s*=\s*(.*?)\s*$")
 
 
@@ -55,6 +59,8 @@ class Table:
     """``inDegrees`` of the header; None if it is missing."""
     header: Mapping[str, str] = field(default_factory=dict)
     """The other ``key=value`` lines."""
+    doubtful: frozenset[str] = frozenset()
+    """Columns of which the file has several with different values; the first is in ``values``."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "time_s", increasing_time(self.time_s))
@@ -77,20 +83,42 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     """
     data = read_bytes(path)
     title, header, names, start, line = _read_header(path, data)
+    names = _with_names(names, data[start:])
     values = parse_rows(path, data[start:], len(names), line)
-    _check_header(path, header, len(values), len(names))
-    check_time(path, values[:, 0], data[start:], line)
-    degrees = header.pop("inDegrees", None)
-    if degrees is not None and degrees.lower() not in ("yes", "no"):
-        raise FormatError(path, None, f"the header must say inDegrees=yes or inDegrees=no, it says {degrees!r}")
+    compare_count(path, "nRows", header.get("nRows"), len(values))
+    compare_count(path, "nColumns", header.get("nColumns"), len(names))
+    keep = without_repeats(path, values[:, 0], values)
+    check_time(path, values[:, 0], data[start:], line, keep)
+    values = values[keep]
+    kept, doubtful = repeated_columns(path, names, values)
+    kept = [column for column in kept if column > 0 and names[column]]
+    if "" in names:
+        say(path, "columns without a name are left out")
     return Table(
         title=title,
         time_s=values[:, 0],
-        columns=tuple(names[1:]),
-        values=values[:, 1:],
-        in_degrees=None if degrees is None else degrees.lower() == "yes",
+        columns=tuple(names[column] for column in kept),
+        values=values[:, kept],
+        in_degrees=_in_degrees(path, header),
         header=header,
+        doubtful=frozenset(doubtful.values()),
     )
+
+
+def refuse_doubtful(path: str | os.PathLike[str], table: Table, columns: Iterable[str]) -> None:
+    """Refuse columns that the file has several times with different values.
+
+    Args:
+        path: for the message.
+        table: the table of this file.
+        columns: that are needed.
+
+    Raises:
+        FormatError: one of them is such a column.
+    """
+    for name in columns:
+        if name in table.doubtful:
+            raise FormatError(path, f"column {shown(name)!r}", "there are several with different values: keep one of them")
 
 
 def write_table(path: str | os.PathLike[str], table: Table, *, decimals: int = 8, overwrite: bool = True) -> None:
@@ -107,7 +135,7 @@ def write_table(path: str | os.PathLike[str], table: Table, *, decimals: int = 8
     """
     for name in table.columns:
         if not name or re.search(r"[\t\n\r]", name) or name == "time":
-            raise InputError(f"{name!r} cannot be the name of a column in {os.fspath(path)}")
+            raise InputError(f"{shown(name)!r} cannot be the name of a column in {os.fspath(path)}")
     header = [table.title.splitlines()[0] if table.title.strip() else "hsmr_bio", "version=1"]
     header += [f"nRows={len(table.time_s)}", f"nColumns={len(table.columns) + 1}"]
     if table.in_degrees is not None:
@@ -191,7 +219,7 @@ def parse_rows(path: str | os.PathLike[str], data: bytes, width: int, line: int)
     return np.asarray(values, dtype=np.float64).reshape(rows, width)
 
 
-def check_time(path: str | os.PathLike[str], time_s: FloatArray, data: bytes, line: int) -> None:
+def check_time(path: str | os.PathLike[str], time_s: FloatArray, data: bytes, line: int, counted: BoolArray) -> None:
     """Refuse a time column that does not increase.
 
     Args:
@@ -199,12 +227,13 @@ def check_time(path: str | os.PathLike[str], time_s: FloatArray, data: bytes, li
         time_s: (T,) of the frames.
         data: the lines of the frames.
         line: one-based number of the first of these lines in the file.
+        counted: (T,) False for rows that repeat the row before.
 
     Raises:
         FormatError: a time is not a number, or not later than the one before; the first such line is named.
     """
     bad = ~np.isfinite(time_s)
-    bad[1:] |= ~(np.diff(time_s) > 0)
+    bad[1:] |= ~(np.diff(time_s) > 0) & counted[1:]
     if bad.any():
         row = int(np.argmax(bad))
         number = line + [i for i, text in enumerate(data.split(b"\n")) if text.strip()][row]
@@ -232,7 +261,7 @@ def refuse_missing(
     missing = np.argwhere(np.isnan(values))
     if len(missing):
         row, column = missing[0]
-        raise FormatError(path, f"column {columns[column]!r}", f"no value at {time_s[row]:g} s (NaN){advice}")
+        raise FormatError(path, f"column {shown(columns[column])!r}", f"no value at {time_s[row]:g} s (NaN){advice}")
 
 
 def _numbers(body: bytes) -> FloatArray | None:
@@ -265,8 +294,8 @@ def _refuse_bad_row(path: str | os.PathLike[str], body: bytes, width: int, line:
             raise FormatError(path, number, f"{len(cells)} values in the row, {width} column names above it{hint}")
         for column, cell in enumerate(cells, start=1):
             if _numbers(cell) is None:
-                shown = cell.decode("utf-8", "replace")[:_SHOWN_CHARACTERS]
-                raise FormatError(path, number, f"{shown!r} in column {column} is not a number") from None
+                text_of_cell = shown(cell.decode("utf-8", "replace"))
+                raise FormatError(path, number, f"{text_of_cell!r} in column {column} is not a number") from None
     raise FormatError(path, line, "the numbers below this line cannot be read")
 
 
@@ -281,6 +310,10 @@ def _read_header(path: str | os.PathLike[str], data: bytes) -> tuple[str, dict[s
         if text.strip().lower() == "endheader":
             names, line, offset = _read_names(path, data, offset, number + 1)
             return title, header, names, offset, line
+        if angles := _ANGLES_TEXT.search(text):
+            header[_ANGLES] = angles[1].lower()
+        elif text.split()[:1] == [_SIMM]:
+            header[_SIMM] = ""
         match = _HEADER.match(text)
         if match:
             key = {"indegrees": "inDegrees", "nrows": "nRows", "ncolumns": "nColumns"}.get(match[1].lower(), match[1])
@@ -299,10 +332,7 @@ def _read_names(path: str | os.PathLike[str], data: bytes, offset: int, number: 
         raise FormatError(path, number - 2, "the file ends before the column names")
     names = [name.strip() for name in text.strip().split("\t")] if "\t" in text.strip() else text.split()
     if names[0].lower() != "time":
-        raise FormatError(path, number - 1, f"the first column must be 'time', it is {names[0]!r}")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise FormatError(path, number - 1, f"two columns are called {twice[0]!r}")
+        raise FormatError(path, number - 1, f"the first column must be 'time', it is {shown(names[0])!r}")
     return names, number, offset
 
 
@@ -314,8 +344,21 @@ def _next_line(data: bytes, offset: int) -> tuple[str | None, int]:
     return data[offset:end].decode("utf-8", "replace"), end + 1
 
 
-def _check_header(path: str | os.PathLike[str], header: dict[str, str], rows: int, width: int) -> None:
-    for key, found in (("nRows", rows), ("nColumns", width)):
-        stated = header.get(key)
-        if stated is not None and stated.isdecimal() and int(stated) != found:
-            raise FormatError(path, None, f"the header says {key}={stated}, but there are {found} (is the file cut off?)")
+def _with_names(names: list[str], rows: bytes) -> list[str]:
+    """Names of the columns that have values: an empty cell among the names may stand above nothing."""
+    filled = [name for name in names if name]
+    first = rows.lstrip().split(b"\n", 1)[0].split()
+    return filled if len(filled) < len(names) and len(first) == len(filled) else names
+
+
+def _in_degrees(path: str | os.PathLike[str], header: dict[str, str]) -> bool | None:
+    """Unit of the angles: as the header's key says, else its text; None if neither does."""
+    stated, text, simm = header.pop("inDegrees", None), header.pop(_ANGLES, None), header.pop(_SIMM, None)
+    if stated is not None:
+        if stated.lower() not in _YES | _NO:
+            raise FormatError(path, None, f"the header must say inDegrees=yes or inDegrees=no, it says {shown(stated)!r}")
+        return stated.lower() in _YES
+    if text is None and simm is not None and "version" not in header:
+        say(path, "a motion file of SIMM without inDegrees: its angles are in degrees, as OpenSim takes them")
+        return True
+    return None if text is None else text == "degrees"

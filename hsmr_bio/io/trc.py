@@ -19,6 +19,7 @@ from ..errors import FormatError, InputError
 from ..types import FloatArray, Markers
 from .atomic import new_file
 from .door import reader
+from .repairs import compare_count, repeated_columns, say, shown, without_repeats, zeros_to_gaps
 from .table import blocks, check_time, parse_rows, read_bytes, time_cells
 
 _UNIT_M = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3}
@@ -38,7 +39,7 @@ def read_trc(path: str | os.PathLike[str]) -> Markers:
         path: the file.
 
     Returns:
-        Positions in metres; NaN where one of a marker's three cells is empty or NaN. Zeros stay zeros.
+        Positions in metres; NaN where one of a marker's three cells is empty or NaN, or all are 0 while others are not.
 
     Raises:
         FormatError: the file breaks the format, states no known unit, is truncated, or its time does not increase.
@@ -51,18 +52,39 @@ def read_trc(path: str | os.PathLike[str]) -> Markers:
     if len(lines) < 5:
         raise FormatError(path, len(lines), "the header is cut off")
     header = _header(path, lines)
-    names = _names(path, lines[3], int(header["NumMarkers"]))
     body = head[5] if len(head) > 5 else b""
     skipped = len(body) - len(body.lstrip(b"\n \t"))
     line = 6 + body[:skipped].count(b"\n")
     body = body[body.rfind(b"\n", 0, skipped) + 1 :]
+    names = _names(path, lines[3], body)
+    compare_count(path, "NumMarkers", header["NumMarkers"], len(names))
     width = 2 + _COMPONENTS * len(names)
     values = parse_rows(path, _fill_empty(path, body, width, line), width, line)
-    _check_count(path, header, len(values))
-    check_time(path, values[:, 1], body, line)
-    positions = values[:, 2:].reshape(len(values), len(names), _COMPONENTS) * _UNIT_M[header["Units"].lower()]
+    compare_count(path, "NumFrames", header.get("NumFrames"), len(values))
+    keep = without_repeats(path, values[:, 1], values[:, 1:])
+    check_time(path, values[:, 1], body, line, keep)
+    time_s, values = values[keep, 1], values[keep, 2:]
+    positions = values.reshape(len(values), len(names), _COMPONENTS)
     positions[np.isnan(positions).any(axis=2)] = np.nan
-    return Markers(time_s=values[:, 1], names=names, positions_m=positions)
+    names, kept = _distinct(path, names, positions)
+    positions = zeros_to_gaps(path, names, positions[:, kept])
+    return Markers(time_s=time_s, names=names, positions_m=positions * _UNIT_M[header["Units"].lower()])
+
+
+def _distinct(path: str | os.PathLike[str], names: tuple[str, ...], positions: FloatArray) -> tuple[tuple[str, ...], list[int]]:
+    """Markers with a name, and their columns; of a name's second marker at other places the name gets a number."""
+    flat = positions.transpose(0, 2, 1).reshape(-1, len(names))
+    first, other = repeated_columns(path, names, flat)
+    kept = [column for column in sorted([*first, *other]) if names[column]]
+    if "" in names:
+        say(path, "markers without a name are left out")
+    found: list[str] = []
+    for column in kept:
+        name, number = names[column], 2
+        while name in found or (column in other and name in names):
+            name, number = f"{names[column]}_{number}", number + 1
+        found.append(name)
+    return tuple(found), kept
 
 
 def write_trc(
@@ -136,21 +158,20 @@ def _header(path: str | os.PathLike[str], lines: list[str]) -> dict[str, str]:
     for key in _NEEDED:
         if key not in header:
             raise FormatError(path, 2, f"the header has no {key}")
-    if not header["NumMarkers"].isdecimal():
-        raise FormatError(path, 3, f"NumMarkers must be a whole number, it is {header['NumMarkers']!r}")
     if header["Units"].lower() not in _UNIT_M:
-        raise FormatError(path, 3, f"unknown Units {header['Units']!r}; known: {', '.join(_UNIT_M)}")
+        raise FormatError(path, 3, f"unknown Units {shown(header['Units'])!r}; known: {', '.join(_UNIT_M)}")
     return header
 
 
-def _names(path: str | os.PathLike[str], line: str, count: int) -> tuple[str, ...]:
-    names = [cell.strip() for cell in line.split("\t")[2:] if cell.strip()]
-    if len(names) != count:
-        raise FormatError(path, 4, f"NumMarkers is {count}, but there are {len(names)} marker names")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise FormatError(path, 4, f"two markers are called {twice[0]!r}")
-    return tuple(names)
+def _names(path: str | os.PathLike[str], line: str, body: bytes) -> tuple[str, ...]:
+    """Names of the markers; "" for one without a name between others, each name above the first of its three columns."""
+    cells = [cell.strip() for cell in line.rstrip().split("\t")[2:]]
+    names = tuple(cell for cell in cells if cell)
+    if not names:
+        raise FormatError(path, 4, "there are no marker names, separated by tabs")
+    placed = tuple(cells[::_COMPONENTS])
+    held = (len(body.split(b"\n", 1)[0].rstrip().split(b"\t")) - 2) / _COMPONENTS
+    return placed if len(names) < held and sum(map(bool, placed)) == len(names) else names
 
 
 def _fill_empty(path: str | os.PathLike[str], body: bytes, width: int, line: int) -> bytes:
@@ -169,9 +190,3 @@ def _fill_empty(path: str | os.PathLike[str], body: bytes, width: int, line: int
             raise FormatError(path, number, f"{len(cells)} cells in the row, {width} expected (frame, time, X Y Z per marker)")
         filled.append(b"\t".join(cell if cell.strip() else b"nan" for cell in cells))
     return b"\n".join(filled)
-
-
-def _check_count(path: str | os.PathLike[str], header: dict[str, str], rows: int) -> None:
-    stated = header.get("NumFrames", "")
-    if stated.isdecimal() and int(stated) != rows:
-        raise FormatError(path, 3, f"the header says NumFrames {stated}, but there are {rows} (is the file cut off?)")

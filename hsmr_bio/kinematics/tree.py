@@ -343,8 +343,8 @@ class TreePose:
         Returns:
             (..., P, 3) m.
         """
-        index = torch.as_tensor(bodies, device=self.tree.device)
-        local = local_m.to(self.tree.dtype)[..., None]
+        index = torch.as_tensor(bodies, device=self.tree.device, dtype=torch.long)
+        local = local_m.to(self.tree.dtype).reshape(-1, 3, 1)
         parts = zip(self._rotations.split(_TOGETHER), self._positions.split(_TOGETHER), strict=True)
         found = torch.cat([(rotation[:, index] @ local)[..., 0] + origin[:, index] for rotation, origin in parts])
         return found.reshape(*self._shape, *found.shape[1:])

@@ -7,6 +7,7 @@ OpenSim 4 when it is read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cached_property
 from os import PathLike
@@ -109,7 +110,8 @@ class OsimDocument:
             where = f"{self.source}, joint {shown(name)!r}"
             parent, child = (socket_frame(self._components, part, f"{end}_frame", where) for end in ("parent", "child"))
             reverse = (part.findtext("reverse") or "false").strip() == "true"
-            found[name] = OsimJoint(name, part.tag, parent, child, coordinate_order(part), reverse)
+            with self._in_messages():
+                found[name] = OsimJoint(name, part.tag, parent, child, coordinate_order(part), reverse)
         return MappingProxyType(found)
 
     @cached_property
@@ -130,7 +132,8 @@ class OsimDocument:
                 low, high = floats(line, "range", where, 2, (-np.inf, np.inf))
                 (default,) = floats(line, "default_value", where, 1, (0.0,))
                 clamped, locked = ((line.findtext(tag) or "false").strip() == "true" for tag in ("clamped", "locked"))
-                motion = motion_type(part, name)
+                with self._in_messages():
+                    motion = motion_type(part, name)
                 found[name] = OsimCoordinate(name, joint.name, motion, (low, high), default, clamped, locked)
         return MappingProxyType(found)
 
@@ -204,8 +207,10 @@ class OsimDocument:
         Raises:
             ModelError: a joint or function cannot be evaluated; the message names it.
         """
+        _ = self.coordinates, self.bodies  # damage is said as it is
         try:
-            return self._tree
+            with self._in_messages():
+                return self._tree
         except ModelError as error:
             raise ModelError(f"{error}. Only OpenSim does: hsmr-bio ik runs OpenSim's own tool") from error
 
@@ -242,7 +247,8 @@ class OsimDocument:
         Raises:
             ModelError: a coupling without function, or with a coordinate that the model lacks.
         """
-        return Constraints(self._components, list(self.coordinates))
+        with self._in_messages():
+            return Constraints(self._components, list(self.coordinates))
 
     @property
     def dependent(self) -> tuple[str, ...]:
@@ -380,6 +386,14 @@ class OsimDocument:
             names = ", ".join(shown(str(part.get("name"))) for part in self._objects(tag)[:8])
             raise ModelError(f"{self.source}: no {shown(name)!r} in its {tag} (it has {names} ...)")
         return found
+
+    @contextmanager
+    def _in_messages(self) -> Iterator[None]:
+        """Put the file's name before messages about a part of it."""
+        try:
+            yield
+        except ModelError as error:
+            raise (error if self.source in str(error) else ModelError(f"{self.source}, {error}")) from error
 
     @cached_property
     def _components(self) -> Components:

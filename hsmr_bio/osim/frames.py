@@ -42,8 +42,8 @@ def socket_frame(components: Components, owner: Element, socket: str, where: str
         return OffsetFrame(name_of(found, where))
     if found.tag != _OFFSET:
         raise ModelError(
-            f"{where}: its socket {socket} ({shown(path)!r}) leads to a {shown(found.tag)}, which cannot be evaluated here; "
-            f"a Body, Ground or {_OFFSET} is expected"
+            f"{where}: its socket {socket} ({shown(path)!r}) leads to a {shown(found.tag)}; a Body, Ground or {_OFFSET} is "
+            "expected. Use OpenSim's own tools for this model"
         )
     return _on_body(socket_frame(components, found, "parent", where, depth + 1), found, where)
 

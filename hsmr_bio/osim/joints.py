@@ -31,8 +31,6 @@ _SIMPLE: dict[str, tuple[tuple[str, Triple], ...]] = {
     "PlanarJoint": (("r", _Z), ("t", _X), ("t", _Y)),
 }
 """Joints whose coordinates are plain angles and distances: (rotation or translation, axis) of each coordinate."""
-JOINT_KINDS = ("CustomJoint", *_SIMPLE)
-"""Joint classes that can be evaluated."""
 _GIMBAL_LOCK = 1 - 1e-14
 """From this sine of the middle angle on, rounding leaves only the sum of the outer angles."""
 
@@ -151,7 +149,7 @@ def read_joint(spec: OsimJoint, element: Element, parent: int, index: dict[str, 
         translations = tuple((axis, f) for kind, axis, f in pairs if kind == "t")
     else:
         raise ModelError(
-            f"{where} is a {shown(spec.kind)}, which cannot be evaluated; expected one of {', '.join(JOINT_KINDS)}"
+            f"{where} is a {shown(spec.kind)}, which cannot be evaluated here (a CustomJoint and plain joints can)"
         )
     return Joint(
         name=spec.name,

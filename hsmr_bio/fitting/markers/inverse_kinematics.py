@@ -140,7 +140,12 @@ def _report_open_loops(problem: MarkerProblem, values: FloatArray) -> None:
 
 
 def why_opensim(document: OsimDocument) -> str | None:
-    """Say why only OpenSim solves a model; None if our solver does."""
+    """Say why only OpenSim solves a model; None if our solver does.
+
+    Raises:
+        ModelError: the model is damaged.
+    """
+    _ = document.coordinates, document.markers, document.constraints
     try:
         document.tree()
         _ = document.constraints.couplings

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import FormatError, InputError
 from ...io.xml_file import Element, parse_xml
 
+_DECLARATION = re.compile(rb"^(?:\xef\xbb\xbf)?\s*<\?xml[^>]*\?>")
 _MARKER, _COORDINATE = "IKMarkerTask", "IKCoordinateTask"
 
 
@@ -50,9 +52,11 @@ def read_task_set(path: str | os.PathLike[str]) -> TaskSet:
         FormatError: no IKTaskSet in it, no marker task, or a weight that is no number.
     """
     try:
-        root = parse_xml(Path(path).read_bytes(), path)
+        content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None
+    # old files have no common root element
+    root = parse_xml(b"<files>" + _DECLARATION.sub(b"", content, count=1) + b"</files>", path)
     tasks = next((part for part in root.iter() if part.tag == "IKTaskSet"), None)
     if tasks is None:
         raise FormatError(path, None, "there is no <IKTaskSet> in this file")
