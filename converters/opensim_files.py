@@ -61,12 +61,17 @@ def from_mot(path: Path, options: ConvertOptions) -> Content:
 
     Args:
         path: the file.
-        options: ``model``.
+        options: ``model``, ``tables``.
 
     Returns:
-        Coordinates, and the model if it is known.
+        Coordinates, and the model if it is known; with ``tables`` a table that holds no coordinates as it is.
     """
     model = model_of(path, options)
+    if options.tables:
+        try:
+            return Content(name=path.stem, coordinates=read_mot(path, model), model=model)
+        except InputError:
+            return Content(name=path.stem, table=read_table(path))
     return Content(name=path.stem, coordinates=read_mot(path, model), model=model)
 
 
