@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
-from hsmr_bio.errors import InputError
+from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.fitting.smpl.smpl_motion import Axes
 from hsmr_bio.fitting.video.joint_data import JointCentres
 from hsmr_bio.types import FloatArray, Markers
@@ -147,6 +148,21 @@ def centres_of(
         source=source,
         notes=notes or {},
     )
+
+
+def require_torso(path: Path, joints: Mapping[str, FloatArray]) -> None:
+    """Refuse joints without hips and shoulders.
+
+    Args:
+        path: of the file, for messages.
+        joints: by name.
+
+    Raises:
+        FormatError: one of them is missing.
+    """
+    missing = [name for name in ("hip_r", "hip_l", "shoulder_r", "shoulder_l") if name not in joints]
+    if missing:
+        raise FormatError(path, None, f"hips and shoulders are needed, {', '.join(missing)} is missing")
 
 
 def axes_shown(joints: Mapping[str, FloatArray]) -> Axes:

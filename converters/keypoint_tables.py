@@ -112,10 +112,13 @@ def read_tidy(path: Path) -> KeypointTable:
     if table.duplicated(["frame", "joint"]).any():
         twice = table[table.duplicated(["frame", "joint"])].iloc[0]
         raise FormatError(path, f"frame {twice['frame']}", f"keypoint {twice['keypoint']} is there twice: several people?")
-    frames = np.array(sorted(table["frame"].unique()))
+    numbers = _numbers(path, table, ["frame"])[:, 0]
+    if not len(numbers) or not np.isfinite(numbers).all():
+        raise FormatError(path, "column frame", "there is no row of a joint, or a row without its frame")
+    frames = np.array(sorted(set(numbers.tolist())))
     names = sorted(table["joint"].unique())
     values = np.full((len(frames), len(names), 3), np.nan)
-    rows = np.searchsorted(frames, table["frame"].to_numpy())
+    rows = np.searchsorted(frames, numbers)
     columns = [names.index(name) for name in table["joint"]]
     values[rows, columns] = _numbers(path, table, ["x", "y", "z"])
     first = table.drop_duplicates("frame").sort_values("frame")

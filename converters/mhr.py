@@ -27,7 +27,7 @@ from hsmr_bio.io.video import natural_order
 from hsmr_bio.types import FloatArray
 
 from .content import Content, ConvertOptions
-from .joint_names import MHR70, MHR127, axes_shown, centres_of, pick
+from .joint_names import MHR70, MHR127, axes_shown, centres_of, pick, require_torso
 from .keypoint_tables import read_wide, table_head
 from .rows import FRAME_KEYS, ID_KEYS
 from .smpl_values import RATE_KEYS, first_of, numbers, plain
@@ -112,6 +112,7 @@ def from_mhr(path: Path, options: ConvertOptions) -> Content:
     rate_hz = options.rate_hz if options.rate_hz is not None else _stored_rate(path)
     if path.suffix.lower() == ".csv" and path.is_file():
         table = read_wide(path, suffixes=("_3DX", "_3DY", "_3DZ"))
+        require_torso(path, table.joints)
         detections = [
             _Detection(int(frame), person, {name: row[index] for name, row in table.joints.items()}, placed=False)
             for index, (frame, person) in enumerate(zip(table.frames, table.people, strict=True))
@@ -237,7 +238,7 @@ def _joints(points: FloatArray | None, joints: FloatArray | None) -> dict[str, F
 
 def _people(path: Path, detections: Sequence[_Detection]) -> list[list[int]]:
     """Indices of the detections of each person, in the order of the frames, longest first."""
-    known = [item.person for item in detections]
+    known = [None if item.person is None else str(item.person) for item in detections]
     if all(person is not None for person in known):
         people = [[index for index, name in enumerate(known) if name == person] for person in dict.fromkeys(known)]
         people = [sorted(person, key=lambda index: detections[index].frame) for person in people]

@@ -18,7 +18,7 @@ from hsmr_bio.io.unpickle import load_numpy
 from hsmr_bio.types import FloatArray
 
 from .content import Content, ConvertOptions
-from .joint_names import BLAZEPOSE33, H36M17, axes_shown, centres_of, joint_of, pick, thigh
+from .joint_names import BLAZEPOSE33, H36M17, axes_shown, centres_of, joint_of, pick, require_torso, thigh
 from .keypoint_tables import is_tidy, parquet_columns, read_tidy, read_wide, table_head
 from .unseen import unseen_zeros
 
@@ -109,9 +109,7 @@ def from_freemocap(path: Path, options: ConvertOptions) -> Content:
         joints, frames, notes, time_s = table.joints, table.frames, table.notes, table.time_s
         if len(set(frames.tolist())) < len(frames) or len(set(table.people)) > 1:
             raise FormatError(path, None, "several people: rows of one frame, or several identities")
-    missing = [name for name in ("hip_r", "hip_l", "shoulder_r", "shoulder_l") if name not in joints]
-    if missing:
-        raise FormatError(path, None, f"hips and shoulders are needed, {', '.join(missing)} is missing")
+    require_torso(path, joints)
     unit = 1e-3 if "knee_r" in joints and "knee_l" in joints and thigh(joints) > _MILLIMETRES_FROM else 1.0
     joints = {name: value * unit for name, value in joints.items()}
     if options.rate_hz is not None or time_s is None:

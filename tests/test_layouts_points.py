@@ -423,6 +423,15 @@ def test_zeros_and_clocks_of_tables(tmp_path: Path, scene: Scene) -> None:
         read(tmp_path / "text.csv", "joints")
 
 
+def test_tables_without_hips_or_frames_are_one_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("left_hip_3DX,left_hip_3DY,left_hip_3DZ\n1,2,3\n")
+    with pytest.raises(FormatError, match="hips and shoulders are needed"):
+        read(tmp_path / "a.csv", "joints")
+    (tmp_path / "b.csv").write_text("frame,keypoint,x,y,z\n0,left_hip,1,2,3\n,left_hip,1,2,3\n")
+    with pytest.raises(FormatError, match="without its frame"):
+        read(tmp_path / "b.csv", "joints")
+
+
 def test_segments_of_other_frames_are_refused(scene: Scene) -> None:
     from hsmr_bio.fitting.video.joint_data import Segment
     from hsmr_bio.types import Markers
