@@ -23,6 +23,7 @@ from hsmr_bio.option_checks import check_choice
 from hsmr_bio.types import FloatArray
 
 from .animation import Animation
+from .bone_names import named
 from .c3d import even_rate_hz
 from .content import Content, ConvertOptions, Written, as_bones, start_time_lost
 
@@ -146,12 +147,14 @@ def to_bvh(path: Path, content: Content, options: ConvertOptions) -> Written:
     Args:
         path: the file.
         content: see :func:`~hsmr_bio.converters.content.as_bones`.
-        options: ``body``.
+        options: ``body``, ``bone_names``.
 
     Returns:
         What the file does not hold.
     """
     animation, lost = as_bones(content, options)
+    animation, merged = named(animation, options.bone_names)
+    lost = (*lost, *merged)
     error_m = write_bvh(path, animation)
     if error_m > _REPORTED_M:
         lost = (*lost, f"movement of joints inside their parents (spine, scapula, knee): up to {1000 * error_m:.1f} mm")

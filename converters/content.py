@@ -10,6 +10,7 @@ from hsmr_bio.errors import InputError
 from hsmr_bio.types import FloatArray, Markers, OsimMotion, SkelMotion
 
 from .animation import Animation, from_osim, from_skel
+from .bone_names import BoneNames
 from .c3d_axes import Up
 from .capture import Capture
 from .hsmr import HSMR_FOCAL_PX
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from hsmr_bio.body import Body
     from hsmr_bio.fitting.smpl.smpl_motion import Axes, SmplMotion
     from hsmr_bio.fitting.video.joint_data import JointCentres
+    from hsmr_bio.io.table import Table
     from hsmr_bio.osim.document import OsimDocument
 
     from .detections import Detections
 
-Kind = Literal["skel", "coordinates", "bones", "markers", "joints", "smpl", "detections", "model"]
+Kind = Literal["skel", "coordinates", "bones", "markers", "joints", "smpl", "detections", "table", "model"]
 """One of our types, by the field of :class:`Content` that holds it (``skel``: :attr:`Content.people`)."""
 WORDS: dict[Kind, str] = {
     "skel": "a SKEL motion",
@@ -32,6 +34,7 @@ WORDS: dict[Kind, str] = {
     "joints": "joint centres",
     "smpl": "SMPL motion",
     "detections": "2-D keypoints",
+    "table": "a table",
     "model": "a model",
 }
 """The types in words, for messages."""
@@ -69,6 +72,10 @@ class ConvertOptions:
     """Index of the person to keep of several."""
     trial: str | None = None
     """Trial of a ``.b3d`` to read."""
+    tables: bool = False
+    """Whether a table of OpenSim that holds no coordinates is read as it is."""
+    bone_names: BoneNames = "own"
+    """Names of the bones in BVH files."""
     parts: tuple[str, ...] = ("skin",)
     """Surfaces of the body in GLB and USD: skin, bones."""
     mass_kg: float | None = None
@@ -99,6 +106,8 @@ class Content:
     detections: Detections | None = None
     """2-D keypoints of everybody in a video."""
     bones: Animation | None = None
+    table: Table | None = None
+    """Columns as they are, of a table that holds no coordinates."""
     capture: Capture | None = None
     """What was recorded beside the markers."""
     mass_kg: float | None = None

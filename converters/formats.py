@@ -44,6 +44,8 @@ class FileFormat:
     """Facts of a file for ``hsmr-bio info``, as JSON values; None: those of our types, from what is read."""
     lost: tuple[str, ...] = ()
     """What no file of this format holds, an entry each; a writer adds what depends on the content."""
+    layouts: tuple[str, ...] = ()
+    """Programs whose results are read, where the name does not say it."""
     keeps_capture: bool = False
     """Whether events, analog channels and force plates are written."""
     extra: str | None = None
@@ -211,10 +213,38 @@ FORMATS: tuple[FileFormat, ...] = (
         describe=_ours("addbiomechanics:b3d_facts"),
     ),
     FileFormat(
+        name="SAM 3D Body",
+        endings=(".npz", ".json", ".csv", ".pkl", ".pickle", ".npy"),
+        what="joint centres of MHR bodies (fitted by skel2mot); also a folder of .npz",
+        holds=("joints",),
+        layouts=("SAM 3D Body (.npz, folder, .pkl)", "SAM3D-OpenSim (.json)", "SAM3DBody-cpp (.csv)"),
+        recognise=_ours("mhr:is_mhr"),
+        folder=_ours("mhr:is_mhr_folder"),
+        read=_ours("mhr:from_mhr"),
+    ),
+    FileFormat(
+        name="Human3.6M",
+        endings=(".npy",),
+        what="17 joints of MotionBERT, VideoPose3D and the like, of unknown size (fitted by skel2mot)",
+        holds=("joints",),
+        layouts=("MotionBERT", "VideoPose3D"),
+        recognise=_ours("points3d:is_h36m"),
+        read=_ours("points3d:from_h36m"),
+    ),
+    FileFormat(
+        name="FreeMoCap",
+        endings=(".csv", ".npy", ".parquet"),
+        what="keypoints in space (fitted by skel2mot; .parquet needs the extra parquet)",
+        holds=("joints",),
+        recognise=_ours("points3d:is_freemocap"),
+        read=_ours("points3d:from_freemocap"),
+    ),
+    FileFormat(
         name="SKEL motion",
         endings=(".npz", ".npy", ".pkl"),
         what="SKEL motion: ours, HSMR's demo, SKEL's alignment",
         holds=("skel",),
+        layouts=("HSMR (file, folder)", "SKEL alignment"),
         recognise=lambda head, path: (
             path.suffix.lower() in (".npz", ".npy", ".pkl") or head[:2] == b"PK" or head[:1] == b"\x80"
         ),
@@ -228,6 +258,10 @@ FORMATS: tuple[FileFormat, ...] = (
         what="SMPL, SMPL-H, AMASS and the like (fitted by smpl2mot)",
         holds=("smpl",),
         folder=_ours("smpl_layouts:is_results_folder"),
+        layouts=(
+            *("AMASS", "SMPL", "SMPL-H", "SMPL-X", "HMR2.0", "4D-Humans", "WHAM", "GVHMR", "TRAM", "PromptHMR", "CoMotion"),
+            *("VIBE", "3DPW", "EMDB", "SMPLer-X (folder)"),
+        ),
         read=_ours("smpl:from_smpl"),
         describe=_ours("smpl:smpl_facts"),
     ),
@@ -264,6 +298,22 @@ FORMATS: tuple[FileFormat, ...] = (
         recognise=_ours("deeplabcut:is_deeplabcut"),
         read=_ours("deeplabcut:from_deeplabcut"),
         extra="deeplabcut",
+    ),
+    FileFormat(
+        name="OpenCap",
+        endings=(),
+        what="a session folder: model, motions, markers (--trial)",
+        holds=("markers", "coordinates", "model"),
+        folder=_ours("opencap:is_session"),
+        read=_ours("opencap:from_opencap"),
+        describe=_ours("opencap:session_facts"),
+    ),
+    FileFormat(
+        name="Table",
+        endings=(".csv", ".parquet"),
+        what="any motion, markers or forces as a table (.parquet needs the extra parquet)",
+        holds=("table",),
+        write=_ours("tables:to_table"),
     ),
     FileFormat(
         name="USD",

@@ -61,13 +61,18 @@ def from_mot(path: Path, options: ConvertOptions) -> Content:
 
     Args:
         path: the file.
-        options: ``model``, ``angles``.
+        options: ``model``, ``angles``, ``tables``.
 
     Returns:
-        Coordinates, and the model if it is known.
+        Coordinates, and the model if it is known; with ``tables`` a table that holds no coordinates as it is.
     """
     model = model_of(path, options)
-    return Content(name=path.stem, coordinates=read_mot(path, model, angles=options.angles), model=model)
+    try:
+        return Content(name=path.stem, coordinates=read_mot(path, model, angles=options.angles), model=model)
+    except InputError:
+        if not options.tables:
+            raise
+        return Content(name=path.stem, table=read_table(path))
 
 
 def to_mot(path: Path, content: Content, options: ConvertOptions) -> Written:

@@ -165,7 +165,8 @@ def convert(
     reads, writes = detect(source), target_format(target)
     if target.is_file() and not options.overwrite:
         raise InputError(f"{target} exists already; allow overwriting (--overwrite) or choose another name")
-    content = _one_person(reads.load(source, options), source, options.person)
+    content = reads.load(source, replace(options, tables="table" in writes.holds))
+    content = _one_person(content, source, options.person)
     if content.markers is not None and content.model is None:
         content = replace(content, model=model_of(source, options))
     notes = []

@@ -122,7 +122,7 @@ def _load_torch(path: Path) -> object:
         named = re.search(r"GLOBAL (\S+)", str(error))  # PyTorch's advice to allow it is left out
         what = f"it names {named.group(1)}, which is no tensor" if named else "not only tensors are in it, or it is damaged"
         raise FormatError(path, None, f"{what}. No code in it was run") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, OSError, TypeError, AttributeError, AssertionError) as error:
         raise FormatError(path, None, f"a damaged or truncated file of tensors ({type(error).__name__})") from None
 
 

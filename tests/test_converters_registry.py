@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,11 @@ EXAMPLES = {
     "TRC": "walk.trc",
     "C3D": "walk.c3d",
     "Theia": "theia.c3d",
+    "SAM 3D Body": "person.npz",
+    "Human3.6M": "x3d.npy",
+    "FreeMoCap": "walk_body_3d_xyz.csv",
+    "OpenCap": "session",
+    "Table": "walk.csv",
     "BVH": "walk.bvh",
     "GLB": "walk.glb",
     "MOT": "walk.mot",
@@ -175,6 +181,42 @@ EXAMPLES = {
     "USD": "walk.usda",
 }
 """A file of each format; of AddBiomechanics there is none that may be shared."""
+
+
+CLOCKS = {row.name for row in FORMATS} - {"SAM 3D Body", "Human3.6M", "FreeMoCap"}
+"""Formats whose files say their times."""
+STANDING = {"hip": (0.09, 0.9), "knee": (0.09, 0.5), "ankle": (0.09, 0.1), "shoulder": (0.18, 1.4), "elbow": (0.2, 1.1)}
+"""Joint -> distance from the middle and height."""
+
+
+def make_foreign(path: Path, name: str, folder: Path) -> None:
+    """Make a file of 12 frames that we do not write."""
+    sides = (("left", 1), ("right", -1))
+    places = {f"{side}_{joint}": [x * sign, y, 0.0] for joint, (x, y) in STANDING.items() for side, sign in sides}
+    if name == "Theia":
+        path.write_bytes(theia_bytes())
+    elif name == "SMPL motion":
+        torch.save({"poses": torch.zeros(12, 72), "trans": torch.zeros(12, 3), "betas": torch.zeros(10), "fps": 60.0}, path)
+    elif name == "SAM 3D Body":
+        points = np.zeros((12, 70, 3))
+        for index, joint in ((9, "left_hip"), (10, "right_hip"), (5, "left_shoulder"), (6, "right_shoulder")):
+            points[:, index] = places[joint]
+        np.savez(path, pred_keypoints_3d=points, pred_cam_t=np.zeros((12, 3)))
+    elif name == "Human3.6M":
+        points = np.ones((12, 17, 3))
+        for index, joint in ((4, "left_hip"), (1, "right_hip"), (11, "left_shoulder"), (14, "right_shoulder")):
+            points[:, index] = places[joint]
+        np.save(path, points)
+    elif name == "FreeMoCap":
+        row = ",".join(str(value) for place in places.values() for value in place)
+        path.write_text("\n".join([",".join(f"{joint}_{axis}" for joint in places for axis in "xyz"), *[row] * 12]) + "\n")
+    elif name == "OpenCap":
+        convert(folder / "walk.mot", folder / "walk.trc")
+        session = {"OpenSimData/Kinematics": "walk.mot", "MarkerData": "walk.trc", "OpenSimData/Model": "walk.osim"}
+        for place, file in session.items():
+            (path / place).mkdir(parents=True)
+            shutil.copy(folder / file, path / place / file.replace(".osim", "_scaled.osim"))
+        (path / "sessionMetadata.yaml").write_text("mass_kg: 70.5\nheight_m: 1.75\n")
 
 
 def theia_bytes() -> bytes:
@@ -199,10 +241,7 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
     if row.extra is not None:
         pytest.importorskip({"usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}")
     path = folder / EXAMPLES[row.name]
-    if row.name == "Theia":
-        path.write_bytes(theia_bytes())
-    if row.name == "SMPL motion":
-        torch.save({"poses": torch.zeros(12, 72), "trans": torch.zeros(12, 3), "betas": torch.zeros(10), "fps": 60.0}, path)
+    make_foreign(path, row.name, folder)
     if not path.exists():
         done = convert(folder / "walk.mot", path)
         assert done.target == row.name and set(row.lost) <= set(done.lost)
@@ -212,15 +251,18 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
             row.load(path, ConvertOptions())
     else:
         assert detect(path, *row.holds) is row
-        content = read(path, *row.holds, options=ConvertOptions(axes="y_up"))
-        assert set(row.holds) == set(content.kinds)
-    if row.read is None and row.describe is None:
-        with pytest.raises(InputError, match="unknown ending"):
+        content = read(path, *row.holds, options=ConvertOptions(axes="y_up", rate_hz=None if row.name in CLOCKS else 60))
+        assert set(row.holds) - {"model"} == set(content.kinds)
+    if row.read is not None and row.describe is None and row.name not in CLOCKS:
+        with pytest.raises(InputError, match="--rate-hz"):
+            describe(path)
+    elif row.read is None and row.describe is None:
+        with pytest.raises(InputError, match="unknown ending" if row.name != "Table" else "no joints"):
             describe(path)
     else:
         facts = json.loads(json.dumps(describe(path), allow_nan=False))
         assert facts["kind"]
-        if row.name not in ("OSIM", "SMPL motion"):
+        if row.name not in ("OSIM", "SMPL motion", "OpenCap"):
             assert facts["frames"] == 12 and facts["rate_hz"] == pytest.approx(60, abs=0.01)
 
 

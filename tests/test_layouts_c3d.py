@@ -95,6 +95,16 @@ def test_a_parameter_without_a_group_is_skipped(tmp_path: Path) -> None:
     assert file.markers.names == LABELS
 
 
+def test_poses_without_their_labels_never_reach_the_library(tmp_path: Path) -> None:
+    """ezc3d dies with the process where the group of a needed parameter does not exist."""
+    matrices = np.tile(np.eye(4), (5, 1, 1, 1))
+    whole = c3d_bytes(np.zeros((5, 0, 3)), [], rotations=matrices, rotation_labels=["pelvis_4X4"])
+    at = whole.index(b"LABELS") - 1
+    (tmp_path / "a.c3d").write_bytes(whole[:at] + bytes([77]) + whole[at + 1 :])
+    with pytest.raises(FormatError, match="ROTATION:LABELS"):
+        read(tmp_path / "a.c3d", "joints")
+
+
 def test_labels_that_appear_twice_are_told_apart(tmp_path: Path) -> None:
     labels = ("LASI", "RASI", "SACR", "LKNE", "LKNE", "LANK", "LKNE_2")
     file = read_c3d(save(tmp_path / "a.c3d", standing_mm(), labels, point={"Y_SCREEN": "+Z"}))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..errors import InputError
 from .common import Subparsers, add_angles, add_image_size, add_json, note, options_from, print_result
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
+    from ..converters.bone_names import BONE_NAMES
     from ..converters.c3d_axes import UPS
     from ..converters.formats import FORMATS
 
@@ -21,8 +23,9 @@ def add_parser(subparsers: Subparsers) -> None:
         "without an ending gives a subject folder for AddBiomechanics. What the conversion loses is printed on stderr.",
         epilog="\n".join(("formats:", *(f"  {row.summary}" for row in FORMATS))),
     )
-    parser.add_argument("source", type=Path, metavar="A", help="file to read (or a folder of HSMR's results)")
-    parser.add_argument("target", type=Path, metavar="B", help="file to write, or a folder")
+    parser.add_argument("source", type=Path, nargs="?", metavar="A", help="file to read, or a folder of results")
+    parser.add_argument("target", type=Path, nargs="?", metavar="B", help="file to write, or a folder")
+    parser.add_argument("--list", action="store_true", help="print what is read and written, and stop")
     parser.add_argument("--model", type=Path, metavar="OSIM", help="model of the coordinates; default: the .osim of A's name")
     parser.add_argument("--body", help="body of a SKEL motion; default: the one it names")
     parser.add_argument(
@@ -33,10 +36,12 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--loads", type=Path, metavar="FILE", help="external forces that become force plates of a .c3d")
     parser.add_argument("--unit", choices=("m", "cm", "mm", "inch"), help="unit of a .bvh; default: recognised by its size")
+    parser.add_argument("--bone-names", choices=BONE_NAMES, help="bones of a .bvh: our own (default), Mixamo's or SMPL's")
     parser.add_argument("--rate-hz", type=float, help="frames per second, for files that store none")
+    parser.add_argument("--axes", choices=("auto", "y_up", "z_up", "camera"), help="of joint positions; default: recognised")
     add_image_size(parser)
     parser.add_argument("--person", type=int, default=0, help="which of several persons, from 0 (default: %(default)s)")
-    parser.add_argument("--trial", help="which trial of a .b3d")
+    parser.add_argument("--trial", help="which trial of a .b3d or of an OpenCap session")
     parser.add_argument(
         "--parts",
         choices=("skin", "bones", "both"),
@@ -53,7 +58,15 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert; print the written file, or its facts as JSON."""
+    """Convert; print the written file, or its facts as JSON. With ``--list``: print the formats.
+
+    Raises:
+        InputError: source or target is not given; or see :func:`~hsmr_bio.converters.registry.convert`.
+    """
+    if args.list:
+        return _list(args)
+    if args.source is None or args.target is None:
+        raise InputError("which files? hsmr-bio convert A B; hsmr-bio convert --list prints what is read and written")
     from ..converters.content import ConvertOptions
     from ..converters.registry import convert
 
@@ -64,4 +77,30 @@ def run(args: argparse.Namespace) -> int:
     note(args, f"{done.source} -> {done.target}; lost: {'; '.join(done.lost) if done.lost else 'nothing'}")
     facts = {"written": str(done.written), "source": done.source, "target": done.target}
     print_result(args, {**facts, "lost": list(done.lost), "notes": list(done.notes)}, done.written)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    """Print the formats: read, written, and the programs whose results are read."""
+    from ..converters.formats import formats
+
+    rows = formats()
+    facts = [
+        {
+            "name": row.name,
+            "endings": list(row.endings),
+            "read": row.read is not None,
+            "written": row.write is not None,
+            "what": row.what,
+            "results of": list(row.layouts),
+            "extra": row.extra,
+        }
+        for row in rows
+    ]
+    lines = [
+        line
+        for row in rows
+        for line in (row.summary, *([f"{'':16}results of {', '.join(row.layouts)}"] if row.layouts else []))
+    ]
+    print_result(args, facts, *lines)
     return 0

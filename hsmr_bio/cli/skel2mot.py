@@ -19,13 +19,21 @@ def add_parser(subparsers: Subparsers) -> None:
         help="stored SKEL motion (HSMR, SKEL alignments, *_skel.npz) -> OpenSim files",
         description="Turn stored SKEL motion into the files that image2mot writes: HSMR's demo results (.npy per video, .npz "
         "per image, or a folder of them; several people, frames without anyone), SKEL's alignments (.pkl), our own *_skel.npz; "
-        "and joint centres of any tool as .trc (hip_r or RHip ...), which the body is fitted to. "
+        "and joint centres, which the body is fitted to: of any tool as .trc (hip_r or RHip ...), of SAM 3D Body (.npz, "
+        "folder, .json, .csv, .pkl), Theia (.c3d), FreeMoCap (.csv, .npy, .parquet), MotionBERT "
+        "and VideoPose3D (.npy, 17 joints). "
         "Exit code 3: files written, a check failed.",
     )
     parser.add_argument("input", type=Path, help="file, or folder of HSMR's .npz files")
     add_stored_motion(parser, cutoff="6, and off for a motion in the world frame (*_skel.npz)")
     add_image_size(parser)
     parser.add_argument("--focal-px", type=float, default=5000.0, help="focal length of that camera (HSMR's own: %(default)g)")
+    parser.add_argument(
+        "--axes",
+        choices=("auto", "y_up", "z_up", "camera"),
+        default="auto",
+        help="of joint positions; default: as the layout states, else recognised from the upright trunk",
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 

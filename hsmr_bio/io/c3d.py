@@ -229,10 +229,21 @@ def _check_counts(path: Path, parameters: Parameters, number: _Number, points: i
         used = number.of(parameters, key)
         if used is not None and int(used) % _WORDS != stated:
             raise FormatError(path, ":".join(key), f"{int(used)}, but {stated} in the header: damaged")
+    _check_analog(path, parameters, number)
     for key in (("POINT", "RATE"), ("ANALOG", "RATE")):
         rate = number.of(parameters, key)
         if rate is not None and parameters[key][0] == 4 and not (isfinite(rate) and 0 <= rate < _MAX_RATE_HZ):
             raise FormatError(path, ":".join(key), f"{rate:g} Hz is no rate: damaged")
+
+
+def _check_analog(path: Path, parameters: Parameters, number: _Number) -> None:
+    """Refuse analog channels without a scale and an offset each: the library reads beyond the end of shorter lists."""
+    used = int(number.of(parameters, ("ANALOG", "USED")) or 0)
+    for name in ("SCALE", "OFFSET") if used else ():
+        parts = [parameters.get(("ANALOG", f"{name}{part}")) for part in ("", *range(2, 2 + used // _MAX_BLOCKS))]
+        count = sum(prod(part[1]) for part in parts if part is not None)
+        if count < used:
+            raise FormatError(path, f"ANALOG:{name}", f"{count} values for {used} channels: damaged")
 
 
 def _check_rotations(path: Path, parameters: Parameters, number: _Number, size: int) -> None:
@@ -240,6 +251,9 @@ def _check_rotations(path: Path, parameters: Parameters, number: _Number, size: 
     used, start = (number.of(parameters, ("ROTATION", name)) or 0.0 for name in ("USED", "DATA_START"))
     if not used:
         return
+    lacking = next((name for name in ("RATE", "RATIO", "LABELS") if ("ROTATION", name) not in parameters), None)
+    if lacking is not None:
+        raise FormatError(path, f"ROTATION:{lacking}", "missing: damaged, or not written as the format requires")
     frames, ratio = number.of(parameters, ("POINT", "FRAMES")) or 0.0, number.of(parameters, ("ROTATION", "RATIO")) or 1.0
     needed = (start - 1) * _BLOCK + used * frames * ratio * _ROTATION_BYTES
     if start < 2 or not isfinite(needed) or size < needed:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from ..converters.smpl_options import SmplImportOptions
 from ..errors import InputError
 from ..estimators import EstimateOptions, estimator_names
+from ..fitting.smpl.smpl_motion import Axes
 from ..fitting.world.options import GroundOptions
 from ..option_checks import (
     check_choice,
@@ -105,6 +106,8 @@ class Skel2MotOptions:
     """(width, height) of the video of HSMR's results."""
     focal_px: float = 5000.0
     """Focal length of the camera. HSMR assumes 5000 px, which overestimates the depth of most cameras."""
+    axes: Axes | Literal["auto"] = "auto"
+    """Axes of joint positions; auto: as the layout states, else by the upright trunk."""
     ground: GroundOptions = field(default_factory=GroundOptions)
     filter_all: bool = False
     """Filter motions in the world frame too; by default they are not filtered again."""
@@ -116,6 +119,7 @@ class Skel2MotOptions:
         check_options(GroundOptions, self.ground, "ground")
         _check_body("open" if self.body is None else self.body, "neutral" if self.sex is None else self.sex)
         check_number("rate_hz (--rate-hz)", self.rate_hz, "Hz", above=0)
+        check_choice("axes", self.axes, ("auto", *get_args(Axes)))
         check_number("focal_px (--focal-px)", self.focal_px, "px", above=0)
         check_image_size(self.image_size_px)
 

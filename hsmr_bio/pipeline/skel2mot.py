@@ -37,7 +37,8 @@ def skel2mot(
 
     Args:
         source: our ``_skel.npz``, results of HSMR's demo (``.npy``, ``.npz`` or a folder of them), SKEL alignments (``.pkl``),
-            or 3D joint centres (``.trc`` or ``.c3d``, names such as ``hip_r`` or ``RHip``), to which a body is fitted.
+            or 3D joint centres, to which a body is fitted: ``.trc`` or ``.c3d`` (names such as ``hip_r`` or ``RHip``), and
+            results of SAM 3D Body, Theia, FreeMoCap, MotionBERT and VideoPose3D.
         out_dir: folder for the results.
         options: see :class:`Skel2MotOptions`.
         progress: called as each stage advances.
@@ -56,7 +57,9 @@ def skel2mot(
     stem = path.stem if path.suffix.lower() in (".trc", ".c3d") else path.name.split(".")[0]
     name = options.results.name or file_name_of(stem.removesuffix("_skel").removeprefix("HSMR-"))
     refuse_early(Path(out_dir), [name], options.results)
-    stored = ConvertOptions(rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px)
+    stored = ConvertOptions(
+        rate_hz=options.rate_hz, image_size_px=options.image_size_px, focal_px=options.focal_px, axes=options.axes
+    )
     content = read(source, "skel", "markers", "joints", options=stored)
     people: Sequence[Markers | JointCentres] = content.joints or (() if content.markers is None else (content.markers,))
     if people:

@@ -52,6 +52,8 @@ _LEVER_M = 0.3
 """Distance of the points that stand for a segment's orientation from its origin: with their error they weigh 3 degrees."""
 _LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 """Lengths that give the scale of centres of unknown size."""
+_SCALE_STEPS, _LENGTH_SIGMA_M = 8, 0.005
+"""Steps of shape and scale of centres of unknown size; standard deviation of the median of a limb's length (own choice)."""
 _TOE_TIP = {"toe_r": "right_big_toe", "toe_l": "left_big_toe"}
 """Joint centre at the toes -> landmark at their tip (keypoint set ``coco23``): programs call both of them toe."""
 _START_STOP, _STOP = Stop(12, cost=1e-3), Stop(20, cost=1e-4)
@@ -125,15 +127,30 @@ def _lengths(names: Sequence[str], positions: FloatArray, pairs: Sequence[tuple[
 
 
 def _scale(body: Body, names: list[str], positions: FloatArray, height_m: float | None) -> float:
-    """Metres per unit: the limbs of the mean body, brought to the stature, over those seen."""
+    """Metres per unit: the likeliest shape of the stature, and the scale with which it has the lengths that are seen."""
     seen = _lengths(names, positions, _LIMBS)
-    joints = body.rest(np.zeros(10)).joints_m
-    known = np.array([[np.linalg.norm(joints[_joint(a, s)] - joints[_joint(b, s)]) for s in "rl"] for a, b in _LIMBS])
-    both = np.isfinite(seen) & (seen > 0)
+    ends = [(_joint(near, side), _joint(far, side)) for near, far in _LIMBS for side in "rl"]
+    both = np.isfinite(seen.reshape(-1)) & (seen.reshape(-1) > 0)
     if not both.any():
         raise InputError("the joint centres are in an unknown unit and show no whole limb: their size cannot be found")
-    stature = 1.0 if height_m is None else height_m / body.stature_m(np.zeros(10))
-    return float(known[both].sum() * stature / seen[both].sum())
+    near, far = np.array(ends)[both].T
+    lengths, line, betas = seen.reshape(-1)[both], StatureLine.of(body), np.zeros(10)
+    scale = float(
+        np.linalg.norm(body.rest(betas).joints_m[near] - body.rest(betas).joints_m[far], axis=1).sum() / lengths.sum()
+    )
+    for _ in range(_SCALE_STEPS):
+        joints, dirs = body.rest(betas).joints_m, body.rest_jacobian(betas)[0]
+        arms = joints[near] - joints[far]
+        known = np.linalg.norm(arms, axis=1)
+        by_betas = np.einsum("li,lib->lb", arms / known[:, None], dirs[near] - dirs[far])
+        rows = [np.eye(10, 11), np.column_stack([-by_betas, lengths]) / _LENGTH_SIGMA_M]
+        rests = [-betas, (known - scale * lengths) / _LENGTH_SIGMA_M]
+        if height_m is not None:
+            rows.append(np.append(line.by_betas_m, 0.0)[None] / HEIGHT_SIGMA_M)
+            rests.append(np.array([(height_m - line.at(betas)) / HEIGHT_SIGMA_M]))
+        step = np.linalg.lstsq(np.concatenate(rows), np.concatenate(rests), rcond=None)[0]
+        betas, scale = betas + step[:10], scale + float(step[10])
+    return scale
 
 
 def _toes_are_tips(body: Body, names: list[str], level_m: FloatArray) -> bool:
