@@ -168,6 +168,8 @@ EXAMPLES = {
     "BVH": "walk.bvh",
     "GLB": "walk.glb",
     "MOT": "walk.mot",
+    "Table": "walk.csv",
+    "Marker table": "markers.csv",
     "SKEL motion": "skel.npz",
     "SMPL motion": "amass.pt",
     "USD": "walk.usda",
@@ -191,6 +193,9 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
     path = folder / EXAMPLES[row.name]
     if row.name == "SMPL motion":
         torch.save({"poses": torch.zeros(12, 72), "trans": torch.zeros(12, 3), "betas": torch.zeros(10), "fps": 60.0}, path)
+    if row.name == "Marker table":
+        convert(folder / "walk.mot", folder / "markers.trc")
+        convert(folder / "markers.trc", path)
     if not path.exists():
         done = convert(folder / "walk.mot", path)
         assert done.target == row.name and set(row.lost) <= set(done.lost)
