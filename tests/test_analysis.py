@@ -358,6 +358,11 @@ def test_the_command_writes_tables_that_agree(
         assert len(list(csv.DictReader(file))) == 4 * 101
     assert main(arguments) == 1
     assert "--overwrite" in capsys.readouterr().err
+    assert main([*arguments, "--side-forces", "--overwrite"]) == 0
+    with (tmp_path / "out" / "deep_side_forces.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 600
+    assert main(["analyse", str(tmp_path / "deep.mot"), "--side-forces"]) == 1
+    assert "-o" in capsys.readouterr().err
 
 
 def test_a_band_of_the_user_is_compared(squats: hb.OsimMotion, tmp_path: Path) -> None:
