@@ -164,6 +164,15 @@ FORMATS: tuple[FileFormat, ...] = (
         describe=_ours("opensim_files:table_facts"),
     ),
     FileFormat(
+        name="AddBiomechanics",
+        endings=(".b3d",),
+        what="a subject of AddBiomechanics; written as a folder for upload",
+        holds=("markers", "coordinates", "model"),
+        read=_ours("addbiomechanics:from_b3d"),
+        write=_ours("addbiomechanics:to_addbiomechanics"),
+        describe=_ours("addbiomechanics:b3d_facts"),
+    ),
+    FileFormat(
         name="Table",
         endings=(".csv", ".parquet"),
         what="coordinates as plain columns with units (markers are written, too); .parquet needs pyarrow",
@@ -180,15 +189,6 @@ FORMATS: tuple[FileFormat, ...] = (
         holds=("markers",),
         recognise=_ours("tables:is_marker_table"),
         read=_ours("tables:from_marker_table"),
-    ),
-    FileFormat(
-        name="AddBiomechanics",
-        endings=(".b3d",),
-        what="a subject of AddBiomechanics; written as a folder for upload",
-        holds=("markers", "coordinates", "model"),
-        read=_ours("addbiomechanics:from_b3d"),
-        write=_ours("addbiomechanics:to_addbiomechanics"),
-        describe=_ours("addbiomechanics:b3d_facts"),
     ),
     FileFormat(
         name="SKEL motion",

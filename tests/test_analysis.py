@@ -134,6 +134,9 @@ def test_force_plates_cut_the_cycles_where_they_are_given() -> None:
     plates = [(e.name, e.side, e.time_s) for e in found.events if e.evidence == "forces"]
     assert [p[:2] for p in plates] == [("foot contact", "r"), ("foot off", "r")]
     np.testing.assert_allclose([p[2] for p in plates], [0.7035, 1.4025], atol=0.001)
+    both = analyse(movement, model, loads=loads, options=EXACT)
+    assert both.task == "squat"
+    assert [e.name for e in both.events if e.evidence == "motion"] == ["squat start", "squat bottom", "squat end"] * 2
 
 
 DEPTH_RAD = 1.4
@@ -383,8 +386,14 @@ def test_the_command_writes_tables_that_agree(
     assert main([*arguments, "--side-forces", "--overwrite"]) == 0
     with (tmp_path / "out" / "deep_side_forces.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 600
-    assert main(["analyse", str(tmp_path / "deep.mot"), "--side-forces"]) == 1
-    assert "-o" in capsys.readouterr().err
+    deep = str(tmp_path / "deep.mot")
+    for words, message in (
+        ([deep, "--side-forces"], "-o"),
+        ([deep, deep, "-o", "x"], "same name"),
+        ([deep, deep, "--loads", "y"], "one motion"),
+    ):
+        assert main(["analyse", *words]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_a_band_of_the_user_is_compared(squats: hb.OsimMotion, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Analyse, write and print.
 
     Raises:
-        InputError: a file holds no coordinates, two motions would write the same files, or forces have no folder.
+        InputError: a file holds no coordinates, two motions would write the same files, or options do not fit.
     """
     from ..analysis import AnalysisOptions, analyse, side_forces, write_analysis
     from ..converters.content import ConvertOptions
@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     names = [path.stem for path in args.motions]
     if args.out is not None and len(set(names)) < len(names):
         raise InputError("two of the motions have the same name: analyse them into different folders")
+    if args.loads is not None and len(names) > 1:
+        raise InputError("--loads belong to one motion: analyse the others without them")
     if args.side_forces and args.out is None:
         raise InputError("--side-forces writes a table: give a folder with -o")
     options = options_from(args, AnalysisOptions)
