@@ -311,9 +311,20 @@ FORMATS: tuple[FileFormat, ...] = (
     FileFormat(
         name="Table",
         endings=(".csv", ".parquet"),
-        what="any motion, markers or forces as a table (.parquet needs the extra parquet)",
-        holds=("table",),
+        what="coordinates as columns with units; any motion, markers or forces are written (.parquet needs the extra parquet)",
+        holds=("coordinates",),
+        recognise=_ours("tables:is_table"),
+        read=_ours("tables:from_table"),
         write=_ours("tables:to_table"),
+        lost=("digits beyond the tenth (.csv)",),
+    ),
+    FileFormat(
+        name="Marker table",
+        endings=(".csv",),
+        what="markers as columns in metres",
+        holds=("markers",),
+        recognise=_ours("tables:is_marker_table"),
+        read=_ours("tables:from_marker_table"),
     ),
     FileFormat(
         name="USD",

@@ -12,6 +12,8 @@ import pytest
 
 import hsmr_bio as hb
 from hsmr_bio.analysis import Movement, analyse, from_joint_centres, read_band, side_forces, write_analysis
+from hsmr_bio.analysis.draws import movement_draws, slow_noise
+from hsmr_bio.analysis.place import place
 from hsmr_bio.cli import main
 from hsmr_bio.dynamics.load_files import read_loads
 from hsmr_bio.dynamics.loads import loads_from_arrays
@@ -132,6 +134,9 @@ def test_force_plates_cut_the_cycles_where_they_are_given() -> None:
     plates = [(e.name, e.side, e.time_s) for e in found.events if e.evidence == "forces"]
     assert [p[:2] for p in plates] == [("foot contact", "r"), ("foot off", "r")]
     np.testing.assert_allclose([p[2] for p in plates], [0.7035, 1.4025], atol=0.001)
+    both = analyse(movement, model, loads=loads, options=EXACT)
+    assert both.task == "squat"
+    assert [e.name for e in both.events if e.evidence == "motion"] == ["squat start", "squat bottom", "squat end"] * 2
 
 
 DEPTH_RAD = 1.4
@@ -198,6 +203,26 @@ def test_a_parameters_deviation_is_that_of_the_angle(squats: hb.OsimMotion) -> N
     drop, wide = found.parameter("hip_drop"), taller.parameter("hip_drop")
     assert wide.sd > drop.sd
     assert wide.sd == pytest.approx(np.hypot(drop.sd, drop.value * 0.1 / 1.7), rel=0.3)
+
+
+def test_slow_noise_has_unit_variance_and_lasts_a_third_of_a_second() -> None:
+    noise = slow_noise(np.arange(3000) / 50, 40, np.random.default_rng(1))
+    assert noise.std() == pytest.approx(1, abs=0.05)
+    assert np.mean(noise[15:] * noise[:-15]) == pytest.approx(np.exp(-0.5), abs=0.06)
+    assert np.mean(noise[60:] * noise[:-60]) == pytest.approx(0, abs=0.06)
+
+
+def test_draws_have_the_deviations_of_the_angles_and_feet_that_stand(squats: hb.OsimMotion) -> None:
+    model = hb.bsm()
+    deviation = np.where(model.rotational, np.radians(4.0), 0.0)
+    rows = slice(None, None, 10)
+    known = replace(squats, time_s=squats.time_s[rows], values_si=squats.values_si[rows], sd_si=np.tile(deviation, (60, 1)))
+    drawn = list(movement_draws(place(known, model), 80, np.random.default_rng(2)))
+    for name in ("knee_flexion_r", "hip_flexion_l", "lumbar_bending"):
+        spread = np.degrees(np.std([one.angles_rad[name] for one in drawn], axis=0)).mean()
+        assert spread == pytest.approx(4.0, rel=0.15)
+    feet = np.std([one.points_m["heel_r"] for one in drawn], axis=0).mean()
+    assert feet < 0.02  # independent errors of 4 degrees of pelvis, hip and knee would move it by 8 cm
 
 
 def test_without_deviations_a_parameter_of_one_repetition_has_none() -> None:
@@ -358,6 +383,17 @@ def test_the_command_writes_tables_that_agree(
         assert len(list(csv.DictReader(file))) == 4 * 101
     assert main(arguments) == 1
     assert "--overwrite" in capsys.readouterr().err
+    assert main([*arguments, "--side-forces", "--overwrite"]) == 0
+    with (tmp_path / "out" / "deep_side_forces.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 600
+    deep = str(tmp_path / "deep.mot")
+    for words, message in (
+        ([deep, "--side-forces"], "-o"),
+        ([deep, deep, "-o", "x"], "same name"),
+        ([deep, deep, "--loads", "y"], "one motion"),
+    ):
+        assert main(["analyse", *words]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_a_band_of_the_user_is_compared(squats: hb.OsimMotion, tmp_path: Path) -> None:
@@ -516,6 +552,16 @@ def test_a_model_without_legs_is_refused() -> None:
     model = hb.bsm().to_bytes().replace(b"calcn_l", b"foot_l")
     with pytest.raises(hb.errors.ModelError, match="calcn_l"):
         analyse(squat_motion(hb.bsm()), model, options=EXACT)
+
+
+def test_results_are_short_in_a_notebook(squats: hb.OsimMotion) -> None:
+    found = analyse(squats, hb.bsm(), options=EXACT, name="<ann>")
+    assert repr(found).startswith("Analysis('<ann>': squat, 6 events, 2 cycles")
+    assert repr(found.cycles[0]).startswith("Cycles(2 squats")
+    shown = found._repr_html_()
+    assert "&lt;ann&gt;" in shown and "knee_flexion_at_bottom" in shown
+    assert len(repr(side_forces(squats, hb.bsm()))) < 100
+    assert len(repr(hb.compare(squats, squats))) < 100
 
 
 def test_names_of_files_are_those_of_the_clip(squats: hb.OsimMotion, tmp_path: Path) -> None:

@@ -176,6 +176,7 @@ EXAMPLES = {
     "BVH": "walk.bvh",
     "GLB": "walk.glb",
     "MOT": "walk.mot",
+    "Marker table": "markers.csv",
     "SKEL motion": "skel.npz",
     "SMPL motion": "amass.pt",
     "USD": "walk.usda",
@@ -242,6 +243,9 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
         pytest.importorskip({"usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}")
     path = folder / EXAMPLES[row.name]
     make_foreign(path, row.name, folder)
+    if row.name == "Marker table":
+        convert(folder / "walk.mot", folder / "markers.trc")
+        convert(folder / "markers.trc", path)
     if not path.exists():
         done = convert(folder / "walk.mot", path)
         assert done.target == row.name and set(row.lost) <= set(done.lost)

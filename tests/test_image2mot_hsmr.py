@@ -51,7 +51,7 @@ def test_a_video_becomes_opensim_files(
     np.testing.assert_allclose(motion.betas, np.median(observation.skel_betas, axis=0))
     assert len(motion.time_s) == len(coordinates.time_s) == len(markers.time_s) == frames
     assert np.isfinite(coordinates.values_si).all() and np.isfinite(markers.positions_m).all()
-    names = {"cam01.osim", "cam01_report.html", "cam01_report.json", "cam01_setup_ik.xml", "cam01_setup_id.xml", "Geometry"}
+    names = {"cam01.osim", "cam01_report.html", "cam01_report.json", "cam01_setup_ik.xml", "Geometry"}
     assert names <= {path.name for path in out.iterdir()}
     limbs = [f"{name}_{side}" for name in ("hip_flexion", "knee_angle", "elbow_flexion") for side in "rl"]
     moved = max(np.ptp(np.degrees(coordinates.column(name))) for name in limbs)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hsmr_bio.cli import main
 from hsmr_bio.dynamics.load_files import read_loads
 from hsmr_bio.errors import InputError
 from hsmr_bio.pipeline.options import ResultOptions
@@ -67,8 +68,17 @@ def test_nobody_who_does_not_ask_gets_forces(open_body, motion, tmp_path) -> Non
     result = make_results(motion, open_body, ResultOptions(), name="stand")
     assert result.dynamics is None
     names = {path.name for path in write_results(tmp_path, result, open_body, ResultOptions()).paths}
-    assert "stand_id.sto" not in names
-    assert {"stand_setup_id.xml", "stand_setup_ik.xml"} <= names
+    assert "stand_setup_ik.xml" in names
+    assert not {"stand_id.sto", "stand_setup_id.xml"} & names, "without loads the pelvis would carry the body, without a word"
+
+
+def test_forces_can_be_computed_later_into_the_same_folder(open_body, motion, tmp_path) -> None:
+    """The README's sequence: results first, then ``hsmr-bio id --estimate`` with the same folder."""
+    write_results(
+        tmp_path, make_results(motion, open_body, ResultOptions(mass_kg=70), name="stand"), open_body, ResultOptions()
+    )
+    assert main(["id", str(tmp_path / "stand.mot"), "--estimate", "-o", str(tmp_path), "--quiet"]) in (0, 3)
+    assert "stand_loads.xml" in (tmp_path / "stand_setup_id.xml").read_text()
 
 
 def test_a_still_has_no_moments(open_body, motion) -> None:

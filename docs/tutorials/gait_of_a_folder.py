@@ -52,6 +52,12 @@ wanted = ["speed", "cadence", "knee_flexion_max", "symmetry_step_length"]
 chosen = table[table["name"].isin(wanted)].pivot(index="clip", columns=["name", "side"], values=["value", "sd"])
 print(chosen.round(3).T)
 
-# % The same in a terminal: `hsmr-bio analyse clips/*.mot -o tables`.
+# % The same in a terminal: `hsmr-bio analyse clips/*.mot -o tables`. What was recognised, and the events with their deviations:
 
-print(found[0].text())
+print(found[0].task, "-", found[0].why)
+print(found[0].events_frame().drop(columns="note").head(6).round(3))
+
+# % Cycles have 101 points; their mean leaves out what is marked.
+
+right = found[0].cycles[0]
+print(right, "knee at 0, 25, 50, 75 %:", right.mean_deg[::25, right.angles.index("knee_flexion")].round(1)[:4])

@@ -237,7 +237,7 @@ def _events(
 ) -> tuple[Event, ...]:
     """Events of the motion with their deviations over the draws, and those of the plates."""
     own = [event for part in found for event in part.found.events if event.evidence == "motion"]
-    if plates:  # those that the plates' events stand for are listed, too
+    if plates and study.task == "gait":  # those that the plates' events stand for are listed, too
         own = [event for part in found for event in foot_events(travel(part.movement, treadmill=study.belt))]
         draws = ()
     return tuple(sorted([*(_with_deviation(e, draws, rate_hz) for e in own), *plates], key=lambda event: event.time_s))

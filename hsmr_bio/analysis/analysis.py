@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .band import BandComparison
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Analysis:
     """Findings of one motion."""
 
@@ -31,6 +32,17 @@ class Analysis:
     """Cycles against reference curves, if a band was given."""
     notes: tuple[str, ...] = ()
     """What limits the findings."""
+
+    def __repr__(self) -> str:
+        cycles = sum(len(one.spans) for one in self.cycles)
+        found = f"{len(self.events)} events, {cycles} cycles, {len(self.parameters)} parameters"
+        return f"Analysis({self.name!r}: {self.task}, {found})"
+
+    def _repr_html_(self) -> str:
+        """Show the parameters as a table in a notebook."""
+        columns = ["name", "side", "value", "sd", "unit", "count"]
+        table: str = self.to_frame()[columns].to_html(index=False, na_rep="", float_format=lambda x: f"{x:.4g}")
+        return f"<p>{escape(self.name)}: {escape(self.task)} ({escape(self.why)})</p>{table}"
 
     def parameter(self, name: str, side: str = "") -> Parameter | None:
         """Find a parameter.

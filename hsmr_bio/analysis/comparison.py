@@ -64,7 +64,7 @@ class ParameterComparison:
         return {**vars(self), "seen": self.seen}
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Comparison:
     """Two motions, the second against the first."""
 
@@ -80,6 +80,9 @@ class Comparison:
     """(S,) seconds of the first motion, or percent of the cycle."""
     curves: FloatArray
     """(2, S, N) compared curves, degrees or metres."""
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.names[1]!r} against {self.names[0]!r}: {len(self.coordinates)} coordinates, by {self.align})"
 
     def to_frame(self) -> pd.DataFrame:
         """Export the coordinates as a table: a row for each, columns as the fields of ``CoordinateComparison``."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arrays import FloatArray
+from ..arrays import BoolArray, FloatArray
 from .movement import Movement
 from .values import DEG, Span, side_of
 
@@ -25,7 +25,7 @@ _LEAST_DISTANCE_DEG = 1.0
 """Cycles within a degree of the median curve are alike, whatever their spread (chosen)."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Cycles:
     """Cycles of one kind and side, 0 to 100 %."""
 
@@ -38,8 +38,13 @@ class Cycles:
     spans: tuple[Span, ...]
     """C spans; a note says what marks a cycle."""
 
+    def __repr__(self) -> str:
+        return (
+            f"Cycles({len(self.spans)} {self.kind}s {self.side}: {len(self.angles)} angles, {int(sum(~self.regular))} marked)"
+        )
+
     @property
-    def regular(self) -> FloatArray:
+    def regular(self) -> BoolArray:
         """(C,) whether nothing marks the cycle."""
         return np.array([not span.note for span in self.spans])
 

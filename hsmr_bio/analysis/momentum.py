@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import FloatArray
-from ..osim.placed import place_model
 from ..types import OsimMotion
+from .place import model_values
 
 if TYPE_CHECKING:
     from ..osim.document import OsimDocument
@@ -24,18 +24,20 @@ def angular_momentum(motion: OsimMotion, document: OsimDocument) -> FloatArray:
     Returns:
         (T, 3) kg m^2/s in ground axes.
     """
-    placed = place_model(motion, document)
-    bodies = [document.bodies[name] for name in placed.bodies]
+    tree = document.tree()
+    pose = tree.forward(model_values(motion, document))
+    places, rotations = pose.positions_m.numpy(), pose.rotations.numpy()
+    bodies = [document.bodies[name] for name in tree.bodies]
     masses = np.array([body.mass_kg for body in bodies])
     local = np.array([body.com_m for body in bodies])
-    centres = placed.positions_m + np.einsum("tjab,jb->tja", placed.rotations, local)
-    speeds = np.gradient(centres, placed.time_s, axis=0)
+    centres = places + np.einsum("tjab,jb->tja", rotations, local)
+    speeds = np.gradient(centres, motion.time_s, axis=0)
     whole = np.einsum("j,tjx->tx", masses, centres) / masses.sum()
-    whole_speed = np.gradient(whole, placed.time_s, axis=0)
+    whole_speed = np.gradient(whole, motion.time_s, axis=0)
     orbital = np.einsum("j,tjx->tx", masses, np.cross(centres - whole[:, None], speeds - whole_speed[:, None]))
     inertias = np.array([_matrix(body.inertia_kg_m2) for body in bodies])
-    turning = _turning(placed.rotations, placed.time_s)  # in ground axes
-    in_ground = placed.rotations @ inertias @ np.swapaxes(placed.rotations, -1, -2)
+    turning = _turning(rotations, motion.time_s)  # in ground axes
+    in_ground = rotations @ inertias @ np.swapaxes(rotations, -1, -2)
     return np.asarray(orbital + np.einsum("tjab,tjb->ta", in_ground, turning))
 
 

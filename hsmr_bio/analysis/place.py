@@ -88,13 +88,10 @@ def place(motion: OsimMotion, document: OsimDocument) -> Placed:
     """
     tree = document.tree()
     bodies = _point_bodies(tree)
-    values = np.tile(document.default_si, (len(motion.time_s), 1))
+    values = model_values(motion, document)
     deviations = np.zeros_like(values)
-    for column, name in enumerate(motion.coordinates):
-        values[:, tree.index(name)] = motion.values_si[:, column]
-        if motion.sd_si is not None:
-            deviations[:, tree.index(name)] = motion.sd_si[:, column]
-    values = document.couple(values)
+    if motion.sd_si is not None:
+        deviations[:, [tree.index(name) for name in motion.coordinates]] = motion.sd_si
     with_errors = motion.sd_si is not None and bool(np.any(deviations > 0))
     parts = list(_points(tree, document, bodies, values, jacobians=with_errors))
     points = np.concatenate([part[0] for part in parts])
@@ -117,6 +114,27 @@ def place(motion: OsimMotion, document: OsimDocument) -> Placed:
         angle_columns=columns,
         mass_kg=document.mass_kg,
     )
+
+
+def model_values(motion: OsimMotion, document: OsimDocument) -> FloatArray:
+    """Bring a motion into the order of its model.
+
+    Args:
+        motion: coordinates of the model; missing ones keep their default or follow their coupling.
+        document: the model.
+
+    Returns:
+        (T, N) values of all coordinates, rad or m.
+
+    Raises:
+        UnknownCoordinateError: the motion has a coordinate that the model has not.
+    """
+    names = list(document.coordinates)
+    values = np.tile(document.default_si, (len(motion.time_s), 1))
+    for column, name in enumerate(motion.coordinates):
+        document.coordinate(name)
+        values[:, names.index(name)] = motion.values_si[:, column]
+    return document.couple(values)
 
 
 def _point_bodies(tree: Tree) -> dict[str, int]:

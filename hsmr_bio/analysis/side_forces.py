@@ -60,7 +60,7 @@ _SEAT_M, _SEAT_RAMP_S = 0.03, 0.2
 """Somebody sits while the hips are within 3 cm of their seated height; load moves to the feet within 0.2 s."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class SideForces:
     """Estimated vertical forces on the right and the left foot; never measured ones."""
 
@@ -76,6 +76,9 @@ class SideForces:
     """(T,) standard deviation of the right foot's share."""
     weight_n: float
     task: str
+
+    def __repr__(self) -> str:
+        return f"SideForces({len(self.time_s)} frames, {self.task}, body weight {self.weight_n:.0f} N)"
 
     @property
     def guessed(self) -> BoolArray:

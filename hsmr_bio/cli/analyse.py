@@ -39,6 +39,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="standard deviation of the body height, if it was not measured (about 0.08 for the population's mean); default: 0",
     )
     parser.add_argument("--draws", type=int, help="draws for the deviations (default: 100; 0: faster, without the angles' own)")
+    parser.add_argument("--side-forces", action="store_true", help="estimate the vertical force of each foot (with -o)")
     parser.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for the tables; default: print only")
     parser.add_argument("--overwrite", action="store_true", help="replace tables that exist already")
     add_json(parser)
@@ -49,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
     """Analyse, write and print.
 
     Raises:
-        InputError: a file holds no coordinates, or two motions would write the same files.
+        InputError: a file holds no coordinates, two motions would write the same files, or options do not fit.
     """
-    from ..analysis import AnalysisOptions, analyse, write_analysis
+    from ..analysis import AnalysisOptions, analyse, side_forces, write_analysis
     from ..converters.content import ConvertOptions
     from ..converters.registry import read
     from ..io.npz import load_motion
@@ -60,8 +61,12 @@ def run(args: argparse.Namespace) -> int:
     names = [path.stem for path in args.motions]
     if args.out is not None and len(set(names)) < len(names):
         raise InputError("two of the motions have the same name: analyse them into different folders")
+    if args.loads is not None and len(names) > 1:
+        raise InputError("--loads belong to one motion: analyse the others without them")
+    if args.side_forces and args.out is None:
+        raise InputError("--side-forces writes a table: give a folder with -o")
     options = options_from(args, AnalysisOptions)
-    found = []
+    found, forces = [], []
     with progress_of(args) as progress:
         for k, path in enumerate(args.motions):
             content = read(path, "coordinates", options=ConvertOptions(model=args.model))
@@ -80,8 +85,12 @@ def run(args: argparse.Namespace) -> int:
                     name=path.stem,
                 )
             )
+            forces.append(side_forces(content.coordinates, content.model) if args.side_forces else None)
             progress("analysing", k + 1, len(args.motions))
-    files = [] if args.out is None else [p for one in found for p in write_analysis(args.out, one, overwrite=args.overwrite)]
+    files: list[Path] = []
+    for one, feet in zip(found, forces, strict=True):
+        if args.out is not None:
+            files += write_analysis(args.out, one, forces=feet, overwrite=args.overwrite)
     facts = {"motions": [one.to_json() for one in found], "files": [str(path) for path in files]}
     print_result(args, facts, *(one.text() for one in found), *files)
     return OK

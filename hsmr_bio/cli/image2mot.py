@@ -35,8 +35,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "image2mot",
         help="a video -> model, motion, markers, report (the main job)",
         description="Turn an ordinary video of a person into files that OpenSim opens: NAME.osim (scaled to the person), "
-        "NAME.mot, NAME.trc, Geometry/, NAME_skel.npz, NAME_setup_ik.xml, NAME_setup_id.xml "
-        "and a report. NAME is the name of the video.",
+        "NAME.mot, NAME.trc, Geometry/, NAME_skel.npz, NAME_setup_ik.xml "
+        "and a report; with --dynamics forces, moments and NAME_setup_id.xml, too. NAME is the name of the video.",
     )
     parser.add_argument(
         "source",

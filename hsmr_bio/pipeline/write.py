@@ -13,7 +13,7 @@ from ..analysis import Analysis, AnalysisOptions, analyse
 from ..body import Body
 from ..checks.measures import gaps
 from ..dynamics.results import write_dynamics
-from ..dynamics.setup_files import write_id_setup, write_ik_setup
+from ..dynamics.setup_files import write_ik_setup
 from ..errors import HsmrBioError
 from ..io.mot import write_mot
 from ..io.npz import save_motion, save_observation
@@ -54,7 +54,7 @@ def write_results(
     """
     out = Path(folder)
     written = [*_model_files(out, result, body), *_motion_files(out, result, with_observation)]
-    written += _setup_files(out, result, options)
+    written += _setup_files(out, result)
     written += _report(out, result, options, written)
     return replace(result, paths=tuple(sorted(written)))
 
@@ -83,35 +83,29 @@ def _motion_files(out: Path, result: Result, with_observation: bool) -> Iterable
     return coordinates, markers, skel, observation
 
 
-def _setup_files(out: Path, result: Result, options: ResultOptions) -> Iterable[Path]:
-    """Write the setups of OpenSim's tools and, if they were computed, forces and moments; nothing for a single frame."""
+def _setup_files(out: Path, result: Result) -> Iterable[Path]:
+    """Write the setups of OpenSim's tools and, if they were computed, forces and moments; nothing for a single frame.
+
+    Inverse dynamics has a setup only with its loads: without them the tool lets the pelvis carry the body, without a word.
+    """
     name, motion = result.name, result.motion
-    model, coordinates = f"{name}.osim", f"{name}.mot"
     span_s = float(motion.time_s[0]), float(motion.time_s[-1])
     if not span_s[1] > span_s[0]:
         return ()
-    ik, id_ = out / f"{name}_setup_ik.xml", out / f"{name}_setup_id.xml"
+    ik = out / f"{name}_setup_ik.xml"
     write_ik_setup(
         ik,
-        model_file=model,
+        model_file=f"{name}.osim",
         marker_file=f"{name}.trc",
         time_range_s=span_s,
         markers=result.markers.names,
-        coordinate_file=coordinates,
+        coordinate_file=f"{name}.mot",
         coordinates=[n for n in motion.coordinates if not n.startswith("pelvis_")],
         result_file=f"{name}_ik_opensim.mot",
     )
-    if result.dynamics is not None:
-        return ik, *write_dynamics(out, result.dynamics, name=name, model_file=model, motion_file=coordinates)
-    write_id_setup(
-        id_,
-        model_file=model,
-        motion_file=coordinates,
-        time_range_s=span_s,
-        cutoff_hz=usable_cutoff(motion, options.cutoff_hz),
-        result_file=f"{name}_id_opensim.sto",
-    )
-    return ik, id_
+    if result.dynamics is None:
+        return (ik,)
+    return ik, *write_dynamics(out, result.dynamics, name=name, model_file=f"{name}.osim", motion_file=f"{name}.mot")
 
 
 def _report(out: Path, result: Result, options: ResultOptions, written: Iterable[Path]) -> Iterable[Path]:

@@ -134,7 +134,7 @@ def _scale(body: Body, names: list[str], positions: FloatArray, height_m: float 
     if not both.any():
         raise InputError("the joint centres are in an unknown unit and show no whole limb: their size cannot be found")
     near, far = np.array(ends)[both].T
-    lengths, line, betas = seen.reshape(-1)[both], StatureLine.of(body), np.zeros(10)
+    lengths, betas = seen.reshape(-1)[both], np.zeros(10)
     scale = float(
         np.linalg.norm(body.rest(betas).joints_m[near] - body.rest(betas).joints_m[far], axis=1).sum() / lengths.sum()
     )
@@ -146,8 +146,8 @@ def _scale(body: Body, names: list[str], positions: FloatArray, height_m: float 
         rows = [np.eye(10, 11), np.column_stack([-by_betas, lengths]) / _LENGTH_SIGMA_M]
         rests = [-betas, (known - scale * lengths) / _LENGTH_SIGMA_M]
         if height_m is not None:
-            rows.append(np.append(line.by_betas_m, 0.0)[None] / HEIGHT_SIGMA_M)
-            rests.append(np.array([(height_m - line.at(betas)) / HEIGHT_SIGMA_M]))
+            rows.append(np.append(body.data.stature_line[1], 0.0)[None] / HEIGHT_SIGMA_M)
+            rests.append(np.array([(height_m - body.stature_m(betas)) / HEIGHT_SIGMA_M]))
         step = np.linalg.lstsq(np.concatenate(rows), np.concatenate(rests), rcond=None)[0]
         betas, scale = betas + step[:10], scale + float(step[10])
     return scale
