@@ -171,8 +171,29 @@ EXAMPLES = {
     "SKEL motion": "skel.npz",
     "SMPL motion": "amass.pt",
     "USD": "walk.usda",
+    "OpenPose": "seen_000.json",
+    "MMPose": "seen.json",
+    "AlphaPose": "seen.json",
+    "DeepLabCut": "seen.csv",
 }
 """A file of each format; of AddBiomechanics there is none that may be shared."""
+
+
+def keypoint_text(name: str) -> str | None:
+    """Twelve frames of somebody with COCO's points, as a detector stores them; one frame of OpenPose."""
+    point = [100.0, 200.0, 0.9]
+    if name == "OpenPose":
+        return json.dumps({"people": [{"pose_keypoints_2d": point * 17}]})
+    if name == "MMPose":
+        one = {"keypoints": [point[:2]] * 17, "keypoint_scores": [0.9] * 17}
+        return json.dumps({"instance_info": [{"frame_id": n, "instances": [one]} for n in range(12)]})
+    if name == "AlphaPose":
+        return json.dumps([{"image_id": f"{n}.jpg", "keypoints": point * 17} for n in range(12)])
+    if name != "DeepLabCut":
+        return None
+    parts = [part for part in ("LHip", "RHip", "LShoulder", "RShoulder") for _ in point]
+    heads = [["scorer", *["net"] * 12], ["bodyparts", *parts], ["coords", *["x", "y", "likelihood"] * 4]]
+    return "\n".join(",".join(map(str, line)) for line in (*heads, *([n, *point * 4] for n in range(12))))
 
 
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.name)
@@ -187,10 +208,14 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
             describe(folder / "none.b3d")
         return
     if row.extra is not None:
-        pytest.importorskip({"c3d": "ezc3d", "usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}")
+        pytest.importorskip(
+            {"c3d": "ezc3d", "deeplabcut": "h5py", "usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}"
+        )
     path = folder / EXAMPLES[row.name]
     if row.name == "SMPL motion":
         torch.save({"poses": torch.zeros(12, 72), "trans": torch.zeros(12, 3), "betas": torch.zeros(10), "fps": 60.0}, path)
+    if (text := keypoint_text(row.name)) is not None:
+        path.write_text(text)
     if not path.exists():
         done = convert(folder / "walk.mot", path)
         assert done.target == row.name and set(row.lost) <= set(done.lost)
@@ -208,8 +233,10 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
     else:
         facts = json.loads(json.dumps(describe(path), allow_nan=False))
         assert facts["kind"]
-        if row.name not in ("OSIM", "SMPL motion"):
-            assert facts["frames"] == 12 and facts["rate_hz"] == pytest.approx(60, abs=0.01)
+        if row.name not in ("OSIM", "SMPL motion", "OpenPose"):
+            assert facts["frames"] == 12
+        if row.name not in ("OSIM", "SMPL motion") and "detections" not in row.holds:
+            assert facts["rate_hz"] == pytest.approx(60, abs=0.01)
 
 
 def target_for(ending: str) -> FileFormat | None:
