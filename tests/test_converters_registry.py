@@ -180,11 +180,15 @@ EXAMPLES = {
     "SKEL motion": "skel.npz",
     "SMPL motion": "amass.pt",
     "USD": "walk.usda",
+    "OpenPose": "seen_000.json",
+    "MMPose": "seen.json",
+    "AlphaPose": "seen.json",
+    "DeepLabCut": "seen.csv",
 }
 """A file of each format; of AddBiomechanics there is none that may be shared."""
 
 
-CLOCKS = {row.name for row in FORMATS} - {"SAM 3D Body", "Human3.6M", "FreeMoCap"}
+CLOCKS = {row.name for row in FORMATS if "detections" not in row.holds} - {"SAM 3D Body", "Human3.6M", "FreeMoCap"}
 """Formats whose files say their times."""
 STANDING = {"hip": (0.09, 0.9), "knee": (0.09, 0.5), "ankle": (0.09, 0.1), "shoulder": (0.18, 1.4), "elbow": (0.2, 1.1)}
 """Joint -> distance from the middle and height."""
@@ -228,6 +232,23 @@ def theia_bytes() -> bytes:
     return c3d_bytes(np.zeros((12, 0, 3)), [], rate_hz=60, rotations=matrices, rotation_labels=labels)
 
 
+def keypoint_text(name: str) -> str | None:
+    """Twelve frames of somebody with COCO's points, as a detector stores them; one frame of OpenPose."""
+    point = [100.0, 200.0, 0.9]
+    if name == "OpenPose":
+        return json.dumps({"people": [{"pose_keypoints_2d": point * 17}]})
+    if name == "MMPose":
+        one = {"keypoints": [point[:2]] * 17, "keypoint_scores": [0.9] * 17}
+        return json.dumps({"instance_info": [{"frame_id": n, "instances": [one]} for n in range(12)]})
+    if name == "AlphaPose":
+        return json.dumps([{"image_id": f"{n}.jpg", "keypoints": point * 17} for n in range(12)])
+    if name != "DeepLabCut":
+        return None
+    parts = [part for part in ("LHip", "RHip", "LShoulder", "RShoulder") for _ in point]
+    heads = [["scorer", *["net"] * 12], ["bodyparts", *parts], ["coords", *["x", "y", "likelihood"] * 4]]
+    return "\n".join(",".join(map(str, line)) for line in (*heads, *([n, *point * 4] for n in range(12))))
+
+
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.name)
 def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> None:
     """Each function of a row loads, and what it does agrees with what the row says."""
@@ -240,12 +261,14 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
             describe(folder / "none.b3d")
         return
     if row.extra is not None:
-        pytest.importorskip({"usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}")
+        pytest.importorskip({"deeplabcut": "h5py", "usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}")
     path = folder / EXAMPLES[row.name]
     make_foreign(path, row.name, folder)
     if row.name == "Marker table":
         convert(folder / "walk.mot", folder / "markers.trc")
         convert(folder / "markers.trc", path)
+    if (text := keypoint_text(row.name)) is not None:
+        path.write_text(text)
     if not path.exists():
         done = convert(folder / "walk.mot", path)
         assert done.target == row.name and set(row.lost) <= set(done.lost)
@@ -266,8 +289,10 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
     else:
         facts = json.loads(json.dumps(describe(path), allow_nan=False))
         assert facts["kind"]
-        if row.name not in ("OSIM", "SMPL motion", "OpenCap"):
-            assert facts["frames"] == 12 and facts["rate_hz"] == pytest.approx(60, abs=0.01)
+        if row.name not in ("OSIM", "SMPL motion", "OpenCap", "OpenPose"):
+            assert facts["frames"] == 12
+        if row.name not in ("OSIM", "SMPL motion", "OpenCap") and "detections" not in row.holds:
+            assert facts["rate_hz"] == pytest.approx(60, abs=0.01)
 
 
 def target_for(ending: str) -> FileFormat | None:

@@ -131,7 +131,7 @@ def test_keypoints_of_the_two_forms_are_the_same_place(body: Body) -> None:
 
 def test_an_unknown_keypoint_set_names_the_known_ones(body: Body) -> None:
     with pytest.raises(InputError, match="blazepose33"):
-        KeypointPoints.of(body, "coco18")
+        KeypointPoints.of(body, "coco19")
 
 
 def satisfied(body: Body, state: State) -> dict[str, object]:

@@ -16,7 +16,7 @@ NAMES = point_names("blazepose33")
 @pytest.fixture
 def looks(golden: Path) -> dict[str, np.ndarray]:
     """What the built-in detector saw of renders, and the true depths; none of them was trained on."""
-    return dict(np.load(golden / "detector_looks.npz"))
+    return {name: array.astype(np.float64) for name, array in np.load(golden / "detector_looks.npz").items()}
 
 
 def read(px: np.ndarray, names: tuple[str, ...] = NAMES, confidence: np.ndarray | None = None) -> pd.BoneDepths:

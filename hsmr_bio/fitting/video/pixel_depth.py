@@ -47,16 +47,16 @@ _LEAST_SPAN_S = 1.0
 """Shorter clips, and single pictures, do not show whether the person ever stretches out."""
 
 BONES = (
-    Bone("hip", "hip", 1.5),
-    Bone("shoulder", "shoulder", 1.5),
-    Bone("shoulder", "hip", 1.5),
-    Bone("knee", "hip", 1.5),
-    Bone("ankle", "knee", 1.5),
-    Bone("toe", "heel", 1.5),
-    Bone("elbow", "shoulder", 1.5),
-    Bone("wrist", "elbow", 1.5),
+    Bone("hip", "hip", 1.0),
+    Bone("shoulder", "shoulder", 1.0),
+    Bone("shoulder", "hip", 1.0),
+    Bone("knee", "hip", 1.0),
+    Bone("ankle", "knee", 1.0),
+    Bone("toe", "heel", 1.0),
+    Bone("elbow", "shoulder", 1.0),
+    Bone("wrist", "elbow", 1.0),
 )
-"""Bones of trunk and limbs, far end first; ``caution`` was chosen on projections of laboratory motions."""
+"""Bones of trunk and limbs, far end first. On projections of laboratory motions no other caution than 1 was clearly better."""
 PAIRS = [pair for bone in BONES for pair in bone.pairs(NAMES)]
 """(far, near) points of each bone, in the order of the networks' outputs."""
 _FAR, _NEAR = [pair[0] for pair in PAIRS], [pair[1] for pair in PAIRS]

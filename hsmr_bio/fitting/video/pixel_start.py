@@ -16,9 +16,10 @@ from scipy.spatial.transform import Rotation
 from ...body.body import Body
 from ...body.placing import near_branch
 from ...kinematics.solve import Stop
+from ...skeleton import DOF_NAMES
 from ...types import BoolArray, FloatArray, Observation
 from ..core.body_points import KeypointPoints
-from ..core.priors import pose_prior, posture_terms
+from ..core.priors import mean_pose, pose_prior, posture_terms
 from ..core.problem import Problem, State, Term, View
 from .bone_depth import BoneDepths
 from .start import TORSO, depth_term, fill_gaps, image_term, rest_root_angles, standing, translations
@@ -26,12 +27,20 @@ from .start import TORSO, depth_term, fill_gaps, image_term, rest_root_angles, s
 RATE_HZ = 5.0
 """Rate of the frames that are solved; between them the guess is interpolated linearly."""
 HEADINGS = 6
-"""Headings that the solutions start from, evenly spread over a full turn."""
-STAGES_M = (0.3, 0.1, 0.05)
+"""Headings that the solutions start from, evenly spread over a full turn; standing and crouching."""
+STAGES_M = (0.3, 0.1, 0.05, 0.025)
 """Standard deviations of the points, stage by stage: the standing posture is far from the person's, and its limbs must not be
 rejected as outliers."""
 SPIN_RAD_S = np.radians(120.0)
 """Standard deviation of the pelvis' rotation over a second (a random walk): people turn round, but not between two frames."""
+_CROUCHED_DEG = {
+    f"{name}_{side}": value
+    for name, value in (("hip_flexion", 60.0), ("knee_angle", 70.0), ("ankle_angle", 20.0), ("elbow_flexion", 60.0))
+    for side in "rl"
+}
+"""Half way to a deep squat."""
+_REACH_DEG = (40.0, 45.0)
+"""Angles x (right side) and z of shoulders whose arms reach forward."""
 _STOP = Stop(iterations=10, cost=1e-3)
 """Of each stage: it only has to find the posture roughly."""
 
@@ -61,7 +70,8 @@ class PixelStart:
         """
         roll_rad = self._torso_roll()
         headings = 2 * np.pi * np.arange(HEADINGS) / HEADINGS
-        views = [self._solved(self._facing(heading, roll_rad)) for heading in headings]
+        starts = [(heading, posture) for posture in (mean_pose(), crouching()) for heading in headings]
+        views = [self._solved(self._facing(heading, roll_rad, posture)) for heading, posture in starts]
         costs = np.stack([self._cost(view) for view in views])
         roots = np.stack([view.pose.rotations[:, 0].numpy() for view in views])
         best = likely_path(costs, roots, self.observation.time_s)
@@ -76,11 +86,12 @@ class PixelStart:
         up = fill_gaps(self.observation.time_s, px[:, :2].mean(axis=1) - px[:, 2:].mean(axis=1))
         return np.asarray(np.arctan2(-up[:, 0], -up[:, 1]))
 
-    def _facing(self, heading_rad: float, roll_rad: FloatArray) -> State:
-        """Relaxed standing along the trunk in the image, at the translation that explains the points."""
+    def _facing(self, heading_rad: float, roll_rad: FloatArray, posture_rad: FloatArray) -> State:
+        """A posture (46,) along the trunk in the image, at the translation that explains the points."""
         o = self.observation
         about_y, about_z = Rotation.from_rotvec([0, heading_rad, 0]), Rotation.from_rotvec(np.outer(roll_rad, [0, 0, 1]))
         q = standing(rest_root_angles(self.body, (about_z * about_y).as_matrix()))
+        q[:, 3:46] = posture_rad[3:]
         state = State(torch.as_tensor(q), np.zeros(10), np.zeros(2), 0.0, o.camera.focal_px)
         points = self._problem().view(state).points("landmarks")
         q[:, 46:] = translations(o, points, state.camera_rotation, o.camera.focal_px, self.seen.astype(float))
@@ -108,6 +119,17 @@ class PixelStart:
 
     def _problem(self, *terms: Term) -> Problem:
         return Problem(self.body, {"landmarks": self.landmarks}, terms)
+
+
+def crouching() -> FloatArray:
+    """(46,) hips, knees and elbows bent, arms forward. A straight limb that points at the camera would not bend by itself."""
+    degrees = dict(_CROUCHED_DEG)
+    degrees |= {f"shoulder_{side}_x": sign * _REACH_DEG[0] for side, sign in (("r", 1.0), ("l", -1.0))}
+    degrees |= {f"shoulder_{side}_z": _REACH_DEG[1] for side in "rl"}
+    posture_rad = mean_pose()
+    for name, value in degrees.items():
+        posture_rad[DOF_NAMES.index(name)] = np.radians(value)
+    return posture_rad
 
 
 def likely_path(costs: FloatArray, rotations: FloatArray, time_s: FloatArray) -> FloatArray:
