@@ -173,6 +173,18 @@ EXAMPLES = {
     "USD": "walk.usda",
 }
 """A file of each format; of AddBiomechanics there is none that may be shared."""
+TIMES = ("frames", "from_s", "to_s", "rate_hz", "even")
+FACTS = {
+    "OSIM": ("kind", "name", "mass_kg", "bodies", "markers", "coordinates"),
+    "TRC": ("kind", *TIMES, "notes", "markers"),
+    "C3D": ("kind", "vertical axis", *TIMES, "markers", "analog channels", "events", "force plates"),
+    "BVH": ("kind", *TIMES, "notes", "bones"),
+    "GLB": ("kind", *TIMES, "notes", "bones"),
+    "MOT": ("kind", "title", "units", *TIMES, "columns"),
+    "SKEL motion": ("kind", *TIMES, "body", "frame", "source", "betas", "ground", "notes"),
+    "SMPL motion": ("kind", "axes", "people"),
+}
+"""What `info` says of a file of each format."""
 
 
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.name)
@@ -207,7 +219,7 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
             describe(path)
     else:
         facts = json.loads(json.dumps(describe(path), allow_nan=False))
-        assert facts["kind"]
+        assert tuple(facts) == FACTS[row.name] and facts["kind"]
         if row.name not in ("OSIM", "SMPL motion"):
             assert facts["frames"] == 12 and facts["rate_hz"] == pytest.approx(60, abs=0.01)
 
