@@ -134,7 +134,7 @@ def virtual_markers(motion: OsimMotion, subject: Subject) -> Markers:
         subject: a model with markers.
 
     Returns:
-        All markers of the model (BSM: 105), in ground.
+        All markers on bodies of the model (BSM: 105), in ground.
 
     Raises:
         InputError: the arguments are swapped.

@@ -212,6 +212,26 @@ def _edited(change: Any) -> bytes:
     return struct.pack("<4sII", b"glTF", 2, 20 + len(text) + len(rest)) + struct.pack("<I4s", len(text), b"JSON") + text + rest
 
 
+def test_a_track_is_constant_before_its_first_key_and_after_its_last(tmp_path: Path) -> None:
+    """The turn of the hips without its first key, and without its last one."""
+
+    def cut(first: int) -> Any:
+        def change(gltf: dict[str, Any]) -> None:
+            for accessor, size in ((5, 4), (6, 16)):
+                entry = gltf["accessors"][accessor]
+                entry["count"] -= 1
+                entry["byteOffset"] = entry.get("byteOffset", 0) + first * size
+
+        return change
+
+    whole = read_glb(GOLDEN).animation
+    for first, rows in ((1, slice(0, 3)), (0, slice(2, 4))):  # at 0, 0.25, 0.5 and 1 s; the track has keys at 0, 0.5 and 1 s
+        (tmp_path / "cut.glb").write_bytes(_edited(cut(first)))
+        held = read_glb(tmp_path / "cut.glb").animation.rotations[rows, 0]
+        np.testing.assert_allclose(held, np.tile(whole.rotations[2, 0], (len(held), 1, 1)), atol=1e-6)
+        assert np.abs(np.diff(whole.rotations[rows, 0], axis=0)).max() > 0.05
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

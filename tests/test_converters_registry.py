@@ -186,6 +186,18 @@ EXAMPLES = {
     "DeepLabCut": "seen.csv",
 }
 """A file of each format; of AddBiomechanics there is none that may be shared."""
+TIMES = ("frames", "from_s", "to_s", "rate_hz", "even")
+FACTS = {
+    "OSIM": ("kind", "name", "mass_kg", "bodies", "markers", "coordinates"),
+    "TRC": ("kind", *TIMES, "notes", "markers"),
+    "C3D": ("kind", "vertical axis", *TIMES, "markers", "analog channels", "events", "force plates"),
+    "BVH": ("kind", *TIMES, "notes", "bones"),
+    "GLB": ("kind", *TIMES, "notes", "bones"),
+    "MOT": ("kind", "title", "units", *TIMES, "columns"),
+    "SKEL motion": ("kind", *TIMES, "body", "frame", "source", "betas", "ground", "notes"),
+    "SMPL motion": ("kind", "axes", "people"),
+}
+"""What `info` says of a file of each format."""
 
 
 CLOCKS = {row.name for row in FORMATS if "detections" not in row.holds} - {"SAM 3D Body", "Human3.6M", "FreeMoCap"}
@@ -249,6 +261,26 @@ def keypoint_text(name: str) -> str | None:
     return "\n".join(",".join(map(str, line)) for line in (*heads, *([n, *point * 4] for n in range(12))))
 
 
+def make_example(row: FileFormat, folder: Path) -> Path:
+    """A file of 12 frames of a format that we do not write, or the path for one that we do."""
+    path = folder / EXAMPLES[row.name]
+    make_foreign(path, row.name, folder)
+    if row.name == "Marker table":
+        convert(folder / "walk.mot", folder / "markers.trc")
+        convert(folder / "markers.trc", path)
+    if (text := keypoint_text(row.name)) is not None:
+        path.write_text(text)
+    return path
+
+
+def check_facts(facts: dict[str, Any], row: FileFormat) -> None:
+    assert facts["kind"] and tuple(facts) == FACTS.get(row.name, tuple(facts))
+    if row.name not in ("OSIM", "SMPL motion", "OpenCap", "OpenPose"):
+        assert facts["frames"] == 12
+    if row.name not in ("OSIM", "SMPL motion", "OpenCap") and "detections" not in row.holds:
+        assert facts["rate_hz"] == pytest.approx(60, abs=0.01)
+
+
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.name)
 def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> None:
     """Each function of a row loads, and what it does agrees with what the row says."""
@@ -262,13 +294,7 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
         return
     if row.extra is not None:
         pytest.importorskip({"deeplabcut": "h5py", "usd": "pxr"}[row.extra], reason=f"needs the extra {row.extra}")
-    path = folder / EXAMPLES[row.name]
-    make_foreign(path, row.name, folder)
-    if row.name == "Marker table":
-        convert(folder / "walk.mot", folder / "markers.trc")
-        convert(folder / "markers.trc", path)
-    if (text := keypoint_text(row.name)) is not None:
-        path.write_text(text)
+    path = make_example(row, folder)
     if not path.exists():
         done = convert(folder / "walk.mot", path)
         assert done.target == row.name and set(row.lost) <= set(done.lost)
@@ -287,12 +313,7 @@ def test_every_row_reads_writes_and_describes(folder: Path, row: FileFormat) -> 
         with pytest.raises(InputError, match="unknown ending" if row.name != "Table" else "no joints"):
             describe(path)
     else:
-        facts = json.loads(json.dumps(describe(path), allow_nan=False))
-        assert facts["kind"]
-        if row.name not in ("OSIM", "SMPL motion", "OpenCap", "OpenPose"):
-            assert facts["frames"] == 12
-        if row.name not in ("OSIM", "SMPL motion", "OpenCap") and "detections" not in row.holds:
-            assert facts["rate_hz"] == pytest.approx(60, abs=0.01)
+        check_facts(json.loads(json.dumps(describe(path), allow_nan=False)), row)
 
 
 def target_for(ending: str) -> FileFormat | None:

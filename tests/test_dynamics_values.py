@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hsmr_bio.dynamics import ExternalForce, ExternalLoads, ground_reaction, inverse_dynamics, loads_from_arrays
-from hsmr_bio.dynamics.checks import CHECKS
+from hsmr_bio.dynamics.checks import CHECKS, check_dynamics
 from hsmr_bio.dynamics.foot_outline import assign_to_feet, soles
 from hsmr_bio.dynamics.ground_reaction import FRICTION, _contact_weights, _distribute, _weights_of
 from hsmr_bio.dynamics.load_files import _lab_to_ground, _plate_force, _sensor_arm
@@ -349,6 +349,9 @@ def test_the_summary_is_per_kilogram_and_in_body_weights(backend) -> None:
     assert "pelvis_ty" not in found["joints"]
     knee = result.column("knee_angle_r") / backend.mass_kg
     assert found["joints"]["knee_angle_r"]["peak_per_kg"] == pytest.approx([knee.min(), knee.max()])
+    assert found["checks"] == check_dynamics(result).to_json() and len(found["checks"]["checks"]) == len(CHECKS)
+    rms = {name: value for name, value in found["residuals"].items() if name.startswith("rms")}
+    assert rms == {"rms_force_bw": result.residuals.force_rms_bw, "rms_moment_bw_h": result.residuals.moment_rms_bw_h}
 
 
 def test_files_of_dynamics_are_per_kilogram_if_asked(backend, tmp_path: Path) -> None:

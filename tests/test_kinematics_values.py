@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from hsmr_bio.kinematics import functions as f
 from hsmr_bio.kinematics import rotations as r
 from hsmr_bio.kinematics.tree import Joint, Tree
+from hsmr_bio.kinematics.tree_fit import Bounds
 
 X, Y, Z = torch.eye(3).double()
 VECTORS = torch.tensor(np.random.default_rng(0).normal(size=(40, 3)) * 1.2)
@@ -117,3 +118,12 @@ def test_places_of_every_frame_are_kept_in_a_long_motion(monkeypatch: pytest.Mon
     tree = Tree([Joint("a", "a", -1, eye, places, eye, zero, pin)], ("q",))
     monkeypatch.setattr("hsmr_bio.kinematics.tree._TOGETHER", 2)
     torch.testing.assert_close(tree.forward(np.zeros((6, 1))).positions_m[:, 0], places)
+
+
+def test_a_range_of_a_full_turn_is_no_limit_and_a_narrower_one_is() -> None:
+    ranges = np.array([[-np.pi, np.pi], [-3.1, 3.15], [-3.1, 3.18], [-2.0, 2.0], [np.nan, 1.0]])
+    found = Bounds.of(ranges)
+    free = [True, False, False, False, True]
+    np.testing.assert_array_equal(np.isinf(found.low) & np.isinf(found.high), free)
+    np.testing.assert_array_equal(np.stack([found.low, found.high], axis=1)[1:4], ranges[1:4])
+    assert found.low[0] < 0 < found.high[0]

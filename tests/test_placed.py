@@ -19,15 +19,14 @@ def motion_of(**columns: list[float]) -> OsimMotion:
     )
 
 
-def test_markers_move_with_their_bodies_and_those_in_ground_stay() -> None:
+def test_markers_move_with_their_bodies_and_those_in_ground_stay_out() -> None:
     markers = [OsimMarker("floor", "ground", (1.0, 2.0, 3.0)), OsimMarker("pelvis", "pelvis", (0.0, 0.0, 0.0))]
     document = bsm().with_markers(markers)
     placed = place_model(motion_of(pelvis_tz=[0.0, 0.5], pelvis_tx=[0.0, -1.0]), document)
-    assert placed.marker_names == ("floor", "pelvis")
-    np.testing.assert_array_equal(placed.markers_m[:, 0], [[1, 2, 3], [1, 2, 3]])
-    np.testing.assert_allclose(placed.markers_m[1, 1] - placed.markers_m[0, 1], [-1.0, 0.0, 0.5], atol=1e-12)
-    np.testing.assert_allclose(placed.markers_m[:, 1], placed.origins("pelvis")[:, 0], atol=1e-12)
-    assert placed.markers_m[0, 1, 1] == pytest.approx(document.coordinates["pelvis_ty"].default_si, abs=0.01)
+    assert placed.marker_names == ("pelvis",)
+    np.testing.assert_allclose(placed.markers_m[1, 0] - placed.markers_m[0, 0], [-1.0, 0.0, 0.5], atol=1e-12)
+    np.testing.assert_allclose(placed.markers_m[:, 0], placed.origins("pelvis")[:, 0], atol=1e-12)
+    assert placed.markers_m[0, 0, 1] == pytest.approx(document.coordinates["pelvis_ty"].default_si, abs=0.01)
 
 
 def test_the_placed_model_is_that_of_its_motion() -> None:

@@ -63,7 +63,7 @@ def place_model(motion: OsimMotion, document: OsimDocument) -> PlacedModel:
         document: the model.
 
     Returns:
-        The placed model. A marker in ground stays where it is.
+        The placed model, without markers that stand in ground.
 
     Raises:
         ModelError: a joint that cannot be evaluated.
@@ -71,12 +71,9 @@ def place_model(motion: OsimMotion, document: OsimDocument) -> PlacedModel:
     """
     tree = document.tree()
     pose = tree.forward(coordinate_values(motion, document))
-    markers = tuple(document.markers.values())
+    markers = tuple(marker for marker in document.markers.values() if marker.body in tree.bodies)
     local = torch.tensor([marker.position_m for marker in markers], dtype=tree.dtype).reshape(-1, 3)
-    moved = torch.tensor([marker.body in tree.bodies for marker in markers], dtype=torch.bool)
-    markers_m = local.repeat(len(motion.time_s), 1, 1)
-    index = [tree.bodies.index(marker.body) for marker in markers if marker.body in tree.bodies]
-    markers_m[:, moved] = pose.points(index, local[moved])
+    index = [tree.bodies.index(marker.body) for marker in markers]
     return PlacedModel(
         time_s=motion.time_s,
         bodies=tree.bodies,
@@ -84,5 +81,5 @@ def place_model(motion: OsimMotion, document: OsimDocument) -> PlacedModel:
         rotations=pose.rotations.numpy(),
         marker_names=tuple(marker.name for marker in markers),
         marker_bodies=tuple(marker.body for marker in markers),
-        markers_m=markers_m.numpy(),
+        markers_m=pose.points(index, local).numpy(),
     )

@@ -65,7 +65,6 @@ EQUIVALENT: tuple[tuple[str, str, str], ...] = (
     ("body_points.py", r'side in \("left", "right"\) and place in', "every landmark with such a place has a side"),
     ("bvh.py", r"min\(start \+ 8, len\(lines\)\)", "a slice ends with its list"),
     ("tracking.py", r"px\[11:\] -> ", "the median over one landmark more of a rigid figure"),
-    ("mapping.py", r"poses\[:, :3\] = near_branch.* -> pass", "the fit of a tree gives continuous angles already"),
     ("mapping.py", r"np.where\(np.isnan\(free\).* -> \(widened\)", "a range that is not a number is no range either"),
     ("joint_centres.py", r"q\[:, 46:\] = .* -> pass", "only where the fit starts"),
     ("tree_fit.py", r"damping \* ", "how fast a solver gives a step up"),

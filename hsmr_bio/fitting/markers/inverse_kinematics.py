@@ -191,6 +191,7 @@ def _model_markers(motion: OsimMotion, document: OsimDocument, names: tuple[str,
         document.tree()
     except ModelError:
         return opensim_markers(motion, document, names)
+    _refuse_in_ground(document, names)
     placed = place_model(motion, document)
     return placed.markers_m[:, [placed.marker_names.index(name) for name in names]]
 
@@ -243,12 +244,15 @@ def _locked_values(document: OsimDocument, locked: Mapping[str, float] | Sequenc
 
 def _on_bodies(document: OsimDocument, bodies: Sequence[str], names: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Body (P,) of each marker and its position there (P, 3), m."""
+    _refuse_in_ground(document, names)
     markers = [document.markers[name] for name in names]
-    on_ground = [marker.name for marker in markers if marker.body not in bodies]
-    if on_ground:
-        raise ModelError(f"markers that no joint moves: {', '.join(on_ground)}; give them the weight 0")
     index = torch.tensor([bodies.index(marker.body) for marker in markers])
     return index, torch.as_tensor(np.array([marker.position_m for marker in markers]))
+
+
+def _refuse_in_ground(document: OsimDocument, names: Sequence[str]) -> None:
+    if on_ground := [name for name in names if document.markers[name].body not in document.bodies]:
+        raise ModelError(f"markers that no joint moves: {', '.join(on_ground)}; give them the weight 0")
 
 
 def _problem(
