@@ -89,7 +89,7 @@ def test_what_cannot_be_shown_is_one_clear_line(result: Path, capsys: pytest.Cap
         return line
 
     assert "there is no such file or folder" in refused(str(result / "nothing.mot"))
-    assert "a motion (.mot, .sto, .b3d) or a folder with one was expected" in refused(str(result / "clip.osim"))
+    assert "a motion (.mot, .sto, .b3d, .csv, .parquet) or a folder with one was expected" in refused(str(result / "clip.osim"))
     assert "needs a display" in refused(str(result), "--opensim")
     shutil.copy(result / "clip.mot", result / "other.mot")
     assert "say which one: clip.mot, other.mot" in refused(str(result))

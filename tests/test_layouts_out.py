@@ -66,11 +66,11 @@ def test_every_table_goes_to_csv_and_parquet(folder: Path, walk: OsimMotion, ske
     def table(source: str) -> pd.DataFrame:
         target = folder / f"{Path(source).stem}{ending}"
         convert(folder / source, target)
-        return pd.read_parquet(target) if ending == ".parquet" else pd.read_csv(target, index_col="time_s")
+        return pd.read_parquet(target).set_index("time_s") if ending == ".parquet" else pd.read_csv(target, index_col="time_s")
 
     motion = table("walk.mot")
-    assert list(motion.columns) == ["knee_angle_r_rad", "hip_flexion_r_rad", "pelvis_tx_m", "pelvis_ty_m"]
-    np.testing.assert_allclose(motion.to_numpy(), walk.values_si, atol=1e-7)
+    assert list(motion.columns) == ["knee_angle_r_deg", "hip_flexion_r_deg", "pelvis_tx_m", "pelvis_ty_m"]
+    np.testing.assert_allclose(motion.to_numpy(), walk.values_si * np.where(walk.rotational, 180 / np.pi, 1.0), atol=1e-7)
     np.testing.assert_allclose(motion.index, walk.time_s, atol=1e-9)
     markers = table("m.trc")
     np.testing.assert_allclose(markers.to_numpy(), read_trc(folder / "m.trc").positions_m.reshape(200, 6), atol=1e-9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def test_a_device_that_is_not_used_is_said(device: str, advice: str, caplog: pyt
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has a CUDA provider")
-    with PoseNetworks(device=device) as networks:
+    with caplog.at_level(logging.WARNING, "hsmr_bio"), PoseNetworks(device=device) as networks:
         assert networks.landmarks(PICTURES[0], [SQUARES[0][1]])[0] is not None
     assert "pose_landmarks_full runs on the processor" in caplog.text
     assert advice in caplog.text

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 
 import torch
 from threadpoolctl import ThreadpoolController, threadpool_limits
@@ -25,11 +26,11 @@ def one_thread() -> Iterator[None]:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Let BLAS use one thread inside the block or the decorated function; torch keeps its own number."""
-    with _controller().limit(limits=1, user_api="blas"):
+    with _controller(len(sys.modules)).limit(limits=1, user_api="blas"):
         yield
 
 
-@cache
-def _controller() -> ThreadpoolController:
-    """The libraries that are loaded now; to look for them takes 9 ms."""
+@lru_cache(maxsize=1)
+def _controller(_modules: int) -> ThreadpoolController:
+    """The libraries that are loaded now; to look for them takes 9 ms, and is done when modules were imported since."""
     return ThreadpoolController()
