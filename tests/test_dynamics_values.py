@@ -354,6 +354,18 @@ def test_the_summary_is_per_kilogram_and_in_body_weights(backend) -> None:
     assert rms == {"rms_force_bw": result.residuals.force_rms_bw, "rms_moment_bw_h": result.residuals.moment_rms_bw_h}
 
 
+def test_the_summary_says_which_foot_each_plate_was_given_to(backend) -> None:
+    ground = ground_reaction(standing(), backend)
+    plates = loads_from_arrays(TIME_S, ground.force_n.transpose(1, 0, 2), ground.center_of_pressure_m.transpose(1, 0, 2))
+    result = inverse_dynamics(standing(), backend, plates)
+    found = summary(result)
+    assert found["loads"] == "arrays"
+    for number, (entry, body) in enumerate(zip(found["assignment"], ("calcn_r", "calcn_l"), strict=True), start=1):
+        assert (entry["force"], entry["body"], entry["start_s"]) == (f"force_{number}", body, 0.0)
+        assert entry["end_s"] == pytest.approx(TIME_S[-1]) and entry["distance_m"] < entry["other_distance_m"]
+        assert entry["text"].startswith(f"force_{number}: {body} from 0.000")
+
+
 def test_files_of_dynamics_are_per_kilogram_if_asked(backend, tmp_path: Path) -> None:
     result = inverse_dynamics(standing(), backend)
     for name, per_kg, factor in (("whole", False, 1.0), ("each", True, 1 / backend.mass_kg)):
