@@ -19,6 +19,8 @@ from .formats import FileFormat, formats
 
 _HEAD_BYTES = 512
 """Enough for every ``recognise`` of the formats."""
+_ANY_TABLE = "Table"
+"""Format that takes tables of OpenSim without coordinates, too."""
 _FOLDER_READ, _FOLDER_WRITTEN = "SKEL motion", "AddBiomechanics"
 """Formats of a folder that no other format recognises, and of one that is written."""
 
@@ -165,7 +167,7 @@ def convert(
     reads, writes = detect(source), target_format(target)
     if target.is_file() and not options.overwrite:
         raise InputError(f"{target} exists already; allow overwriting (--overwrite) or choose another name")
-    content = reads.load(source, replace(options, tables="table" in writes.holds))
+    content = reads.load(source, replace(options, tables=writes.name == _ANY_TABLE))
     content = _one_person(content, source, options.person)
     if content.markers is not None and content.model is None:
         content = replace(content, model=model_of(source, options))

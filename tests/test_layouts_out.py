@@ -214,7 +214,7 @@ def test_convert_lists_what_is_read_and_written(capsys: pytest.CaptureFixture[st
         assert all(layout in text for layout in row.layouts)
     assert main(["convert", "--list", "--json"]) == 0
     facts = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert facts["C3D"]["read"] and facts["C3D"]["written"] and facts["Table"]["written"] and not facts["Table"]["read"]
+    assert facts["C3D"]["read"] and facts["C3D"]["written"] and facts["Table"]["written"] and not facts["USD"]["read"]
     assert "CoMotion" in facts["SMPL motion"]["results of"]
     assert main(["convert", "a.trc"]) == 1
     assert "--list" in capsys.readouterr().err
