@@ -61,11 +61,11 @@ def detect(path: str | os.PathLike[str], *kinds: Kind) -> FileFormat:
         raise InputError(f"{path}: there is no such file")
     rows, wanted = _readable(), _readable(*kinds)
     if path.is_dir():
-        found = [row for row in (*wanted, *rows) if row.folder is not None and row.folder(path)]
+        found = [row for row in (*wanted, *rows) if _holds(row, path)]
         found = found or [row for row in rows if row.name == _FOLDER_READ]
     else:
         head = _head(path)
-        found = [row for row in (*wanted, *rows) if (row.recognise(head, path) if row.recognise else _has_ending(row, path))]
+        found = [row for row in (*wanted, *rows) if (_recognises(row, head, path) if row.recognise else _has_ending(row, path))]
         if not found and kinds:
             found = [row for row in wanted if _has_ending(row, path)]
     if not found:
@@ -132,7 +132,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     head = _head(path)
     known = [row for row in formats() if row.describe is not None or row.read is not None]
     problems: list[InputError] = []
-    for row in sorted(known, key=lambda row: row.recognise is None or not row.recognise(head, path)):
+    for row in sorted(known, key=lambda row: not _recognises(row, head, path)):
         if _has_ending(row, path):  # several formats may share it: those that recognise the file first
             try:
                 return row.facts(path, ConvertOptions())
@@ -215,3 +215,19 @@ def _readable(*kinds: Kind) -> list[FileFormat]:
 
 def _list(rows: list[FileFormat]) -> str:
     return ", ".join(dict.fromkeys(ending for row in rows for ending in row.endings))
+
+
+def _recognises(row: FileFormat, head: bytes, path: Path) -> bool:
+    """Whether a format recognises a file; not if it cannot digest it."""
+    try:
+        return row.recognise is not None and row.recognise(head, path)
+    except Exception:  # noqa: BLE001 - the reader that is chosen in its place says what is wrong
+        return False
+
+
+def _holds(row: FileFormat, folder: Path) -> bool:
+    """Whether a folder holds a format's results."""
+    try:
+        return row.folder is not None and row.folder(folder)
+    except Exception:  # noqa: BLE001 - as above
+        return False

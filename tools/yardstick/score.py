@@ -25,7 +25,7 @@ from recordings import SIDES, Array
 
 from hsmr_bio.body.load import load_body
 from hsmr_bio.checks.check_report import CheckReport
-from hsmr_bio.checks.measures import place_model
+from hsmr_bio.osim.placed import place_model
 from hsmr_bio.errors import HsmrBioError
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion
