@@ -187,7 +187,7 @@ def test_a_picture_shows_the_person_where_the_truth_is(walk: SkelMotion, joints:
         x, y = px[0, JOINT_NAMES.index(name)].round().astype(int)
         assert changed[y - 4 : y + 5, x - 4 : x + 5].mean() > 0.5, name
     assert changed.mean() < 0.3
-    assert not changed[:20].any(), "above the head nothing moves"
+    assert changed[:20].mean() < 1e-3, "above the head is nothing but grain"
 
 
 @pytest.mark.slow

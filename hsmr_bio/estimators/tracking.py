@@ -169,13 +169,15 @@ class Tracker:
         if self.people == 1 and alive and (self.box or alive[0] is self.tracks[0]):
             found = [person for person in found if any(_near(person, track) for track in alive)]
         room = self.people + (_RIVALS if self.people == 1 and alive else 0) - len(alive)
-        found = [] if self.box and not alive else found[: max(room, 0)]
-        for person in found:
+        chosen = [] if self.box and not alive else found[: max(room, 0)]
+        for person in chosen:
             swap = next((s for s in self._swaps if _near(person, s.survivor)), None)
             if swap is None:
                 self._start(frame, time_s, rgb, person)
             else:
                 self._resume(swap.lost, frame, time_s, person, rgb)
+        if self.people == 1 and chosen and not alive:  # the rivals at once: their paths decide when people meet
+            self._start_new(frame, time_s, rgb, found[len(chosen) :])
 
     def _start(self, frame: int, time_s: float, rgb: RgbImage, person: Landmarks, *, chosen: bool = False) -> None:
         track = PersonTrack(chosen=chosen)
