@@ -25,11 +25,11 @@ from recordings import SIDES, Array
 
 from hsmr_bio.body.load import load_body
 from hsmr_bio.checks.check_report import CheckReport
-from hsmr_bio.osim.placed import place_model
 from hsmr_bio.errors import HsmrBioError
 from hsmr_bio.io.mot import read_mot
 from hsmr_bio.io.npz import load_motion
 from hsmr_bio.osim.document import OsimDocument
+from hsmr_bio.osim.placed import place_model
 from hsmr_bio.pipeline.image2mot import image2mot
 from hsmr_bio.pipeline.options import Image2MotOptions
 from hsmr_bio.pipeline.results import Result
