@@ -238,7 +238,9 @@ def test_the_papers_table_counts_frames_beyond_each_tolerance() -> None:
 
 def test_thresholds_are_those_of_the_requirements() -> None:
     wanted = {
-        "joint limits": (1, 10),
+        "joint limits": (12, 20),
+        "knees and elbows": (5, 10),
+        "standing lean": (7.5, 10),
         "jumps": (8, 15),
         "jumps of the root": (0.05, 0.15),
         "jitter": (1.5, 4),

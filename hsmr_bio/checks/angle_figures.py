@@ -11,6 +11,8 @@ from .limits import PAPER_TOLERANCE_DEG
 
 _LISTED = 3
 """Most coordinates that the detail of a check lists."""
+_HINGES = ("knee_angle", "elbow_flex")
+"""Begin the names of the joints whose ranges hardly differ between people."""
 _JUMP_FRAMES = 3
 """Least number of frames: a step is compared with its neighbours."""
 _JITTER_FRAMES = 10
@@ -29,6 +31,19 @@ def joint_limits(given: Given) -> Figure:
     return float(np.rad2deg(worst.worst_excess_si)), (
         f"{given.limits.share_outside:.1%} of frames outside: {names}{more}; worst at {worst.worst_time_s:.3f} s"
     )
+
+
+def hinges(given: Given) -> Figure:
+    """Measure the largest excess of a knee's or an elbow's flexion over its range, deg."""
+    if given.limits is None:
+        raise Skip("needs the model (.osim) or a SKEL motion")
+    rows = [row for row in given.limits.coordinates if row.name.startswith(_HINGES)]
+    if not rows:
+        raise Skip("the model has no knee_angle and no elbow_flexion with a range")
+    worst = max(rows, key=lambda row: row.worst_excess_si)
+    if worst.worst_time_s is None:
+        return 0.0, "knees and elbows inside their ranges"
+    return float(np.rad2deg(worst.worst_excess_si)), f"{worst.name} at {worst.worst_time_s:.3f} s"
 
 
 def paper_limits(given: Given) -> Figure:

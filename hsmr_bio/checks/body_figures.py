@@ -46,10 +46,18 @@ def penetration(given: Given) -> Figure:
 
 
 def tilt(given: Given) -> Figure:
-    """Measure the angle between the motion's vertical and y, deg."""
-    found = measures.vertical_tilt_rad(given.placed)
+    """Measure the slope of the ground under the feet of a walker, deg."""
+    found = measures.ground_slope_rad(given.placed)
     if found is None:
-        raise Skip("nobody walks half a metre or stands with straight legs")
+        raise Skip("nobody walks half a metre")
+    return float(np.rad2deg(found[0])), found[1]
+
+
+def standing_lean(given: Given) -> Figure:
+    """Measure the mean lean of a body that stands with straight legs, deg."""
+    found = measures.upright_lean_rad(given.placed)
+    if found is None:
+        raise Skip("nobody stands with straight legs")
     return float(np.rad2deg(found[0])), found[1]
 
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..body.body import Body
+from ..io.cameras import GUESS
 from ..option_checks import check_arguments
 from ..osim.document import OsimDocument
 from ..osim.library import Model, as_document
 from ..skeleton import LIMITS_WITH_REST_RAD
-from ..types import Markers, OsimMotion, SkelMotion
+from ..types import Markers, Observation, OsimMotion, SkelMotion
 from .check_report import Check, CheckReport
 from .check_row import CheckRow
 from .given import Given
@@ -30,15 +32,19 @@ def check_motion(
     *,
     skel: SkelMotion | None = None,
     markers: Markers | None = None,
+    observation: Observation | None = None,
+    body: Body | None = None,
     checks: Sequence[CheckRow[Given]] = CHECKS,
 ) -> CheckReport:
-    """Check limits, jumps, flips, jitter, feet, floor, vertical, bones, markers, map residual and consistency of the files.
+    """Check a motion against its picture, gravity and ground, anatomy, time, measured markers and its own files.
 
     Args:
         motion: coordinates of an OpenSim model, or a SKEL motion alone.
         model: of the coordinates; None: checks that need it are skipped.
         skel: the SKEL motion that ``motion`` was mapped from, for its foot contacts and the paper's table.
         markers: measured markers to compare with the model's markers of the same names.
+        observation: what the detector saw, from which ``skel`` was fitted, to compare with the model in the picture.
+        body: of ``skel``; None: the one that it names.
         checks: the rows to check; further rows are added with ``(*CHECKS, row)``.
 
     Returns:
@@ -54,8 +60,27 @@ def check_motion(
         osim_motion = motion
     document = None if model is None else as_document(model)
     limits = _limits(osim_motion, skel, document)
-    given = Given(motion=osim_motion, skel=skel, document=document, markers=markers, limits=limits)
-    return CheckReport(checks=tuple(row.check(given) for row in checks), limits=limits)
+    given = Given(
+        motion=osim_motion,
+        skel=skel,
+        document=document,
+        markers=markers,
+        limits=limits,
+        observation=observation,
+        body=body,
+    )
+    return CheckReport(checks=tuple(row.check(given) for row in checks), limits=limits, remarks=_remarks(skel))
+
+
+def _remarks(skel: SkelMotion | None) -> tuple[str, ...]:
+    """Say what the verdict rests on that no check can see."""
+    if skel is None or skel.camera is None or skel.camera.source != GUESS:
+        return ()
+    share = skel.camera.focal_px / max(skel.camera.image_size_px)
+    return (
+        f"The focal length is a guess ({share:.2f} of the longer side of the picture; nothing in the scene shows it): "
+        "the person's distance, and what comes towards the camera, are as uncertain as it. Give --focal-px or --calibration.",
+    )
 
 
 def _limits(motion: OsimMotion | None, skel: SkelMotion | None, document: OsimDocument | None) -> LimitReport | None:

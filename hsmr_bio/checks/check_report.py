@@ -54,6 +54,8 @@ class CheckReport:
 
     checks: tuple[Check, ...]
     limits: LimitReport | None
+    remarks: tuple[str, ...] = ()
+    """What the verdict rests on and no check can see, in sentences."""
 
     @property
     def status(self) -> Status:
@@ -68,9 +70,10 @@ class CheckReport:
         raise InputError(f"there is no check {name!r}; there are {', '.join(check.name for check in self.checks)}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return status, checks and limits as JSON values."""
+        """Return status, remarks, checks and limits as JSON values."""
         return {
             "status": self.status,
+            "remarks": list(self.remarks),
             "checks": [check.to_json() for check in self.checks],
             "limits": None if self.limits is None else self.limits.to_json(),
         }
@@ -79,6 +82,7 @@ class CheckReport:
         """Return the checks and the joint limits as a table."""
         counts = Counter(check.status for check in self.checks)
         lines = [f"{self.status.upper()}: " + ", ".join(f"{counts[name]} {name}" for name in get_args(Status) if counts[name])]
+        lines += [f"  {remark}" for remark in self.remarks]
         for check in self.checks:
             value = allowed = ""
             if check.value is not None:

@@ -7,13 +7,17 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import ModelError
+from ..body.body import Body
+from ..body.load import load_named_body
+from ..errors import HsmrBioError, ModelError
 from ..osim.document import OsimDocument
 from ..osim.placed import PlacedModel, place_model
 from ..skeleton import DOF_NAMES
-from ..types import FloatArray, Markers, OsimMotion, SkelMotion
+from ..types import FloatArray, Markers, Observation, OsimMotion, SkelMotion
 from .check_row import Skip
 from .limits import LimitReport
+from .picture import Picture
+from .stance import Stance
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,6 +30,10 @@ class Given:
     markers: Markers | None
     """Measured markers."""
     limits: LimitReport | None
+    observation: Observation | None = None
+    """What the detector saw, from which the SKEL motion was fitted."""
+    body: Body | None = None
+    """Of the SKEL motion; None: the one that it names."""
 
     def angles(self) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
         """Return time, (T, N) angles in degrees and their names: of the OpenSim motion, else of the SKEL motion."""
@@ -42,9 +50,31 @@ class Given:
         """The model in every frame of the motion; without motion or model the check is skipped."""
         if self.motion is None:
             raise Skip("needs the OpenSim motion")
-        if self.document is None:
-            raise Skip("needs the model (.osim)")
         try:
-            return place_model(self.motion, self.document)
+            return place_model(self.motion, self._document)
         except ModelError as error:
             raise Skip(f"the model cannot be placed: {error}") from error
+
+    @cached_property
+    def stance(self) -> Stance:
+        """The placed model with the bodies of trunk, legs and feet; without them the check is skipped."""
+        return Stance.of(self.placed, self._document)
+
+    @cached_property
+    def picture(self) -> Picture:
+        """The model's landmarks and the detector's in the picture; without either the check is skipped."""
+        if self.observation is None:
+            raise Skip("needs the observation (--save-observation)")
+        if self.skel is None:
+            raise Skip("needs the SKEL motion")
+        try:
+            body = self.body or load_named_body(self.skel.body)
+        except HsmrBioError as error:
+            raise Skip(f"the body cannot be loaded: {error}") from error
+        return Picture.of(self.observation, self.skel, body)
+
+    @property
+    def _document(self) -> OsimDocument:
+        if self.document is None:
+            raise Skip("needs the model (.osim)")
+        return self.document

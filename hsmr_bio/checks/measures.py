@@ -43,7 +43,7 @@ _UPRIGHT_BEND_RAD = np.deg2rad(30)
 """Largest angle between thigh and shank in quiet standing (chosen)."""
 _FOOT_BODIES = ("calcn_r", "toes_r", "calcn_l", "toes_l")
 _LEG_BODIES = ("femur_r", "tibia_r", "talus_r", "femur_l", "tibia_l", "talus_l")
-_TOP_BODIES = ("head", "thorax", "torso")
+TOP_BODIES = ("head", "thorax", "torso")
 """Names of the body at the top of the trunk in different models."""
 _SEGMENTS = {
     "thigh": ("femur", "tibia"),
@@ -163,13 +163,19 @@ def lowest_foot_m(placed: PlacedModel) -> tuple[float, int] | None:
 
 
 def vertical_tilt_rad(placed: PlacedModel) -> tuple[float, str] | None:
-    """Estimate the angle between the motion's vertical and y from the feet or from upright standing.
-
-    If the foot points near the floor extend over more than half a metre, it is the slope of the plane through them. Else it
-    is the mean lean of the line from the ankles to the head or thorax in frames of quiet standing with straight legs.
+    """Estimate the angle between the motion's vertical and y: :func:`ground_slope_rad`, else :func:`upright_lean_rad`.
 
     Returns:
         The angle and its evidence; None if neither is possible.
+    """
+    return ground_slope_rad(placed) or upright_lean_rad(placed)
+
+
+def ground_slope_rad(placed: PlacedModel) -> tuple[float, str] | None:
+    """Measure the slope of the plane through the foot points near the floor, if they extend over more than half a metre.
+
+    Returns:
+        The angle and its evidence; None if they do not, or the model lacks feet.
     """
     feet = foot_points(placed)
     if feet is None:
@@ -181,20 +187,24 @@ def vertical_tilt_rad(placed: PlacedModel) -> tuple[float, str] | None:
     spread = np.concatenate([place[:, [0, 2]] - place[:, [0, 2]].mean(axis=0) for place in places])
     _, singular, axes = np.linalg.svd(spread, full_matrices=False)
     extent = 4 * float(singular[0]) / np.sqrt(len(spread))  # about the distance from the first to the last step
-    if extent > _WALK_EXTENT_M:
-        system = np.column_stack([ground[:, 0], ground[:, 2], *(kind == i for i in range(4))])
-        slope = np.linalg.lstsq(system, ground[:, 1], rcond=None)[0][:2]
-        if singular[1] < _WALK_LINE * singular[0]:  # walking along a line determines only the slope along it
-            slope = axes[0] * (axes[0] @ slope)
-        return float(np.arctan(np.linalg.norm(slope))), f"slope of the ground under the feet over {extent:.1f} m"
-    return _upright_lean_rad(placed, feet)
+    if extent <= _WALK_EXTENT_M:
+        return None
+    system = np.column_stack([ground[:, 0], ground[:, 2], *(kind == i for i in range(4))])
+    slope = np.linalg.lstsq(system, ground[:, 1], rcond=None)[0][:2]
+    if singular[1] < _WALK_LINE * singular[0]:  # walking along a line determines only the slope along it
+        slope = axes[0] * (axes[0] @ slope)
+    return float(np.arctan(np.linalg.norm(slope))), f"slope of the ground under the feet over {extent:.1f} m"
 
 
-def _upright_lean_rad(placed: PlacedModel, feet: FloatArray) -> tuple[float, str] | None:
-    """Measure the mean lean of the body in frames of quiet standing; None without such frames or the bodies for it."""
-    trunk = next((name for name in _TOP_BODIES if name in placed.bodies), _TOP_BODIES[0])
-    points = placed.origins(*_LEG_BODIES, trunk)
-    if points is None:
+def upright_lean_rad(placed: PlacedModel) -> tuple[float, str] | None:
+    """Measure the mean lean of the line from the ankles to the head or thorax in frames of quiet standing with straight legs.
+
+    Returns:
+        The angle and its evidence; None without such frames or the bodies for it.
+    """
+    trunk = next((name for name in TOP_BODIES if name in placed.bodies), TOP_BODIES[0])
+    points, feet = placed.origins(*_LEG_BODIES, trunk), foot_points(placed)
+    if points is None or feet is None:
         return None
     hip_r, knee_r, ankle_r, hip_l, knee_l, ankle_l, top = np.moveaxis(points, 1, 0)
     straight = np.maximum(_bend_rad(hip_r, knee_r, ankle_r), _bend_rad(hip_l, knee_l, ankle_l)) < _UPRIGHT_BEND_RAD

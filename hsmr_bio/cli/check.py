@@ -13,15 +13,22 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "check",
-        help="limits, jumps, flips, jitter, feet, floor, vertical, bones, markers of a motion",
-        description="Check a motion: joint limits, jumps, left/right flips, jitter, foot sliding, floor, vertical, bones, "
-        "marker error, consistency. Each figure is printed with its threshold; exit code 3 if a check fails.",
+        help="picture, limits, jumps, sides, balance, floor, vertical, time, markers of a motion",
+        description="Check a motion: the picture that it was seen in, joint limits, jumps, sides, jitter, feet, floor, "
+        "balance, vertical, time, units, bones, marker error, consistency. Each figure is printed with its threshold; exit "
+        "code 3 if a check fails.",
     )
     parser.add_argument("motion", type=Path, help="coordinates (.mot, .sto) or a SKEL motion (_skel.npz)")
     parser.add_argument("--model", type=Path, metavar="OSIM", help="the motion's model; default: the .osim of the same name")
     parser.add_argument("--trial", help="which trial of a .b3d")
     parser.add_argument("--markers", type=Path, metavar="TRC", help="measured markers to compare with the model's")
     parser.add_argument("--skel", type=Path, metavar="NPZ", help="the SKEL motion behind it; default: NAME_skel.npz beside it")
+    parser.add_argument(
+        "--observation",
+        type=Path,
+        metavar="NPZ",
+        help="what the detector saw (image2mot --save-observation); default: NAME_observation.npz beside it",
+    )
     add_angles(parser)
     add_json(parser)
     parser.set_defaults(run=run)
@@ -36,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from ..checks.check_motion import check_motion
     from ..converters.content import ConvertOptions
     from ..converters.registry import read
-    from ..io.npz import load_motion
+    from ..io.npz import load_motion, load_observation
 
     options = ConvertOptions(model=args.model, trial=args.trial, angles=args.angles)
     content = read(args.motion, "coordinates", "skel", options=options)
@@ -46,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
         skel_path = args.skel or beside(args.motion, "_skel.npz")
         skel = None if skel_path is None else load_motion(skel_path)
         markers = read(args.markers, "markers").markers if args.markers else None
-        report = check_motion(content.coordinates, content.model, skel=skel, markers=markers)
+        seen_path = args.observation or (None if skel is None else beside(args.motion, "_observation.npz"))
+        seen = None if seen_path is None else load_observation(seen_path)
+        report = check_motion(content.coordinates, content.model, skel=skel, markers=markers, observation=seen)
     elif content.skel is not None:
         report = check_motion(content.skel)
     else:

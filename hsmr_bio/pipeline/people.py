@@ -85,9 +85,10 @@ def write_people(
                 progress("person", number, len(labels))
             person = place(source)
             clock.stop("fit and ground")
-            made = make_results(person.motion, person.body, options, name=label, lower=person.lower)
+            seen = person.observation
+            made = make_results(person.motion, person.body, options, name=label, lower=person.lower, observation=seen)
             clock.stop("subject, map and checks")
-            made = replace(made, observation=person.observation, timings_s={} if timer is None else clock.passed_s)
+            made = replace(made, timings_s={} if timer is None else clock.passed_s)
             made = write_results(folder, made, person.body, options, with_observation=with_observations)
             clock.stop("files and report")
             paths = tuple(out / path.relative_to(folder) for path in made.paths)

@@ -42,7 +42,13 @@ class Result:
 
 
 def make_results(
-    motion: SkelMotion, body: Body, options: ResultOptions, *, name: str = "motion", lower: bool = False
+    motion: SkelMotion,
+    body: Body,
+    options: ResultOptions,
+    *,
+    name: str = "motion",
+    lower: bool = False,
+    observation: Observation | None = None,
 ) -> Result:
     """Scale a model, map a world motion to its coordinates, compute its markers and check; nothing is written.
 
@@ -52,6 +58,7 @@ def make_results(
         options: stature, mass, model, dynamics.
         name: of the model and of its files.
         lower: whether to move the motion vertically so that its lowest foot marker is at y = 0.
+        observation: that the motion was fitted to, for the checks against the picture.
 
     Returns:
         The results, without paths.
@@ -65,13 +72,20 @@ def make_results(
     if lower:
         motion, coordinates = _lowered(motion, coordinates, subject, body)
     markers = virtual_markers(coordinates, subject)
-    checks = check_motion(coordinates, subject, skel=motion)
+    checks = check_motion(coordinates, subject, skel=motion, observation=observation, body=body)
     dynamics: InverseDynamics | None = None
     if options.dynamics:
         dynamics = inverse_dynamics(coordinates, subject, "estimate", cutoff_hz=options.cutoff_hz, contacts=motion.contacts)
         checks = replace(checks, checks=(*checks.checks, *check_dynamics(dynamics).checks))
     return Result(
-        name=name, skel=motion, subject=subject, motion=coordinates, markers=markers, checks=checks, dynamics=dynamics
+        name=name,
+        skel=motion,
+        subject=subject,
+        motion=coordinates,
+        markers=markers,
+        checks=checks,
+        observation=observation,
+        dynamics=dynamics,
     )
 
 

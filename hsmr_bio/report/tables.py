@@ -49,7 +49,8 @@ def verdict(checks: CheckReport) -> str:
     numbers = ", ".join(f"{len(found)} {WORDS[word]}" for word, found in count.items() if found)
     reasons = "".join(f"<li>{_sentence(check)}</li>" for word in ("fail", "warn") for check in count[word])
     listed = f"<ul>{reasons}</ul>" if reasons else ""
-    return f'<div class="verdict {status}"><p class=headline>{headline}</p><p>Checks: {numbers}.</p>{listed}</div>'
+    remarks = "".join(f"<p>{escape(remark)}</p>" for remark in checks.remarks)
+    return f'<div class="verdict {status}"><p class=headline>{headline}</p><p>Checks: {numbers}.</p>{listed}{remarks}</div>'
 
 
 def _sentence(check: Check) -> str:
