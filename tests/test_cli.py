@@ -29,9 +29,10 @@ from hsmr_bio.types import Markers, OsimMotion, SkelMotion, quiet
 
 @pytest.fixture
 def standing(tmp_path: Path) -> Path:
-    """A .mot of the generic BSM standing still, with its .osim beside it."""
+    """A .mot of the generic BSM standing with a head that sways a little, with its .osim beside it."""
     model = bsm()
     values = np.tile(model.default_si, (30, 1))
+    values[:, tuple(model.coordinates).index("head_twist")] = 1e-4 * np.sin(np.arange(30))
     motion = OsimMotion(
         time_s=np.arange(30) / 60, coordinates=tuple(model.coordinates), values_si=values, rotational=model.rotational
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from hsmr_bio.body.placing import rotate_motion
 from hsmr_bio.checks.check_motion import check_motion
 from hsmr_bio.checks.check_report import CheckReport
 from hsmr_bio.checks.picture import Picture
+from hsmr_bio.cli import main
 from hsmr_bio.io.cameras import GUESS
-from hsmr_bio.io.npz import load_motion
+from hsmr_bio.io.mot import write_mot
+from hsmr_bio.io.npz import load_motion, save_motion, save_observation
 from hsmr_bio.mapping import to_coordinates
 from hsmr_bio.scaling import scale_model
 from hsmr_bio.skeleton import DOF_NAMES
@@ -314,3 +317,19 @@ def test_a_mirrored_walk_cannot_be_told_without_its_picture(good: Judged) -> Non
     mirrored = replace(good.motion, values_si=values[:, order] * signs)
     report = good.of_file(mirrored)
     assert not said(report) & {"crossed sides", "backward walking", "turning speed"}
+
+
+def test_the_command_takes_the_observation_beside_the_motion(
+    good: Judged, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.osim").write_bytes(good.subject.osim_xml)
+    write_mot(tmp_path / "a.mot", good.motion)
+    save_motion(tmp_path / "a_skel.npz", good.skel)
+    save_observation(tmp_path / "a_observation.npz", exchanged(good.observation, slice(24, 48)))
+    assert main(["check", str(tmp_path / "a.mot"), "--json"]) == 3
+    found = {check["name"]: check["status"] for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert found["sides in the picture"] == "fail"
+    (tmp_path / "a_observation.npz").unlink()
+    assert main(["check", str(tmp_path / "a.mot"), "--json"]) == 0
+    found = {check["name"]: check["status"] for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert found["sides in the picture"] == "skipped"

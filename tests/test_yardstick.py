@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -261,3 +261,29 @@ def test_the_same_seed_films_the_same_clip(tmp_path: Path, walk: SkelMotion, joi
     assert truth.ground is not None
     assert truth.frame == "world"
     assert truth.notes["view"] == takes[0].shot.view
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A scored clip."""
+
+    mean: float | None
+    verdict: str
+    checks: dict[str, tuple[str, float]]
+
+
+def test_tables_of_verdicts_give_the_errors_of_what_passes_and_the_false_alarms() -> None:
+    from verdicts import check_table, verdict_table
+
+    clips = [
+        Clip(6.0, "pass", {"lean": ("pass", 1.0)}),
+        Clip(7.0, "warn", {"lean": ("warn", 5.0)}),
+        Clip(20.0, "warn", {"lean": ("warn", 6.0)}),
+        Clip(None, "none", {}),
+    ]
+    assert verdict_table(clips)[2:] == [
+        "| pass | 1 | 6.0 | 6.0 | 1 |",
+        "| warn | 2 | 13.5 | 20.0 | 1 |",
+        "| fail | 0 | - | - | 0 |",
+    ]
+    assert check_table(clips)[2].endswith("| 6.0 (1) | 13.5 (2) | - | 1 |")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..osim.document import OsimDocument
 from ..osim.placed import PlacedModel
@@ -123,11 +124,14 @@ class Stance:
         if len(time_s) < _FALL_FRAMES:
             return found
         half = max(_FALL_FRAMES, int(np.ceil(_FALL_S / float(np.median(np.diff(time_s)))))) // 2
-        gap = measures.gaps(time_s)
-        for t in range(half, len(time_s) - half):
-            part = slice(t - half, t + half + 1)
-            if not gap[t - half : t + half].any():
-                found[t] = -2 * np.polyfit(time_s[part] - time_s[t], height_m[part], 2)[0]
+        count = 2 * half + 1
+        if len(time_s) < count:
+            return found
+        since_s = sliding_window_view(time_s, count) - time_s[half : len(time_s) - half, None]
+        powers = since_s[..., None] ** [0, 1, 2]
+        parabola = np.linalg.pinv(powers) @ sliding_window_view(height_m, count)[..., None]
+        broken = sliding_window_view(measures.gaps(time_s), count - 1).any(axis=1)
+        found[half : len(time_s) - half] = np.where(broken, np.nan, -2 * parabola[:, 2, 0])
         return found
 
     def turning_rad_s(self) -> tuple[FloatArray, str]:

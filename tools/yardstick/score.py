@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from angles import centres, differences, point_angles
 from recordings import SIDES, Array
+from verdicts import check_table, verdict_table
 
 from hsmr_bio.body.load import load_body
 from hsmr_bio.checks.check_report import CheckReport
@@ -80,6 +81,8 @@ class Row:
     within_two_sd: Mapping[str, float]
     angles: Mapping[str, float]
     seconds: float
+    checks: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """Check that was made -> its status and its figure."""
 
 
 def interpolated(time_s: Array, values: Array, wanted_s: Array) -> Array:
@@ -178,6 +181,7 @@ def _figures(truth: SkelMotion, stem: Path, checks: CheckReport) -> dict[str, An
     return {
         "verdict": checks.status,
         "failed": "; ".join(f"{check.name} {check.status}" for check in checks.checks if check.status in ("warn", "fail")),
+        "checks": {check.name: (check.status, check.value) for check in checks.checks if check.value is not None},
         "coverage": coverage,
         "mean": float(np.mean(list(rms.values()))),
         "unbiased": float(np.mean([np.std(e) for e in found.values()])),
@@ -229,7 +233,7 @@ def _grouped(rows: Sequence[Row], grouping: str) -> dict[str, list[Row]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Tables by view, tilt, size, height, verdict and kind, then every clip."""
+    """Tables by view, tilt, size, height, verdict and kind, what the verdicts are worth, then every clip."""
     lines = ["# Scores of rendered clips", "", "Root mean square errors in degrees.", ""]
     for grouping in ("all", *GROUPINGS):
         table = {value: summary(group) for value, group in _grouped(rows, grouping).items()}
@@ -237,6 +241,7 @@ def markdown(rows: Sequence[Row]) -> str:
         lines += [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
         lines += [f"| {value} | {' | '.join(_cell(f) for f in figures.values())} |" for value, figures in table.items()]
         lines.append("")
+    lines += [*verdict_table(rows), "", *check_table(rows), ""]
     head = ["clip", "verdict", "mean", "unbiased", *_PARTS, "gravity", "scale", "coverage", "not passed"]
     lines += [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
     for row in rows:
