@@ -20,8 +20,8 @@ _LEAN_PERCENTILE = 90.0
 """A lean of a moment is a movement; this percentile of the frames is a posture (chosen)."""
 _LEAST_UPRIGHT = 3
 """Least number of frames on the feet (chosen)."""
-_CROSSED_M = 0.05
-"""Ankles on the wrong sides of each other by more than this are crossed (chosen)."""
+_CROSSED_M = 0.12
+"""Ankles on the wrong sides of each other by more than this are crossed: those of legs that touch are 0.1 m apart (chosen)."""
 _AIR_M, _AIR_S = 0.1, 0.25
 """Nothing nearer to the floor for at least this time: a flight (chosen)."""
 _CARRIED_G = 0.05
