@@ -138,7 +138,7 @@ def test_one_foot_on_a_box_in_a_picture_leaves_the_other_on_the_floor(open_body:
     assert world.ground is not None and world.ground.floor
     assert world.contacts is not None
     assert world.contacts[0, :2].max() < 0.15 and world.contacts[0, 2:].min() > 0.7
-    assert np.abs(np.degrees(world.poses_rad[:, 3:] - seen.poses_rad[:, 3:])).max() < 2
+    assert np.abs(np.degrees(world.poses_rad[:, 3:] - seen.poses_rad[:, 3:])).max() < 3
 
 
 def test_somebody_on_a_chair_touches_the_floor_but_is_not_carried_by_the_feet(open_body: Body) -> None:

@@ -39,7 +39,7 @@ FACING, FACING_WIDTH = 0.3, 0.08
 a lying or kneeling person's by 90."""
 CARRIED, CARRIED_BENT, CARRIED_WIDTH = 2.0, 1.0, 0.25
 """The same for the tilt, in its standard deviations, that would put the centre of mass over the feet: of a body on a straight
-leg, and of one with both legs bent, which may sit."""
+leg or in a clip, and of one with both legs bent in a picture, which may sit."""
 BENT_RAD = 1.0
 """Flexion of knee or hip at which a leg counts as straight by 1/e: between a step's and a seat's."""
 CARRIED_WINDOW_S = 0.5
@@ -131,7 +131,7 @@ class Posture:
             low, high = np.where(used, at, np.inf).min(axis=1), np.where(used, at, -np.inf).max(axis=1)
             outside = np.maximum(np.maximum(low - self.centre_m[:, axis], self.centre_m[:, axis] - high) - ahead, 0.0)
             off += (np.arctan2(outside, height) / sigma) ** 2
-        most = CARRIED_BENT + (CARRIED - CARRIED_BENT) * self.straight
+        most = CARRIED_BENT + (CARRIED - CARRIED_BENT) * self.straight if len(time_s) < 3 else np.full(len(time_s), CARRIED)
         return logistic(_averaged(time_s, most - np.sqrt(off)) / CARRIED_WIDTH)
 
 
