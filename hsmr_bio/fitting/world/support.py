@@ -46,7 +46,8 @@ CARRIED_WINDOW_S = 0.5
 """Tilts are averaged over this time: a step."""
 HANDS_ABOVE_M, FEET_DOWN = (0.0, 0.04), (0.2, 0.04)
 """Half probability and width of hanging: distance of the lower hand beyond the shoulders, and sine of the angle by which both
-feet point away, along the line from the ankles to the shoulders. Somebody who raises the arms stands on flat feet."""
+feet point away, along the line from the ankles to the shoulders and along the vertical. Somebody who raises the arms stands
+on flat feet."""
 _SHARE_OF_LIKELIEST = 0.5
 """Sole points with this share of the likeliest one's probability span the area of support."""
 _MOST_LOGIT = 40.0
@@ -166,13 +167,14 @@ def _fingertips(view: View) -> FloatArray:
 
 
 def _hanging(soles_m: FloatArray, joints_m: FloatArray) -> FloatArray:
-    """(T,) from the lower hand and the flatter foot; the body's own axis, so that the vertical does not matter."""
+    """(T,) from the lower hand and the flatter foot, against the vertical and the body's own axis: either may be tilted."""
     hands, shoulders, ankles = (joints_m[:, [_J[f"{name}_{s}"] for s in "rl"]] for name in ("hand", "humerus", "talus"))
     axis = shoulders.mean(axis=1) - ankles.mean(axis=1)
     axis /= np.linalg.norm(axis, axis=1, keepdims=True)
     above = np.einsum("tsi,ti->ts", hands - shoulders, axis).min(axis=1)
     feet = soles_m[:, [0, 4]] - soles_m[:, [3, 7]]  # from the toes to the heels
-    down = (np.einsum("tsi,ti->ts", feet, axis) / np.linalg.norm(feet, axis=2)).min(axis=1)
+    length = np.linalg.norm(feet, axis=2)
+    down = np.minimum(np.einsum("tsi,ti->ts", feet, axis) / length, feet[..., 1] / length).min(axis=1)
     return np.asarray(logistic((above - HANDS_ABOVE_M[0]) / HANDS_ABOVE_M[1]) * logistic((down - FEET_DOWN[0]) / FEET_DOWN[1]))
 
 
