@@ -219,7 +219,7 @@ class GroundFit:
     """``"given"``, or the evidence for the estimate."""
     roll_source: str
     camera_height_m: float
-    """Height of the camera above the floor."""
+    """Height of the camera above the floor; without a floor, above the lowest point of the body."""
     standing_share: float
     """Share of the frames in which a foot stands still."""
     R_camera_world: FloatArray
@@ -228,6 +228,9 @@ class GroundFit:
     """(3,) origin of the world in camera axes."""
     treadmill: bool
     """Whether standing feet were free to move along the floor."""
+    floor: bool = True
+    """Whether a foot stands on one. Nobody knows the floor under somebody who hangs, climbs or lies: height 0 is then that of
+    the lowest point of the body."""
 
     def __post_init__(self) -> None:
         freeze(self, {"R_camera_world": (3, 3), "t_camera_world_m": (3,)})

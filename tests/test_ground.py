@@ -356,6 +356,6 @@ def test_the_camera_is_found_on_the_side_where_it_stood(clip, open_body: Body) -
     assert place[2] == pytest.approx(4 * np.sin(0.5), abs=0.35)
 
 
-def test_two_frames_are_too_few_for_speeds_and_stand(clip, open_body: Body) -> None:
+def test_two_frames_are_too_few_for_speeds_but_show_that_somebody_stands(clip, open_body: Body) -> None:
     two = {name: getattr(clip.truth, name)[:2] for name in ("time_s", "poses_rad", "trans_m")}
-    np.testing.assert_array_equal(to_world(replace(clip.truth, **two), open_body).contacts, 0.9)
+    np.testing.assert_allclose(to_world(replace(clip.truth, **two), open_body).contacts, 0.89, atol=0.015)

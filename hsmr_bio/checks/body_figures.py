@@ -47,6 +47,8 @@ def penetration(given: Given) -> Figure:
 
 def tilt(given: Given) -> Figure:
     """Measure the slope of the ground under the feet of a walker, deg."""
+    if given.skel is not None and given.skel.ground is not None and not given.skel.ground.floor:
+        raise Skip("no foot stands")
     found = measures.ground_slope_rad(given.placed)
     if found is None:
         raise Skip("nobody walks half a metre")

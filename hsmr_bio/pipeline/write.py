@@ -191,5 +191,7 @@ def assumptions(result: Result, options: ResultOptions) -> dict[str, str]:
             f"camera pitch {np.degrees(ground.camera_pitch_rad):.1f} deg ({ground.pitch_source}), "
             f"roll {np.degrees(ground.camera_roll_rad):.1f} deg ({ground.roll_source})"
         )
-        found["floor"] = f"camera {ground.camera_height_m:.2f} m above it; feet stand in {ground.standing_share:.0%} of frames"
+        place = f"camera {ground.camera_height_m:.2f} m above it"
+        stands = f"{place}; feet stand in {ground.standing_share:.0%} of frames"
+        found["floor"] = stands if ground.floor else f"none: no foot stands; height 0 is the body's lowest point, {place}"
     return found

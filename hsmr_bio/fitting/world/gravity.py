@@ -46,6 +46,8 @@ _FEW_FRAMES = 0.05
 """The variance of a mean line grows by this over the share of frames that count for it."""
 _LOWEST_PERCENT = 5
 """Percentile of the lowest soles that is the floor if none is in contact."""
+_LEAST_SHARE = 0.25
+"""Clips of fewer than four frames need this share of their frames for a mean line, longer ones a whole frame."""
 _LEAST_STANDING = 1e-9
 """Lower bound of the sum of the contact probabilities, which weights are divided by."""
 _EVALUATIONS = 60
@@ -54,7 +56,7 @@ _J = {name: j for j, name in enumerate(JOINT_NAMES)}
 
 
 @dataclass(frozen=True, eq=False)
-class _Axis:
+class UpAxis:
     """A direction that should be vertical."""
 
     up: FloatArray
@@ -71,6 +73,8 @@ def find_tilt(
     *,
     camera_known: bool,
     scene_tilt_rad: FloatArray | None = None,
+    carried: FloatArray | None = None,
+    up: UpAxis | None = None,
 ) -> tuple[FloatArray, float]:
     """Estimate pitch and roll of the camera and the height of the floor from a clip in the axes of an untilted camera.
 
@@ -85,6 +89,8 @@ def find_tilt(
         options: known angles are kept.
         camera_known: False for a motion that is level already: only the floor is estimated.
         scene_tilt_rad: (2,) pitch and roll from the straight edges of the scene, if there are any.
+        carried: (T,) probability that the feet carry the body; None: wherever they stand.
+        up: direction of the vertical by other evidence, if there is any.
 
     Returns:
         (2,) pitch and roll, rad; and the height of the floor in the level axes of the tilted camera, metres.
@@ -96,13 +102,13 @@ def find_tilt(
     if not camera_known:
         return np.zeros(2), _floor(soles, standing)
     weight = standing / max(float(standing.sum()), _LEAST_STANDING)
-    axes = [axis for axis in (_balance_axis(view, standing, quietness), _upright_axis(view, quietness)) if axis is not None]
+    axes = [*posture_axes(view, standing, quietness, carried), *([] if up is None else [up])]
     gain = np.sqrt(weight.ravel() * min(INDEPENDENT_STANCES, float(standing.max(axis=1).sum()))) / SOLE_HEIGHT_M
     points = soles.reshape(-1, 3)
     known = (options.camera_pitch_rad, options.camera_roll_rad)
 
     def residuals(x: FloatArray) -> FloatArray:
-        rotation = _level(x[:2])
+        rotation = level_rotation(x[:2])
         rows = [
             (x[0] - PITCH_RAD[0]) / PITCH_RAD[1],
             np.sign(x[1]) * np.sqrt(np.log1p((x[1] / ROLL_SCALE_RAD) ** 2)),
@@ -119,10 +125,10 @@ def find_tilt(
     start = np.array([*(g if k is None else k for g, k in zip(guess, known, strict=True)), _floor(soles, standing)])
     found = least_squares(residuals, start, method="trf", max_nfev=_EVALUATIONS).x
     tilt = np.array([f if k is None else k for f, k in zip(found[:2], known, strict=True)])
-    return tilt, _floor(soles @ _level(tilt).T, standing)
+    return tilt, _floor(soles @ level_rotation(tilt).T, standing)
 
 
-def _level(tilt: FloatArray) -> FloatArray:
+def level_rotation(tilt: FloatArray) -> FloatArray:
     """(3, 3) axes of the untilted camera -> level axes, for pitch and roll (2,): the inverse of the camera's own rotation."""
     return np.asarray(Rotation.from_rotvec([tilt[0], 0.0, tilt[1]]).as_matrix().T)
 
@@ -135,16 +141,33 @@ def _floor(soles: FloatArray, standing: FloatArray) -> float:
     return float((height * standing).sum() / standing.sum())
 
 
-def _balance_axis(view: View, standing: FloatArray, quietness: FloatArray) -> _Axis | None:
-    """From the centre of support to the centre of mass, over frames with feet on the floor, mainly the quiet ones."""
+def posture_axes(view: View, standing: FloatArray, quietness: FloatArray, carried: FloatArray | None = None) -> list[UpAxis]:
+    """Find the directions of a clip's bodies that should be vertical.
+
+    Args:
+        view: the clip, with point sets ``soles`` and ``masses``.
+        standing: (T, 8) probability of contact of each sole point.
+        quietness: (T,) 0 to 1: how surely the body stands still on its feet.
+        carried: (T,) probability that the feet carry the body; None: wherever they stand.
+
+    Returns:
+        From the feet to the centre of mass, and from the ankles to the shoulders; those that enough frames show.
+    """
+    share = np.ones(len(standing)) if carried is None else carried
+    found = (_balance_axis(view, standing, quietness, share), _upright_axis(view, quietness * share))
+    return [axis for axis in found if axis is not None]
+
+
+def _balance_axis(view: View, standing: FloatArray, quietness: FloatArray, carried: FloatArray) -> UpAxis | None:
+    """From the centre of support to the centre of mass, over frames with feet that carry it, mainly the quiet ones."""
     shares = MassPoints(view.body).shares.numpy()
     mass = np.einsum("p,tpi->ti", shares, view.points("masses").numpy())
     foot = np.einsum("ts,tsi->ti", support_of(standing), view.points("soles").numpy())
-    on_feet = np.minimum(standing.sum(axis=1) / 2, 1.0)
+    on_feet = np.minimum(standing.sum(axis=1) / 2, 1.0) * carried
     return _mean_axis(mass - foot, (MOVING_SHARE + quietness) * on_feet, BALANCE_AXIS_RAD)
 
 
-def _upright_axis(view: View, quietness: FloatArray) -> _Axis | None:
+def _upright_axis(view: View, quietness: FloatArray) -> UpAxis | None:
     """From the ankles to the shoulders, over quiet frames with straight hips and knees."""
     q = view.state.q.numpy()
     knee, hip = (
@@ -156,11 +179,11 @@ def _upright_axis(view: View, quietness: FloatArray) -> _Axis | None:
     return _mean_axis(top - bottom, straight * quietness, UPRIGHT_AXIS_RAD)
 
 
-def _mean_axis(lines: FloatArray, weight: FloatArray, sigma_rad: float) -> _Axis | None:
-    """Weighted mean direction of lines (T, 3), less certain where few frames count; None below one frame."""
+def _mean_axis(lines: FloatArray, weight: FloatArray, sigma_rad: float) -> UpAxis | None:
+    """Weighted mean direction of lines (T, 3), less certain where few frames count; None if too few do."""
     total = float(weight.sum())
-    if total < 1:
+    if total < min(1.0, _LEAST_SHARE * len(weight)):
         return None
     up = (lines / np.linalg.norm(lines, axis=1, keepdims=True) * weight[:, None]).sum(axis=0)
     share = total / len(weight)
-    return _Axis(up / np.linalg.norm(up), sigma_rad * float(np.sqrt(1 + _FEW_FRAMES / share)))
+    return UpAxis(up / np.linalg.norm(up), sigma_rad * float(np.sqrt(1 + _FEW_FRAMES / share)))
