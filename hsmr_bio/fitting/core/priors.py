@@ -108,9 +108,9 @@ def posture_terms(*, straight: bool = True) -> list[Term]:
     return [pose_prior(straight=straight), spine_rhythm(), limits()]
 
 
-def smoothness(time_s: FloatArray) -> Smoothness:
-    """Prior of the accelerations of all unknowns at times (T,)."""
-    return Smoothness(time_s, acceleration_sigma())
+def smoothness(time_s: FloatArray, sigma: FloatArray | None = None) -> Smoothness:
+    """Prior of the accelerations of all unknowns at times (T,); their deviations (49,) are everyday ones unless given."""
+    return Smoothness(time_s, acceleration_sigma() if sigma is None else sigma)
 
 
 def acceleration_sigma() -> FloatArray:
