@@ -109,7 +109,15 @@ def posture_terms(*, straight: bool = True) -> list[Term]:
 
 
 def smoothness(time_s: FloatArray, sigma: FloatArray | None = None) -> Smoothness:
-    """Prior of the accelerations of all unknowns at times (T,); their deviations (49,) are everyday ones unless given."""
+    """Prior of small accelerations of all unknowns.
+
+    Args:
+        time_s: (T,).
+        sigma: (49,) standard deviations, rad/s^2 and m/s^2; None: those of everyday movement.
+
+    Returns:
+        A term.
+    """
     return Smoothness(time_s, acceleration_sigma() if sigma is None else sigma)
 
 

@@ -243,7 +243,14 @@ class Limits(Term):
 
 
 def second_derivative(time_s: FloatArray, gap_s: float = GAP_S) -> FloatArray:
-    """(T-2, 3) weights of three frames at times (T,) for the acceleration, per s^2; zero where a gap lies between them.
+    """Weights of three frames for the acceleration of the middle one.
+
+    Args:
+        time_s: (T,) increasing.
+        gap_s: longer gaps are not bridged.
+
+    Returns:
+        (T-2, 3) per s^2, zero where a gap lies between the frames.
 
     Source:
         Second derivative on uneven points: Fornberg 1988, Math Comp 51:699.
