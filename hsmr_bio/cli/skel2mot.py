@@ -25,7 +25,10 @@ def add_parser(subparsers: Subparsers) -> None:
         "Exit code 3: files written, a check failed.",
     )
     parser.add_argument("input", type=Path, help="file, or folder of HSMR's .npz files")
-    add_stored_motion(parser, cutoff="6, and off for a motion in the world frame (*_skel.npz)")
+    add_stored_motion(
+        parser,
+        cutoff="6, for joint centres more where the movement is faster, and off for a motion in the world frame (*_skel.npz)",
+    )
     add_image_size(parser)
     parser.add_argument("--focal-px", type=float, default=5000.0, help="focal length of that camera (HSMR's own: %(default)g)")
     parser.add_argument(

@@ -110,7 +110,8 @@ class Skel2MotOptions:
     """Axes of joint positions; auto: as the layout states, else by the upright trunk."""
     ground: GroundOptions = field(default_factory=GroundOptions)
     filter_all: bool = False
-    """Filter motions in the world frame too; by default they are not filtered again."""
+    """Filter motions in the world frame too, which by default are not filtered again, and motions that are fitted to joint
+    centres at exactly ``results.cutoff_hz``; by default the cutoff of these is raised where the movement is faster."""
     keep_height: bool = False
     """Keep the height of a motion in the skel frame; by default its lowest foot marker is moved to y = 0."""
 

@@ -14,7 +14,7 @@ from ..body.placing import SKEL_TO_WORLD, rotate_motion
 from ..body.skel_file import sex_of_name
 from ..converters.content import ConvertOptions
 from ..converters.registry import read
-from ..fitting.video.joint_centres import fit_joint_centres
+from ..fitting.video.joint_centres import fit_with_cutoff
 from ..fitting.video.joint_data import JointCentres
 from ..fitting.world.ground import to_world
 from ..fitting.world.smoothing import filter_motion
@@ -64,9 +64,18 @@ def skel2mot(
     people: Sequence[Markers | JointCentres] = content.joints or (() if content.markers is None else (content.markers,))
     if people:
         body = load_body(options.body or "open", options.sex or "neutral")
-        centres = [fit_joint_centres(person, body, height_m=options.results.height_m) for person in people]
-        return write_motions(centres, out_dir, replace(options, filter_all=True), name=name, progress=progress)
+        fits = [fit_with_cutoff(person, body, height_m=options.results.height_m) for person in people]
+        filtered = _filtered(options, max(cutoff_hz for _, cutoff_hz in fits))
+        return write_motions([motion for motion, _ in fits], out_dir, filtered, name=name, progress=progress)
     return write_motions(content.people, out_dir, options, name=name, progress=progress)
+
+
+def _filtered(options: Skel2MotOptions, movement_hz: float) -> Skel2MotOptions:
+    """Options that filter motions in every frame, and unless asked to, not below the frequencies of the movement."""
+    cutoff_hz = options.results.cutoff_hz
+    if cutoff_hz is None or options.filter_all:
+        return replace(options, filter_all=True)
+    return replace(options, filter_all=True, results=replace(options.results, cutoff_hz=max(cutoff_hz, movement_hz)))
 
 
 def write_motions(

@@ -108,9 +108,17 @@ def posture_terms(*, straight: bool = True) -> list[Term]:
     return [pose_prior(straight=straight), spine_rhythm(), limits()]
 
 
-def smoothness(time_s: FloatArray) -> Smoothness:
-    """Prior of the accelerations of all unknowns at times (T,)."""
-    return Smoothness(time_s, acceleration_sigma())
+def smoothness(time_s: FloatArray, sigma: FloatArray | None = None) -> Smoothness:
+    """Prior of small accelerations of all unknowns.
+
+    Args:
+        time_s: (T,).
+        sigma: (49,) standard deviations, rad/s^2 and m/s^2; None: those of everyday movement.
+
+    Returns:
+        A term.
+    """
+    return Smoothness(time_s, acceleration_sigma() if sigma is None else sigma)
 
 
 def acceleration_sigma() -> FloatArray:

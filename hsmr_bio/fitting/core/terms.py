@@ -18,6 +18,8 @@ from ...types import FloatArray
 from .arrow_system import Rows
 from .problem import BETAS, FOCAL, OFFSETS, SHAPE, Term, View
 
+GAP_S = 1.0
+"""Longer gaps between frames are not smoothed over."""
 LEAST_DEPTH_M = 0.1
 """Smallest depth in front of the camera that a landmark is projected with."""
 _STRAIGHT_FROM = 3.0
@@ -240,28 +242,39 @@ class Limits(Term):
         return Rows((slope * (self.weight / self.scale_rad) * torch.tensor([-1.0, 1.0], dtype=torch.float64),))
 
 
-@dataclass
-class Smoothness(Term):
-    """Small accelerations of every unknown, over unevenly spaced frames; gaps longer than ``gap_s`` are not bridged.
+def second_derivative(time_s: FloatArray, gap_s: float = GAP_S) -> FloatArray:
+    """Weights of three frames for the acceleration of the middle one.
+
+    Args:
+        time_s: (T,) increasing.
+        gap_s: longer gaps are not bridged.
+
+    Returns:
+        (T-2, 3) per s^2, zero where a gap lies between the frames.
 
     Source:
         Second derivative on uneven points: Fornberg 1988, Math Comp 51:699.
     """
+    before, after = np.diff(time_s)[:-1], np.diff(time_s)[1:]
+    weights = np.stack([1 / before, -1 / before - 1 / after, 1 / after], axis=1) / ((before + after) / 2)[:, None]
+    return np.asarray(weights * ((before < gap_s) & (after < gap_s))[:, None])
+
+
+@dataclass
+class Smoothness(Term):
+    """Small accelerations of every unknown, over unevenly spaced frames; gaps longer than ``gap_s`` are not bridged."""
 
     time_s: FloatArray
     """(T,)."""
     sigma: FloatArray
     """(49,) standard deviation of the acceleration in each frame, rad/s^2 and m/s^2. The detector's errors are as correlated
     in time as the motion, so that one frame is one observation of both at any frame rate."""
-    gap_s: float = 1.0
+    gap_s: float = GAP_S
 
     @cached_property
     def _stencil(self) -> Tensor:
         """(T-2, 3, 1) weights of three frames for the acceleration, zero where a gap lies between them."""
-        before, after = np.diff(self.time_s)[:-1], np.diff(self.time_s)[1:]
-        weights = np.stack([1 / before, -1 / before - 1 / after, 1 / after], axis=1) / ((before + after) / 2)[:, None]
-        bridged = (before < self.gap_s) & (after < self.gap_s)
-        return torch.as_tensor(weights * bridged[:, None])[..., None]
+        return torch.as_tensor(second_derivative(self.time_s, self.gap_s))[..., None]
 
     def residuals(self, view: View) -> tuple[Tensor, Tensor]:
         """``2 [(q3 - q2) / h2 - (q2 - q1) / h1] / (h1 + h2)`` for three frames at intervals h1 and h2, per s^2."""

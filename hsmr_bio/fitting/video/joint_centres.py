@@ -25,6 +25,7 @@ from ..core.priors import posture_terms, smoothness
 from ..core.problem import BETAS, SHAPE, PointMaker, PointSet, Problem, State, Term
 from ..core.terms import Positions, SharedPrior, Stature
 from .joint_data import JointCentres, Segment
+from .movement_pace import CENTRE_SIGMA_M, Pace, movement_pace
 from .start import fill_gaps, root_orientations, spread, standing, unwrapped
 
 JOINT_OF_POINT: dict[str, str] = {
@@ -38,8 +39,6 @@ JOINT_OF_POINT: dict[str, str] = {
     "wrist": "hand",
 }
 """Name of a joint centre, without its side -> SKEL bone of the joint."""
-CENTRE_SIGMA_M = 0.015
-"""Error of triangulated or marker-based joint centres: 10 to 20 mm."""
 START_SIGMAS_M = (0.15, 0.06)
 """Standard deviations of the first stages. The first guess is relaxed standing, up to a metre from the joints: the first stage
 is not robust, so that no joint is rejected as an outlier."""
@@ -63,7 +62,7 @@ _FOCAL_PX = 1000.0
 
 
 def fit_joint_centres(centres: Markers | JointCentres, body: Body, *, height_m: float | None = None) -> SkelMotion:
-    """Fit a body and its motion to joint centres, in their axes.
+    """Fit a body and its motion to joint centres, in their axes, as smooth as their noise and the movement ask for.
 
     Args:
         centres: named ``hip_r``, ``knee_l`` ... (also ``RHip``, ``LKnee``, ``right_hip``); markers alone are in ground axes, y
@@ -73,6 +72,24 @@ def fit_joint_centres(centres: Markers | JointCentres, body: Body, *, height_m: 
 
     Returns:
         The motion in the world or camera frame, with the standard deviation of each angle.
+
+    Raises:
+        InputError: hips or shoulders are missing, or centres of unknown size show no limb.
+    """
+    return fit_with_cutoff(centres, body, height_m=height_m)[0]
+
+
+def fit_with_cutoff(centres: Markers | JointCentres, body: Body, *, height_m: float | None = None) -> tuple[SkelMotion, float]:
+    """Do the work of :func:`fit_joint_centres`, and say how fast the movement is.
+
+    Args:
+        centres: see there.
+        body: the body to fit.
+        height_m: body height, if known.
+
+    Returns:
+        The motion, and the frequency in Hz above which there is more noise than movement, 0 where too little is seen: a filter
+        with a lower cutoff would take movement away.
 
     Raises:
         InputError: hips or shoulders are missing, or centres of unknown size show no limb.
@@ -92,7 +109,8 @@ def fit_joint_centres(centres: Markers | JointCentres, body: Body, *, height_m: 
     level = np.asarray(markers.positions_m)[:, columns] @ to_level.T * scale
     segments = [_levelled(segment, to_level, scale) for segment in centres.segments]
     tips = _toes_are_tips(body, names, level)
-    state, sd = _Fit(body, names, level, markers.time_s, height_m, segments, tips=tips).solve()
+    pace = movement_pace(markers.time_s, names, level)
+    state, sd = _Fit(body, names, level, markers.time_s, height_m, segments, pace, tips=tips).solve()
     found = SkelMotion(
         time_s=markers.time_s,
         poses_rad=state.q[:, :46].numpy(),
@@ -107,7 +125,7 @@ def fit_joint_centres(centres: Markers | JointCentres, body: Body, *, height_m: 
             **({} if centres.metric else {"scale": f"{scale:.4g} m per unit, by the lengths of the limbs"}),
         },
     )
-    return rotate_motion(found, body, to_level.T, frame=centres.axes)
+    return rotate_motion(found, body, to_level.T, frame=centres.axes), pace.cutoff_hz
 
 
 def _levelled(segment: Segment, to_level: FloatArray, scale: float) -> Segment:
@@ -204,6 +222,7 @@ class _Fit:
     height_m: float | None
     segments: list[Segment]
     """In level axes."""
+    pace: Pace
     tips: bool
     """Whether the toes' points are at their tips."""
 
@@ -232,12 +251,20 @@ class _Fit:
         shape = torch.zeros(len(bones), 3, SHAPE.stop, dtype=torch.float64)
         return PointSet(torch.tensor(bones), local, shape), seen
 
-    def terms(
-        self, frames: slice | npt.NDArray[np.intp], sigma_m: float = CENTRE_SIGMA_M, *, robust: bool = True
-    ) -> list[Term]:
-        """Positions and postures of some frames; space shows hinges, so that no prior straightens them."""
+    def terms(self, frames: slice | npt.NDArray[np.intp], sigma_m: float | None = None, *, robust: bool = True) -> list[Term]:
+        """Positions and postures of some frames; space shows hinges, so that no prior straightens them.
+
+        Args:
+            frames: the frames.
+            sigma_m: standard deviation of all joint centres; None: that of each.
+            robust: see :class:`Positions`.
+
+        Returns:
+            The terms.
+        """
         target = torch.as_tensor(self.level_m[frames])
-        return [_positions("joints", target, sigma_m, robust=robust), *posture_terms(straight=False)]
+        sigma = self.pace.centre_sigma_m if sigma_m is None else np.array(sigma_m)
+        return [_positions("joints", target, sigma, robust=robust), *posture_terms(straight=False)]
 
     def minimise(
         self, state: State, terms: Sequence[Term], stop: Stop, free: Sequence[int] = (), riders: PointSet | None = None
@@ -250,7 +277,10 @@ class _Fit:
         return problem.minimise(state, stop), problem
 
     def solve(self) -> tuple[State, FloatArray]:
-        """First guess in two stages, then the shape from some frames, then all frames; standard deviations (T, 49)."""
+        """First guess in two stages, then the shape from some frames, then all frames; standard deviations (T, 49).
+
+        The first guess is as smooth as everyday movement: frames that are free to jump could end in different postures.
+        """
         torso = [self.names.index(name) for name in TORSO]
         rest = self.points(np.zeros(10), np.zeros((8, 3)))
         angles = root_orientations(self.body, self.level_m, rest, torso)
@@ -260,11 +290,12 @@ class _Fit:
         everything, smooth = slice(0, len(q)), smoothness(self.time_s)
         for stage, sigma_m in enumerate(START_SIGMAS_M):
             state, _ = self.minimise(state, [*self.terms(everything, sigma_m, robust=stage > 0), smooth], _START_STOP)
+        smooth = smoothness(self.time_s, self.pace.acceleration_sigma)
         state = replace(state, betas=self._shape(state, np.flatnonzero(np.isfinite(angles).all(axis=1))))
         solved, problem = self.minimise(state, [*self.terms(everything), smooth], _STOP)
         if self.segments:
             riders, seen = self.riders(solved)
-            terms = [*self.terms(everything), _positions("riders", seen, CENTRE_SIGMA_M), smooth]
+            terms = [*self.terms(everything), _positions("riders", seen, np.array(CENTRE_SIGMA_M)), smooth]
             solved, problem = self.minimise(solved, terms, _STOP, riders=riders)
         return solved, problem.system(problem.view(solved)).standard_deviation()
 
@@ -279,7 +310,7 @@ class _Fit:
         return self.minimise(start, terms, _STOP, range(BETAS.start, BETAS.stop))[0].betas
 
 
-def _positions(points: str, target_m: torch.Tensor, sigma_m: float, *, robust: bool = True) -> Positions:
-    """Positions (T, P, 3) of a point set; infinite deviation where one is not seen."""
-    sigma = torch.where(torch.isfinite(target_m).all(dim=-1), sigma_m, torch.inf)
+def _positions(points: str, target_m: torch.Tensor, sigma_m: FloatArray, *, robust: bool = True) -> Positions:
+    """Positions (T, P, 3) of a point set with deviations (P,) or one; infinite deviation where one is not seen."""
+    sigma = torch.where(torch.isfinite(target_m).all(dim=-1), torch.as_tensor(sigma_m), torch.inf)
     return Positions(points, target_m, sigma, None, robust)
