@@ -214,7 +214,7 @@ def test_what_is_hidden_is_stored(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def passing(tmp_path_factory: pytest.TempPathFactory, open_body: Body) -> tuple[Path, dict[str, np.ndarray]]:
-    """Two seconds at 320 x 240: the demo's person walks, and another one passes in front."""
+    """Two seconds: the demo's person walks, and another one passes in front."""
     import av
 
     if not TOOLS.is_dir():
@@ -229,15 +229,15 @@ def passing(tmp_path_factory: pytest.TempPathFactory, open_body: Body) -> tuple[
     walk = load_motion(ROOT / "examples" / "demo_truth.npz")
     walk = replace(walk, time_s=walk.time_s[:60], poses_rad=walk.poses_rad[:60], trans_m=walk.trans_m[:60])
     joints = _joints_m(open_body, walk)
-    camera = place_camera(Shot("side", "level", "near", "known", "640x480"), joints, np.random.default_rng(3)).reduced(2)
-    other = through(walk, open_body, camera, joints[30, 0], 30, (1.0, np.pi if camera.rotation[0, 0] > 0 else 0.0))
+    camera = place_camera(Shot("side", "level", "far", "known", "640x480"), joints, np.random.default_rng(3))
+    other = through(walk, open_body, camera, joints[30, 0], 30, (0.8, np.pi if camera.rotation[0, 0] > 0 else 0.0))
     mesh = CoarseMesh.of(open_body)
     actor = Actor(mesh, other, _joints_m(open_body, other))
     studio = Studio(mesh, walk, joints, camera, np.random.default_rng(5), others=[actor])
     folder = tmp_path_factory.mktemp("passing")
     with av.open(str(folder / "passing.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30))
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
         for frame in range(60):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(studio.frame(frame), format="rgb24")))
         container.mux(stream.encode())
