@@ -161,6 +161,10 @@ class Observation:
     """Estimator and file, for the report."""
     thumbnails: tuple[Thumbnail, ...] = ()
     """A few frames in which the person is seen, in order."""
+    hidden_share: FloatArray | None = None
+    """(T,) share of the body's landmarks that somebody in front hides, 1 where the person is lost behind somebody; or None."""
+    others: FloatArray | None = None
+    """(T,) number of other people seen in the picture, a lower bound; or None."""
     notes: tuple[str, ...] = ()
     """Sentences for people on the video: how time was taken, which frames were left out and where. No code uses them."""
 
@@ -176,6 +180,8 @@ class Observation:
             "skel_betas": (frames, 10),
             "skel_trans_m": (frames, 3),
             "camera_shift_px": (frames,),
+            "hidden_share": (frames,),
+            "others": (frames,),
             "scene_edges_px": (None, 2, 2),
         }
         freeze(self, shapes, allow_nan=True)
@@ -192,11 +198,16 @@ class Observation:
         """
         per_frame = (
             *("keypoints_px", "confidence", "keypoints_m"),
-            *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px"),
+            *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px", "hidden_share", "others"),
         )
         picked: dict[str, Any] = {name: value[frames] for name in per_frame if (value := getattr(self, name)) is not None}
         thumbnails = tuple(replace(picture, time_s=picture.time_s - since_s) for picture in self.thumbnails)
         return replace(self, time_s=self.time_s[frames] - since_s, thumbnails=thumbnails, **picked)
+
+    @property
+    def lost_share(self) -> float:
+        """Share of the frames in which the person is not seen, at the ends of the clip too."""
+        return 1.0 - float(np.mean(self.seen))
 
     @property
     def seen(self) -> BoolArray:

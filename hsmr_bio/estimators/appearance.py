@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from hsmr_bio.io.upright import RgbImage
-from hsmr_bio.types import FloatArray
+from hsmr_bio.types import BoolArray, FloatArray
 
 from .regions import HIPS, KNEES, SHOULDERS, Landmarks
 
@@ -44,16 +46,46 @@ def appearance(rgb: RgbImage, landmarks: Landmarks) -> FloatArray | None:
 
 def _quad(rgb: RgbImage, a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> RgbImage:
     """(N, 3) colours at grid points inside the quadrilateral a, b, d, c."""
+    return _at(rgb, _points(a, b, c, d))
+
+
+def _points(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> FloatArray:
     u, v = _GRID[:, :1], _GRID[:, 1:]
-    points = np.round((a * (1 - u) + b * u) * (1 - v) + (c * (1 - u) + d * u) * v).astype(int)
-    inside = np.all((points >= 0) & (points < (rgb.shape[1], rgb.shape[0])), axis=1)
-    return np.asarray(rgb[points[inside, 1], points[inside, 0]])
+    return np.asarray((a * (1 - u) + b * u) * (1 - v) + (c * (1 - u) + d * u) * v)
+
+
+def _at(rgb: RgbImage, points: FloatArray) -> RgbImage:
+    places = np.round(points).astype(int)
+    inside = np.all((places >= 0) & (places < (rgb.shape[1], rgb.shape[0])), axis=1)
+    return np.asarray(rgb[places[inside, 1], places[inside, 0]])
 
 
 def _histogram(colours: RgbImage) -> FloatArray:
     """(64,) shares of the colours in four levels per channel."""
     bins = (colours >> _COLOUR_SHIFT).astype(int) @ (_COLOUR_LEVELS**2, _COLOUR_LEVELS, 1)
     return np.asarray(np.bincount(bins, minlength=_COLOUR_LEVELS**3) / len(bins))
+
+
+def trunk_likeness(
+    rgb: RgbImage, landmarks: Landmarks, where: Callable[[FloatArray], BoolArray], known: FloatArray
+) -> float | None:
+    """Compare what a part of the trunk's place shows with the trunk of somebody.
+
+    Args:
+        rgb: (H, W, 3) the whole picture.
+        landmarks: place of a trunk.
+        where: decides which points (N, 2) of it count.
+        known: (128,) of :func:`appearance`, of that somebody.
+
+    Returns:
+        As :func:`likeness`, of the trunks alone; None if too few points count.
+    """
+    a, b, c, d = landmarks.px[[*SHOULDERS, *HIPS]]
+    points = _points(a, b, c, d)
+    shown = _at(rgb, points[where(points)])
+    if len(shown) < _MIN_PIXELS:
+        return None
+    return float(np.sqrt(_histogram(shown) * known[: _COLOUR_LEVELS**3]).sum())
 
 
 def likeness(first: FloatArray | None, second: FloatArray | None) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -22,14 +23,17 @@ from hsmr_bio.io.cameras import between_bars
 from hsmr_bio.io.prefetch import prefetch
 from hsmr_bio.io.straight_lines import StraightLines
 from hsmr_bio.io.thumbnails import Thumbnails
+from hsmr_bio.io.upright import RgbImage
 from hsmr_bio.io.video import Video, VideoFrame
 from hsmr_bio.types import Camera, FloatArray, Observation, Progress, quiet
 
 from . import DEFAULT_OPTIONS, EstimateOptions
 from .label_swaps import SPIKE_CONFIDENCE, find_spikes, repair_limbs, settled_from
+from .meeting_repair import settle
 from .person_geometry import Box, prominence
 from .person_track import PersonTrack, reach_px
 from .pose_networks import PoseNetworks
+from .presence import Company, held
 from .quality import refuse_unusable
 from .regions import LANDMARKS
 from .source import MAX_SIDE_PX, open_source, source_camera
@@ -71,6 +75,10 @@ class _VideoPass:
     network: str
     best_score: float
     brightest: int
+    strangers: npt.NDArray[np.int_]
+    """(T,) people in the picture who are not followed, as found in the search before."""
+    alone: bool
+    """Whether one person was asked for."""
     notes: tuple[str, ...]
 
 
@@ -160,10 +168,11 @@ def _read_video(source: str | PathLike[str], options: EstimateOptions, people: i
             brightest = max(brightest, int(frame.rgb[::_PROBE_STEP, ::_PROBE_STEP].max()))
             scale = frame.scale
             progress("estimate", frame.index + 1, video.info.frame_count)
-    times_s = np.array(times)
+        times_s = np.array(times)
+        tracks = settle(tracker.tracks, times_s, partial(_pictures, source, options), networks)
     return _VideoPass(
         times_s=times_s,
-        tracks=tracker.tracks,
+        tracks=tracks,
         shift_px=motion.shift_px(times_s),
         edges_px=lines.segments_px,
         thumbnails=thumbnails,
@@ -173,8 +182,19 @@ def _read_video(source: str | PathLike[str], options: EstimateOptions, people: i
         network=options.landmarks,
         best_score=tracker.best_score,
         brightest=brightest,
+        strangers=held(tracker.strangers, len(times_s)),
+        alone=people == 1,
         notes=video.notes,
     )
+
+
+def _pictures(source: str | PathLike[str], options: EstimateOptions, start: int, end: int) -> Iterator[tuple[int, RgbImage]]:
+    """Read frames again."""
+    for frame in open_source(source, options, max_side_px=MAX_SIDE_PX):
+        if frame.index >= end:
+            break
+        if frame.index >= start:
+            yield frame.index, frame.rgb
 
 
 def _tracked(video: Video, tracker: Tracker) -> Iterator[tuple[VideoFrame, list[Box], list[Box]]]:
@@ -199,7 +219,7 @@ def _landmark_box(track: PersonTrack) -> Box:
 
 
 def _lasting_tracks(seen: _VideoPass) -> list[PersonTrack]:
-    """Tracks that are long enough, the most prominent first."""
+    """Tracks that are long enough, and the one of the user's box, the most prominent first."""
     span_s = float(seen.times_s[-1] - seen.times_s[0])
     size = np.array(seen.camera.image_size_px) / seen.scale
 
@@ -208,7 +228,7 @@ def _lasting_tracks(seen: _VideoPass) -> list[PersonTrack]:
 
     step_s = span_s / max(len(seen.times_s) - 1, 1)
     least_s = min(_MIN_TRACK_S, _MIN_TRACK_SHARE * span_s)
-    lasting = [track for track in seen.tracks if len(track.frames) * step_s >= least_s]
+    lasting = [track for track in seen.tracks if track.chosen or len(track.frames) * step_s >= least_s]
     return sorted(lasting, key=lambda track: -weight(track))
 
 
@@ -235,6 +255,10 @@ def _observation(seen: _VideoPass, track: PersonTrack) -> Observation:
     with np.errstate(invalid="ignore"):
         outside = np.any((px < -margin) | (px > image + margin), axis=-1)
     confidence[outside] = 0.0
+    gone = np.zeros((frames, LANDMARKS), dtype=np.bool_)
+    gone[index] = visibility == 0.0
+    px[gone] = np.nan
+    company = Company.of(track, seen.tracks, gone, seen.strangers)
     return Observation(
         time_s=seen.times_s,
         camera=seen.camera,
@@ -246,7 +270,9 @@ def _observation(seen: _VideoPass, track: PersonTrack) -> Observation:
         scene_edges_px=seen.edges_px,
         source=f"blazepose ({seen.network} landmark network) on {seen.path.name}",
         thumbnails=seen.thumbnails.of(seen.times_s[index]),
-        notes=seen.notes,
+        hidden_share=company.hidden_share,
+        others=company.others,
+        notes=(*seen.notes, *company.notes(seen.times_s, alone=seen.alone)),
     )
 
 

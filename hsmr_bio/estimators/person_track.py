@@ -98,6 +98,8 @@ class PersonTrack:
     times_s: list[float] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
     landmarks: list[Landmarks] = field(default_factory=list)
+    looks: list[FloatArray | None] = field(default_factory=list)
+    """Colours of each frame, as of :func:`hsmr_bio.estimators.appearance.appearance`."""
     contradicted: set[int] = field(default_factory=set)
     """Positions in the lists above whose labels were kept against most crops."""
     lost_since_s: float | None = None
@@ -107,6 +109,8 @@ class PersonTrack:
     """Longest recent sum of bones: a projected bone is never longer than the bone itself."""
     chosen: bool = False
     """Whether this is the person in the user's box."""
+    behind: set[int] = field(default_factory=set)
+    """Frames in which this person is not seen because somebody is in front."""
     _crops_left: float = _CROPS_AT_START
 
     @property
@@ -127,15 +131,16 @@ class PersonTrack:
         self.times_s.append(time_s)
         self.landmarks.append(landmarks)
         self.lost_since_s = None
-        self.longest_px = max(_bones_px(landmarks.px), _LENGTH_DECAY * self.longest_px)
+        self.longest_px = max(bones_px(landmarks.px), _LENGTH_DECAY * self.longest_px)
         colours = appearance(rgb, landmarks)
+        self.looks.append(colours)
         if colours is not None:
             old = self.colours
             self.colours = colours if old is None else _COLOUR_DECAY * old + (1 - _COLOUR_DECAY) * colours
 
     def forget_last(self) -> None:
         """Remove the newest frame."""
-        for column in (self.frames, self.times_s, self.landmarks):
+        for column in (self.frames, self.times_s, self.landmarks, self.looks):
             column.pop()
         self.contradicted.discard(len(self.frames))
 
@@ -230,7 +235,7 @@ class PersonTrack:
         moved = np.linalg.norm(trunk_px(landmarks.px) - trunk_px(expected))
         size = reach_px(landmarks.region) / reach
         limit = _SIZE_RATIO + min(_SIZE_RATIO_PER_S * gap_s, _MAX_SIZE_RATIO_CHANGE)
-        if _bones_px(landmarks.px) > _MAX_STRETCH * self.longest_px:
+        if bones_px(landmarks.px) > _MAX_STRETCH * self.longest_px:
             return False
         return bool(moved < (_MOVE + min(_MOVE_PER_S * gap_s, _MAX_MOVE)) * reach and 1 / limit < size < limit)
 
@@ -288,7 +293,7 @@ def trunk_px(px: FloatArray) -> FloatArray:
     return np.asarray(px[[*SHOULDERS, *HIPS]].mean(axis=0))
 
 
-def _bones_px(px: FloatArray) -> float:
+def bones_px(px: FloatArray) -> float:
     """Sum of the bones' lengths."""
     return float(np.linalg.norm(px[_BONES[:, 0]] - px[_BONES[:, 1]], axis=1).sum())
 

@@ -26,19 +26,27 @@ _PATIENCE_S = 1.0
 _SEARCH_S, _ALWAYS_SEARCH_S, _SELDOM_SEARCH_S = 0.2, 0.5, 3.0
 """Time between two searches of the whole picture: while a person is missing, normally, and while the one followed person is
 alone in the picture."""
+_HIDDEN_S = 10.0
+"""Time after somebody was lost beside somebody in which the whole picture is searched at least as often as normally."""
 _RECENT_S = 1.0
 """Time after a loss in which the search is frequent."""
 _TIME_SLACK_S = 1e-6
 """Rounding of time stamps."""
 _RETRY_S, _RETRY_SIZE = 0.6, 1.3
 """Time after a loss in which the predicted region is searched, and its enlargement."""
-_RIVAL_REACH, _RIVALS = 3.0, 2
+_RIVAL_REACH, _RIVALS = 5.0, 2
 """Other people within this distance are tracked too, at most so many: two tracks that move onto one person show that one
 person was lost behind the other."""
 _DOUBTFUL_BEFORE_S = 0.15
 """Time before the end of a track on another track's person that is removed from it."""
 _MIN_OVERLAP = 0.5
 """Overlap with the user's box from which a person is the wanted one."""
+_GRID, _CHANGED_LEVELS, _CHANGED_SHARE = 16, 30, 0.01
+"""Every n-th row and column of the picture is compared with that of the last search: grey levels (of 255) that count as a
+change, and share of all places, outside the boxes around the followed people, from which somebody may have come in: a person of
+a third of the picture's height covers 3 % of it."""
+_OWN_MARGIN = 0.2
+"""Around a followed person's landmarks, in reaches: clothes, hair and some of the shadow."""
 _ELONGATED = 1.2
 """Ratio of the picture's sides from which squares of it are searched too."""
 
@@ -61,9 +69,17 @@ class Tracker:
     tracks: list[PersonTrack] = field(default_factory=list)
     best_score: float = 0.0
     """Highest detector score so far, for the message when no person is found."""
+    strangers: list[tuple[int, int]] = field(default_factory=list)
+    """Of each search its frame, and the people found in it who are not followed."""
     _searched_s: float = -np.inf
     _first_s: float = np.inf
+    _hidden_s: float = -np.inf
+    """When somebody was last lost beside somebody."""
     _others_seen: bool = True
+    _searched: RgbImage | None = None
+    """Every ``_GRID``-th row and column of the picture of the last search."""
+    _followed: list[Landmarks] = field(default_factory=list)
+    """The followed people in it."""
     _swaps: list[IdentitySwap] = field(default_factory=list)
     """Possible exchanges of identities that are not decided yet."""
 
@@ -94,13 +110,16 @@ class Tracker:
         self._swaps = [swap for swap in self._swaps if swap.open_at(time_s)]
         for track in alive:
             if track.lost_since_s is not None:
-                self._swaps += IdentitySwap.of(track, [other for other in alive if other.lost_since_s is None])
+                swaps = IdentitySwap.of(track, [other for other in alive if other.lost_since_s is None])
+                self._swaps += swaps
+                self._hidden_s = time_s if swaps else self._hidden_s
         for track in self.tracks:
             if track.lost_since_s is not None and 0 < time_s - track.lost_since_s < _RETRY_S:
                 self._retry(track, frame, time_s, rgb, read)
-        if self._search_due(frame, time_s):
-            self._searched_s = time_s
+        if self._search_due(frame, time_s, rgb):
+            self._searched_s, self._searched = time_s, rgb[::_GRID, ::_GRID].copy()
             self._search(frame, time_s, rgb)
+            self._followed = [track.last for track in self._alive()]
         return self._alive()
 
     def _alive(self) -> list[PersonTrack]:
@@ -134,16 +153,35 @@ class Tracker:
             track.add(frame, time_s, followed, rgb)
         self._swaps = [s for s in self._swaps if s is not swap]
 
-    def _search_due(self, frame: int, time_s: float) -> bool:
+    def _search_due(self, frame: int, time_s: float, rgb: RgbImage) -> bool:
         if frame == 0 or (self.box is not None and not self.tracks):
             return frame == 0
         alive = self._alive()
         recent = any(track.lost_since_s is not None and time_s - track.lost_since_s < _RECENT_S for track in self.tracks)
         followed = self.people == 1 and self.tracks[:1] == alive[:1] and bool(alive)
+        passed_s = time_s - self._searched_s
         interval_s = _ALWAYS_SEARCH_S if alive and not (recent and not followed) else _SEARCH_S
-        if followed and not self._others_seen:
+        if self._swaps:  # somebody is lost behind somebody
+            interval_s = _SEARCH_S
+        elif time_s - self._hidden_s < _HIDDEN_S:
+            interval_s = min(interval_s, _ALWAYS_SEARCH_S)
+        elif followed and not self._others_seen and not (passed_s >= interval_s - _TIME_SLACK_S and self._changed(rgb)):
             interval_s = _SELDOM_SEARCH_S
-        return time_s - self._searched_s >= interval_s - _TIME_SLACK_S
+        return passed_s >= interval_s - _TIME_SLACK_S
+
+    def _changed(self, rgb: RgbImage) -> bool:
+        """Whether the picture has changed since the last search where nobody is followed."""
+        if self._searched is None:
+            return True
+        now = rgb[::_GRID, ::_GRID]
+        free = np.ones(now.shape[:2], dtype=np.bool_)
+        for landmarks in (*(track.last for track in self._alive()), *self._followed):
+            margin = _OWN_MARGIN * reach_px(landmarks.region)
+            low, high = ((landmarks.px.min(axis=0) - margin) / _GRID, (landmarks.px.max(axis=0) + margin) / _GRID)
+            (x0, y0), (x1, y1) = np.maximum(low, 0).astype(int), np.maximum(high, 0).astype(int)
+            free[y0 : y1 + 1, x0 : x1 + 1] = False
+        levels = np.abs(now.astype(np.int16) - self._searched).max(axis=2)
+        return bool((levels[free] > _CHANGED_LEVELS).sum() > _CHANGED_SHARE * free.size)
 
     def _search(self, frame: int, time_s: float, rgb: RgbImage) -> None:
         """Search the whole picture: continue lost tracks, then start new ones."""
@@ -161,6 +199,8 @@ class Tracker:
             self._start_chosen(frame, time_s, rgb, found)
         else:
             self._start_new(frame, time_s, rgb, found)
+        started = sum(track.frames == [frame] for track in self.tracks)
+        self.strangers.append((frame, max(len(found) - started, 0)))
 
     def _start_new(self, frame: int, time_s: float, rgb: RgbImage, found: list[Landmarks]) -> None:
         """Start tracks of the most prominent new people, or of the rivals of the one followed person."""
@@ -197,6 +237,9 @@ class Tracker:
             person = best_reading(lambda regions: self.networks.landmarks(rgb, regions), region)
         if person is not None:
             self._start(frame, time_s, rgb, person, chosen=True)
+            self._start_new(
+                frame, time_s, rgb, [other for other in found if other is not person and not same_person(other, person)]
+            )
 
     def _new_people(self, rgb: RgbImage, tracked: Iterable[Landmarks], min_score: float) -> list[Landmarks]:
         """People in the picture who are not tracked and have at least ``min_score``, the highest score first."""

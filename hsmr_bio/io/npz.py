@@ -28,6 +28,7 @@ _MOTION_TEXT = ("body", "frame", "source")
 _SEEN_ARRAYS = (
     *("time_s", "keypoints_px", "confidence", "keypoints_m"),
     *("skel_poses_rad", "skel_betas", "skel_trans_m", "camera_shift_px", "scene_edges_px"),
+    *("hidden_share", "others"),
 )
 _THUMBNAIL_ARRAYS = ("thumbnail_time_s", "thumbnail_scale", "thumbnail_bytes", "thumbnail_jpeg")
 _SEEN_TEXT = ("skel_body", "source")

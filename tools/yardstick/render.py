@@ -1,10 +1,12 @@
-"""Pictures of a dressed person in front of a backdrop: about ten milliseconds a frame of 640 x 480.
+"""Pictures of dressed people in front of a backdrop: about ten milliseconds a frame of 640 x 480.
 
 The skin is coarsened to what the picture shows (``coarse_mesh``), lit at its vertices and drawn by ``raster``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -64,16 +66,44 @@ class Film:
         return cls(float(rng.uniform(0.5, 1.2)), int(rng.integers(0, 7)), (red, green, blue), float(rng.uniform(0.75, 1.1)))
 
 
+@dataclass(frozen=True, eq=False)
+class Actor:
+    """Somebody in front of the camera."""
+
+    mesh: CoarseMesh
+    motion: SkelMotion
+    """In the world."""
+    joints_m: Array
+    """(T, 24, 3) of the motion."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Figure:
+    """A dressed actor."""
+
+    mesh: CoarseMesh
+    joints_m: Array
+    wears: Outfit
+    skin_m: Floats
+    """(T, V, 3) dressed vertices."""
+
+    @classmethod
+    def dressed(cls, actor: Actor, wears: Outfit) -> _Figure:
+        return cls(actor.mesh, actor.joints_m, wears, actor.mesh.posed(actor.motion, wears.thickness_m))
+
+
 class Studio:
-    """One person, one camera, one scene: draws frame after frame.
+    """People, one camera, one scene: draws frame after frame.
 
     Args:
-        mesh: of the person's body.
+        mesh: of the first person's body.
         motion: in the world.
         joints_m: (T, 24, 3) of the motion.
         camera: that sees it.
         rng: draws clothes, backdrop, light and film.
         coarse: pixels per side of a pixel of the backdrop: 2 is four times as fast, and soft.
+        others: more people, with as many frames. Two bodies must not interlock: the one whose pelvis is nearer hides the other.
+        alike: whether the others wear what the first person wears.
     """
 
     def __init__(
@@ -85,20 +115,26 @@ class Studio:
         rng: np.random.Generator,
         *,
         coarse: int = 1,
+        others: Sequence[Actor] = (),
+        alike: bool = False,
     ) -> None:
-        self._mesh, self._camera, self._rng = mesh, camera, np.random.default_rng(rng.integers(2**63))
-        self._outfit: Outfit = outfit(mesh, rng)
-        self._back: Backdrop = backdrop(camera.reduced(coarse), joints_m, rng).enlarged(camera.size_px)
+        self._camera, self._rng = camera, np.random.default_rng(rng.integers(2**63))
+        wardrobe = deepcopy(rng)
+        first = _Figure.dressed(Actor(mesh, motion, joints_m), outfit(mesh, rng))
+        everywhere = np.concatenate([joints_m, *(actor.joints_m for actor in others)])
+        self._back: Backdrop = backdrop(camera.reduced(coarse), everywhere, rng).enlarged(camera.size_px)
         self._light, self._film = Light.drawn(rng), Film.drawn(rng)
-        self._skin, self._joints = mesh.posed(motion, self._outfit.thickness_m), joints_m
+        dressers = [deepcopy(wardrobe) if alike else rng for _ in others]
+        more = [_Figure.dressed(a, outfit(a.mesh, own)) for a, own in zip(others, dressers, strict=True)]
+        self._figures = [first, *more]
         self._empty = self._as_recorded(self._back.colours)
         tone = np.clip(128 + (np.arange(256) - 128) * self._film.contrast, 0, 255).astype(np.uint8)
         self._tone = tone
 
     @property
     def skin_m(self) -> Floats:
-        """(T, V, 3) dressed vertices."""
-        return self._skin
+        """(T, V, 3) dressed vertices of the first person."""
+        return self._figures[0].skin_m
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -112,15 +148,31 @@ class Studio:
 
     def frame(self, number: int) -> Picture:
         """(H, W, 3) RGB of one frame of the motion."""
-        picture = self._shadowed(self._empty, self._joints[number])
-        pixels, colours = self._person(self._skin[number])
-        picture.reshape(-1, 3)[pixels] = colours
-        soft = cv2.GaussianBlur(picture, (0, 0), self._film.blur_px)
-        return self._grainy(cv2.LUT(soft, self._tone))
+        return self.drawn(number)[0]
 
-    def _person(self, skin_m: Floats) -> tuple[npt.NDArray[np.int64], Picture]:
+    def drawn(self, number: int) -> tuple[Picture, npt.NDArray[np.uint8]]:
+        """One frame, and whom each pixel shows.
+
+        Returns:
+            (H, W, 3) RGB; (H, W) 0 where nobody is, else 1 for the first person, 2 for the next.
+        """
+        picture = self._shadowed(self._empty, [figure.joints_m[number] for figure in self._figures])
+        owners = np.zeros(picture.shape[:2], dtype=np.uint8)
+        depth = [float(self._camera.project(figure.joints_m[number, 0])[1]) for figure in self._figures]
+        for index in np.argsort(depth)[::-1]:
+            pixels, colours = self._person(self._figures[index], number)
+            picture.reshape(-1, 3)[pixels] = colours
+            owners.reshape(-1)[pixels] = index + 1
+        soft = cv2.GaussianBlur(picture, (0, 0), self._film.blur_px)
+        return self._grainy(cv2.LUT(soft, self._tone)), owners
+
+    def own_pixels(self, number: int, person: int) -> npt.NDArray[np.int64]:
+        """(N,) pixels that a person would have alone in the picture, y * width + x."""
+        return self._person(self._figures[person], number)[0]
+
+    def _person(self, figure: _Figure, number: int) -> tuple[npt.NDArray[np.int64], Picture]:
+        skin_m, faces, wears = figure.skin_m[number], figure.mesh.faces, figure.wears
         px, depth = self._camera.project(skin_m)
-        faces, wears = self._mesh.faces, self._outfit
         shown = shown_triangles(px.astype(np.float32), depth.astype(np.float32), faces, self._camera.size_px)
         outward = normals(skin_m, faces)
         light = self._light.ambient + self._light.strength * np.maximum(
@@ -137,19 +189,11 @@ class Studio:
     def _as_recorded(self, colours: Floats) -> Picture:
         return np.clip(colours * np.array(self._film.gain, dtype=np.float32) * 255, 0, 255).astype(np.uint8)
 
-    def _shadowed(self, picture: Picture, joints_m: Array) -> Picture:
+    def _shadowed(self, picture: Picture, people_m: Sequence[Array]) -> Picture:
         """The backdrop with the shadows of the limbs on the floor."""
-        sun = np.array(self._light.direction)
-        flat = joints_m - joints_m[:, 1:2] / sun[1] * sun
-        px, depth = self._camera.project(flat)
         mask = np.zeros(picture.shape[:2], dtype=np.uint8)
-        for bone, parent in enumerate(PARENTS):
-            if parent < 0 or min(depth[bone], depth[parent]) < 0.3:
-                continue
-            radius = _LIMB_RADIUS_M.get(JOINT_NAMES[bone].removesuffix("_r").removesuffix("_l"), _THIN_M)
-            width = max(int(2 * radius * self._camera.focal_px / depth[bone] * 0.6), 1)
-            ends = (np.clip(px[[parent, bone]], -4000, 4000)).astype(int)
-            cv2.line(mask, tuple(map(int, ends[0])), tuple(map(int, ends[1])), 255, width)
+        for joints_m in people_m:
+            self._cast(mask, joints_m)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         shadowed = picture.copy()
         if len(rows):
@@ -158,6 +202,18 @@ class Studio:
             factor = 1 - (1 - self._light.shadow) / 255 * depth_of.astype(np.float32)
             shadowed[part] = (shadowed[part] * factor[..., None]).astype(np.uint8)
         return shadowed
+
+    def _cast(self, mask: npt.NDArray[np.uint8], joints_m: Array) -> None:
+        """Draw the shadows of one person's limbs."""
+        sun = np.array(self._light.direction)
+        px, depth = self._camera.project(joints_m - joints_m[:, 1:2] / sun[1] * sun)
+        for bone, parent in enumerate(PARENTS):
+            if parent < 0 or min(depth[bone], depth[parent]) < 0.3:
+                continue
+            radius = _LIMB_RADIUS_M.get(JOINT_NAMES[bone].removesuffix("_r").removesuffix("_l"), _THIN_M)
+            width = max(int(2 * radius * self._camera.focal_px / depth[bone] * 0.6), 1)
+            ends = (np.clip(px[[parent, bone]], -4000, 4000)).astype(int)
+            cv2.line(mask, tuple(map(int, ends[0])), tuple(map(int, ends[1])), 255, width)
 
     def _grainy(self, picture: Picture) -> Picture:
         if not self._film.noise:
