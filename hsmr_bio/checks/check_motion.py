@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,9 @@ from ..option_checks import check_arguments
 from ..osim.document import OsimDocument
 from ..osim.library import Model, as_document
 from ..skeleton import LIMITS_WITH_REST_RAD
-from ..types import Markers, OsimMotion, SkelMotion
+from ..types import Markers, OsimMotion, Progress, SkelMotion, quiet
 from .check_report import Check, CheckReport
-from .check_row import CheckRow
+from .check_row import CheckRow, Skip
 from .given import Given
 from .limits import LimitReport, check_limits, paper_table, skel_ranges
 from .rows import CHECKS
@@ -31,6 +32,7 @@ def check_motion(
     skel: SkelMotion | None = None,
     markers: Markers | None = None,
     checks: Sequence[CheckRow[Given]] = CHECKS,
+    progress: Progress = quiet,
 ) -> CheckReport:
     """Check limits, jumps, flips, jitter, feet, floor, vertical, bones, markers, map residual and consistency of the files.
 
@@ -40,6 +42,7 @@ def check_motion(
         skel: the SKEL motion that ``motion`` was mapped from, for its foot contacts and the paper's table.
         markers: measured markers to compare with the model's markers of the same names.
         checks: the rows to check; further rows are added with ``(*CHECKS, row)``.
+        progress: called while the model is placed and after each check.
 
     Returns:
         One entry per row of ``checks``, in that order.
@@ -54,8 +57,14 @@ def check_motion(
         osim_motion = motion
     document = None if model is None else as_document(model)
     limits = _limits(osim_motion, skel, document)
-    given = Given(motion=osim_motion, skel=skel, document=document, markers=markers, limits=limits)
-    return CheckReport(checks=tuple(row.check(given) for row in checks), limits=limits)
+    given = Given(motion=osim_motion, skel=skel, document=document, markers=markers, limits=limits, progress=progress)
+    with suppress(Skip):  # before the rows, so that each stage is shown once
+        given.placed.place()
+    found = []
+    for row in checks:
+        found.append(row.check(given))
+        progress("checking", len(found), len(checks))
+    return CheckReport(checks=tuple(found), limits=limits)
 
 
 def _limits(motion: OsimMotion | None, skel: SkelMotion | None, document: OsimDocument | None) -> LimitReport | None:

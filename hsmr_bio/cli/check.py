@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
-from .common import Subparsers, add_angles, add_json, beside, exit_code, note, print_result
+from .common import Subparsers, add_angles, add_json, beside, exit_code, note, print_result, progress_of
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         skel_path = args.skel or beside(args.motion, "_skel.npz")
         skel = None if skel_path is None else load_motion(skel_path)
         markers = read(args.markers, "markers").markers if args.markers else None
-        report = check_motion(content.coordinates, content.model, skel=skel, markers=markers)
+        with progress_of(args) as progress:
+            report = check_motion(content.coordinates, content.model, skel=skel, markers=markers, progress=progress)
     elif content.skel is not None:
         report = check_motion(content.skel)
     else:
