@@ -20,17 +20,29 @@ import numpy as np
 from hsmr_bio.dynamics.loads import ExternalForce, ExternalLoads
 from hsmr_bio.errors import FormatError, InputError, ModelError, require
 from hsmr_bio.io.atomic import new_folder
+from hsmr_bio.io.child import try_first
 from hsmr_bio.io.door import reader
+from hsmr_bio.io.repairs import unseen_zeros
 from hsmr_bio.io.silence import no_stdout
 from hsmr_bio.io.trc import write_trc
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.types import BoolArray, FloatArray, Markers, OsimMotion
 
 from .content import Content, ConvertOptions, Written
-from .unseen import unseen_zeros
 
 _FRAMES_AT_ONCE = 2000
 """Frames that nimble reads in one call: it bounds the memory."""
+_TRIAL = f"""
+import nimblephysics
+subject = nimblephysics.biomechanics.SubjectOnDisk(path)
+subject.readSkel(subject.getNumProcessingPasses() - 1, ignoreGeometry=True)
+for trial in range(subject.getNumTrials()):
+    length = subject.getTrialLength(trial)
+    for first in range(0, length, {_FRAMES_AT_ONCE}):
+        if not subject.readFrames(trial, first, min({_FRAMES_AT_ONCE}, length - first), True, True):
+            break
+"""
+"""What nimble does with a file here, tried first in a process of its own: damage can end that process."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _FEET = ("calcn_r", "calcn_l")
 _COMMON_MARKERS = 3
@@ -94,6 +106,7 @@ def read_b3d(path: str | os.PathLike[str], *, trial: str | int | None = None) ->
     path = Path(path)
     _check_header(path)
     nimble: Any = require("nimblephysics", feature="reading .b3d")
+    try_first(path, _TRIAL, "nimblephysics")
     try:
         with no_stdout():
             subject = nimble.biomechanics.SubjectOnDisk(str(path.resolve()))

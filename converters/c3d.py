@@ -21,6 +21,7 @@ from hsmr_bio.errors import FormatError, InputError, require
 from hsmr_bio.io.atomic import new_file
 from hsmr_bio.io.c3d import open_c3d, refuse_short
 from hsmr_bio.io.door import reader
+from hsmr_bio.io.repairs import unseen_zeros
 from hsmr_bio.option_checks import check_choice
 from hsmr_bio.types import FloatArray, Markers
 
@@ -29,7 +30,6 @@ from .c3d_capture import capture_of_loads, listed, read_capture, turned, values_
 from .capture import Capture
 from .content import Content, ConvertOptions, Written, as_markers
 from .facts import marker_facts
-from .unseen import unseen_zeros
 
 _FEATURE = "reading and writing .c3d"
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsmr_bio.errors import FormatError, require
+from hsmr_bio.io.repairs import unseen_zeros
 from hsmr_bio.types import FloatArray
 
 from .joint_names import joint_of
-from .unseen import unseen_zeros
 
 if TYPE_CHECKING:
     import pandas as pd

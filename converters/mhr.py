@@ -22,6 +22,7 @@ import numpy as np
 
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.fitting.video.joint_data import JointCentres
+from hsmr_bio.io.repairs import unseen_zeros
 from hsmr_bio.io.unpickle import load_numpy, load_pickle
 from hsmr_bio.io.video import natural_order
 from hsmr_bio.types import FloatArray
@@ -32,7 +33,6 @@ from .keypoint_tables import read_wide, table_head
 from .rows import FRAME_KEYS, ID_KEYS
 from .smpl_values import RATE_KEYS, first_of, numbers, plain
 from .tracks import DEPTH_SHARE, STEP_M, follow
-from .unseen import unseen_zeros
 
 POINTS, JOINTS, PLACE = "pred_keypoints_3d", "pred_joint_coords", "pred_cam_t"
 _KEYS = (POINTS, JOINTS)

@@ -14,13 +14,13 @@ from numpy.lib import format as npy_format
 
 from hsmr_bio.errors import FormatError, InputError
 from hsmr_bio.fitting.smpl.smpl_motion import Axes
+from hsmr_bio.io.repairs import unseen_zeros
 from hsmr_bio.io.unpickle import load_numpy
 from hsmr_bio.types import FloatArray
 
 from .content import Content, ConvertOptions
 from .joint_names import BLAZEPOSE33, H36M17, axes_shown, centres_of, joint_of, pick, require_torso, thigh
 from .keypoint_tables import is_tidy, parquet_columns, read_tidy, read_wide, table_head
-from .unseen import unseen_zeros
 
 _H36M_JOINTS = 17
 _BODY, _WITH_HANDS = 33, 75

@@ -176,6 +176,12 @@ def _tram(path: Path, content: Mapping[Any, Any]) -> list[Stored] | None:
 
 
 def _in_world(camera: Path, person: dict[str, Any]) -> Stored:
+    """Turn a track with TRAM's cameras: a point of the world is ``world_cam_R x + world_cam_T``, y up.
+
+    Source:
+        github.com/yufu-wang/tram, as facts: ``lib/camera/est_gravity.py`` turns the cameras so that gravity is -y, and
+        ``lib/pipeline/visualization.py`` places vertices, translation included, with such a product.
+    """
     content = plain(load_numpy(camera))
     if not isinstance(content, Mapping) or content.get("world_cam_R") is None or content.get("world_cam_T") is None:
         raise FormatError(camera, None, "world_cam_R and world_cam_T are expected")

@@ -96,11 +96,12 @@ def resample(
 
     columns = signal.reshape(len(signal), -1)
     result = np.full((count, columns.shape[1]), np.nan)
-    seen = np.isfinite(columns)
-    patterns, members = np.unique(seen, axis=1, return_inverse=True)
-    for pattern in range(patterns.shape[1]):
-        rows = np.flatnonzero(patterns[:, pattern])
-        chosen = np.flatnonzero(members.reshape(-1) == pattern)
+    together: dict[bytes, list[int]] = {}
+    for column, seen in enumerate(np.isfinite(columns).T):
+        together.setdefault(seen.tobytes(), []).append(column)
+    for pattern, members in together.items():
+        chosen = np.array(members)
+        rows = np.flatnonzero(np.frombuffer(pattern, dtype=np.bool_))
         if len(rows) == 0:
             continue
         inside = _inside(time[rows], new_time, max_gap_s)

@@ -108,6 +108,7 @@ def to_skel(motion: OsimMotion, subject: Subject, body: Body, *, continuous: boo
     document = as_document(subject)
     _require_coordinates(motion, document)
     placed = place_model(motion, document)
+    placed.place(rotations=True)
     rows = [placed.bodies.index(name) for name in JOINT_NAMES]
     length_factor = subject.stature_m / body.stature_m(subject.betas)
     target = body.tree(subject.betas)

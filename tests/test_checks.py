@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from hsmr_bio.checks import measures
 from hsmr_bio.checks.check_motion import CheckReport, check_motion
 from hsmr_bio.checks.rows import CHECKS
 from hsmr_bio.errors import InputError
-from hsmr_bio.io.mot import read_mot
+from hsmr_bio.io.mot import read_mot, write_mot
 from hsmr_bio.io.trc import read_trc
 from hsmr_bio.osim.document import OsimDocument
 from hsmr_bio.osim.library import bsm
@@ -254,3 +256,42 @@ def test_legs_of_different_length_are_told() -> None:
     report = check_motion(standing(), OsimDocument.from_bytes(longer.encode(), source="long.osim"))
     assert right < left and report["bone lengths"].value == pytest.approx(100 * 0.2 / 1.1)
     assert "shank differs left to right" in report["bone lengths"].detail and status(report, "bone lengths") == "fail"
+
+
+def test_a_motion_without_angles_has_no_jumps_and_no_jitter() -> None:
+    motion = OsimMotion(
+        time_s=np.arange(20) / 60, coordinates=("pelvis_tx",), values_si=np.zeros((20, 1)), rotational=np.zeros(1, dtype=bool)
+    )
+    report = check_motion(motion)
+    assert status(report, "jumps") == status(report, "jitter") == "skipped" and "no angle" in report["jumps"].detail
+
+
+def test_progress_runs_through_the_frames_and_the_checks() -> None:
+    calls: list[tuple[str, int, int | None]] = []
+    check_motion(standing(), bsm(), progress=lambda *call: calls.append(call))
+    assert ("placing the model", FRAMES, FRAMES) in calls and calls[-1] == ("checking", len(CHECKS), len(CHECKS))
+    assert [stage for stage, _, _ in calls] == sorted((stage for stage, _, _ in calls), reverse=True), "each stage once"
+
+
+@pytest.mark.slow
+def test_the_check_of_a_long_motion_takes_little_memory(tmp_path: Path) -> None:
+    """300 MB above the file's own for 100 000 frames: a fifth of both for 20 000."""
+    (tmp_path / "long.osim").write_bytes(bsm().to_bytes())
+    still, peaks, size = standing(), [], 0
+    for frames in (20, 20_000):
+        wave = np.sin(np.arange(frames) / 9)[:, None]
+        long = OsimMotion(
+            time_s=np.arange(frames) / 60,
+            coordinates=still.coordinates,
+            values_si=still.values_si[:1] + 0.1 * wave,
+            rotational=still.rotational,
+        )
+        write_mot(tmp_path / "long.mot", long)
+        size = (tmp_path / "long.mot").stat().st_size
+        program = "import resource, sys\nfrom hsmr_bio.cli import main\nmain(sys.argv[1:])\n"
+        program += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        done = subprocess.run(
+            [sys.executable, "-c", program, "check", str(tmp_path / "long.mot")], capture_output=True, text=True, check=True
+        )
+        peaks.append(int(done.stdout.split()[-1]) * 1024)
+    assert peaks[1] - peaks[0] < size + 60e6

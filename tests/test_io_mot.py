@@ -180,6 +180,20 @@ def test_a_broken_file_is_one_error_that_names_the_place(
     assert str(path) in str(caught.value)
 
 
+def test_the_place_is_named_in_a_file_of_several_megabytes_too(tmp_path: Path) -> None:
+    """Long files are parsed in parts: values, lines and the hint of a file cut off are those of the whole file."""
+    count, path = 150_000, tmp_path / "long.mot"
+    rows = [f"{i}\t{i / 7:.6f}" for i in range(count)]
+    head = "a\ninDegrees=no\nendheader\ntime\tknee_angle\n"
+    path.write_text(head + "\n".join(rows) + "\n\n")
+    np.testing.assert_allclose(read_mot(path).values_si[:, 0], np.arange(count) / 7, atol=1e-6)
+    for row, text, words in ((120_000, "1", "1 values in the row, 2 column names above it$"), (count - 1, "7", "cut off")):
+        path.write_text(head + "\n".join([*rows[:row], text, *rows[row + 1 :]]))
+        with pytest.raises(FormatError, match=words) as caught:
+            read_mot(path)
+        assert caught.value.where == 5 + row
+
+
 def test_a_missing_file_and_a_picture_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_mot(tmp_path / "none.mot")

@@ -137,7 +137,7 @@ def test_zeros_beside_markers_elsewhere_are_gaps(tmp_path, caplog) -> None:
     rows = TRC_ROWS.replace("0.1\t1\t2\t3", "0.1\t0\t0.0\t-0").replace("0.2\t1\t2\t3", "0.2\t0\t0\t3")
     seen = np.isfinite(read_trc(trc(tmp_path, rows=rows)).positions_m).all(axis=-1)
     np.testing.assert_array_equal(seen, [[True, True], [False, True], [True, True]])
-    assert "markers at exactly 0 0 0 are taken for not seen (1 times, most often 'A')" in caplog.text
+    assert "1 positions of exactly 0 0 0 (1 points) are read as not seen" in caplog.text
 
 
 def test_a_file_of_zeros_alone_stays(tmp_path, caplog) -> None:

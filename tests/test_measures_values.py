@@ -13,7 +13,7 @@ from hsmr_bio.checks.check_report import Check, CheckReport, Threshold
 from hsmr_bio.checks.limits import check_limits, excess_over, paper_table, wrap
 from hsmr_bio.checks.rows import CHECKS
 from hsmr_bio.osim.library import bsm
-from hsmr_bio.osim.placed import PlacedModel, place_model
+from hsmr_bio.osim.placed import PlacedFrames, PlacedModel, place_model
 from hsmr_bio.skeleton import DOF_NAMES, LIMITS_RAD
 from hsmr_bio.types import Markers, OsimMotion
 
@@ -39,16 +39,20 @@ def placed(markers: dict[str, tuple[str, Any]] | None = None, **moved: Any) -> P
     everything = np.broadcast_to(moved.pop("everything", 0.0), (FRAMES, 3))
     at = {name: np.array(place) + everything + np.asarray(moved.get(name, 0.0)) for name, place in STANDING.items()}
     points = markers or {}
+    bodies_m = np.stack(list(at.values()), axis=1)
+    markers_m = np.stack([np.zeros((FRAMES, 3)), *(np.broadcast_to(at_m, (FRAMES, 3)) for _, at_m in points.values())], axis=1)
+    return model_of(bodies_m, markers_m[:, 1:], tuple(at), {name: body for name, (body, _) in points.items()})
+
+
+def model_of(bodies_m: Any, markers_m: Any, bodies: tuple[str, ...], carriers: dict[str, str]) -> PlacedModel:
+    """Bodies and markers at known places, none of them turned; ``carriers``: marker -> body."""
+    rotations = np.tile(np.eye(3), (FRAMES, len(bodies), 1, 1))
     return PlacedModel(
         time_s=TIME_S,
-        bodies=tuple(at),
-        positions_m=np.stack(list(at.values()), axis=1),
-        rotations=np.tile(np.eye(3), (FRAMES, len(at), 1, 1)),
-        marker_names=tuple(points),
-        marker_bodies=tuple(body for body, _ in points.values()),
-        markers_m=np.stack([np.broadcast_to(at_m, (FRAMES, 3)) for _, at_m in points.values()], axis=1)
-        if points
-        else np.zeros((FRAMES, 0, 3)),
+        bodies=bodies,
+        marker_names=tuple(carriers),
+        marker_bodies=tuple(carriers.values()),
+        parts=lambda: iter([PlacedFrames(bodies_m, rotations, lambda columns: markers_m[:, columns])]),
     )
 
 
@@ -62,7 +66,8 @@ def turned(model: PlacedModel, axis: int, angle_rad: float) -> PlacedModel:
     from scipy.spatial.transform import Rotation
 
     turn = Rotation.from_rotvec(angle_rad * np.eye(3)[axis]).as_matrix()
-    return PlacedModel(**{**vars(model), "positions_m": model.positions_m @ turn.T, "markers_m": model.markers_m @ turn.T})
+    carriers = dict(zip(model.marker_names, model.marker_bodies, strict=True))
+    return model_of(model.positions_m @ turn.T, model.markers_m @ turn.T, model.bodies, carriers)
 
 
 # ---------------------------------------------------------------------- steps

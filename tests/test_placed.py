@@ -43,3 +43,24 @@ def test_the_placed_model_is_that_of_its_motion() -> None:
 def test_a_coordinate_that_the_model_lacks_is_named() -> None:
     with pytest.raises(UnknownCoordinateError, match="wing_angle"):
         place_model(motion_of(wing_angle=[0.0]), bsm())
+
+
+def test_a_long_motion_is_placed_in_parts_that_fit_together() -> None:
+    """What is asked for at once, one after the other, and frame by frame is the same; progress reaches the end."""
+    document = bsm()
+    values = np.linspace(0, 1, 2500)
+    motion = motion_of(pelvis_tilt=list(values), knee_angle_r=list(values), pelvis_tx=list(values))
+    calls: list[tuple[int, int | None]] = []
+    whole = place_model(motion, document)
+    whole.place(whole.marker_names[:3], rotations=True, progress=lambda stage, done, total: calls.append((done, total)))
+    assert calls[-1] == (2500, 2500) and len(calls) > 1
+    place_model.cache_clear()
+    later = place_model(motion, document)
+    np.testing.assert_array_equal(later.positions_m, whole.positions_m)
+    np.testing.assert_array_equal(later.markers_m[:, :3], whole.markers(*whole.marker_names[:3]))
+    np.testing.assert_array_equal(later.rotations, whole.rotations)
+    for frame in (0, 1024, 2499):
+        at = float(values[frame])
+        one = place_model(motion_of(pelvis_tilt=[at], knee_angle_r=[at], pelvis_tx=[at]), document)
+        np.testing.assert_allclose(one.markers_m[0], later.markers_m[frame], atol=1e-12)
+        np.testing.assert_allclose(one.rotations[0], later.rotations[frame], atol=1e-12)

@@ -142,10 +142,10 @@ def test_a_device_that_is_not_used_is_said(device: str, advice: str, caplog: pyt
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has a CUDA provider")
-    with caplog.at_level(logging.WARNING, "hsmr_bio"), PoseNetworks(device=device) as networks:
+    with caplog.at_level(logging.WARNING, "hsmr_bio"), PoseNetworks(device=device, threads=2) as networks:
         assert networks.landmarks(PICTURES[0], [SQUARES[0][1]])[0] is not None
-    assert "pose_landmarks_full runs on the processor" in caplog.text
-    assert advice in caplog.text
+        assert len(networks.landmarks(PICTURES[0], [SQUARES[0][1]] * 2)) == 2  # a third network
+    assert advice in caplog.text and caplog.text.count("run on the processor") == 1, "once, not for each network"
 
 
 # ---------------------------------------------------------------- the files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,9 @@ from ..option_checks import check_arguments
 from ..osim.document import OsimDocument
 from ..osim.library import Model, as_document
 from ..skeleton import LIMITS_WITH_REST_RAD
-from ..types import Markers, Observation, OsimMotion, SkelMotion
+from ..types import Markers, Observation, OsimMotion, Progress, SkelMotion, quiet
 from .check_report import Check, CheckReport
-from .check_row import CheckRow
+from .check_row import CheckRow, Skip
 from .given import Given
 from .limits import LimitReport, check_limits, paper_table, skel_ranges
 from .rows import CHECKS
@@ -35,6 +36,7 @@ def check_motion(
     observation: Observation | None = None,
     body: Body | None = None,
     checks: Sequence[CheckRow[Given]] = CHECKS,
+    progress: Progress = quiet,
 ) -> CheckReport:
     """Check a motion against its picture, gravity and ground, anatomy, time, measured markers and its own files.
 
@@ -46,6 +48,7 @@ def check_motion(
         observation: what the detector saw, from which ``skel`` was fitted, to compare with the model in the picture.
         body: of ``skel``; None: the one that it names.
         checks: the rows to check; further rows are added with ``(*CHECKS, row)``.
+        progress: called while the model is placed and after each check.
 
     Returns:
         One entry per row of ``checks``, in that order.
@@ -68,8 +71,15 @@ def check_motion(
         limits=limits,
         observation=observation,
         body=body,
+        progress=progress,
     )
-    return CheckReport(checks=tuple(row.check(given) for row in checks), limits=limits, remarks=_remarks(skel))
+    with suppress(Skip):  # before the rows, so that each stage is shown once
+        given.placed.place()
+    found = []
+    for row in checks:
+        found.append(row.check(given))
+        progress("checking", len(found), len(checks))
+    return CheckReport(checks=tuple(found), limits=limits, remarks=_remarks(skel))
 
 
 def _remarks(skel: SkelMotion | None) -> tuple[str, ...]:

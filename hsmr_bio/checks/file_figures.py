@@ -34,7 +34,7 @@ def marker_error(given: Given) -> Figure:
     same = np.abs(markers.time_s[at] - placed.time_s) < measures.SAME_TIME_S
     if not same.any():
         raise Skip("markers and motion share no time")
-    model_m = placed.markers_m[same][:, [placed.marker_names.index(name) for name in common]]
+    model_m = placed.markers(*common)[same]
     measured_m = markers.positions_m[at[same]][:, [markers.names.index(name) for name in common]]
     distance = np.linalg.norm(model_m - measured_m, axis=-1)
     per_marker = np.sqrt(np.nanmean(distance**2, axis=0)) if np.isfinite(distance).any() else np.zeros(len(common))

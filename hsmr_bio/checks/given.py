@@ -13,7 +13,8 @@ from ..errors import HsmrBioError, ModelError
 from ..osim.document import OsimDocument
 from ..osim.placed import PlacedModel, place_model
 from ..skeleton import DOF_NAMES
-from ..types import FloatArray, Markers, Observation, OsimMotion, SkelMotion
+from ..types import FloatArray, Markers, Observation, OsimMotion, Progress, SkelMotion, quiet
+from . import measures
 from .check_row import Skip
 from .limits import LimitReport
 from .picture import Picture
@@ -34,26 +35,34 @@ class Given:
     """What the detector saw, from which the SKEL motion was fitted."""
     body: Body | None = None
     """Of the SKEL motion; None: the one that it names."""
+    progress: Progress = quiet
+    """Called while the model is placed."""
 
     def angles(self) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
         """Return time, (T, N) angles in degrees and their names: of the OpenSim motion, else of the SKEL motion."""
         if self.motion is not None:
             rotational = self.motion.rotational
+            if not rotational.any():
+                raise Skip("the motion has no angle")
             names = tuple(np.array(self.motion.coordinates)[rotational].tolist())
-            return self.motion.time_s, np.rad2deg(self.motion.values_si[:, rotational]), names
+            angles = self.motion.values_si[:, rotational]
+            return self.motion.time_s, np.rad2deg(angles, out=angles), names
         if self.skel is None:
             raise Skip("there is no motion")
         return self.skel.time_s, np.rad2deg(self.skel.poses_rad), DOF_NAMES
 
     @cached_property
     def placed(self) -> PlacedModel:
-        """The model in every frame of the motion; without motion or model the check is skipped."""
+        """The model in every frame of the motion, its feet and measured markers at once; skips without motion or model."""
         if self.motion is None:
             raise Skip("needs the OpenSim motion")
         try:
-            return place_model(self.motion, self._document)
+            placed = place_model(self.motion, self._document)
         except ModelError as error:
             raise Skip(f"the model cannot be placed: {error}") from error
+        measured = () if self.markers is None else self.markers.names
+        placed.place((*measures.foot_markers(placed), *set(placed.marker_names).intersection(measured)), progress=self.progress)
+        return placed
 
     @cached_property
     def stance(self) -> Stance:

@@ -25,6 +25,8 @@ _STANDING_PERCENTILE = 5.0
 """Percentile of a foot point's height that is its standing height (chosen)."""
 _JITTER_CUTOFF_HZ = 6.0
 """Usual cutoff for walking (Winter 2009)."""
+_COLUMNS = 8
+"""Columns that are filtered together, for the memory of long motions."""
 _FLIP_MOVE_M = 0.1
 """Least mean step of a point for a swap of sides (chosen)."""
 _FLIP_SHARE = 0.5
@@ -72,16 +74,18 @@ def largest_jump(values: FloatArray, time_s: FloatArray) -> tuple[float, int, in
     Returns:
         Size in the unit of ``values``, the frame after the step, the column.
     """
-    steps = np.diff(values, axis=0)
     gap = gaps(time_s)
-    change = np.abs(np.diff(steps, axis=0))
-    change[gap[1:] | gap[:-1]] = np.inf
-    excess = np.full_like(steps, np.inf)
-    excess[1:] = change
-    excess[:-1] = np.minimum(excess[:-1], change)
-    excess[~np.isfinite(excess)] = 0.0
-    row, column = np.unravel_index(int(np.argmax(excess)), excess.shape)
-    return float(excess[row, column]), int(row) + 1, int(column)
+    beside_gap = gap[1:] | gap[:-1]
+    best = (-1.0, 0, 0)
+    for column in range(values.shape[1]):
+        change = np.abs(np.diff(values[:, column], n=2))
+        change[beside_gap] = np.inf
+        excess = np.minimum(np.append(change, np.inf), np.insert(change, 0, np.inf))
+        excess[~np.isfinite(excess)] = 0.0
+        frame = int(np.argmax(excess))
+        if (float(excess[frame]), -frame) > (best[0], -best[1]):
+            best = float(excess[frame]), frame, column
+    return best[0], best[1] + 1, best[2]
 
 
 def jitter(time_s: FloatArray, values: FloatArray) -> tuple[FloatArray, float]:
@@ -97,10 +101,13 @@ def jitter(time_s: FloatArray, values: FloatArray) -> tuple[FloatArray, float]:
     Raises:
         InputError: too few frames, or a rate of 12 Hz or less.
     """
-    even_s, even = resample(time_s, values)
-    rate_hz = float(1.0 / (even_s[1] - even_s[0]))
-    fast = even - lowpass(even, rate_hz=rate_hz, cutoff_hz=_JITTER_CUTOFF_HZ)
-    return np.sqrt(np.mean(fast**2, axis=0)), rate_hz
+    found, rate_hz = [], 0.0
+    for columns in np.array_split(values, -(-values.shape[1] // _COLUMNS), axis=1):
+        even_s, even = resample(time_s, columns)
+        rate_hz = float(1.0 / (even_s[1] - even_s[0]))
+        fast = even - lowpass(even, rate_hz=rate_hz, cutoff_hz=_JITTER_CUTOFF_HZ)
+        found.append(np.sqrt(np.mean(fast**2, axis=0)))
+    return np.concatenate(found), rate_hz
 
 
 def left_right_flips(right_m: FloatArray, left_m: FloatArray) -> tuple[int, ...]:
@@ -124,6 +131,11 @@ def left_right_flips(right_m: FloatArray, left_m: FloatArray) -> tuple[int, ...]
 def foot_points(placed: PlacedModel) -> FloatArray | None:
     """(T, 4, 3) origins of right heel, right toes, left heel, left toes; None if the model lacks one of these bodies."""
     return placed.origins(*_FOOT_BODIES)
+
+
+def foot_markers(placed: PlacedModel) -> tuple[str, ...]:
+    """Names of the markers on heels and toes."""
+    return placed.markers_on(*_FOOT_BODIES)
 
 
 def near_floor(feet_m: FloatArray) -> BoolArray:
@@ -154,8 +166,8 @@ def foot_sliding_m_s(time_s: FloatArray, feet_m: FloatArray, contacts: FloatArra
 
 def lowest_foot_m(placed: PlacedModel) -> tuple[float, int] | None:
     """Find the lowest height of a foot marker (without markers: of heel and toe joints), and its frame."""
-    on_foot = [i for i, body in enumerate(placed.marker_bodies) if body in _FOOT_BODIES]
-    points = placed.markers_m[:, on_foot] if on_foot else foot_points(placed)
+    on_foot = foot_markers(placed)
+    points = placed.markers(*on_foot) if on_foot else foot_points(placed)
     if points is None:
         return None
     lowest = points[..., 1].min(axis=1)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
-from .common import Subparsers, add_angles, add_json, beside, exit_code, note, print_result
+from .common import Subparsers, add_angles, add_json, beside, exit_code, note, print_result, progress_of
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -55,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
         markers = read(args.markers, "markers").markers if args.markers else None
         seen_path = args.observation or (None if skel is None else beside(args.motion, "_observation.npz"))
         seen = None if seen_path is None else load_observation(seen_path)
-        report = check_motion(content.coordinates, content.model, skel=skel, markers=markers, observation=seen)
+        with progress_of(args) as progress:
+            report = check_motion(
+                content.coordinates, content.model, skel=skel, markers=markers, observation=seen, progress=progress
+            )
     elif content.skel is not None:
         report = check_motion(content.skel)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def open_network(name: str, *, threads: int, device: str = "cpu") -> Session:
         name: of the file in ``data``, without its suffix.
         threads: that one call may use.
         device: ``cpu``, or ``cuda``, ``cuda:1`` ... for ONNX Runtime's CUDA provider. If that does not load, or for another
-            device, the processor is used, and a warning says so.
+            device, the processor is used, and one warning says so.
 
     Returns:
         The session.
@@ -44,8 +45,13 @@ def open_network(name: str, *, threads: int, device: str = "cpu") -> Session:
         providers.insert(0, (_CUDA, {"device_id": int(number or 0)}))
     session = runtime.InferenceSession(str(DATA / f"{name}.onnx"), options, providers=providers)
     if kind != "cpu" and _CUDA not in session.get_providers():
-        log.warning("%s runs on the processor: %s", name, _advice(runtime, kind))
+        _warn_once(_advice(runtime, kind))
     return session
+
+
+@cache
+def _warn_once(advice: str) -> None:
+    log.warning("the pose networks run on the processor: %s", advice)
 
 
 def _advice(runtime: Any, kind: str) -> str:  # noqa: ANN401 - an untyped module

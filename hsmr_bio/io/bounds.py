@@ -23,6 +23,10 @@ MOST_ELEMENTS = 1 << 24
 """Elements of a sparse matrix if it were written out: bodies have up to 0.6 million."""
 _POINTER = 8
 """Bytes of a number, or of a place in a list."""
+_FEW_BYTES = 4096
+"""Reading these takes no memory to speak of: what is left is not asked for before."""
+_NUMBERS = frozenset((bool, int, float, complex, type(None)))
+"""Types that have no parts; a file may hold millions of them."""
 
 
 def most_bytes(size: int) -> int:
@@ -87,7 +91,9 @@ def _expanded_bytes(value: object, known: dict[int, int]) -> int:
     known[id(value)] = 0  # a container inside itself
     total = _own_bytes(value)
     for part in _parts(value):
-        total += _POINTER + _expanded_bytes(part, known)
+        total += _POINTER
+        if type(part) not in _NUMBERS:
+            total += _expanded_bytes(part, known)
     known[id(value)] = total
     return total
 
@@ -125,10 +131,12 @@ class BoundedStream:
         Raises:
             EOFError: fewer are left.
         """
-        left = self.size - self._stream.tell()
-        if count > left:
+        if count > _FEW_BYTES and count > (left := self.size - self._stream.tell()):
             raise EOFError(f"{count} bytes are announced, {left} are left")
-        return self._stream.read(count)
+        data = self._stream.read(count)
+        if len(data) < count:
+            raise EOFError(f"{count} bytes are announced, {len(data)} are left")
+        return data
 
     def readline(self) -> bytes:
         """Read to the end of the line."""

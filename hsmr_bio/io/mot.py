@@ -109,7 +109,7 @@ def read_mot(
     refuse_missing(path, tuple(columns), table.time_s, values, "; cut or fill the gap first")
     rotational = rotational_columns(tuple(columns), model)
     if in_degrees:
-        values = np.where(rotational, np.deg2rad(values), values)
+        np.deg2rad(values, out=values, where=rotational)
     return OsimMotion(time_s=table.time_s, coordinates=tuple(columns), values_si=values, rotational=rotational)
 
 

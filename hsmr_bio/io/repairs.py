@@ -94,21 +94,19 @@ def repeated_columns(
     return list(first.values()), other
 
 
-def zeros_to_gaps(path: str | os.PathLike[str], names: Sequence[str], positions: FloatArray) -> FloatArray:
-    """Take markers at exactly 0 0 0 for not seen, where others are elsewhere: capture programs write gaps so.
+def unseen_zeros(positions: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
+    """Take points at exactly 0 0 0 for not seen, where others are elsewhere: capture programs write gaps so.
 
     Args:
-        path: for the note.
-        names: M markers.
-        positions: (T, M, 3) in any unit, NaN where not seen.
+        positions: (T, P, 3) in any unit and axes, NaN where not seen.
 
     Returns:
-        The positions with NaN for these zeros.
+        The positions with NaN for these zeros, and a note with the count if there were any.
     """
     zero = (positions == 0).all(axis=-1)
     elsewhere = np.isfinite(positions).all(axis=-1) & ~zero
     if not zero.any() or not elsewhere.any():
-        return positions
-    worst = shown(names[int(zero.sum(axis=0).argmax())])
-    say(path, f"markers at exactly 0 0 0 are taken for not seen ({int(zero.sum())} times, most often {worst!r})")
-    return np.asarray(np.where(zero[..., None], np.nan, positions))
+        return positions, ()
+    points = int(zero.any(axis=0).sum())
+    note = f"{int(zero.sum())} positions of exactly 0 0 0 ({points} points) are read as not seen"
+    return np.where(zero[..., None], np.nan, positions), (note,)

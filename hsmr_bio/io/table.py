@@ -31,6 +31,8 @@ _MAX_HEADER_LINES = 500
 """A file without ``endheader`` in these lines is not a table."""
 _ROWS_AT_ONCE = 256
 """Rows formatted together: large enough to be fast, small enough for constant memory."""
+_BYTES_AT_ONCE = 1 << 20
+"""Text parsed together: a whole file of numbers would take ten times its size."""
 _TIME_DECIMALS = 9
 """Decimals of a written time in seconds."""
 _PROBED_BYTES = 4096
@@ -83,13 +85,15 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     """
     data = read_bytes(path)
     title, header, names, start, line = _read_header(path, data)
-    names = _with_names(names, data[start:])
-    values = parse_rows(path, data[start:], len(names), line)
+    data = data[start:]
+    names = _with_names(names, data)
+    values = parse_rows(path, data, len(names), line)
     compare_count(path, "nRows", header.get("nRows"), len(values))
     compare_count(path, "nColumns", header.get("nColumns"), len(names))
     keep = without_repeats(path, values[:, 0], values)
-    check_time(path, values[:, 0], data[start:], line, keep)
-    values = values[keep]
+    check_time(path, values[:, 0], data, line, keep)
+    del data
+    values = values if keep.all() else values[keep]
     kept, doubtful = repeated_columns(path, names, values)
     kept = [column for column in kept if column > 0 and names[column]]
     if "" in names:
@@ -186,7 +190,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from None
-    if not data.strip():
+    if not data or data.isspace():
         raise FormatError(path, None, "the file is empty")
     if b"\0" in data[:_PROBED_BYTES]:
         raise FormatError(path, None, "this is not a text file")
@@ -209,14 +213,33 @@ def parse_rows(path: str | os.PathLike[str], data: bytes, width: int, line: int)
     Raises:
         FormatError: no row, another number of cells in a row, or a cell that is no number.
     """
-    body = data.rstrip()
-    if not body:
+    end = len(data.rstrip())
+    if not end:
         raise FormatError(path, line, "the file ends after the column names: there is no frame")
-    rows = body.count(b"\n") + 1
-    values = _numbers(body)
-    if values is None or values.size != rows * width or not _regular(body, rows, width):
-        _refuse_bad_row(path, body, width, line)
-    return np.asarray(values, dtype=np.float64).reshape(rows, width)
+    rows = data.count(b"\n", 0, end) + 1
+    if 2 * rows * width > end + 1:  # a cell takes a digit and a blank: no memory for a table that cannot be there
+        _refuse_bad_row(path, data[:end], width, line, last=True)
+    values, first = np.empty((rows, width)), 0
+    for block, last in _blocks_of_lines(data, end):
+        count = block.count(b"\n") + 1
+        numbers = _numbers(block)
+        if numbers is None or numbers.size != count * width or not _regular(block, width):
+            _refuse_bad_row(path, block, width, line + first, last=last)
+        values[first : first + count] = numbers.reshape(count, width)
+        first += count
+    return values
+
+
+def _blocks_of_lines(data: bytes, end: int) -> Iterator[tuple[bytes, bool]]:
+    """Whole lines of about a megabyte together, without the last line end, and whether they are the last ones."""
+    start = 0
+    while start <= end:
+        stop = data.rfind(b"\n", start, min(start + _BYTES_AT_ONCE, end)) if end - start > _BYTES_AT_ONCE else end
+        if stop < 0:
+            stop = data.find(b"\n", start, end)
+            stop = stop if stop >= 0 else end
+        yield data[start:stop], stop == end
+        start = stop + 1
 
 
 def check_time(path: str | os.PathLike[str], time_s: FloatArray, data: bytes, line: int, counted: BoolArray) -> None:
@@ -276,21 +299,22 @@ def _numbers(body: bytes) -> FloatArray | None:
             return None
 
 
-def _regular(body: bytes, rows: int, width: int) -> bool:
+def _regular(body: bytes, width: int) -> bool:
     """Check, without splitting lines, that each of them has ``width`` cells."""
     codes = np.frombuffer(body, dtype=np.uint8)
     blank = codes <= ord(" ")
-    starts = ~blank & np.concatenate(([True], blank[:-1]))
-    ends = np.concatenate((np.flatnonzero(codes == ord("\n")), [len(codes) - 1]))
-    counts = np.diff(np.cumsum(starts)[ends], prepend=0)
-    return len(counts) == rows and bool(np.all(counts == width))
+    starts = ~blank
+    starts[1:] &= blank[:-1]
+    counts = np.add.reduceat(starts, np.concatenate(([0], np.flatnonzero(codes == ord("\n")))), dtype=np.int64)
+    return bool(np.all(counts == width))
 
 
-def _refuse_bad_row(path: str | os.PathLike[str], body: bytes, width: int, line: int) -> NoReturn:
+def _refuse_bad_row(path: str | os.PathLike[str], body: bytes, width: int, line: int, *, last: bool) -> NoReturn:
+    """Name the first bad row of ``body``; ``last``: the file ends with it."""
     for number, text in enumerate(body.split(b"\n"), start=line):
         cells = text.split()
         if len(cells) != width:
-            hint = " (is the file cut off?)" if number == line + body.count(b"\n") else ""
+            hint = " (is the file cut off?)" if last and number == line + body.count(b"\n") else ""
             raise FormatError(path, number, f"{len(cells)} values in the row, {width} column names above it{hint}")
         for column, cell in enumerate(cells, start=1):
             if _numbers(cell) is None:
@@ -347,8 +371,10 @@ def _next_line(data: bytes, offset: int) -> tuple[str | None, int]:
 def _with_names(names: list[str], rows: bytes) -> list[str]:
     """Names of the columns that have values: an empty cell among the names may stand above nothing."""
     filled = [name for name in names if name]
+    if len(filled) == len(names):
+        return names
     first = rows.lstrip().split(b"\n", 1)[0].split()
-    return filled if len(filled) < len(names) and len(first) == len(filled) else names
+    return filled if len(first) == len(filled) else names
 
 
 def _in_degrees(path: str | os.PathLike[str], header: dict[str, str]) -> bool | None:

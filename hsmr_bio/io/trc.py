@@ -19,7 +19,7 @@ from ..errors import FormatError, InputError
 from ..types import FloatArray, Markers
 from .atomic import new_file
 from .door import reader
-from .repairs import compare_count, repeated_columns, say, shown, without_repeats, zeros_to_gaps
+from .repairs import compare_count, repeated_columns, say, shown, unseen_zeros, without_repeats
 from .table import blocks, check_time, parse_rows, read_bytes, time_cells
 
 _UNIT_M = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3}
@@ -67,7 +67,9 @@ def read_trc(path: str | os.PathLike[str]) -> Markers:
     positions = values.reshape(len(values), len(names), _COMPONENTS)
     positions[np.isnan(positions).any(axis=2)] = np.nan
     names, kept = _distinct(path, names, positions)
-    positions = zeros_to_gaps(path, names, positions[:, kept])
+    positions, notes = unseen_zeros(positions[:, kept])
+    for note in notes:
+        say(path, note)
     return Markers(time_s=time_s, names=names, positions_m=positions * _UNIT_M[header["Units"].lower()])
 
 

@@ -30,9 +30,9 @@ def model_skeleton(
     names, positions = list(placed.bodies), [placed.positions_m]
     bones = [(parent, body) for body, parent in enumerate(parents) if parent >= 0]
     for body, name in enumerate(placed.bodies):
-        own = [marker for marker, on in enumerate(placed.marker_bodies) if on == name]
+        own = placed.markers_on(name)
         if body not in parents and own:
             bones.append((body, len(names)))
             names.append(name + END_OF_LEAF)
-            positions.append(placed.markers_m[:, own].mean(axis=1, keepdims=True))
+            positions.append(placed.markers(*own).mean(axis=1, keepdims=True))
     return np.concatenate(positions, axis=1), tuple(names), tuple(bones)

@@ -192,8 +192,7 @@ def _model_markers(motion: OsimMotion, document: OsimDocument, names: tuple[str,
     except ModelError:
         return opensim_markers(motion, document, names)
     _refuse_in_ground(document, names)
-    placed = place_model(motion, document)
-    return placed.markers_m[:, [placed.marker_names.index(name) for name in names]]
+    return place_model(motion, document).markers(*names)
 
 
 def matched_markers(markers: Markers, document: OsimDocument, weights: Mapping[str, float]) -> tuple[str, ...]:

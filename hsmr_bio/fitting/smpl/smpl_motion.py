@@ -29,7 +29,9 @@ about it: 2 x 0.35 m are lost where a turned SMPL-X person is taken to turn abou
 centimetres.
 
 Source:
-    Loper et al. 2015; Pavlakos et al. 2019 (joint 0 of the mean shape, as facts).
+    Loper et al. 2015; Pavlakos et al. 2019 (joint 0 of the mean shape, as facts). Checked against numbers that public programs
+    state: SMPL -0.00179506, -0.22333345, 0.02821913 (root offsets of motion converters), SMPL-X 0.0031, -0.3514, 0.0120
+    (``SMPLX_REST_WORLD`` of kimodo's exporter).
 """
 _UPRIGHT_ENOUGH = 0.5
 """Mean component of the body's up axis along the world's in a motion that is upright most of the time (own choice)."""
