@@ -83,7 +83,8 @@ class Image2MotOptions(ResultOptions):
 
     def __post_init__(self) -> None:
         ResultOptions.__post_init__(self)
-        check_choice("estimator", self.estimator, estimator_names())
+        if self.estimator not in (*_OURS, "keypoints"):  # a look at all installed packages takes some hundredths of a second
+            check_choice("estimator", self.estimator, estimator_names())
         _check_body(self.body, self.sex)
         check_options(EstimateOptions, self.estimate, "estimate")
         check_options(GroundOptions, self.ground, "ground")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -9,8 +10,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..io.atomic import refuse_unwritable
+from ..io.atomic import new_file, refuse_unwritable
 from ..option_checks import options_or_default
+from ..version import __version__
 from .engine import Engine, LocalPool
 from .lock import study_lock
 from .loop import Counts, Run, Tell, Watch
@@ -20,7 +22,7 @@ from .plan import Planned, jobs_of, make_plan, reasons_again, tasks_of
 from .record import read_record
 from .study import REPORT, Study, save_rows
 from .table import StudyTable, read_study
-from .tables import have_parquet
+from .tables import TRIALS_CSV, TRIALS_PARQUET, have_parquet
 from .task import TRIALS, Task
 from .worker import remove_litter
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 JOBS_OF_BATCH_SYSTEM = 2
 _LEAST_FREE_BYTES = 64_000_000
+_STATE = ".tables"
+"""File with a hash of what the tables and the report were made from."""
 
 
 def _say_nothing(_: str) -> None: ...
@@ -78,7 +82,7 @@ def batch(
         for line in reasons_again(plan):
             tell(line)
         tasks = tasks_of(plan, study, options, lock=lock, run=run)
-        return _run(found, study, options, tasks, client, tell, watch)
+        return _run(found, study, options, plan, tasks, client, tell, watch)
 
 
 def dry_run(
@@ -102,13 +106,20 @@ def dry_run(
 
 
 def _run(
-    found: StudyTable, study: Path, options: BatchOptions, tasks: Sequence[Task], client: object, tell: Tell, watch: Watch
+    found: StudyTable,
+    study: Path,
+    options: BatchOptions,
+    plan: Sequence[Planned],
+    tasks: Sequence[Task],
+    client: object,
+    tell: Tell,
+    watch: Watch,
 ) -> Study:
     rows = tuple(trial.row for trial in found.trials)
     save_rows(study, rows)
-    records = {row.trial: read_record(study / TRIALS / row.trial) for row in rows}
-    whole = options.shard is None
-    run = Run(study, rows, records, tell=tell, watch=watch, with_tables=whole)
+    known = {one.trial.name: one.record for one in plan}
+    records = {row.trial: known[row.trial] if row.trial in known else read_record(study / TRIALS / row.trial) for row in rows}
+    run = Run(study, rows, records, tell=tell, watch=watch, with_tables=options.shard is None)
     stopped = None
     try:
         stopped = run.work(tasks, lambda: _engine(options, client, len(tasks))) if tasks else None
@@ -116,11 +127,24 @@ def _run(
         remove_litter(study / TRIALS, {task.name for task in tasks})
         run.write_tables()
         raise
-    with suppress(*((OSError,) if stopped else ())):
-        run.write_tables()
-        if whole:
-            write_study_report(study / REPORT, rows, run.records, anonymous=options.anonymous)
+    if options.shard is None:
+        with suppress(*((OSError,) if stopped else ())):
+            _write_results(study, run, anonymous=options.anonymous)
     return Study(study, rows, stopped)
+
+
+def _write_results(study: Path, run: Run, *, anonymous: bool) -> None:
+    """Write tables and report, unless they are there as the trials are."""
+    about = repr((run.rows, [(one or {}).get("key", {}).get("all") for one in run.records.values()], anonymous, __version__))
+    seconds = [(one or {}).get("seconds") for one in run.records.values()]  # another run of the same trial
+    state, store = hashlib.blake2b(f"{about}{seconds}".encode()).hexdigest(), study / _STATE
+    names = (REPORT, TRIALS_CSV, *((TRIALS_PARQUET,) if have_parquet() else ()))
+    if all((study / name).is_file() for name in names) and store.is_file() and store.read_text(encoding="utf-8") == state:
+        return
+    run.write_tables()
+    write_study_report(study / REPORT, run.rows, run.records, anonymous=anonymous)
+    with new_file(store) as part:
+        part.write_text(state, encoding="utf-8")
 
 
 def job_script(options: BatchOptions) -> str | None:

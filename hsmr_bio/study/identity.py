@@ -34,6 +34,7 @@ class Digests:
     def __init__(self, store: Path) -> None:
         self._store = store
         self._changed = False
+        self._folders: dict[Path, str] = {}
         try:
             self._known: dict[str, list[Any]] = json.loads(store.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -41,9 +42,12 @@ class Digests:
 
     def of(self, path: Path) -> str:
         """Return the hash of a file, or of a folder's files with their names; ``missing`` if there is none."""
+        if path in self._folders:
+            return self._folders[path]
         if path.is_dir():
             parts = [(str(one.relative_to(path)), self.of(one)) for one in sorted(path.rglob("*")) if one.is_file()]
-            return _digest(json.dumps(parts).encode())
+            found = self._folders[path] = _digest(json.dumps(parts).encode())
+            return found
         try:
             about = path.stat()
         except OSError:

@@ -82,7 +82,7 @@ class Run:
         with_tables: bool,
     ) -> None:
         self.records: dict[str, Record | None] = dict(records)
-        self._study, self._rows, self._tell, self._watch, self._with_tables = study, rows, tell, watch, with_tables
+        self._study, self.rows, self._tell, self._watch, self._with_tables = study, rows, tell, watch, with_tables
         self._written_s = time.monotonic()
 
     def work(self, tasks: Sequence[Task], start: Callable[[], Engine]) -> str | None:
@@ -145,6 +145,6 @@ class Run:
     def write_tables(self) -> None:
         """Write the tables as the trials are now."""
         if self._with_tables:
-            write_trials(self._study, self._rows, self.records)
-            sync_parts(self._study, self._rows, self.records)
+            write_trials(self._study, self.rows, self.records)
+            sync_parts(self._study, self.rows, self.records)
         self._written_s = time.monotonic()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .identity import Digests, trial_key
 from .options import BatchOptions
-from .record import read_record, why_again
+from .record import Record, read_record, why_again
 from .table import StudyTable, Trial
 from .tables import have_parquet
 from .task import TRIALS, Task
@@ -28,6 +28,7 @@ class Planned:
     key: dict[str, str]
     why: str | None
     """Why it must be computed; None: it is done."""
+    record: Record | None
 
 
 def make_plan(table: StudyTable, study: Path, options: BatchOptions) -> list[Planned]:
@@ -49,8 +50,9 @@ def make_plan(table: StudyTable, study: Path, options: BatchOptions) -> list[Pla
             continue
         key = trial_key(trial, digests, extras=extras_of(options))
         folder = study / TRIALS / trial.name
-        why = why_again(folder, read_record(folder), key, retry_failed=options.retry_failed)
-        plan.append(Planned(trial, key, why))
+        record = read_record(folder)
+        why = why_again(folder, record, key, retry_failed=options.retry_failed)
+        plan.append(Planned(trial, key, why, record))
     if options.shard is None and study.is_dir():  # shards would write over each other
         digests.save()
     return plan
