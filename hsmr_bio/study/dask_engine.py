@@ -159,13 +159,14 @@ class DaskEngine:
     def close(self) -> None:
         """Cancel what runs, and end what this engine started."""
         futures = [future for future, _ in self._running.values()]
-        for step in (
-            lambda: self._client.cancel(futures) if futures else None,
-            lambda: self._client.close(timeout=_ANSWER_S) if self._cluster is not None else None,
-            lambda: self._cluster.close() if self._cluster is not None else None,
-        ):
+        if futures:
             with suppress(Exception):
-                step()
+                self._client.cancel(futures)
+        if self._cluster is not None:
+            with suppress(Exception):
+                self._client.close(timeout=_ANSWER_S)
+            with suppress(Exception):
+                self._cluster.close()
         self._settings.close()
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..version import __version__
 from .lock import is_held
-from .record import RECORD, Record, read_record, write_record
+from .record import LOG, RECORD, Record, read_record, write_record
 from .task import TRIALS, Outcome, Task
 
 _DISK_FULL, _OUT_OF_MEMORY = 28, 12
@@ -164,9 +164,19 @@ def _run_in(task: Task, place: Path) -> Outcome:
         if not (final or task.last):
             return Outcome(state="crashed", reason=reason)
         record = failed_record(task, reason, seconds=reply["seconds"])
+        _remove_all_but_log(place)
     write_record(place, {**record, "peak_mb": reply["peak_mb"]})
     put(place, task.folder)
     return Outcome(state="done")
+
+
+def _remove_all_but_log(place: Path) -> None:
+    """Remove what a killed process left: a failed trial has its record and log only."""
+    for path in place.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOG:
+            path.unlink()
 
 
 def _why(reply: dict[str, Any]) -> tuple[str, bool]:
