@@ -148,10 +148,13 @@ def _write_results(study: Path, run: Run, *, anonymous: bool) -> None:
 
 
 def job_script(options: BatchOptions) -> str | None:
-    """Return the script of a worker's job, for a look before a run; None: the scheduler is no batch system.
+    """Return the script of a worker's job, for a look before a run.
 
     Args:
         options: of the study.
+
+    Returns:
+        The script; None: the scheduler is no batch system.
     """
     if options.scheduler not in BATCH_SYSTEMS:
         return None

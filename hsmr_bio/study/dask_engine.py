@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -187,11 +188,13 @@ def dask_engine(options: BatchOptions, client: _Client, jobs: int) -> DaskEngine
     """
     if client is not None:
         return DaskEngine(client, f"workers of {client}")
+    dask: Any = require("dask", feature=_FEATURE, extra=_EXTRA)
+    if "distributed" not in sys.modules:  # it takes its logging from these settings when it is imported
+        dask.config.set({"logging.distributed": "critical"})
     distributed: Any = require("distributed", feature=_FEATURE, extra=_EXTRA)
     if options.remote:
         return _joined(distributed, options.scheduler)
     settings = ExitStack()
-    dask: Any = require("dask", feature=_FEATURE, extra=_EXTRA)
     local = options.scheduler == "local"
     settings.enter_context(dask.config.set({**_SETTINGS, **(_LOCAL_SETTINGS if local else {})}))
     start: Callable[[], _Cluster] = (lambda: _local(distributed, jobs)) if local else (lambda: _of_jobs(options, jobs))
@@ -248,6 +251,7 @@ def job_cluster(options: BatchOptions) -> _Cluster:
     jobqueue: Any = require("dask_jobqueue", feature=f"--scheduler {options.scheduler}", extra=_EXTRA)
     given = dict(options.cluster)
     given.setdefault("memory", f"{options.memory_gb or _JOB_MEMORY_GB:g} GB")
+    given.setdefault("scheduler_options", {"dashboard_address": ":0"})
     given.setdefault("worker_extra_args", _lifetime(str(given.get("walltime", "")), options.timeout_s))
     return getattr(jobqueue, BATCH_SYSTEMS[options.scheduler])(cores=1, processes=1, **given)
 

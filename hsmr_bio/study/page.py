@@ -54,7 +54,15 @@ class Names:
         return self._people[row.person] if self.anonymous else escape(row.person)
 
     def reason(self, row: StudyRow, text: str) -> str:
-        """What a trial did not pass, as HTML; no name of it or of its files if they are not to be seen."""
+        """Give what a trial did not pass as HTML; no name of it or of its files if they are not to be seen.
+
+        Args:
+            row: of the trial.
+            text: of the reason.
+
+        Returns:
+            The reason as HTML, of bounded length.
+        """
         if self.anonymous:
             path = Path(row.source)
             for name in sorted({row.source, path.name, path.stem, row.trial, row.person}, key=len, reverse=True):

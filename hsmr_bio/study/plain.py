@@ -22,6 +22,9 @@ def options_to_json(options: TrialOptions) -> dict[str, _Json]:
 
     Args:
         options: of a trial.
+
+    Returns:
+        Their class and fields.
     """
     return {"kind": type(options).__name__, "values": _plain(asdict(options))}
 
