@@ -23,6 +23,7 @@ from hsmr_bio.io.npz import save_motion
 from hsmr_bio.pipeline.options import Image2MotOptions
 from hsmr_bio.skeleton import DOF_NAMES
 from hsmr_bio.study.columns import options_for
+from hsmr_bio.study.compute import DISK_FULL, compute_trial
 from hsmr_bio.study.engine import LocalPool
 from hsmr_bio.study.lock import study_lock
 from hsmr_bio.study.loop import Counts, Run
@@ -198,6 +199,29 @@ def test_a_carried_column_with_a_name_of_ours_gets_another(tmp_path: Path) -> No
     write_trials(tmp_path, [row], {"a": read_record(tmp_path / "trials" / "a")})
     (found,) = csv.DictReader((tmp_path / "trials.csv").open())
     assert (found["status"], found["given_status"], found["age"]) == ("passed", "single", "41")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 8 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True).returncode != 0:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@linux
+def test_a_trial_without_room_has_no_record(small_disk: Path, tmp_path: Path) -> None:
+    (tmp_path / "seen.npz").write_bytes(b"something")
+    one = task(tmp_path, source=tmp_path / "seen.npz")
+    assert compute_trial(one, small_disk) == DISK_FULL
+    assert not (small_disk / "trial.json").exists()
+    (tmp_path / "roomy").mkdir()
+    assert compute_trial(one, tmp_path / "roomy") == 0
+    record = read_record(tmp_path / "roomy")
+    assert record is not None and record["status"] == "failed" and str(one.source) in record["error"]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import platform
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from ..errors import HsmrBioError, one_line
 from ..io.thumbnails import rgb_of, small_jpeg
 from ..pipeline.image2mot import image2mot
 from ..pipeline.options import Image2MotOptions, Skel2MotOptions, Smpl2MotOptions
+from ..pipeline.people import LEAST_FREE_BYTES
 from ..pipeline.results import Result
 from ..pipeline.skel2mot import skel2mot
 from ..pipeline.smpl2mot import smpl2mot
@@ -65,6 +67,8 @@ def compute_trial(task: Task, place: Path) -> int:
     except Exception as error:  # noqa: BLE001, one bad trial must not end a study
         record |= _failed(error)
     if record["status"] == "failed":
+        if shutil.disk_usage(place).free < LEAST_FREE_BYTES:  # another trial would end so, too
+            return DISK_FULL
         _remove_results(place)
     record |= {"seconds": round(time.perf_counter() - began, 3), "attempts": list(task.attempts)}
     try:
@@ -82,8 +86,6 @@ def _failed(error: Exception) -> Record:
 
 def _remove_results(place: Path) -> None:
     """Remove the files of a trial that failed after some were written: a failed trial has its record and log only."""
-    import shutil
-
     for path in place.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

@@ -53,21 +53,34 @@ class Names:
         """Name of a person as HTML."""
         return self._people[row.person] if self.anonymous else escape(row.person)
 
-    def reason(self, row: StudyRow, text: str) -> str:
-        """Give what a trial did not pass as HTML; no name of it or of its files if they are not to be seen.
+    def hidden(self, row: StudyRow, text: str) -> str:
+        """Remove names from what is said of a trial, if they are not to be seen.
 
         Args:
             row: of the trial.
-            text: of the reason.
+            text: as its record has it.
 
         Returns:
-            The reason as HTML, of bounded length.
+            The text.
         """
-        if self.anonymous:
-            path = Path(row.source)
-            for name in sorted({row.source, path.name, path.stem, row.trial, row.person}, key=len, reverse=True):
-                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "...", text)
-            text = re.sub(r"\S*[/\\]\S*", "...", text)
+        if not self.anonymous:
+            return text
+        path = Path(row.source)
+        for name in sorted({row.source, path.name, path.stem, row.trial, row.person}, key=len, reverse=True):
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "...", text)
+        return re.sub(r"\S*[/\\]\S*", "...", text)
+
+    def reason(self, row: StudyRow, text: str) -> str:
+        """Give what a trial did not pass as HTML.
+
+        Args:
+            row: of the trial.
+            text: as its record has it.
+
+        Returns:
+            HTML of bounded length.
+        """
+        text = self.hidden(row, text)
         return escape(text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1]}…")
 
 
@@ -127,7 +140,8 @@ def _counts(rows: Sequence[StudyRow], records: Records, names: Names) -> str:
     for row in rows:
         record = records.get(row.trial)
         if record is not None and record["status"] == "failed":
-            reasons[names.reason(row, re.sub(r"\d+(\.\d+)?", "…", str(record["error"]).replace(row.source, "…")))] += 1
+            text = names.hidden(row, str(record["error"]).replace(row.source, "…"))
+            reasons[escape(re.sub(r"\d+(\.\d+)?", "…", text)[:_LONGEST_REASON])] += 1  # alike but for their numbers
         elif record is not None:
             reasons.update({f"failed check: {escape(check)}" for check, _ in failed_checks(record)})
     listed = [(str(number), reason) for reason, number in reasons.most_common(_SHOWN_REASONS)]
