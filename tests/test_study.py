@@ -331,7 +331,7 @@ def test_an_ended_command_leaves_no_process_and_goes_on(
     wait_for(lambda: (study / "trials" / "t0").exists() and of_study(study))
     os.killpg(child.pid, number)
     _, said = child.communicate(timeout=60)
-    wait_for(lambda: not of_study(study), 10)
+    wait_for(lambda: not of_study(study), 60)
     if number == signal.SIGINT:
         assert child.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
         assert not list((study / "trials").glob(".*"))
@@ -354,7 +354,7 @@ def test_killed_processes_of_trials_and_workers_are_replaced(
         pid = of_study(study)[0]
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         os.kill(int(stat[1]) if parent else pid, signal.SIGKILL)
-        wait_for(lambda pid=pid: pid not in of_study(study), 10)
+        wait_for(lambda pid=pid: pid not in of_study(study), 60)
     _, said = child.communicate(timeout=600)
     assert child.returncode in (0, 3), said
     attempts = load_study(study).trials["attempts"]
@@ -393,6 +393,6 @@ def test_a_worker_that_is_gone_takes_its_trial_along(tmp_path: Path, stored: Pat
     server._process.stdin.flush()
     wait_for(lambda: of_study(place))
     server._process.stdin.close()
-    server._process.wait(timeout=5)
-    wait_for(lambda: not of_study(place), 5)
+    server._process.wait(timeout=60)
+    wait_for(lambda: not of_study(place), 60)
     assert not (place / "trial.json").exists()

@@ -124,9 +124,10 @@ def _run(
     try:
         stopped = run.work(tasks, lambda: _engine(options, client, len(tasks))) if tasks else None
     except KeyboardInterrupt:
-        remove_litter(study / TRIALS, {task.name for task in tasks})
         run.write_tables()
         raise
+    finally:
+        remove_litter(study / TRIALS, {task.name for task in tasks})
     if options.shard is None:
         with suppress(*((OSError,) if stopped else ())):
             _write_results(study, run, anonymous=options.anonymous)

@@ -191,6 +191,8 @@ def dask_engine(options: BatchOptions, client: _Client, jobs: int) -> DaskEngine
     dask: Any = require("dask", feature=_FEATURE, extra=_EXTRA)
     if "distributed" not in sys.modules:  # it takes its logging from these settings when it is imported
         dask.config.set({"logging.distributed": "critical"})
+        for name in ("asyncio", "tornado"):  # what they say of a scheduler that is gone is said by us
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     distributed: Any = require("distributed", feature=_FEATURE, extra=_EXTRA)
     if options.remote:
         return _joined(distributed, options.scheduler)

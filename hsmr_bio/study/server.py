@@ -125,7 +125,7 @@ def _forked(job: dict[str, Any], out: Any, wake: int, woken: int) -> tuple[int, 
 def _started(job: dict[str, Any]) -> tuple[int, int]:
     """Start a fresh process for a job; as :func:`_forked`."""
     ours, theirs = os.pipe()
-    command = [sys.executable, "-m", "hsmr_bio.study.server", _ONCE, str(ours), json.dumps(job)]
+    command = [sys.executable, "-P", "-m", "hsmr_bio.study.server", _ONCE, str(ours), json.dumps(job)]
     child = subprocess.Popen(command, pass_fds=(ours,), process_group=0, stdin=subprocess.DEVNULL)  # noqa: S603, our own
     child.returncode = 0  # it is waited for by its number
     os.close(ours)
@@ -233,3 +233,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == [_ONCE]:
         _run(json.loads(sys.argv[3]), int(sys.argv[2]), os.getppid())
     serve()
+    os._exit(0)  # at once: nobody waits for libraries to tidy up

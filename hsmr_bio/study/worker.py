@@ -43,7 +43,7 @@ class TrialServer:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hsmr_bio.study.server"],
+            [sys.executable, "-P", "-m", "hsmr_bio.study.server"],  # -P: no module comes from the user's folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
