@@ -35,6 +35,7 @@ _LOCAL_SETTINGS: Mapping[str, Any] = {
     # A worker that is killed twice in this time would be given up for good.
     "distributed.deploy.lost-worker-timeout": "100h",
 }
+_GONE = "Dask's scheduler is gone, and with it what ran"
 _FEATURE, _EXTRA = "a study on Dask", "cluster"
 _Client = Any
 _Cluster = Any
@@ -79,9 +80,16 @@ class DaskEngine:
         self._checked: set[str] = set()
 
     def submit(self, task: Task) -> None:
-        """Give a task to the scheduler."""
+        """Give a task to the scheduler.
+
+        Raises:
+            StoppedError: the scheduler is gone.
+        """
         key = f"{task.name}-{len(task.attempts)}-{task.run}"
-        future = self._client.submit(run_trial, task, key=key, pure=False)
+        try:
+            future = self._client.submit(run_trial, task, key=key, pure=False)
+        except Exception as error:
+            raise StoppedError(f"{_GONE} ({type(error).__name__})") from error
         self._running[key] = future, task
         future.add_done_callback(lambda done: self._finished.put(str(done.key)))
 
@@ -100,12 +108,15 @@ class DaskEngine:
         return task, self._outcome(future)
 
     def _outcome(self, future: _Future) -> Outcome:
-        if future.status == "finished":
-            found: Outcome = future.result()
-            return found
-        if future.status != "error":
-            raise StoppedError("Dask's scheduler is gone, and with it what ran")
-        error = future.exception()
+        try:
+            if future.status == "finished":
+                found: Outcome = future.result(timeout=_ANSWER_S)
+                return found
+            error = future.exception(timeout=_ANSWER_S) if future.status == "error" else None
+        except Exception as problem:
+            raise StoppedError(f"{_GONE} ({type(problem).__name__})") from problem
+        if error is None:
+            raise StoppedError(_GONE)
         if type(error).__name__ == "KilledWorker":
             return Outcome(state="lost", reason=f"its worker was killed, on {_DEATHS + 1} workers", final=True)
         return Outcome(state="crashed", reason=f"{type(error).__name__}: {error}")
@@ -189,11 +200,7 @@ def dask_engine(options: BatchOptions, client: _Client, jobs: int) -> DaskEngine
     if client is not None:
         return DaskEngine(client, f"workers of {client}")
     dask: Any = require("dask", feature=_FEATURE, extra=_EXTRA)
-    if "distributed" not in sys.modules:  # it takes its logging from these settings when it is imported
-        dask.config.set({"logging.distributed": "critical"})
-        for name in ("asyncio", "tornado"):  # what they say of a scheduler that is gone is said by us
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    distributed: Any = require("distributed", feature=_FEATURE, extra=_EXTRA)
+    distributed = _imported()
     if options.remote:
         return _joined(distributed, options.scheduler)
     settings = ExitStack()
@@ -208,6 +215,16 @@ def dask_engine(options: BatchOptions, client: _Client, jobs: int) -> DaskEngine
         raise InputError(f"--scheduler {options.scheduler}: {error}") from error
     about = f"{jobs} workers of Dask ({options.scheduler}), to be watched at {_dashboard(cluster.dashboard_link)}"
     return DaskEngine(found, about, cluster=cluster, jobs=jobs, patient=not local, settings=settings)
+
+
+def _imported() -> Any:  # noqa: ANN401, a module
+    """Import Dask's scheduler; if the caller had not, without its log: what it says of a scheduler that is gone, we say."""
+    known = "distributed" in sys.modules
+    distributed = require("distributed", feature=_FEATURE, extra=_EXTRA)
+    for name in () if known else list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return distributed
 
 
 def _local(distributed: Any, jobs: int) -> _Cluster:  # noqa: ANN401, a module
