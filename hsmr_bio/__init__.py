@@ -41,10 +41,14 @@ if TYPE_CHECKING:
     from .pipeline.skel2mot import skel2mot
     from .pipeline.smpl2mot import smpl2mot
     from .scaling import scale_model
+    from .study.batch import batch
+    from .study.options import BatchOptions
+    from .study.study import Study, load_study
 
 __all__ = [
     "Analysis",
     "AnalysisOptions",
+    "BatchOptions",
     "Body",
     "CheckReport",
     "Comparison",
@@ -63,8 +67,10 @@ __all__ = [
     "SkelMotion",
     "Smpl2MotOptions",
     "SmplImportOptions",
+    "Study",
     "Subject",
     "analyse",
+    "batch",
     "bsm",
     "check_limits",
     "check_motion",
@@ -80,6 +86,7 @@ __all__ = [
     "load_hsmr",
     "load_motion",
     "load_observation",
+    "load_study",
     "read_mot",
     "read_sto",
     "read_trc",
@@ -130,6 +137,9 @@ _NAMES = {
     "pipeline.skel2mot": ("skel2mot",),
     "pipeline.smpl2mot": ("smpl2mot",),
     "scaling": ("scale_model",),
+    "study.batch": ("batch",),
+    "study.options": ("BatchOptions",),
+    "study.study": ("Study", "load_study"),
 }
 """Module -> public names that it defines."""
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

@@ -29,6 +29,7 @@ LAYERS = (
     {"converters"},
     {"estimators", "evaluation", "training", "report"},
     {"pipeline"},
+    {"study"},
     {"cli", "__main__"},
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -15,9 +15,10 @@ from pathlib import Path
 from ..errors import HsmrBioError, MissingAssetError, one_line
 from ..version import __version__
 from .common import ERROR, INTERRUPTED, OK, TERMINATED, Terminated, opensim_leaves_no_log, print_any_name, terminable
+from .config import with_config
 
 COMMANDS: tuple[str, ...] = (
-    *("image2mot", "skel2mot", "smpl2mot", "mot2skel", "scale", "ik", "id"),
+    *("image2mot", "batch", "skel2mot", "smpl2mot", "mot2skel", "scale", "ik", "id"),
     *("analyse", "compare", "check", "eval", "view", "convert", "info", "setup"),
 )
 """Modules of this package, in the order of the help: the main job first."""
@@ -32,7 +33,8 @@ Nothing has to be registered, downloaded or configured; no GPU is needed.
 """
 _EPILOG = """\
 hsmr-bio COMMAND --help explains a command. Exit codes: 0 done, 1 an error (one line on stderr says what, where
-and what to do), 2 wrong usage, 3 the results were written but a check failed, 130 stopped with Ctrl-C, 143 terminated.
+and what to do), 2 wrong usage, 3 the results were written but a check failed, 4 trials of
+a batch failed, 130 stopped with Ctrl-C, 143 terminated.
 """
 _LONGEST, _LONGEST_ADVICE = 280, 1000
 """Characters of an error, with its beginning below 300; of one that tells where to get a licensed file."""
@@ -63,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = build_parser().parse_args(argv)
+    parser, words = build_parser(), sys.argv[1:] if argv is None else list(argv)
+    args = parser.parse_args(words)
     level = logging.ERROR if args.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(args.verbose, 2)]
     logging.basicConfig(level=level, format="hsmr-bio: %(message)s", stream=sys.stderr)
     logging.getLogger("hsmr_bio").setLevel(level)
@@ -72,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print_any_name()
     try:
         with terminable(), opensim_leaves_no_log():
+            args = with_config(parser, args, words)
             return int(args.run(args))
     except HsmrBioError as error:
         return _failed(args, str(error), whole=isinstance(error, MissingAssetError))

@@ -71,14 +71,14 @@ class ProgressBar:
 
     def _line(self, done: int, total: int | None, passed_s: float) -> str:
         if not total:
-            return f"{self._stage:22} {done} ({_duration(passed_s)})"
+            return f"{self._stage:22} {done} ({duration(passed_s)})"
         share = min(done / total, 1.0)
         bar = "#" * round(share * _BAR_WIDTH)
         rest = ""
         if share < 1 and share > 0 and passed_s > _ESTIMATE_AFTER_S:
-            rest = f"  {_duration(passed_s * (1 - share) / share)} left"
+            rest = f"  {duration(passed_s * (1 - share) / share)} left"
         elif share >= 1:
-            rest = f"  {_duration(passed_s)}"
+            rest = f"  {duration(passed_s)}"
         return f"{self._stage:22} [{bar:.<{_BAR_WIDTH}}] {share:4.0%} {done}/{total}{rest}"
 
     def close(self) -> None:
@@ -409,7 +409,10 @@ def opensim_leaves_no_log() -> Iterator[None]:
                 log.unlink(missing_ok=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time for people: seconds, or minutes and seconds, or hours and minutes."""
+    if seconds >= 3600:
+        return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
     if seconds < 60:
         return f"{seconds:.0f} s" if seconds >= _TENTHS_BELOW_S else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

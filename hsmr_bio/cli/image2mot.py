@@ -23,6 +23,7 @@ from .common import (
     print_result,
     progress_of,
 )
+from .config import add_config
 
 if TYPE_CHECKING:
     from ..pipeline.options import Image2MotOptions
@@ -45,14 +46,20 @@ def add_parser(subparsers: Subparsers) -> None:
         "without their video (--estimator keypoints)",
     )
     add_output(parser)
+    add_config(parser)
+    add_options(parser)
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the estimate, the fit and the results, which ``batch`` has too."""
     add_body(parser)
     _add_person(parser)
     _add_clip(parser)
     _add_camera(parser)
     _add_method(parser)
     _add_keypoints(parser)
-    add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def _add_person(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +124,11 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         help="write the observation, with six small pictures, for --estimator replay",
     )
     add_cutoff(group)
+    group.add_argument(
+        "--task",
+        choices=("auto", "gait", "squat", "sit-to-stand", "jump", "none"),
+        help="what the findings of the report are about; default: recognised",
+    )
     group.add_argument("--dynamics", action="store_true", help="also estimate the ground reaction and joint moments")
     add_model(group)
 

@@ -27,6 +27,8 @@ from ..types import SEXES, JointShapes, ModelKind, OsimMotion, Sex, SkelMotion
 
 _OURS = ("blazepose", "hsmr", "replay")
 """Estimators of this package that look at pictures, or at a stored observation."""
+TASKS = ("auto", "gait", "squat", "sit-to-stand", "jump", "none")
+"""Tasks of an analysis, as ``hsmr_bio.analysis`` has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,8 @@ class ResultOptions:
     """Cutoff of the low-pass filter of the angles; None: no filter. 6 Hz is usual for walking (Winter 2009)."""
     dynamics: bool = False
     """Also estimate the ground reaction and solve for joint moments."""
+    task: str = "auto"
+    """What the findings of the report are about, one of ``TASKS``; auto: recognised."""
     overwrite: bool = False
     name: str | None = None
     """First part of the file names; None: the name of the input."""
@@ -54,6 +58,7 @@ class ResultOptions:
         check_choice("model", self.model, get_args(ModelKind))
         check_choice("joints", self.joints, get_args(JointShapes))
         check_cutoff(self.cutoff_hz)
+        check_choice("task", self.task, TASKS)
         if self.name is not None:
             check_file_name(self.name)
 
@@ -78,7 +83,8 @@ class Image2MotOptions(ResultOptions):
 
     def __post_init__(self) -> None:
         ResultOptions.__post_init__(self)
-        check_choice("estimator", self.estimator, estimator_names())
+        if self.estimator not in (*_OURS, "keypoints"):  # a look at all installed packages takes some hundredths of a second
+            check_choice("estimator", self.estimator, estimator_names())
         _check_body(self.body, self.sex)
         check_options(EstimateOptions, self.estimate, "estimate")
         check_options(GroundOptions, self.ground, "ground")

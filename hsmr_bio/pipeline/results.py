@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..analysis import Analysis
 from ..body import Body
 from ..checks.check_motion import CheckReport, check_motion
 from ..checks.measures import lowest_foot_m
@@ -39,6 +40,8 @@ class Result:
     observation: Observation | None = None
     dynamics: InverseDynamics | None = None
     """With ``ResultOptions.dynamics``."""
+    analysis: Analysis | None = None
+    """Findings of the report; None before it is written, and where nothing could be found."""
 
 
 def make_results(

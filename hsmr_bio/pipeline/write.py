@@ -50,12 +50,14 @@ def write_results(
         with_observation: whether to write the result's observation too.
 
     Returns:
-        The result with the paths of its files, sorted, without the meshes (``Geometry/NAME_BODY.vtp``).
+        The result with its analysis and the paths of its files, sorted, without the meshes (``Geometry/NAME_BODY.vtp``).
     """
     out = Path(folder)
     written = [*_model_files(out, result, body), *_motion_files(out, result, with_observation)]
     written += _setup_files(out, result)
-    written += _report(out, result, options, written)
+    analysis, remarks = findings(result, options)
+    result = replace(result, analysis=analysis)
+    written += _report(out, result, options, written, remarks)
     return replace(result, paths=tuple(sorted(written)))
 
 
@@ -108,12 +110,13 @@ def _setup_files(out: Path, result: Result) -> Iterable[Path]:
     return ik, *write_dynamics(out, result.dynamics, name=name, model_file=f"{name}.osim", motion_file=f"{name}.mot")
 
 
-def _report(out: Path, result: Result, options: ResultOptions, written: Iterable[Path]) -> Iterable[Path]:
+def _report(
+    out: Path, result: Result, options: ResultOptions, written: Iterable[Path], remarks: tuple[str, ...]
+) -> Iterable[Path]:
     """Write the report as a page and as JSON."""
     document = as_document(result.subject)
     joints_m, names, bones = model_skeleton(result.motion, document)
     thumbnails = () if result.observation is None else result.observation.thumbnails
-    analysis, remarks = findings(result, options)
     inputs = ReportInputs(
         name=result.name,
         checks=result.checks,
@@ -125,7 +128,7 @@ def _report(out: Path, result: Result, options: ResultOptions, written: Iterable
         subject=result.subject,
         skel=result.skel,
         dynamics=result.dynamics,
-        analysis=analysis,
+        analysis=result.analysis,
         remarks=remarks,
         frames=pictures(thumbnails, result.skel, np.asarray(result.motion.time_s), joints_m),
         assumptions=assumptions(result, options),
@@ -148,7 +151,7 @@ def findings(result: Result, options: ResultOptions) -> tuple[Analysis | None, t
         Events, cycles and parameters, and no remark; None and the reason if there is nothing to analyse.
     """
     assumed = result.observation is not None and options.height_m is None
-    chosen = AnalysisOptions(draws=_DRAWS, height_sd_m=_STATURE_SD_M if assumed else 0.0)
+    chosen = AnalysisOptions(task=options.task, draws=_DRAWS, height_sd_m=_STATURE_SD_M if assumed else 0.0)
     try:
         return analyse(result.motion, result.subject, options=chosen, name=result.name), ()
     except HsmrBioError as error:

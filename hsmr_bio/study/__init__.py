@@ -1,0 +1,1 @@
+"""A study: many trials with one command, resumable; its tables and its report."""
