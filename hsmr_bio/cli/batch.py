@@ -90,7 +90,7 @@ def shard(word: str) -> tuple[int, int]:
         argparse.ArgumentTypeError: something else.
     """
     first, slash, count = word.partition("/")
-    if not (slash and first.isdigit() and count.isdigit()):
+    if not (slash and first.isdecimal() and count.isdecimal()):
         raise argparse.ArgumentTypeError(f"I/N was expected, such as 3/100, got {word!r}")
     return int(first), int(count)
 
@@ -113,7 +113,7 @@ def options_of(args: argparse.Namespace) -> BatchOptions:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"--cluster wants KEY=VALUE, got {pair!r}")
-        cluster[name] = int(value) if value.isdigit() else value
+        cluster[name] = int(value) if value.isdecimal() else value
     limit = 0 if args.collect else args.limit
     return options_from(args, BatchOptions, image2mot=image2mot.options_of(args), cluster=cluster, limit=limit)
 

@@ -16,6 +16,8 @@ from ..errors import FormatError
 
 _MOST_S = 60.0
 """Longest time for a trial."""
+_PROCESSOR_S = 4
+"""Processor time of a trial, beside a second for each megabyte of the file; it ends the process."""
 _MEMORY_BYTES = 4 << 30
 """Address space of a trial, beside 16 times the file; libraries alone take below 1 GB of it."""
 _SERVER = f"""
@@ -30,12 +32,15 @@ for line in sys.stdin.buffer:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         limit = {_MEMORY_BYTES} + 16 * os.path.getsize(path)
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        limit = int(sum(os.times()[:2])) + {_PROCESSOR_S} + os.path.getsize(path) // 10**6
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     except (ImportError, ValueError, OSError):
         pass
     try:
         exec(program, {{"path": path}})
-    except BaseException:
-        pass
+    except BaseException as error:
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+            os._exit(1)
     out.write(b"survived\\n")
 """
 _Server = subprocess.Popen[bytes]
@@ -84,7 +89,7 @@ def _problem(path: bytes, _size: int, _changed_ns: int, program: str) -> str:
     del _SERVERS[os.getpid(), program]
     server.kill()
     server.communicate()
-    return "crashes" if answered else f"does not end within {_MOST_S:.0f} s"
+    return "crashes or takes too long" if answered else f"does not end within {_MOST_S:.0f} s"
 
 
 def _server(program: str) -> _Server:

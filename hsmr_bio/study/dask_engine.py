@@ -284,7 +284,7 @@ def _of_jobs(options: BatchOptions, jobs: int) -> _Cluster:
 def _lifetime(walltime: str, timeout_s: float | None) -> list[str]:
     """Let a worker end by itself before the batch system ends it in the middle of a trial; another takes its place."""
     parts = walltime.split(":")
-    if timeout_s is None or not 2 <= len(parts) <= 3 or not all(part.isdigit() for part in parts):
+    if timeout_s is None or not 2 <= len(parts) <= 3 or not all(part.isdecimal() for part in parts):
         return []
     whole_s = sum(int(part) * factor for part, factor in zip(reversed(parts), (1, 60, 3600), strict=False))
     if whole_s < 2 * timeout_s:
