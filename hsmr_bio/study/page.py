@@ -140,8 +140,8 @@ def _counts(rows: Sequence[StudyRow], records: Records, names: Names) -> str:
     for row in rows:
         record = records.get(row.trial)
         if record is not None and record["status"] == "failed":
-            text = names.hidden(row, str(record["error"]).replace(row.source, "…"))
-            reasons[escape(re.sub(r"\d+(\.\d+)?", "…", text)[:_LONGEST_REASON])] += 1  # alike but for their numbers
+            why = names.hidden(row, str(record["error"]).replace(row.source, "…"))
+            reasons[escape(re.sub(r"\d+(\.\d+)?", "…", why)[:_LONGEST_REASON])] += 1  # alike but for their numbers
         elif record is not None:
             reasons.update({f"failed check: {escape(check)}" for check, _ in failed_checks(record)})
     listed = [(str(number), reason) for reason, number in reasons.most_common(_SHOWN_REASONS)]
