@@ -45,11 +45,11 @@ def frozen(given: Given) -> Figure:
     angles = np.deg2rad(angles_deg)
     same = np.abs(np.diff(angles, axis=0)) < _SAME
     same[measures.gaps(time_s)] = False
-    whole_s, start_s = _longest(time_s, same.all(axis=1))
+    whole_s, start_s = _longest(time_s, np.asarray(same.all(axis=1)))
     worst, detail = whole_s, f"the whole body, from {start_s:.2f} s" if whole_s > 0 else "everything moves"
     for column in _moving(angles, names):
         off_limits = ~_at_ends(angles[:, column])
-        lasts_s, start_s = _longest(time_s, same[:, column] & ~same.all(axis=1) & off_limits[1:])
+        lasts_s, start_s = _longest(time_s, np.asarray(same[:, column] & ~same.all(axis=1) & off_limits[1:]))
         if lasts_s > worst:
             worst, detail = lasts_s, f"{names[column]}, from {start_s:.2f} s"
     return worst, detail

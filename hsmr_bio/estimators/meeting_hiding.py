@@ -42,9 +42,14 @@ def front_by_colour(
     Returns:
         Positive if the first one is in front; None where the trunks do not overlap, or colours are unknown or alike.
     """
-    if colours[0] is None or colours[1] is None or likeness(*colours) > _ALIKE:
+    one, other = colours
+    if one is None or other is None or likeness(one, other) > _ALIKE:
         return None
-    alike = [trunk_likeness(rgb, first, lambda px: on_body(px, second.px, reach_px(second.region)), known) for known in colours]
+
+    def on_second(px: FloatArray) -> BoolArray:
+        return on_body(px, second.px, reach_px(second.region))
+
+    alike = [trunk_likeness(rgb, first, on_second, known) for known in (one, other)]
     return None if alike[0] is None or alike[1] is None else alike[0] - alike[1]
 
 
