@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import increasing_time
 from .errors import InputError
-from .types import FloatArray
+from .types import BoolArray, FloatArray
 
 _FILTER_ORDER = 2
 """Of the Butterworth filter, per pass."""
@@ -138,3 +139,16 @@ def _inside(seen_s: FloatArray, new_s: FloatArray, max_gap_s: float | None) -> n
         on_sample = np.abs(seen_s[after] - new_s) <= _TIME_SLACK_S
         between &= on_sample | (seen_s[after] - seen_s[before] <= max_gap_s + _TIME_SLACK_S)
     return np.flatnonzero(between)
+
+
+def runs(mask: Sequence[bool] | BoolArray) -> list[tuple[int, int]]:
+    """Find the stretches in which a mask is true.
+
+    Args:
+        mask: (T,).
+
+    Returns:
+        First and last row of each.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(mask, dtype=int), [0]))))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -17,6 +17,7 @@ from ..io.mot import read_mot
 from ..io.npz import load_motion
 from ..mapping import deviations
 from ..option_checks import check_choice, check_number
+from ..osim.build import GRAVITY_M_S2
 from ..osim.library import Model, as_document
 from ..types import OsimMotion, SkelMotion
 from .analysis import Analysis
@@ -27,7 +28,7 @@ from .events import EXACT, Event, Jitter
 from .foot_events import foot_events, merge_forces
 from .force_events import force_events
 from .gait import examine_gait
-from .jump import GRAVITY_M_S2, examine_jump
+from .jump import examine_jump
 from .movement import Movement, stretches
 from .parameters import parameters, summarise
 from .place import Placed, place

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from ..arrays import BoolArray, FloatArray
+from ..arrays import FloatArray
 
 Evidence = Literal["motion", "forces"]
 
@@ -137,16 +136,3 @@ def parabola_extremum(time_s: FloatArray, values: FloatArray, row: int) -> float
     bend = before - 2 * here + after
     shift = 0.0 if abs(bend) < 1e-15 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))
     return float(time_s[row] + shift * (time_s[row + 1] - time_s[row]))
-
-
-def runs(mask: Sequence[bool] | BoolArray) -> list[tuple[int, int]]:
-    """Find the stretches in which a mask is true.
-
-    Args:
-        mask: (T,).
-
-    Returns:
-        First and last row of each.
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(mask, dtype=int), [0]))))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import BoolArray, FloatArray
-from .events import Event, crossings, method_event, parabola_extremum, runs
+from ..filtering import runs
+from .events import Event, crossings, method_event, parabola_extremum
 from .movement import SIDES
 from .travel import Travel, resting_height_m
 

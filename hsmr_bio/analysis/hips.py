@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import FloatArray
-from .events import runs
+from ..filtering import runs
 from .movement import SIDES, Movement
 from .values import feet_forward
 

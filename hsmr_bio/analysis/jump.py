@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import FloatArray
-from .events import EXACT, Event, Jitter, crossings, method_event, runs
+from ..filtering import runs
+from ..osim.build import GRAVITY_M_S2
+from .events import EXACT, Event, Jitter, crossings, method_event
 from .movement import SIDES, Movement, between
 from .travel import resting_height_m
 from .values import DEG, Examined, Values, add_extremes, feet_forward, trunk_lean_rad
 
-GRAVITY_M_S2 = 9.80665
 _FREE_FALL = (0.6, 1.4)
 """Acceleration of the centre of mass in flight over gravity: wide, because smoothing flattens the parabola of a short flight;
 fast squats on heels that lift reach 0.5 (chosen)."""

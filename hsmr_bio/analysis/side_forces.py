@@ -21,14 +21,13 @@ import numpy as np
 
 from ..arrays import BoolArray, FloatArray
 from ..errors import InputError
-from ..filtering import lowpass
+from ..filtering import lowpass, runs
+from ..osim.build import GRAVITY_M_S2
 from ..osim.library import Model
 from ..types import OsimMotion
 from .analyse_motion import read_analysed
-from .events import runs
 from .foot_events import foot_events, standing
 from .hips import hip_height_m, seated
-from .jump import GRAVITY_M_S2
 from .momentum import angular_momentum
 from .movement import SIDES, Movement, stretches
 from .place import place

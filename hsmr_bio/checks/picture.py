@@ -12,19 +12,18 @@ from ..body.body import Body
 from ..body.placing import require_body
 from ..fitting.core.body_points import KeypointPoints
 from ..fitting.core.problem import OFFSET_GROUPS
+from ..fitting.video.keypoints import MIN_SIGMA_PX
+from ..fitting.video.start import TORSO
 from ..types import BoolArray, FloatArray, Observation, SkelMotion
 from .check_row import Skip
 from .measures import GAP_STEPS
 
 LEAST_CONFIDENCE = 0.5
 """Landmarks with a lower confidence say nothing against a model: the networks place hidden limbs by guessing (chosen)."""
-LEAST_SIGMA_PX = 1.0
-"""Lower bound of a landmark's standard deviation, as in the fit."""
 _LEAST_DEPTH_M = 0.1
 """A point nearer than this, or behind the camera, is not projected."""
-_TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 PARTS = {
-    "trunk": _TORSO,
+    "trunk": TORSO,
     "right arm": ("right_elbow", "right_wrist"),
     "left arm": ("left_elbow", "left_wrist"),
     "right leg": ("right_knee", "right_ankle"),
@@ -72,7 +71,7 @@ class Picture:
             raise Skip("the motion does not say where the camera is")
         require_body(motion, body)
         landmarks = KeypointPoints.of(body, observation.keypoint_set)
-        if not set(_TORSO) <= set(landmarks.names):
+        if not set(TORSO) <= set(landmarks.names):
             raise Skip("the keypoint set has no hips and shoulders")
         points = landmarks(motion.betas, np.zeros((OFFSET_GROUPS, 3)))
         posed = body.tree(motion.betas).forward(torch.as_tensor(motion.q)).points(points.bodies, points.local_m)
@@ -83,7 +82,7 @@ class Picture:
             raise Skip("observation and motion share no time")
         depth_m = np.where(at_m[..., 2:] > _LEAST_DEPTH_M, at_m[..., 2:], np.nan)
         px_per_m = motion.camera.focal_px / depth_m
-        corners = at_m[:, [landmarks.names.index(name) for name in _TORSO]]
+        corners = at_m[:, [landmarks.names.index(name) for name in TORSO]]
         trunk_m = np.linalg.norm(corners[:, :2].mean(axis=1) - corners[:, 2:].mean(axis=1), axis=1)
         placed = np.isfinite(px_per_m[..., 0])
         scale = np.where(placed, px_per_m[..., 0], 0.0).sum(axis=1) / np.maximum(placed.sum(axis=1), 1)
@@ -94,7 +93,7 @@ class Picture:
             seen_px=observation.keypoints_px,
             confidence=observation.confidence,
             model_px=at_m[..., :2] * px_per_m + motion.camera.center_px,
-            sigma_px=np.maximum(landmarks.sigma_2d_m * scale[:, None], LEAST_SIGMA_PX),
+            sigma_px=np.maximum(landmarks.sigma_2d_m * scale[:, None], MIN_SIGMA_PX),
             torso_px=trunk_m * scale,
         )
 

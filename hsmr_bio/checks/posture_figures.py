@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..types import BoolArray
+from ..filtering import runs
+from ..osim.build import GRAVITY_M_S2
 from . import measures
 from .check_row import Figure, Skip
 from .given import Given
-from .stance import GRAVITY_M_S2
 
 _TOUCH_PERCENTILE = 5.0
 """Percentile of the height of the lowest point: somebody who jumps all the time touches the floor for longer (chosen)."""
@@ -52,14 +52,14 @@ def flight(given: Given) -> Figure:
     stance = given.stance
     down = stance.falling_m_s2() / GRAVITY_M_S2
     worst, detail = 0.0, "never far above the floor for long"
-    for first, last in _runs(stance.lowest_m > _AIR_M):
-        lasts_s = float(stance.time_s[last - 1] - stance.time_s[first])
-        inside = down[first:last]
+    for first, last in runs(stance.lowest_m > _AIR_M):
+        lasts_s = float(stance.time_s[last] - stance.time_s[first])
+        inside = down[first : last + 1]
         if lasts_s < _AIR_S or not np.isfinite(inside).any():
             continue
         fall = float(np.nanmean(inside))
         if abs(fall) > _CARRIED_G and abs(1 - fall) >= worst:
-            worst, span = abs(1 - fall), f"{stance.time_s[first]:.2f} to {stance.time_s[last - 1]:.2f} s"
+            worst, span = abs(1 - fall), f"{stance.time_s[first]:.2f} to {stance.time_s[last]:.2f} s"
             detail = f"{span} above the floor, falling with {fall:.2f} g: on something, floating, or in slow motion"
     return worst, detail
 
@@ -162,9 +162,3 @@ def backwards(given: Given) -> Figure:
     speed = float(ahead[used].mean())
     way = "backwards: front and back are exchanged unless the person did so" if speed < 0 else "forwards"
     return max(0.0, -speed), f"{abs(speed):.2f} m/s {way}"
-
-
-def _runs(flags: BoolArray) -> list[tuple[int, int]]:
-    """First frame and the frame after the last one of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
-    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]

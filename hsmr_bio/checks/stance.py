@@ -9,12 +9,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..osim.document import OsimDocument
-from ..osim.placed import PlacedModel
+from ..osim.placed import PlacedFrames, PlacedModel
 from ..types import BoolArray, FloatArray
 from . import measures
 from .check_row import Skip
 
-GRAVITY_M_S2 = 9.80665
 _UPRIGHT_SHARE = 0.7
 """Somebody is on their feet whose hips are higher above the lowest foot than this share of the legs' length (chosen: below it
 a chair or the floor may carry the body)."""
@@ -96,19 +95,35 @@ class Stance:
         Raises:
             Skip: the model has no masses.
         """
-        bodies = [self.document.bodies.get(name) for name in self.placed.bodies]
-        masses = np.array([0.0 if body is None else body.mass_kg for body in bodies])
-        if not masses.sum() > 0:
+        if not self._masses_kg.sum() > 0:
             raise Skip("the model has no masses")
-        local = np.array([(0.0, 0.0, 0.0) if body is None else body.com_m for body in bodies])
-        centres = self.placed.positions_m + np.einsum("tjab,jb->tja", self.placed.rotations, local)
-        return np.asarray(np.einsum("j,tjx->tx", masses / masses.sum(), centres))
+        return self._centre_and_lowest_m[:, :3]
 
     @cached_property
     def lowest_m(self) -> FloatArray:
         """(T,) height of the lowest body origin or marker."""
-        heights = np.concatenate([self.placed.positions_m[..., 1], self.placed.markers_m[..., 1]], axis=1)
-        return np.asarray(heights.min(axis=1))
+        return self._centre_and_lowest_m[:, 3]
+
+    @cached_property
+    def _masses_kg(self) -> FloatArray:
+        """(J,) of the placed bodies."""
+        bodies = [self.document.bodies.get(name) for name in self.placed.bodies]
+        return np.array([0.0 if body is None else body.mass_kg for body in bodies])
+
+    @cached_property
+    def _centre_and_lowest_m(self) -> FloatArray:
+        """(T, 4) centre of mass (0 without masses), and height of the lowest body origin or marker."""
+        bodies = [self.document.bodies.get(name) for name in self.placed.bodies]
+        local = np.array([(0.0, 0.0, 0.0) if body is None else body.com_m for body in bodies])
+        share = self._masses_kg / max(float(self._masses_kg.sum()), np.finfo(float).tiny)
+        markers = range(len(self.placed.marker_names))
+
+        def measure(part: PlacedFrames) -> FloatArray:
+            centres = part.positions_m + np.einsum("tjab,jb->tja", part.rotations, local)
+            heights = np.concatenate([part.positions_m[..., 1], part.markers_m(markers)[..., 1]], axis=1)
+            return np.column_stack([np.einsum("j,tjx->tx", share, centres), heights.min(axis=1)])
+
+        return self.placed.of_parts(measure)
 
     @cached_property
     def on_feet(self) -> BoolArray:

@@ -43,7 +43,7 @@ def frozen(given: Given) -> Figure:
     if len(time_s) < _LEAST_FRAMES:
         raise Skip("needs three frames")
     angles = np.deg2rad(angles_deg)
-    same = np.abs(np.diff(angles, axis=0)) < _SAME
+    same = np.stack([np.abs(np.diff(column)) < _SAME for column in angles.T], axis=1)
     same[measures.gaps(time_s)] = False
     whole_s, start_s = _longest(time_s, np.asarray(same.all(axis=1)))
     worst, detail = whole_s, f"the whole body, from {start_s:.2f} s" if whole_s > 0 else "everything moves"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hsmr_bio.filtering import runs
 from hsmr_bio.types import BoolArray, FloatArray
 
 from .body_outline import touching
@@ -117,7 +118,7 @@ def _of_pair(
     for frame in places[first].keys() & places[second].keys():
         (a, size), (b, other) = places[first][frame], places[second][frame]
         touches[frame] = touching(a, b, max(size, other), margin=_MARGIN)
-    return [Meeting(start, end, (first, second)) for start, end in _runs(_padded(touches, times_s))]
+    return [Meeting(start, last + 1, (first, second)) for start, last in runs(_padded(touches, times_s))]
 
 
 def _padded(touches: BoolArray, times_s: FloatArray) -> BoolArray:
@@ -130,11 +131,6 @@ def _padded(touches: BoolArray, times_s: FloatArray) -> BoolArray:
         low, high = times_s[group[0]] - _PADDING_S, times_s[group[-1]] + _PADDING_S
         made |= (times_s >= low) & (times_s <= high)
     return made
-
-
-def _runs(flags: BoolArray) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _united(meetings: list[Meeting], times_s: FloatArray) -> list[Meeting]:
